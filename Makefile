@@ -1,0 +1,92 @@
+# Deckwatch. `make demo` to see it, `make test` to check it, `make help` for the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHROMIUM ?= $(shell command -v chromium 2>/dev/null)
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
+HTMX := htmx.org@4.0.1
+TABLER := @tabler/core@1.6.1
+ICONS := @tabler/icons@3.51.0
+
+.PHONY: help demo test install install-dev check format vendor lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: install ## a running Deckwatch on http://127.0.0.1:8000 with a day of events in it
+	@exec $(BIN)/deckwatch demo
+
+install: $(VENV)/.installed ## .venv/bin/deckwatch, from the locked packages
+
+install-dev: $(VENV)/.installed-dev ## the same, with what tests and checks need
+
+test: install-dev check ## everything CI runs
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: install-dev ## format, lint, types, the direction of imports
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-cache
+
+format: install-dev ## let ruff rewrite the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Each step names what is missing on this machine before anything else can fail on it.
+$(BIN)/uv: requirements-build.lock
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing; on Debian and Ubuntu: apt install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' \
+		|| { echo "make: Deckwatch needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "make: Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@touch $@
+
+$(VENV)/.installed: $(BIN)/uv requirements.lock pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+lock: $(BIN)/uv ## resolve pyproject.toml again into the hashed lock files
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --group dev --output-file requirements-dev.lock
+	$(subst pyproject.toml,,$(LOCK)) --group build --output-file requirements-build.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# What pages load, fetched by hand and committed: nothing is fetched when Deckwatch is built or run.
+# @tabler/core ships no licence file: its notice is the stylesheet's, its words are MIT's.
+ICON_NAMES := alert-triangle arrow-back-up ban check chevron-down chevron-left chevron-right \
+	circle-check circle-dashed circle-x clipboard-list clock copy device-desktop download \
+	external-link eye-off help-circle history info-circle key keyboard layout-dashboard link \
+	list-check logout menu-2 message moon pencil plug plus refresh search send server-2 \
+	shield-check shield-off sun terminal-2 trash user user-circle users x
+
+vendor: ## fetch the pinned front-end files into static/vendor again (needs npm)
+	@command -v npm >/dev/null || { echo "make: npm is missing; on Debian and Ubuntu: apt install npm" >&2; exit 1; }
+	@set -eu; there=$$PWD/static/vendor; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; cd "$$work"; \
+	unpack() { mkdir -p "$$1" "$$there/$$1"; tar -xzf "$$(npm pack --silent "$$2")" -C "$$1" --strip-components=1; \
+		echo "$$2" >"$$there/$$1/VERSION"; }; \
+	rm -rf "$$there"; \
+	unpack htmx $(HTMX); unpack tabler $(TABLER); unpack tabler-icons $(ICONS); \
+	cp htmx/LICENSE htmx/dist/htmx.min.js htmx/dist/ext/hx-sse.min.js "$$there/htmx"; \
+	sed '/^\/\*# sourceMappingURL=/d' tabler/dist/css/tabler.min.css >"$$there/tabler/tabler.min.css"; \
+	cp tabler-icons/LICENSE "$$there/tabler-icons"; \
+	{ printf 'MIT License\n\n'; sed -n 's/^ \* \(Copyright .*\)/\1/p; /\*\//q' "$$there/tabler/tabler.min.css"; \
+		sed '1,/^Copyright/d' tabler-icons/LICENSE; } >"$$there/tabler/LICENSE"; \
+	for name in $(ICON_NAMES); do \
+		tr '\n' ' ' <"tabler-icons/icons/outline/$$name.svg" | sed -E -e 's/ +/ /g; s/ class="[^"]*"/ class="icon"/' \
+			-e 's/<path stroke="none" d="M0 0h24v24H0z" fill="none" \/>//; s/ ?(\/?>) ?/\1/g' >"$$there/tabler-icons/$$name.svg"; \
+		echo >>"$$there/tabler-icons/$$name.svg"; \
+	done

@@ -1,0 +1,272 @@
+"""The command line; each command is a few lines over the rooms below."""
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from app import __version__
+from app.domain.errors import DeckwatchError, Unusable
+from app.domain.roles import COMMAND_LINE, Role
+
+app = typer.Typer(
+    name="deckwatch",
+    help="A web dashboard for SSH in containers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+user = typer.Typer(help="People who may sign in.", no_args_is_help=True)
+key = typer.Typer(help="Keys that programs present.", no_args_is_help=True)
+rules = typer.Typer(help="The rules that decide.", no_args_is_help=True)
+db = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(user, name="user")
+app.add_typer(key, name="key")
+app.add_typer(rules, name="rules")
+app.add_typer(db, name="db")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """A user's mistake is one clear line on stderr and exit 1, never a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except DeckwatchError as error:
+            typer.echo(f"deckwatch: {error}", err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader of our output, such as head(1), has seen enough.
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+
+    return wrapped
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@app.command()
+@plain_errors
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes to serve with.")] = 1,
+) -> None:
+    """Migrate the database when needed, then serve until told to stop."""
+    from app import server
+    from app.main import create_app, utc_now
+    from app.settings import read_settings, secret_key, with_address
+    from app.setup import first_admin_link, opened
+
+    bound = server.listen(host, port)
+    settings = with_address(read_settings(), host, bound.getsockname()[1])
+    secret_key(settings)
+    database = opened(settings, migrate=_say)
+    link = first_admin_link(database, settings, at=utc_now())
+    database.close()
+    if link is not None:
+        _say(f"Nobody can sign in yet. Set up the first admin, once, at:\n  {link}")
+    _say(f"Deckwatch {__version__} on {settings.base_url}")
+    if workers == 1:
+        server.run(create_app(settings), bound)
+    else:
+        server.run_workers("app.main:create_app_from_environment", bound, workers)
+
+
+@app.command()
+@plain_errors
+def demo(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """A running Deckwatch with a day of events in it; everything goes when it ends."""
+    from app.demo import run_demo
+
+    run_demo(port, say=lambda text: print(text, flush=True))
+
+
+@user.command("create")
+@plain_errors
+def user_create(
+    name: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    role: Annotated[str, typer.Option(help="analyst or admin.")],
+) -> None:
+    """Create a person; the password is asked for, or read from the first line of stdin."""
+    from app.actions import accounts
+    from app.main import utc_now
+    from app.settings import read_settings
+    from app.setup import opened
+
+    if role not in (Role.ANALYST, Role.ADMIN):
+        raise typer.BadParameter("analyst or admin", param_hint="--role")
+    accounts.checked_name(name)
+    password = _read_password()
+    database = opened(read_settings(), migrate=_say)
+    accounts.create_user(
+        database, name, Role(role), password=password, who=COMMAND_LINE, at=utc_now()
+    )
+    _say(f"Created {name}, {role}.")
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise Unusable("The two passwords do not match.")
+    return password
+
+
+@key.command("create")
+@plain_errors
+def key_create(
+    name: Annotated[str, typer.Argument(help="Where the key will live, such as fleet-eu.")],
+    role: Annotated[str, typer.Option(help="agent, analyst or admin.")],
+) -> None:
+    """Create a key and print it, this once: only its hash is kept."""
+    from app.actions import keys
+    from app.main import utc_now
+    from app.settings import read_settings
+    from app.setup import opened
+
+    if role not in list(Role):
+        raise typer.BadParameter("agent, analyst or admin", param_hint="--role")
+    database = opened(read_settings(), migrate=_say)
+    _, text = keys.create(database, name, Role(role), who=COMMAND_LINE, at=utc_now())
+    typer.echo(text)
+
+
+@key.command("list")
+@plain_errors
+def key_list() -> None:
+    """Every key: name, role, its last four characters, when it was created or revoked."""
+    from app.settings import read_settings
+    from app.setup import opened
+    from app.store import keys
+
+    database = opened(read_settings(), migrate=_say)
+    with database.read() as session:
+        found = keys.all_keys(session)
+    if not found:
+        _say("There are no keys. Create one with: deckwatch key create NAME --role agent")
+    for one in found:
+        state = f"revoked {one.revoked_at:%Y-%m-%d}" if one.revoked_at else "live"
+        typer.echo(f"{one.name}\t{one.role}\t…{one.hint}\t{one.created_at:%Y-%m-%d}\t{state}")
+
+
+@key.command("revoke")
+@plain_errors
+def key_revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
+    """Refuse a key from the next request on."""
+    from app.actions import keys
+    from app.main import utc_now
+    from app.settings import read_settings
+    from app.setup import opened
+
+    keys.revoke(opened(read_settings(), migrate=_say), name, who=COMMAND_LINE, at=utc_now())
+    _say(f"Revoked {name}.")
+
+
+@rules.command("check")
+@plain_errors
+def rules_check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders; our own rules without any.")
+    ] = None,
+) -> None:
+    """Load rule files and run their test events; exit 1 on any problem."""
+    from app.detection.rule import load_rules, run_tests
+    from app.resources import packaged_rules
+    from app.settings import read_settings
+
+    loaded = load_rules(paths or [packaged_rules(), *read_settings().rules])
+    problems = list(loaded.problems)
+    tests = 0
+    for rule in loaded.rules:
+        tests += len(rule.tests)
+        problems += run_tests(rule)
+    for problem in problems:
+        _say(str(problem))
+    typer.echo(f"{len(loaded.rules)} rules, {tests} test events, {len(problems)} problems")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+@plain_errors
+def replay(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="Files of events; - is stdin.")
+    ],
+) -> None:
+    """Run events through detection and exclusions without storing; one JSON line per match."""
+    from app.replay import replay_files
+    from app.settings import read_settings
+
+    summary = replay_files(files, read_settings(), write=lambda row: typer.echo(json.dumps(row)))
+    _say(summary.sentence())
+    if summary.rejected:
+        raise typer.Exit(1)
+
+
+@db.command("upgrade")
+@plain_errors
+def db_upgrade() -> None:
+    """Bring the database to the newest revision."""
+    from app.settings import read_settings
+    from app.store import schema
+    from app.store.database import Database
+
+    before, after = schema.upgrade(Database(read_settings().database_url))
+    _say(f"Already at revision {after}." if before == after else f"Now at revision {after}.")
+
+
+@db.command("check")
+@plain_errors
+def db_check() -> None:
+    """Look for damage: the schema, SQLite's integrity, the audit log's chain; exit 1 on any."""
+    from app.settings import read_settings
+    from app.store import audit, schema
+    from app.store.database import Database
+
+    settings = read_settings()
+    if settings.sqlite_file is not None and not settings.sqlite_file.exists():
+        raise Unusable(f"There is no database {settings.sqlite_file}.")
+    database = Database(settings.database_url)
+    problems = schema.check(database)
+    if not problems:
+        with database.read() as session:
+            broken = audit.first_broken(session)
+        if broken is not None:
+            problems.append(f"The audit log was changed at or just before entry {broken}")
+    for problem in problems:
+        _say(problem + ".")
+    if problems:
+        raise typer.Exit(1)
+    _say("All well.")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"deckwatch {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    app()

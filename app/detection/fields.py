@@ -1,0 +1,104 @@
+"""The ECS fields that a query may name, with their types, and the nearest name for a typing error.
+
+`fields.txt` is an indented tree: one name segment a line, one space a level, then a letter when the
+path so far is a field. It is made from a table of ECS and of what Elastic Defend adds to it by
+
+    python -m app.detection.fields < fields.csv > app/detection/fields.txt
+
+whose columns are field, type (Elasticsearch's mapping type), normalise and source.
+"""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+
+class FieldType(StrEnum):
+    """What a comparison with a field means. The values are the letters of `fields.txt`."""
+
+    TEXT = "t"
+    NUMBER = "n"
+    BOOLEAN = "b"
+    DATE = "d"
+    ADDRESS = "a"
+    PLACE = "p"
+    OBJECT = "o"
+    """Has no value of its own; names below it are open."""
+    OPEN = "?"
+    """Below an open object, or not in the table: the constant it is compared with decides."""
+
+
+_MAPPING_TYPES = {
+    FieldType.TEXT: "keyword constant_keyword wildcard text match_only_text",
+    FieldType.NUMBER: "long unsigned_long integer float double scaled_float",
+    FieldType.BOOLEAN: "boolean",
+    FieldType.DATE: "date",
+    FieldType.ADDRESS: "ip",
+    FieldType.PLACE: "geo_point",
+    FieldType.OBJECT: "object flattened nested",
+}
+
+_BESIDES = {"auditd.data": FieldType.OBJECT}
+"""Not in the table, but what Auditbeat and the Auditd Manager integration send; open below."""
+
+
+def field_type(name: str) -> FieldType | None:
+    """The type of the field `name`, or None if there is no such field."""
+    table = known_fields()
+    if found := table.get(name):
+        return found
+    parent = name
+    while (dot := parent.rfind(".")) > 0:
+        parent = parent[:dot]
+        if table.get(parent) is FieldType.OBJECT:
+            return FieldType.OPEN
+    return None
+
+
+def nearest_field(name: str) -> str | None:
+    """The known field that `name` was probably meant to be, or None if none is near."""
+    near = get_close_matches(name, known_fields(), n=1, cutoff=0.75)
+    return near[0] if near else None
+
+
+@cache
+def known_fields() -> Mapping[str, FieldType]:
+    """Every field of the table by its full name. Read on first use, some milliseconds."""
+    lines = files(__package__).joinpath("fields.txt").read_text(encoding="utf-8").splitlines()
+    return dict(_read(lines))
+
+
+def _read(lines: Iterable[str]) -> Iterator[tuple[str, FieldType]]:
+    path: list[str] = []
+    for line in lines:
+        segment, _, letter = line.lstrip(" ").partition(" ")
+        depth = len(line) - len(line.lstrip(" "))
+        path[depth:] = [segment]
+        if letter:
+            yield ".".join(path), FieldType(letter)
+
+
+def _written(fields: Mapping[str, FieldType]) -> Iterator[str]:
+    above: list[str] = []
+    for name in sorted(fields, key=lambda name: name.split(".")):
+        path = name.split(".")
+        shared = 0
+        while shared < min(len(above), len(path) - 1) and above[shared] == path[shared]:
+            shared += 1
+        for depth in range(shared, len(path) - 1):
+            yield " " * depth + path[depth]
+        yield " " * (len(path) - 1) + f"{path[-1]} {fields[name]}"
+        above = path
+
+
+def _from_csv(lines: Iterable[str]) -> dict[str, FieldType]:
+    types = {name: kind for kind, names in _MAPPING_TYPES.items() for name in names.split()}
+    return _BESIDES | {row["field"]: types[row["type"]] for row in csv.DictReader(lines)}
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in _written(_from_csv(sys.stdin)))

@@ -1,0 +1,175 @@
+"""A TOML file that remembers where its keys and texts stand; what they mean is `rule`'s part.
+
+tomllib gives values without places. Once it has accepted a file, finding the places again needs no
+more than a scan for table headers, keys and the ends of values.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Keys: TypeAlias = tuple[str | int, ...]
+"""Keys from the top of the file; an entry of an array of tables is its index."""
+
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
+_KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
+_PARTS = re.compile(_PART)
+_STATEMENT = re.compile(
+    rf"""[ \t]*(?:
+        \[\[[ \t]*(?P<array>{_KEY})[ \t]*\]\]
+      | \[[ \t]*(?P<table>{_KEY})[ \t]*\]
+      | (?P<key>{_KEY})[ \t]*=[ \t]*
+      | (?:\#[^\n]*)?(?:\n|\Z)
+    )""",
+    re.VERBOSE,
+)
+_TEXT = (
+    r'"""(?:\\.|[^\\])*?"""("{0,2})'
+    r"|'''.*?'''('{0,2})"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+)
+_SCALAR = re.compile(rf"(?:{_TEXT})|[^,\]}}\n#]*", re.DOTALL)
+_INSIDE = re.compile(
+    rf"(?:{_TEXT})|\#[^\n]*|(?P<open>[\[{{])|(?P<close>[\]}}])|[^\[\]{{}}\"'#]+", re.DOTALL
+)
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[ \t]*\n[ \t\n]*|.)")
+
+
+class TomlError(Exception):
+    """Not TOML. `line` and `column` count from 1; `column` is None at the end of the file."""
+
+    def __init__(self, message: str, line: int, column: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    line: int
+    column: int
+
+
+class TomlSource:
+    """The file's `data`, and the places of its keys.
+
+    Raises TomlError if `text` is not TOML, or nests deeper than Python recurses.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text.replace("\r\n", "\n")  # as tomllib does
+        try:
+            self.data = tomllib.loads(self._text)
+        except RecursionError:
+            raise TomlError("arrays or tables are nested too deeply", 1, None) from None
+        except ValueError as error:
+            raise _located(str(error), self._text) from None
+        self._keys, self._values = _scan(self._text)
+
+    def key(self, path: Keys) -> Place:
+        """Where the key or table at `path` stands; if it is not there, what should hold it."""
+        while path and path not in self._keys:
+            path = path[:-1]
+        return self._place(self._keys.get(path, 0))
+
+    def inside(self, path: Keys, offset: int) -> Place:
+        """Where character `offset` of the text at `path` stands in the file."""
+        start = self._values.get(path)
+        if start is None:
+            return self.key(path)
+        return self._place(_offsets(self._text, start, offset))
+
+    def _place(self, offset: int) -> Place:
+        line = self._text.count("\n", 0, offset) + 1
+        return Place(line, offset - self._text.rfind("\n", 0, offset))
+
+
+def _located(message: str, text: str) -> TomlError:
+    found = _PLACE.search(message)
+    what = f"not TOML: {_PLACE.sub('', message)}"
+    if found is None:  # a number with too many digits, say
+        return TomlError(what, 1, None)
+    if found[1] is None:
+        return TomlError(what, text.count("\n") + 1, None)
+    return TomlError(what, int(found[1]), int(found[2]))
+
+
+def _scan(text: str) -> tuple[dict[Keys, int], dict[Keys, int]]:
+    """The offsets of all keys and of their values. `text` is known to be TOML."""
+    keys: dict[Keys, int] = {}
+    values: dict[Keys, int] = {}
+    arrays: dict[Keys, int] = {}
+    table: Keys = ()
+    at = 0
+    while at < len(text) and (found := _STATEMENT.match(text, at)):
+        at = found.end()
+        if array := found["array"]:
+            *above, last = _parts(array)
+            path = (*_within((), above, arrays), last)
+            arrays[path] = arrays.get(path, -1) + 1
+            table = (*path, arrays[path])
+            keys.setdefault(path, found.start("array"))
+            keys[table] = found.start("array")
+        elif header := found["table"]:
+            table = _within((), _parts(header), arrays)
+            keys[table] = found.start("table")
+        elif key := found["key"]:
+            path = table
+            for part in _parts(key):
+                path = (*path, part)
+                keys.setdefault(path, found.start("key"))
+            values[path] = at
+            at = _end_of_value(text, at)
+    return keys, values
+
+
+def _within(path: Keys, parts: list[str], arrays: dict[Keys, int]) -> Keys:
+    for part in parts:
+        path = (*path, part)
+        if path in arrays:
+            path = (*path, arrays[path])
+    return path
+
+
+def _parts(key: str) -> list[str]:
+    return [
+        next(iter(tomllib.loads(f"{part} = 0"))) if part[0] == '"' else part.strip("'")
+        for part in _PARTS.findall(key)
+    ]
+
+
+def _end_of_value(text: str, at: int) -> int:
+    depth = 0
+    while True:
+        found = (_INSIDE if depth or text[at] in "[{" else _SCALAR).match(text, at)
+        if found is None or found.end() == at:
+            return at
+        at = found.end()
+        groups = found.groupdict()
+        depth += bool(groups.get("open")) - bool(groups.get("close"))
+        if depth == 0:
+            return at
+
+
+def _offsets(text: str, start: int, offset: int) -> int:
+    """The offset in `text` of character `offset` of the TOML text whose quotes begin at `start`."""
+    quote = text[start]
+    fence = quote * 3 if text.startswith(quote * 3, start) else quote
+    at = start + len(fence)
+    if len(fence) == 3 and text.startswith("\n", at):
+        at += 1
+    if quote == "'":
+        return at + offset
+    while True:
+        found = _ESCAPE.match(text, at) if text.startswith("\\", at) else None
+        if found is not None and found[0][1] in " \t\n":  # a line that goes on without a break
+            at = found.end()
+            continue
+        if offset == 0:
+            return at
+        at = found.end() if found else at + 1
+        offset -= 1

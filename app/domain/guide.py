@@ -1,0 +1,188 @@
+"""A rule's Markdown note, read as a guide of steps; turning Markdown into HTML is the web's part.
+
+Notes have no schema. Vendors agree on little more than headings such as "Possible investigation
+steps", "False positive analysis" and "Response and remediation". The parts are recognised by those
+words, at any heading level, and what belongs to no step is kept as text: nothing of a note is lost.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import blake2b
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+
+class PartName(StrEnum):
+    """The three parts of a guide, in the order an analyst works through them."""
+
+    TRIAGE = "triage"
+    FALSE_POSITIVES = "false_positives"
+    RESPONSE = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to check or do.
+
+    `key` names the step in stored ticks: the evidence name where the step asks for evidence, else
+    a hash of its text; unique within its part. `evidence` names a piece of evidence to show beside
+    the step. `exclude_fields` are the fields of the exclusion that the step offers.
+    """
+
+    key: str
+    markdown: str
+    evidence: str | None
+    exclude_fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a guide: its steps, and the Markdown around them that is no step."""
+
+    name: PartName
+    text: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """A whole note. `introduction` is the Markdown that stands in none of the three parts."""
+
+    introduction: str
+    triage: Part
+    false_positives: Part
+    response: Part
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.triage, self.false_positives, self.response
+
+
+_HEADINGS = (
+    (PartName.FALSE_POSITIVES, re.compile(r"false[ -]positive|benign", re.IGNORECASE)),
+    (PartName.RESPONSE, re.compile(r"respon[sd]|remediation", re.IGNORECASE)),
+    (PartName.TRIAGE, re.compile(r"triage|investigation|analysis", re.IGNORECASE)),
+)
+_SAYS_NO_MORE = re.compile(
+    r"(?:(?:triage|and|analysis|possible|investigation|steps|false|positives?|response|remediation)"
+    r"(?:\s+|$))+",
+    re.IGNORECASE,
+)
+"""A heading of these words alone is said by the part's own heading; any other is kept."""
+
+_MARKER = re.compile(r"[ \t]*<!--\s*(evidence|exclude)\s*:(.*?)-->", re.DOTALL)
+_BULLET = re.compile(r" *(?:[-+*]|[0-9]{1,9}[.)])(?: +|$)")
+_MARKDOWN = MarkdownIt("commonmark")
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One block of the note at the top level: its Markdown, and what it is if that matters."""
+
+    markdown: str
+    heading: str | None = None
+    level: int = 0
+    items: tuple[str, ...] = ()
+
+
+def parse_guide(note: str) -> Guide:
+    """The guide in `note`. Any text is a guide, if only an introduction; nothing raises.
+
+    A step is an item of a list that stands under a part's heading and in nothing else. In it,
+    `<!-- evidence: start-event -->` names evidence and `<!-- exclude: user.name process.name -->`
+    the fields of an exclusion; both are taken out of the text.
+    """
+    texts: dict[PartName | None, list[str]] = {name: [] for name in (None, *PartName)}
+    steps: dict[PartName, list[Step]] = {name: [] for name in PartName}
+    part, level = None, 6
+    for block in _blocks(note):
+        if block.heading is not None:
+            named = _part_named(block.heading)
+            # A deeper heading that names no part belongs to the part it stands in.
+            if named or block.level <= level:
+                part, level = named, block.level
+            if named and _SAYS_NO_MORE.fullmatch(block.heading):
+                continue
+        if part is not None and block.items:
+            steps[part].extend(map(_step, block.items))
+        else:
+            texts[part].append(block.markdown)
+    triage, false_positives, response = (
+        Part(name, "\n\n".join(texts[name]), _with_unique_keys(steps[name])) for name in PartName
+    )
+    return Guide("\n\n".join(texts[None]), triage, false_positives, response)
+
+
+def _part_named(heading: str) -> PartName | None:
+    if heading.lower().startswith("investigating "):  # then the rule's name, which may say anything
+        return None
+    return next((name for name, words in _HEADINGS if words.search(heading)), None)
+
+
+def _blocks(note: str) -> Iterator[_Block]:
+    lines = re.sub(r"\r\n?", "\n", note).split("\n")
+    tokens = _MARKDOWN.parse(note)
+    done = 0
+    for number, token in enumerate(tokens):
+        if token.level or token.map is None:
+            continue
+        start, end = token.map
+        yield from _text(lines[done:start])  # link definitions make no token
+        done = end
+        if token.type == "heading_open":
+            heading = tokens[number + 1].content
+            yield _Block("\n".join(lines[start:end]).strip(), heading, int(token.tag[1:]))
+        elif token.type in ("bullet_list_open", "ordered_list_open"):
+            markdown = "\n".join(lines[start:end]).strip()
+            yield _Block(markdown, items=tuple(_items(tokens[number:], lines)))
+        else:
+            yield from _text(lines[start:end])
+    yield from _text(lines[done:])
+
+
+def _text(lines: list[str]) -> Iterator[_Block]:
+    if markdown := "\n".join(lines).strip("\n").rstrip():
+        yield _Block(markdown)
+
+
+def _items(tokens: list[Token], lines: list[str]) -> Iterator[str]:
+    """The Markdown of each item of the list that `tokens` begins with, without its bullet."""
+    for token in tokens[1:]:
+        if token.level == 0:
+            return
+        if token.level == 1 and token.type == "list_item_open" and token.map:
+            start, end = token.map
+            first, *others = [line.expandtabs(4) for line in lines[start:end]]
+            bullet = _BULLET.match(first)
+            width = bullet.end() if bullet else 0
+            indent = re.compile(f" {{0,{width}}}")
+            yield "\n".join([first[width:], *(indent.sub("", line, count=1) for line in others)])
+
+
+def _step(item: str) -> Step:
+    evidence: list[str] = []
+    fields: list[str] = []
+    for kind, names in _MARKER.findall(item):
+        (evidence if kind == "evidence" else fields).extend(names.split())
+    markdown = _MARKER.sub("", item).strip()
+    words = " ".join(markdown.split())
+    key = blake2b(words.encode(errors="surrogatepass"), digest_size=6).hexdigest()
+    return Step(
+        evidence[0] if evidence else key,
+        markdown,
+        evidence[0] if evidence else None,
+        tuple(dict.fromkeys(fields)),
+    )
+
+
+def _with_unique_keys(steps: list[Step]) -> tuple[Step, ...]:
+    taken: dict[str, Step] = {}
+    for step in steps:
+        key, number = step.key, 2
+        while key in taken:
+            key, number = f"{step.key}-{number}", number + 1
+        taken[key] = replace(step, key=key)
+    return tuple(taken.values())

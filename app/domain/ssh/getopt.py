@@ -1,0 +1,95 @@
+"""Arguments cut into options as getopt(3) of the BSDs does; what an option means is left to others.
+
+OpenSSH carries that getopt and uses it on Linux too: options end at the first word that is none, so
+a remote command's own options are never taken for ssh's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+UNKNOWN = "?"
+MISSING = ":"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its letter, its value (None for a flag) and the arguments it stood in.
+
+    `letter` is UNKNOWN for a letter the program does not know and MISSING for one whose value is
+    missing; `value` is then the letter itself.
+    """
+
+    letter: str
+    value: str | None
+    indexes: tuple[int, ...]
+
+
+class Getopt:
+    """Reads `args` from `start`; after iteration `position` is the first word that is no option.
+
+    `owners` maps a word to the argument it was cut from, for lines that came as one string.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        start: int,
+        *,
+        flags: str,
+        valued: str,
+        owners: Sequence[int] | None = None,
+    ) -> None:
+        self._args = args
+        self._start = start
+        self._flags = frozenset(flags)
+        self._valued = frozenset(valued)
+        self._owners = owners
+        self.position = start
+
+    @property
+    def terminated(self) -> bool:
+        """Whether `--` ended the options.
+
+        ssh(1) only looks at the word before the position, so a value of `--` counts as well.
+        """
+        return self.position > self._start and self._args[self.position - 1] == "--"
+
+    def __iter__(self) -> Iterator[Option]:
+        args = self._args
+        while self.position < len(args):
+            word = args[self.position]
+            if word == "--":
+                self.position += 1
+                return
+            if not word.startswith("-") or word == "-":
+                return
+            for place in range(1, len(word)):
+                letter = word[place]
+                last = place == len(word) - 1
+                if letter in self._valued:
+                    yield self._with_value(letter, word[place + 1 :])
+                    break
+                if letter == "-" and last:
+                    return  # getopt stops without moving, and takes `-v-` itself for the first word
+                known = letter in self._flags
+                option = Option(
+                    letter if known else UNKNOWN, None if known else letter, self._at(self.position)
+                )
+                if last:
+                    self.position += 1
+                yield option
+
+    def _with_value(self, letter: str, attached: str) -> Option:
+        here = self.position
+        self.position += 1
+        if attached:
+            return Option(letter, attached, self._at(here))
+        if self.position >= len(self._args):
+            return Option(MISSING, letter, self._at(here))
+        self.position += 1
+        return Option(letter, self._args[here + 1], self._at(here, here + 1))
+
+    def _at(self, *words: int) -> tuple[int, ...]:
+        if self._owners is None:
+            return words
+        return tuple(sorted({self._owners[word] for word in words}))

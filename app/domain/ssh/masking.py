@@ -1,0 +1,132 @@
+"""Passwords in arguments, replaced before anyone reads them; meaning is left to others.
+
+`read_ssh` reads masked arguments, so that no password can reach an `SshUse`.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+MASK = "••••••"
+
+_ASSIGNED = re.compile(
+    r"((?:password|passwd|passphrase|sshpass|--pass)=)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE
+)
+_NEXT_IS_PASSWORD = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
+_OWN_URI = re.compile(r"(?:ssh|scp|sftp)://")
+# The class leaves out the slash, so that each `://` is scanned once and never again.
+_URI = re.compile(r"(://[^\s:/@]*:)[^\s/]+@")
+_SHELL_WORD = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+|['\"]")
+_BEFORE_A_COMMAND = "(`$;&|'\""
+_DEEPEST_QUOTING = 3
+
+
+def masked(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
+    """The arguments with every password in them replaced by `MASK`; same length, same order.
+
+    Found: `sshpass -p`, also when a wrapper or a shell's `-c` string runs it; `SSHPASS=…`;
+    `--password=…` and its like; the password of a URI. `name` is the process name, for a
+    `sshpass` whose argv[0] says something else.
+    """
+    found = [_mask_text(arg) for arg in args]
+    index = 0
+    while index < len(args):
+        runs_sshpass = _command(args[index]) == "sshpass"
+        if index == 0 and name is not None:
+            runs_sshpass = runs_sshpass or _command(name) == "sshpass"
+        if runs_sshpass:
+            end, passwords = sshpass_words(args, index + 1)
+            for word, offset in passwords:
+                found[word] = args[word][:offset] + MASK
+            index = max(end, index + 1)
+            continue
+        if args[index].lower() in _NEXT_IS_PASSWORD and index + 1 < len(args):
+            found[index + 1] = MASK
+            index += 1
+        index += 1
+    return tuple(found)
+
+
+def masked_line(args: Sequence[str], *, name: str | None = None) -> str:
+    """The masked arguments as one line, quoted as a shell would need it. For display only."""
+    return " ".join(_quoted(arg) for arg in masked(args, name=name))
+
+
+def sshpass_words(args: Sequence[str], start: int) -> tuple[int, list[tuple[int, int]]]:
+    """Where sshpass's own options end, and where passwords begin: word and offset in it.
+
+    sshpass(1): -f, -d, -p and -P take a value, -e may have one attached.
+    """
+    passwords: list[tuple[int, int]] = []
+    index = start
+    while index < len(args):
+        word = args[index]
+        if word == "--":
+            return index + 1, passwords
+        if not word.startswith("-") or word == "-":
+            return index, passwords
+        for place, letter in enumerate(word[1:], start=1):
+            if letter == "e":
+                break
+            if letter in "fdpP":
+                attached = place + 1 < len(word)
+                value = (index, place + 1) if attached else (index + 1, 0)
+                index = value[0]
+                if letter == "p" and index < len(args):
+                    passwords.append(value)
+                break
+        index += 1
+    return min(index, len(args)), passwords
+
+
+def _mask_text(text: str, depth: int = 0) -> str:
+    if _OWN_URI.match(text):
+        scheme, _, rest = text.partition("://")
+        login, at, host = rest.rpartition("@")
+        user, colon, _ = login.partition(":")
+        if at and colon:
+            return f"{scheme}://{user}:{MASK}@{host}"
+    if "://" in text:
+        text = _URI.sub(rf"\1{MASK}@", text)
+    if "=" in text:
+        text = _ASSIGNED.sub(rf"\1{MASK}", text)
+    if "sshpass" in text and depth < _DEEPEST_QUOTING and any(map(str.isspace, text)):
+        text = _mask_shell(text, depth)
+    return text
+
+
+def _mask_shell(text: str, depth: int) -> str:
+    """Mask the passwords of `sshpass` inside a command string such as a ProxyCommand."""
+    spans = [found.span() for found in _SHELL_WORD.finditer(text)]
+    words = [text[start:end] for start, end in spans]
+    pieces: list[str] = []
+    kept = index = 0
+    while index < len(words):
+        inner = words[index]
+        if _command(inner) == "sshpass":
+            index, passwords = sshpass_words(words, index + 1)
+            for word, offset in passwords:
+                pieces += [text[kept : spans[word][0] + offset], MASK]
+                kept = spans[word][1]
+            continue
+        if "sshpass" in inner and any(map(str.isspace, inner)):
+            start, end = spans[index]
+            quote = inner[-1] if inner[-1] in "'\"" else ""
+            hidden = _mask_text(inner[1:-1] if quote and inner[0] == quote else inner, depth + 1)
+            pieces += [
+                text[kept:start],
+                f"{quote}{hidden}{quote}" if quote and inner[0] == quote else hidden,
+            ]
+            kept = end
+        index += 1
+    return "".join([*pieces, text[kept:]])
+
+
+def _command(word: str) -> str:
+    return word.lstrip(_BEFORE_A_COMMAND).rpartition("/")[2].rpartition("=")[2]
+
+
+def _quoted(arg: str) -> str:
+    # The bullets alone need no quotes: nobody will run this line, and it reads better without.
+    plain = arg.replace(MASK, "x")
+    return arg if plain and shlex.quote(plain) == plain else shlex.quote(arg)

@@ -1,0 +1,77 @@
+"""Text that attackers write: what can be stored, and what must be made visible before it is shown."""
+
+import re
+import unicodedata
+
+# PostgreSQL refuses U+0000 in text and UTF-8 cannot hold a lone surrogate, yet an event with one in
+# an argument must still raise its alert: both are kept as the escape a reader would write.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+_STORED_ESCAPE = r"\\x00|\\ud[89a-f][0-9a-f]{2}"
+
+
+def storable(text: str) -> str:
+    """`text` with NUL written as `\\x00` and lone surrogates as `\\udXXX`; nothing else changes."""
+    return _UNSTORABLE.sub(lambda found: _escape(found.group()), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+# Unicode categories that draw nothing, move the pen or change direction: Cc controls, Cf formats
+# (bidi overrides, zero width, tags), Cs surrogates, Co private use, Zl and Zp separators.
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Look like nothing although Unicode calls them letters or marks.
+_BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
+    chr(code) for code in range(0xFE00, 0xFE10)
+}
+_PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+\Z")
+_PIECE = re.compile(rf"({_STORED_ESCAPE})|([\x20-\x5b\x5d-\x7e]+|\\)|(.)", re.DOTALL)
+
+
+def hidden(character: str) -> bool:
+    """Whether a reader would not see this one character, or would see others out of place."""
+    if character in _BLANKS:
+        return True
+    category = unicodedata.category(character)
+    return category in _HIDDEN_CATEGORIES or (category == "Zs" and character != " ")
+
+
+def pieces(text: str) -> list[tuple[str, str]]:
+    """`text` cut into `(kind, piece)`: kind is `plain`, `escape` (hidden, already written as an
+    escape) or `foreign` (visible, but not ASCII, so it may imitate a letter that is).
+
+    Joining the pieces gives what a page shows; a newline or tab becomes an escape like any other.
+    """
+    if _PRINTABLE_ASCII.match(text) and "\\" not in text:
+        return [("plain", text)]
+    found: list[tuple[str, str]] = []
+    for match in _PIECE.finditer(text):
+        stored, plain, other = match.groups()
+        if stored is not None:
+            kind, piece = "escape", stored
+        elif plain is not None:
+            kind, piece = "plain", plain
+        elif hidden(other):
+            kind, piece = "escape", _escape(other)
+        else:
+            kind, piece = "foreign", other
+        if found and found[-1][0] == kind and kind != "escape":
+            found[-1] = (kind, found[-1][1] + piece)
+        else:
+            found.append((kind, piece))
+    return found
+
+
+def visible(text: str) -> str:
+    """`text` on one line with every hidden character written as an escape: for logs and terminals."""
+    return "".join(piece for _, piece in pieces(text))
+
+
+def clipped(text: str, limit: int) -> str:
+    """`text` cut to `limit` characters, the last being an ellipsis when something was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

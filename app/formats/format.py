@@ -1,0 +1,20 @@
+"""What every agent format answers; which formats there are is said in the package."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.domain.ecs import Document
+
+
+class Unreadable(Exception):
+    """An event that cannot be read; the first argument says why, without its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """`markers` are root keys that only this format has; `to_ecs` may raise Unreadable."""
+
+    name: str
+    markers: tuple[str, ...]
+    recognises: Callable[[Mapping[str, object]], bool]
+    to_ecs: Callable[[Mapping[str, object]], Document]

@@ -1,0 +1,189 @@
+"""Request bytes to the bytes of single events: encodings, limits, arrays and lines."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+import msgspec
+import zstandard
+from isal import isal_zlib
+from isal.igzip_lib import IsalError
+
+from app.domain.errors import DeckwatchError
+
+_CHUNK = 256 * 1024
+_UTF8_BOM = b"\xef\xbb\xbf"
+# RFC 1952: a gzip member; 16 + 15 asks zlib for its header and the largest window.
+_GZIP_WINDOW = 31
+# RFC 8878 section 3.1.1.1.2 recommends decoders to support 8 MiB; larger windows cost memory.
+_ZSTD_WINDOW = 8 * 1024 * 1024
+
+
+class UnreadableBody(DeckwatchError):
+    """400: no event can be found in these bytes."""
+
+
+class TooLarge(DeckwatchError):
+    """413: more than the limit, as sent or once inflated."""
+
+
+class UnknownEncoding(DeckwatchError):
+    """415: a Content-Encoding other than identity, gzip and zstd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event's bytes: its place among the events (from 0) and the line it starts on (from 1)."""
+
+    index: int
+    line: int
+    raw: bytes
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """The body without its Content-Encoding; raises UnknownEncoding, UnreadableBody or TooLarge."""
+    try:
+        inflater = _ENCODINGS[encoding.strip().lower()]
+    except KeyError:
+        raise UnknownEncoding(
+            f"Content-Encoding “{encoding}” is not read here; send identity, gzip or zstd."
+        ) from None
+    parts: list[bytes] = []
+    size = 0
+    for part in inflater(body):
+        size += len(part)
+        if size > limit:
+            raise TooLarge(
+                f"The body inflates to more than {limit} bytes; send fewer events a request."
+            )
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _identity(body: bytes) -> Iterator[bytes]:
+    yield body
+
+
+def _gunzip(body: bytes) -> Iterator[bytes]:
+    rest = body
+    while rest:  # RFC 1952 section 2.2: members may follow one another
+        inflater = isal_zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            yield from _member(inflater, rest)
+        except IsalError as error:
+            raise UnreadableBody(f"The body is not gzip: {error}.") from None
+        if not inflater.eof:
+            raise UnreadableBody("The gzip body ends too early.")
+        rest = inflater.unused_data.lstrip(b"\0")  # tape padding, as gzip(1) ignores it
+
+
+def _member(inflater: "isal_zlib.Decompress", rest: bytes) -> Iterator[bytes]:
+    part = inflater.decompress(rest, _CHUNK)
+    while part:
+        yield part
+        if inflater.eof:
+            return
+        part = inflater.decompress(inflater.unconsumed_tail, _CHUNK)
+
+
+def _unzstd(body: bytes) -> Iterator[bytes]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    try:
+        with decompressor.stream_reader(BytesIO(body), read_across_frames=True) as reader:
+            while part := reader.read(_CHUNK):
+                yield part
+    except zstandard.ZstdError as error:
+        raise UnreadableBody(f"The body is not zstd: {error}.") from None
+
+
+_ENCODINGS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
+    "": _identity,
+    "identity": _identity,
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,  # RFC 9110 section 8.4.1.3: the same
+    "zstd": _unzstd,
+}
+
+
+def cut(body: bytes) -> list[Item]:
+    """The events of a body that is one JSON object, an array of them, or one a line (NDJSON).
+
+    Nothing is checked but where events begin and end: a broken one comes out as an item, so that it
+    can be named and kept, and its neighbours still count. Raises UnreadableBody for an empty body.
+    """
+    body = body.removeprefix(_UTF8_BOM)
+    start = len(body) - len(body.lstrip())
+    if start == len(body):
+        raise UnreadableBody("The body is empty; send a JSON object, an array, or one a line.")
+    if body[start : start + 1] == b"[":
+        return _array(body, start)
+    lines = _lines(body)
+    if len(lines) > 1 and not _complete(lines[0].raw) and (_complete(body) or not _any(lines)):
+        # One object over several lines, as a person or jq prints it.
+        return [Item(0, lines[0].line, body.strip())]
+    return lines
+
+
+def _lines(body: bytes) -> list[Item]:
+    items: list[Item] = []
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        if stripped := line.strip():
+            items.append(Item(len(items), number, stripped))
+    return items
+
+
+def _complete(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _any(lines: list[Item]) -> bool:
+    return any(_complete(item.raw) for item in lines)
+
+
+def _array(body: bytes, start: int) -> list[Item]:
+    try:
+        raws = msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return list(_broken_array(body, start))
+    return [Item(index, 1, bytes(raw)) for index, raw in enumerate(raws)]
+
+
+# Outside strings only brackets and commas matter; an unclosed string runs to the end.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]|,', re.DOTALL)
+
+
+def _broken_array(body: bytes, start: int) -> Iterator[Item]:
+    """Cut an array that is not valid as a whole at the commas between its elements."""
+    depth = 0
+    index = 0
+    begin = start + 1
+    end = len(body)
+    line = body.count(b"\n", 0, begin) + 1
+    for token in _TOKEN.finditer(body, start):
+        first = body[token.start()]
+        if first in b"[{":
+            depth += 1
+        elif first in b"]}":
+            depth -= 1
+            if depth <= 0:
+                end = token.start()
+                break
+        elif first == ord(",") and depth == 1:
+            raw = body[begin : token.start()]
+            yield Item(index, line + _newlines_before(raw), raw.strip())
+            line += raw.count(b"\n")
+            index += 1
+            begin = token.end()
+    raw = body[begin:end]
+    yield Item(index, line + _newlines_before(raw), raw.strip())
+    if rest := body[end + 1 :].strip():
+        yield Item(index + 1, body.count(b"\n", 0, end) + 1, rest)
+
+
+def _newlines_before(raw: bytes) -> int:
+    return raw[: len(raw) - len(raw.lstrip())].count(b"\n")

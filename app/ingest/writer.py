@@ -1,0 +1,210 @@
+"""One thread, one transaction for many requests: what they wait for is durable before they hear of it.
+
+Group commit: while one transaction is on its way to the disk the next batches gather, so that the
+cost of an fdatasync is shared by all of them.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from app.domain.errors import Unavailable
+from app.ingest.recording import NewMatch, Outcome, record
+from app.store import keys, quarantine
+from app.store.database import Database, Session
+from app.store.exclusions import LiveExclusions
+from app.store.keys import Traffic
+
+# More waiting batches than this are refused: the agent keeps them and tries again.
+QUEUE_LIMIT = 256
+# Matches in one transaction, about: more make everyone in it wait without saving much.
+GROUP_MATCHES = 2_000
+# How often the counts of requests without a match are written, in seconds.
+TRAFFIC_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event for quarantine."""
+
+    raw: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request brought."""
+
+    key_id: int
+    matches: Sequence[NewMatch]
+    refused: Sequence[Refused]
+    received: int
+    size: int
+    done: "Future[Outcome]" = field(default_factory=Future)
+
+
+# Figures not yet written, by key and minute.
+TrafficByMinute: TypeAlias = dict[tuple[int, datetime], Traffic]
+
+
+class Writer:
+    """Started with `start`, stopped with `stop`, which first writes what is queued.
+
+    `clock` gives aware UTC; receipt times never go back even when it does. `on_alerts` is called,
+    on the writer's thread, after a commit that opened or changed an alert.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], datetime],
+        on_alerts: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._on_alerts = on_alerts
+        self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUE_LIMIT)
+        self._exclusions = LiveExclusions()
+        self._last_receipt: datetime | None = None
+        self._traffic: TrafficByMinute = {}
+        self._traffic_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._gate = threading.Lock()
+        self._stopping = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is queued, then end; batches submitted later are refused."""
+        with self._gate:
+            self._stopping = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def submit(self, batch: Batch) -> "Future[Outcome]":
+        """Queue a batch; its future is done after the commit. Raises Unavailable when too many wait."""
+        with self._gate:  # nothing may queue behind the mark that ends the thread
+            if self._stopping:
+                raise Unavailable("Deckwatch is stopping; send this again in a moment.", 2)
+            try:
+                self._queue.put_nowait(batch)
+            except queue.Full:
+                raise Unavailable("Too many requests wait for the database; try again.") from None
+        return batch.done
+
+    def count(self, key_id: int, traffic: Traffic) -> None:
+        """Add a request that needs no commit of its own to the figures of its key."""
+        traffic.seen_at = self._clock()
+        with self._traffic_lock:
+            _add(self._traffic, key_id, traffic)
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            group, ending = self._gather()
+            if group or self._traffic:
+                self._write_group(group)
+
+    def _gather(self) -> tuple[list[Batch], bool]:
+        """The batches that wait now, at least one unless none came for a while; and whether to end."""
+        group: list[Batch] = []
+        weight = 0
+        try:
+            next_one = self._queue.get(timeout=TRAFFIC_SECONDS)
+            while next_one is not None:
+                group.append(next_one)
+                weight += len(next_one.matches)
+                if weight >= GROUP_MATCHES:
+                    return group, False
+                next_one = self._queue.get_nowait()
+        except queue.Empty:
+            return group, False
+        return group, True
+
+    def _write_group(self, group: list[Batch]) -> None:
+        try:
+            outcomes = self._commit(group)
+        except Unavailable as error:
+            for batch in group:
+                batch.done.set_exception(error)
+        except Exception as error:
+            if len(group) <= 1:
+                log.exception("a batch could not be stored")
+                for batch in group:
+                    batch.done.set_exception(error)
+                return
+            # One of them is at fault: the others must not fail with it.
+            for batch in group:
+                self._write_group([batch])
+        else:
+            for batch, outcome in zip(group, outcomes, strict=True):
+                batch.done.set_result(outcome)
+            if any(outcome.matched > outcome.suppressed for outcome in outcomes):
+                self._on_alerts()
+
+    def _commit(self, group: list[Batch]) -> list[Outcome]:
+        with self._traffic_lock:
+            traffic, self._traffic = self._traffic, {}
+        kept = {place: replace(figures) for place, figures in traffic.items()}
+        try:
+            with self._database.write() as session:
+                at = self._receipt_time()
+                exclusions = self._exclusions.as_of(session)
+                outcomes = [
+                    record(session, batch.matches, exclusions=exclusions, at=at) for batch in group
+                ]
+                for batch, outcome in zip(group, outcomes, strict=True):
+                    _quarantine(session, batch, at)
+                    _add(traffic, batch.key_id, _traffic_of(batch, outcome, at))
+                for (key_id, minute), figures in traffic.items():
+                    keys.add_traffic(session, key_id, minute, figures)
+        except BaseException:
+            with self._traffic_lock:
+                for (key_id, _), figures in kept.items():
+                    _add(self._traffic, key_id, figures)
+            raise
+        return outcomes
+
+    def _receipt_time(self) -> datetime:
+        now = self._clock()
+        if self._last_receipt is None or now > self._last_receipt:
+            self._last_receipt = now
+        return self._last_receipt
+
+
+def _quarantine(session: Session, batch: Batch, at: datetime) -> None:
+    quarantine.insert_many(
+        session,
+        [
+            {"key_id": batch.key_id, "received_at": at, "reason": one.reason, "event": one.raw}
+            for one in batch.refused
+        ],
+    )
+
+
+def _traffic_of(batch: Batch, outcome: Outcome, at: datetime) -> Traffic:
+    return Traffic(
+        received=batch.received,
+        matched=outcome.matched,
+        suppressed=outcome.suppressed,
+        duplicates=outcome.duplicates,
+        rejected=len(batch.refused),
+        bytes=batch.size,
+        seen_at=at,
+    )
+
+
+def _add(into: TrafficByMinute, key_id: int, more: Traffic) -> None:
+    if more.seen_at is None:
+        return
+    place = key_id, more.seen_at.replace(second=0, microsecond=0)
+    into.setdefault(place, Traffic()).add(more)

@@ -1,0 +1,170 @@
+"""The application: its parts built once and handed to the routes."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from app import __version__
+from app.detection.detector import Detector
+from app.detection.rule import LoadResult, load_rules
+from app.formats import MARKERS
+from app.formats.ecs import EVIDENCE
+from app.ingest.pipeline import Pipeline
+from app.ingest.writer import Writer
+from app.resources import packaged_rules, resource
+from app.settings import Settings, read_settings, secret_key
+from app.store import revisions
+from app.store.database import Database
+from app.web import errors
+from app.web.access import refuse_unguarded
+from app.web.api import alerts as api_alerts
+from app.web.api import events, matches, system
+from app.web.api import exclusions as api_exclusions
+from app.web.headers import SecurityHeaders
+from app.web.limits import LoginLimits
+from app.web.live import Live
+from app.web.pages import (
+    agents,
+    alert,
+    alerts,
+    audit,
+    exclusion_form,
+    exclusions,
+    login,
+    rules,
+    users,
+)
+from app.web.rendering import STATIC_URL, Renderer
+from app.web.services import Services
+from app.web.static import CachedStatic
+
+# Order matters where one path could be read as another's parameter: the form's /new comes first.
+ROUTERS: tuple[APIRouter, ...] = (
+    events.router,
+    api_alerts.router,
+    matches.router,
+    api_exclusions.router,
+    system.router,
+    login.router,
+    alerts.router,
+    alert.router,
+    exclusion_form.router,
+    exclusions.router,
+    rules.router,
+    agents.router,
+    users.router,
+    audit.router,
+)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def rules_of(folders: Sequence[Path]) -> LoadResult:
+    """Our own rules and those of the folders that the deployment names."""
+    return load_rules([packaged_rules(), *folders])
+
+
+def detector_of(rules: LoadResult) -> Detector:
+    enabled = [rule for rule in rules.rules if rule.enabled]
+    return Detector(enabled, markers=MARKERS, evidence=EVIDENCE)
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """Everything but the schema: migrate before. Raises Unusable for what cannot be used as it is."""
+    database = Database(settings.database_url)
+    rules = rules_of(settings.rules)
+
+    def revision() -> int:
+        with database.read() as session:
+            return revisions.current(session, revisions.ALERTS)
+
+    live = Live(revision)
+    writer = Writer(database, clock=clock, on_alerts=live.changed)
+    services = Services(
+        settings=settings,
+        secret=secret_key(settings),
+        database=database,
+        rules=rules,
+        pipeline=Pipeline(detector_of(rules), writer, max_event_bytes=settings.max_event_bytes),
+        live=live,
+        renderer=Renderer(resource("templates"), resource("static")),
+        login_limits=LoginLimits(),
+        clock=clock,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        writer.start()
+        live.start(asyncio.get_running_loop())
+        watching = asyncio.create_task(live.watch())
+        with _streams_end_on_signal(live):
+            yield
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await asyncio.to_thread(writer.stop)
+        database.close()
+
+    refuse_unguarded(ROUTERS)
+    app = FastAPI(
+        title="Deckwatch",
+        version=__version__,
+        summary="SSH in containers: events in, alerts out.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        middleware=[Middleware(SecurityHeaders, https=settings.https)],
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=bool(router.tags))
+    app.mount(STATIC_URL, CachedStatic(resource("static")), name="static")
+    errors.install(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def create_app_from_environment() -> FastAPI:
+    """For worker processes, which build their own."""
+    return create_app(read_settings())
+
+
+@contextlib.contextmanager
+def _streams_end_on_signal(live: Live) -> Iterator[None]:
+    """End event streams as soon as the server is told to stop: it waits for open responses to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        live.stop()
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        live.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,16 @@
+"""Where templates, static files and migrations lie: beside the package in a checkout, in it in a wheel."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def resource(name: str) -> Path:
+    """The folder `templates`, `static` or `migrations`."""
+    packaged = _PACKAGE / "resources" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name
+
+
+def packaged_rules() -> Path:
+    """The folder of the rules that come with Deckwatch."""
+    return _PACKAGE / "detection" / "rules"

@@ -1,0 +1,238 @@
+"""Alerts, their activity and their guide ticks: searched, read and written."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col, select
+
+from app.domain.alert import Status, Verdict
+from app.domain.severity import Severity
+from app.store.tables import Activity, Alert, GuideTick
+
+COUNT_LIMIT = 1_000
+
+
+class Sort(StrEnum):
+    """`time`: newest receipt first. `rarity`: fewest matches first, so that no flood buries one."""
+
+    TIME = "time"
+    PRIORITY = "priority"
+    RARITY = "rarity"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The sort key and the id of the last row of a page."""
+
+    key: datetime | int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """All given ones must hold. `unassigned` goes before `assignee_id`; `q` is searched in the text."""
+
+    status: Status | None = None
+    q: str = ""
+    severity: Severity | None = None
+    verdict: Verdict | None = None
+    ssh_role: str = ""
+    assignee_id: int | None = None
+    unassigned: bool = False
+    rule_id: str = ""
+    host: str = ""
+    container_id: str = ""
+    container: str = ""
+    image: str = ""
+    namespace: str = ""
+    user_name: str = ""
+    destination: str = ""
+    sort: Sort = Sort.TIME
+    after: Cursor | None = None
+
+
+_EXACT = (
+    "rule_id",
+    "host",
+    "container_id",
+    "container",
+    "image",
+    "namespace",
+    "user_name",
+    "destination",
+    "ssh_role",
+    "status",
+    "severity",
+    "verdict",
+)
+
+_SORT_COLUMNS: dict[Sort, tuple[Any, bool]] = {  # column, descending
+    Sort.TIME: (Alert.last_seen, True),
+    Sort.PRIORITY: (Alert.priority, True),
+    Sort.RARITY: (Alert.match_count, False),
+}
+
+
+def sort_key(alert: Alert, sort: Sort) -> datetime | int:
+    """The value of `alert` by which `sort` orders, for the cursor of the next page."""
+    key: datetime | int = getattr(alert, _SORT_COLUMNS[sort][0].key)
+    return key
+
+
+def search(session: Session, wanted: AlertFilter, limit: int) -> list[Alert]:
+    """At most `limit` alerts after the cursor; ties are broken by id, newest first."""
+    column, descending = _SORT_COLUMNS[wanted.sort]
+    query = select(Alert).where(*_conditions(wanted))
+    if wanted.after is not None:
+        query = query.where(_beyond(column, descending, wanted.after))
+    ordered = col(column).desc() if descending else col(column).asc()
+    return list(session.exec(query.order_by(ordered, col(Alert.id).desc()).limit(limit)))
+
+
+def _beyond(column: Any, descending: bool, after: Cursor) -> ColumnElement[bool]:
+    strictly = col(column) < after.key if descending else col(column) > after.key
+    return or_(strictly, and_(col(column) == after.key, col(Alert.id) < after.id))
+
+
+def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        col(getattr(Alert, name)) == value
+        for name in _EXACT
+        if (value := getattr(wanted, name)) not in (None, "")
+    ]
+    if wanted.unassigned:
+        conditions.append(col(Alert.assignee_id).is_(None))
+    elif wanted.assignee_id is not None:
+        conditions.append(col(Alert.assignee_id) == wanted.assignee_id)
+    conditions += (
+        col(Alert.search_text).contains(word, autoescape=True)
+        for word in wanted.q.casefold().split()[:10]
+    )
+    return conditions
+
+
+def count(session: Session, wanted: AlertFilter, limit: int = COUNT_LIMIT) -> int:
+    """How many there are, `limit` + 1 meaning more than `limit`: counting a million takes a while."""
+    found = select(Alert.id).where(*_conditions(wanted)).limit(limit + 1).subquery()
+    return session.exec(select(func.count()).select_from(found)).one()
+
+
+def any_at_all(session: Session) -> bool:
+    return session.exec(select(Alert.id).limit(1)).first() is not None
+
+
+def get(session: Session, alert_id: int) -> Alert | None:
+    return session.get(Alert, alert_id)
+
+
+def unclosed(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
+    """The open or acknowledged alert of each fingerprint that has one."""
+    found: dict[str, Alert] = {}
+    for some in _chunks(sorted(set(fingerprints))):
+        rows = session.exec(
+            select(Alert).where(
+                col(Alert.fingerprint).in_(some), col(Alert.status) != Status.CLOSED
+            )
+        )
+        found.update((alert.fingerprint, alert) for alert in rows)
+    return found
+
+
+def last_closed(session: Session, fingerprint: str) -> Alert | None:
+    return session.exec(
+        select(Alert)
+        .where(Alert.fingerprint == fingerprint, Alert.status == Status.CLOSED)
+        .order_by(col(Alert.id).desc())
+        .limit(1)
+    ).first()
+
+
+def _chunks(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
+    # SQLite bounds the parameters of one statement.
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def add_activity(
+    session: Session,
+    alert_id: int,
+    *,
+    at: datetime,
+    actor: str,
+    kind: str,
+    before: str | None = None,
+    after: str | None = None,
+    comment: str | None = None,
+) -> None:
+    session.add(
+        Activity(
+            alert_id=alert_id,
+            at=at,
+            actor=actor,
+            kind=kind,
+            before=before,
+            after=after,
+            comment=comment,
+        )
+    )
+
+
+def activity(session: Session, alert_id: int) -> list[Activity]:
+    """Everything done to the alert, newest first."""
+    return list(
+        session.exec(
+            select(Activity).where(Activity.alert_id == alert_id).order_by(col(Activity.id).desc())
+        )
+    )
+
+
+def ticks(session: Session, alert_id: int) -> dict[tuple[str, str], GuideTick]:
+    """Done steps by (part, step key)."""
+    rows = session.exec(select(GuideTick).where(GuideTick.alert_id == alert_id))
+    return {(tick.part, tick.step_key): tick for tick in rows}
+
+
+def untick(session: Session, alert_id: int, part: str, step_key: str) -> None:
+    session.execute(
+        delete(GuideTick).where(
+            col(GuideTick.alert_id) == alert_id,
+            col(GuideTick.part) == part,
+            col(GuideTick.step_key) == step_key,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFigures:
+    """What one rule has led to."""
+
+    open: int = 0
+    closed: int = 0
+    true_positives: int = 0
+    matches: int = 0
+    last_seen: datetime | None = None
+
+
+def figures_by_rule(session: Session) -> dict[str, RuleFigures]:
+    rows = session.execute(
+        sql_select(
+            col(Alert.rule_id),
+            func.sum(case((col(Alert.status) != Status.CLOSED, 1), else_=0)),
+            func.sum(case((col(Alert.status) == Status.CLOSED, 1), else_=0)),
+            func.sum(case((col(Alert.verdict) == Verdict.TRUE_POSITIVE, 1), else_=0)),
+            func.sum(col(Alert.match_count)),
+        ).group_by(col(Alert.rule_id))
+    )
+    newest = dict(
+        session.exec(
+            select(Alert.rule_id, func.max(Alert.last_seen)).group_by(col(Alert.rule_id))
+        ).all()
+    )
+    return {
+        rule_id: RuleFigures(int(opened), int(closed), int(true), int(matches), newest[rule_id])
+        for rule_id, opened, closed, true, matches in rows
+    }

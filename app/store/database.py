@@ -1,0 +1,130 @@
+"""One way in for readers and one for writers, the same for every database.
+
+SQLite takes one writer at a time. A writer that begins as a reader may find, at its first write, that
+it can never get the lock, so every write begins with BEGIN IMMEDIATE and waits there instead.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlmodel import Session as Session  # the one type of it that other rooms name
+
+from app.domain.errors import Unavailable, Unusable
+
+# Longer than any transaction of ours, shorter than an agent's patience.
+LOCK_WAIT_SECONDS = 5.0
+
+_WRITES = "deckwatch_writes"
+
+
+class Database:
+    """Opened once a process. `read` and `write` are context managers that yield a Session.
+
+    `write` commits when its block ends and rolls back when it raises. Both raise Unavailable when the
+    database is locked, full or gone; nothing was written then.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+            self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            self.engine = _engine(url, self.is_sqlite)
+        except (ArgumentError, ImportError, ValueError) as error:
+            raise Unusable(f"DECKWATCH_DATABASE_URL: {error}.") from None
+        self.path = Path(parsed.database) if self.is_sqlite and parsed.database else None
+        # Threads of one process queue here, where waking is prompt, not in SQLite's polling.
+        self._one_writer = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        if not self._one_writer.acquire(timeout=LOCK_WAIT_SECONDS):
+            raise Unavailable("The database is busy; nothing was changed. Try again.")
+        try:
+            with _translated(), self.engine.connect() as connection:
+                connection.execution_options(**{_WRITES: True})
+                with (
+                    connection.begin(),
+                    Session(connection, expire_on_commit=False) as session,
+                ):
+                    yield session
+                    session.flush()
+        finally:
+            self._one_writer.release()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    engine = create_engine(
+        url,
+        pool_size=10,
+        max_overflow=40,
+        connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Without this the driver begins transactions by its own rules, deferred.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: in WAL mode, NORMAL loses the last commits when the power fails.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA trusted_schema = OFF")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(_sentence(error), retry_after=2) from error
+
+
+def _sentence(error: DBAPIError) -> str:
+    said = str(error.orig).lower()
+    for sign, sentence in _SENTENCES.items():
+        if sign in said:
+            return sentence
+    return "The database cannot be used right now; nothing was changed. Try again."
+
+
+_SENTENCES = {
+    "locked": "The database is busy; nothing was changed. Try again.",
+    "full": "The disk is full; nothing was changed. Free some space.",
+    "readonly": "The database is read-only; nothing was changed.",
+    "no such table": "The database lacks a table; run: deckwatch db upgrade",
+}
+
+
+def opening_problem(error: DBAPIError, path: Path | None) -> str:
+    """One sentence for a database that could not be opened at the start."""
+    said = str(error.orig)
+    where = f"The database {path}" if path else "The database"
+    if "unable to open" in said and path is not None and not path.parent.is_dir():
+        return f"{where} cannot be opened: the folder {path.parent} does not exist."
+    return f"{where} cannot be opened: {said.strip().splitlines()[0]}."

@@ -1,0 +1,138 @@
+"""Exclusions and their versions: which are live, which wait, what each said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from app.domain.exclusion import Condition, Exclusion, Operator
+from app.store import revisions
+from app.store.tables import ExclusionRecord, ExclusionVersion
+
+
+class Decision(StrEnum):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
+class State(StrEnum):
+    """What an exclusion is now; derived, so that its end needs nobody to write it down."""
+
+    PROPOSED = "proposed"
+    LIVE = "live"
+    EXPIRED = "expired"
+    ENDED = "ended"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An exclusion with all its versions, oldest first."""
+
+    record: ExclusionRecord
+    versions: tuple[ExclusionVersion, ...]
+
+    @property
+    def newest(self) -> ExclusionVersion:
+        return self.versions[-1]
+
+    @property
+    def live(self) -> ExclusionVersion | None:
+        """The version that was approved last, whether or not its time has passed."""
+        return next((v for v in self.versions if v.version == self.record.live_version), None)
+
+    @property
+    def waiting(self) -> ExclusionVersion | None:
+        newest = self.newest
+        return newest if newest.decision == Decision.WAITING else None
+
+    def state(self, at: datetime) -> State:
+        if self.record.ended_at is not None:
+            return State.ENDED
+        if self.live is not None:
+            return State.LIVE if self.live.ends_at > at else State.EXPIRED
+        return State.PROPOSED if self.waiting else State.DECLINED
+
+
+def condition_rows(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+    return [
+        {"field": c.field, "operator": str(c.operator), "values": list(c.values)}
+        for c in conditions
+    ]
+
+
+def conditions_of(version: ExclusionVersion) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(row["field"], Operator(row["operator"]), tuple(row["values"]))
+        for row in version.conditions
+    )
+
+
+def live(session: Session) -> tuple[Exclusion, ...]:
+    """The version that matching obeys of every exclusion that was not ended; some may have expired."""
+    rows = session.exec(
+        select(ExclusionRecord, ExclusionVersion)
+        .join(
+            ExclusionVersion,
+            (col(ExclusionVersion.exclusion_id) == col(ExclusionRecord.id))
+            & (col(ExclusionVersion.version) == col(ExclusionRecord.live_version)),
+        )
+        .where(col(ExclusionRecord.ended_at).is_(None))
+        .order_by(col(ExclusionRecord.id))
+    )
+    return tuple(
+        Exclusion(
+            id=record.id or 0,
+            version=version.version,
+            rule_id=record.rule_id,
+            conditions=conditions_of(version),
+            ends_at=version.ends_at,
+        )
+        for record, version in rows
+    )
+
+
+def get(session: Session, exclusion_id: int) -> Whole | None:
+    record = session.get(ExclusionRecord, exclusion_id)
+    return _whole(session, [record])[0] if record else None
+
+
+def everything(session: Session) -> list[Whole]:
+    """All exclusions, newest first."""
+    records = session.exec(select(ExclusionRecord).order_by(col(ExclusionRecord.id).desc()))
+    return _whole(session, list(records))
+
+
+def _whole(session: Session, records: Sequence[ExclusionRecord]) -> list[Whole]:
+    by_id: dict[int, list[ExclusionVersion]] = {record.id or 0: [] for record in records}
+    query = select(ExclusionVersion).order_by(col(ExclusionVersion.version))
+    if len(records) == 1:
+        query = query.where(ExclusionVersion.exclusion_id == records[0].id)
+    for version in session.exec(query):
+        if version.exclusion_id in by_id:
+            by_id[version.exclusion_id].append(version)
+    return [Whole(record, tuple(by_id[record.id or 0])) for record in records]
+
+
+def changed(session: Session) -> None:
+    """Say, in the transaction that changed one, that caches of live exclusions are old."""
+    revisions.bump(session, revisions.EXCLUSIONS)
+
+
+class LiveExclusions:
+    """The live exclusions as of one transaction, read again only when one has changed."""
+
+    def __init__(self) -> None:
+        self._revision = -1
+        self._exclusions: tuple[Exclusion, ...] = ()
+
+    def as_of(self, session: Session) -> tuple[Exclusion, ...]:
+        revision = revisions.current(session, revisions.EXCLUSIONS)
+        if revision != self._revision:
+            self._exclusions = live(session)
+            self._revision = revision
+        return self._exclusions

@@ -1,0 +1,76 @@
+"""Matches: which are known, which belong to an alert, which an exclusion suppressed."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert
+from sqlmodel import Session, col, select
+
+from app.store.tables import Alert, Match
+
+# What makes a match the same match: key, event id, rule.
+Identity = tuple[int, str, str]
+
+
+def known(session: Session, wanted: Iterable[Identity]) -> set[Identity]:
+    """Those of `wanted` that are stored already."""
+    event_ids = sorted({identity[1] for identity in wanted})
+    found: set[Identity] = set()
+    for start in range(0, len(event_ids), 500):
+        rows = session.exec(
+            select(Match.key_id, Match.event_id, Match.rule_id).where(
+                col(Match.event_id).in_(event_ids[start : start + 500])
+            )
+        )
+        found.update(rows)
+    return found
+
+
+def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows with every column but `id`; Core, since the ORM costs four times as much."""
+    if rows:
+        session.execute(insert(Match), list(rows))
+
+
+def get(session: Session, match_id: int) -> Match | None:
+    return session.get(Match, match_id)
+
+
+def shown(session: Session, alert: Alert) -> Match | None:
+    """The match whose words the alert shows."""
+    return session.exec(
+        select(Match).where(
+            Match.key_id == alert.shown_key_id,
+            Match.event_id == alert.shown_event_id,
+            Match.rule_id == alert.rule_id,
+        )
+    ).first()
+
+
+def of_alert(session: Session, alert_id: int, *, before: int | None, limit: int) -> list[Match]:
+    """Newest first, those with an id below `before`."""
+    query = select(Match).where(Match.alert_id == alert_id)
+    if before is not None:
+        query = query.where(col(Match.id) < before)
+    return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
+
+
+def of_exclusion(
+    session: Session, exclusion_id: int, *, before: int | None, limit: int
+) -> list[Match]:
+    """What it suppressed, newest first, those with an id below `before`."""
+    query = select(Match).where(Match.exclusion_id == exclusion_id)
+    if before is not None:
+        query = query.where(col(Match.id) < before)
+    return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
+
+
+def suppressed_figures(session: Session) -> dict[int, tuple[int, datetime]]:
+    """For each exclusion that ever suppressed a match: how many, and the newest receipt."""
+    rows = session.exec(
+        select(Match.exclusion_id, func.count(), func.max(Match.received_at))
+        .where(col(Match.exclusion_id).is_not(None))
+        .group_by(col(Match.exclusion_id))
+    )
+    return {int(row[0]): (row[1], row[2]) for row in rows if row[0] is not None}

@@ -1,0 +1,110 @@
+"""People, their sessions and their one-time links."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+
+from app.domain.roles import Role
+from app.store.tables import LoginSession, OneTimeLink, User
+
+
+class Purpose(StrEnum):
+    """What a one-time link lets its holder do, once."""
+
+    FIRST_ADMIN = "first_admin"
+    INVITE = "invite"
+    ENTER = "enter"
+
+
+def folded(name: str) -> str:
+    """The form in which two names are the same name."""
+    return name.strip().casefold()
+
+
+def by_name(session: Session, name: str) -> User | None:
+    return session.exec(select(User).where(User.name_folded == folded(name))).first()
+
+
+def everyone(session: Session) -> list[User]:
+    return list(session.exec(select(User).order_by(col(User.name_folded))))
+
+
+def active(session: Session) -> list[User]:
+    """Those to whom an alert can be assigned."""
+    return [user for user in everyone(session) if user.disabled_at is None]
+
+
+def names(session: Session, ids: Iterable[int | None]) -> dict[int, str]:
+    wanted = {user_id for user_id in ids if user_id is not None}
+    rows = session.exec(select(User.id, User.name).where(col(User.id).in_(wanted)))
+    return {user_id: name for user_id, name in rows if user_id is not None}
+
+
+def active_admins(session: Session) -> int:
+    """How many people could still let others in."""
+    return session.exec(
+        select(func.count()).where(
+            User.role == Role.ADMIN,
+            col(User.disabled_at).is_(None),
+            col(User.password_hash).is_not(None),
+        )
+    ).one()
+
+
+def session_and_user(session: Session, token_hash: str) -> tuple[LoginSession, User] | None:
+    return session.exec(
+        select(LoginSession, User)
+        .join(User, col(User.id) == col(LoginSession.user_id))
+        .where(LoginSession.token_hash == token_hash)
+    ).first()
+
+
+def sessions_of(session: Session, user_id: int, *, at: datetime) -> list[LoginSession]:
+    return list(
+        session.exec(
+            select(LoginSession)
+            .where(LoginSession.user_id == user_id, LoginSession.ends_at > at)
+            .order_by(col(LoginSession.seen_at).desc())
+        )
+    )
+
+
+def session_counts(session: Session, *, at: datetime) -> dict[int, int]:
+    rows = session.exec(
+        select(LoginSession.user_id, func.count())
+        .where(LoginSession.ends_at > at)
+        .group_by(col(LoginSession.user_id))
+    )
+    return dict(rows.all())
+
+
+def end_sessions(session: Session, user_id: int, *, keep: str | None = None) -> None:
+    """End all of a person's sessions but the one whose token hash is `keep`."""
+    ending = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+    if keep is not None:
+        ending = ending.where(col(LoginSession.token_hash) != keep)
+    session.execute(ending)
+
+
+def forget_ended_sessions(session: Session, *, at: datetime) -> None:
+    session.execute(delete(LoginSession).where(col(LoginSession.ends_at) <= at))
+
+
+def link(session: Session, token_hash: str) -> OneTimeLink | None:
+    return session.get(OneTimeLink, token_hash)
+
+
+def withdraw_links(session: Session, user_id: int | None, purpose: Purpose) -> None:
+    """A new link for the same purpose replaces the ones before it."""
+    session.execute(
+        delete(OneTimeLink).where(
+            col(OneTimeLink.user_id).is_(None)
+            if user_id is None
+            else col(OneTimeLink.user_id) == user_id,
+            col(OneTimeLink.purpose) == purpose,
+            col(OneTimeLink.used_at).is_(None),
+        )
+    )

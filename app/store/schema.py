@@ -1,0 +1,83 @@
+"""Whether the database has the tables this program knows, and how to bring it there."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from app.domain.errors import Unusable
+from app.resources import resource
+from app.store.database import Database, opening_problem
+
+
+def known_revisions() -> list[str]:
+    """Revision ids, oldest first: the number each file in migrations/versions begins with.
+
+    Read from names, so that a start with nothing to migrate need not load Alembic.
+    """
+    folder = resource("migrations") / "versions"
+    return sorted(path.stem.partition("_")[0] for path in folder.glob("[0-9]*.py"))
+
+
+def current_revision(database: Database) -> str | None:
+    """The revision the database is at, None for an empty one; raises Unusable when it cannot be read."""
+    try:
+        with database.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+            return str(row[0]) if row else None
+    except (OperationalError, DatabaseError) as error:
+        raise Unusable(opening_problem(error, database.path)) from None
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Bring the database to the newest revision; the revisions before and after.
+
+    Raises Unusable when it is newer than this program, or cannot be opened or changed.
+    """
+    known = known_revisions()
+    before = current_revision(database)
+    _refuse_newer(before, known)
+    if before != known[-1]:
+        _run_alembic(database)
+    return before, known[-1]
+
+
+def check(database: Database) -> list[str]:
+    """What is wrong with the database, one sentence each; empty when all is well."""
+    known = known_revisions()
+    before = current_revision(database)
+    _refuse_newer(before, known)
+    if before != known[-1]:
+        return [f"It is at revision {before or 'none'}, not {known[-1]}; run: deckwatch db upgrade"]
+    if not database.is_sqlite:
+        return []
+    with database.engine.connect() as connection:
+        integrity = connection.execute(text("PRAGMA integrity_check")).scalars().all()
+        orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+    problems = [f"SQLite finds it damaged: {line}" for line in integrity if line != "ok"]
+    problems += [f"A row of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
+    return problems
+
+
+def _refuse_newer(before: str | None, known: Sequence[str]) -> None:
+    if before is not None and before not in known:
+        raise Unusable(
+            f"The database is at revision {before}, newer than this Deckwatch, which knows up to "
+            f"{known[-1]}; start the newer one, or restore a backup."
+        )
+
+
+def _run_alembic(database: Database) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(resource("migrations")).replace("%", "%%"))
+    try:
+        with database.write() as session:
+            config.attributes["connection"] = session.connection()
+            command.upgrade(config, "head")
+    except DatabaseError as error:
+        raise Unusable(opening_problem(error, database.path)) from None

@@ -1,0 +1,233 @@
+"""Alerts for programs: searched, read, changed."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.actions import alerts as actions
+from app.domain.alert import Move, Status
+from app.domain.errors import Invalid, NotFound
+from app.store import alerts, matches, people
+from app.store.alerts import Cursor
+from app.store.database import Session
+from app.store.tables import Alert
+from app.web import urls
+from app.web.access import Analyst
+from app.web.pages.alerts import EXACT, read_filter
+from app.web.services import Parts
+
+router = APIRouter(tags=["alerts"])
+PATH = "/api/v1/alerts"
+LARGEST_PAGE = 200
+_KNOWN = frozenset(
+    {*EXACT, "status", "q", "severity", "verdict", "role", "assignee", "sort", "cursor", "limit"}
+)
+
+
+class PriorityPart(BaseModel):
+    why: str
+    points: int
+
+
+class AlertOut(BaseModel):
+    """An alert. Its texts come from events, so an attacker may have written them."""
+
+    id: int
+    status: Status
+    version: int = Field(description="Send it back with a change, so that none is lost.")
+    rule_id: str
+    rule_name: str
+    severity: str
+    priority: int
+    priority_parts: list[PriorityPart]
+    headline: str
+    command_line: str = Field(description="Passwords are masked.")
+    host: str | None
+    container_id: str | None
+    container: str | None
+    image: str | None
+    namespace: str | None
+    pod: str | None
+    user: str | None
+    process_name: str | None
+    destination: str | None
+    role: str | None
+    first_seen: datetime = Field(description="Receipt of the first match, by the server's clock.")
+    last_seen: datetime
+    match_count: int
+    assignee: str | None
+    verdict: str | None
+    reason: str | None
+    closed_at: datetime | None
+    closed_by: str | None
+    previous: int | None = Field(description="The alert before this one with the same fingerprint.")
+
+
+class AlertPageOut(BaseModel):
+    alerts: list[AlertOut]
+    next_cursor: str | None = Field(description="For the next page; null on the last.")
+
+
+class ActivityOut(BaseModel):
+    at: datetime
+    actor: str
+    kind: str
+    before: str | None
+    after: str | None
+    comment: str | None
+
+
+class MatchOut(BaseModel):
+    id: int
+    event_id: str
+    received_at: datetime
+    occurred_at: datetime | None = Field(description="By the agent's own clock.")
+    event_href: str
+
+
+class WholeAlertOut(AlertOut):
+    matches: list[MatchOut] = Field(description="The newest 20.")
+    activity: list[ActivityOut] = Field(description="Newest first.")
+
+
+class AlertChange(BaseModel):
+    """What to change. Closing needs a verdict and a reason."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = None
+    verdict: str | None = None
+    reason: str | None = None
+    assignee: str | None = Field(default=None, description="A person's name; empty for nobody.")
+    version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
+
+
+def _out(alert: Alert, names: dict[int, str]) -> dict[str, object]:
+    told = {name: getattr(alert, name, None) for name in AlertOut.model_fields}
+    return told | {
+        "user": alert.user_name,
+        "role": alert.ssh_role,
+        "assignee": names.get(alert.assignee_id or 0),
+        "previous": alert.previous_id,
+    }
+
+
+@router.get(PATH, summary="Search alerts")
+def search_alerts(
+    request: Request,
+    who: Analyst,
+    services: Parts,
+    status: Annotated[str, Query(description="open, acknowledged, closed or all")] = "open",
+    q: Annotated[str, Query(description="words that must all occur")] = "",
+    severity: str = "",
+    verdict: str = "",
+    role: str = "",
+    assignee: Annotated[str, Query(description="a name, or nobody")] = "",
+    rule: str = "",
+    host: str = "",
+    container: str = "",
+    container_id: str = "",
+    image: str = "",
+    namespace: str = "",
+    user: str = "",
+    destination: str = "",
+    sort: Annotated[str, Query(description="time, priority or rarity")] = "time",
+    cursor: Annotated[str, Query(description="next_cursor of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+) -> AlertPageOut:
+    """Pages of alerts; by default the open ones, newest receipt first."""
+    unknown = sorted(set(request.query_params) - _KNOWN)
+    if unknown:
+        raise Invalid({unknown[0]: f"“{unknown[0]}” is not a filter."})
+    with services.database.read() as session:
+        wanted, problem = read_filter(dict(request.query_params), session, who)
+        if problem:
+            raise Invalid({"filter": problem})
+        found = alerts.search(session, wanted, limit + 1)
+        rows = found[:limit]
+        names = people.names(session, (alert.assignee_id for alert in rows))
+    following = None
+    if len(found) > limit:
+        last = rows[-1]
+        following = urls.cursor_text(Cursor(alerts.sort_key(last, wanted.sort), last.id or 0))
+    told = [AlertOut.model_validate(_out(alert, names)) for alert in rows]
+    return AlertPageOut(alerts=told, next_cursor=following)
+
+
+def _get(session: Session, alert_id: int) -> Alert:
+    alert = alerts.get(session, alert_id) if abs(alert_id) < 2**63 else None
+    if alert is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    return alert
+
+
+@router.get(PATH + "/{alert_id}", summary="One alert")
+def get_alert(alert_id: int, who: Analyst, services: Parts) -> WholeAlertOut:
+    """With its newest matches and everything that was done to it."""
+    with services.database.read() as session:
+        alert = _get(session, alert_id)
+        newest = matches.of_alert(session, alert_id, before=None, limit=20)
+        activity = alerts.activity(session, alert_id)
+        names = people.names(session, [alert.assignee_id])
+    return WholeAlertOut.model_validate(
+        _out(alert, names)
+        | {
+            "matches": [
+                MatchOut(
+                    id=match.id or 0,
+                    event_id=match.event_id,
+                    received_at=match.received_at,
+                    occurred_at=match.occurred_at,
+                    event_href=f"/api/v1/matches/{match.id}/event",
+                )
+                for match in newest
+            ],
+            "activity": [
+                {name: getattr(row, name) for name in ActivityOut.model_fields} for row in activity
+            ],
+        }
+    )
+
+
+_MOVES = {
+    Status.OPEN: Move.REOPEN,
+    Status.ACKNOWLEDGED: Move.ACKNOWLEDGE,
+    Status.CLOSED: Move.CLOSE,
+}
+
+
+@router.patch(PATH + "/{alert_id}", summary="Change an alert")
+def change_alert(
+    alert_id: int, change: AlertChange, who: Analyst, services: Parts
+) -> WholeAlertOut:
+    """Status, with verdict and reason when closing, or assignee."""
+    with services.database.read() as session:
+        _get(session, alert_id)
+    if change.status is None and "assignee" not in change.model_fields_set:
+        raise Invalid({"status": "Say what to change: status, or assignee."})
+    version = change.version
+    if "assignee" in change.model_fields_set:
+        assigned = actions.assign(
+            services.database,
+            alert_id,
+            change.assignee,
+            who=who,
+            at=services.clock(),
+            version=version,
+        )
+        version = assigned.version if version is not None else None
+    if change.status is not None:
+        actions.move(
+            services.database,
+            alert_id,
+            _MOVES[change.status],
+            who=who,
+            at=services.clock(),
+            version=version,
+            verdict=change.verdict,
+            reason=change.reason,
+        )
+    services.live.changed()
+    return get_alert(alert_id, who, services)

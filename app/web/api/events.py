@@ -1,0 +1,82 @@
+"""`POST /api/v1/events`: a body of events in, a receipt out, after the commit."""
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from app.ingest.body import inflate
+from app.ingest.pipeline import Receipt
+from app.web.access import Agent
+from app.web.forms import bounded_body
+from app.web.services import Parts
+
+router = APIRouter(tags=["events"])
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "One JSON object, an array of them, or one a line (NDJSON). "
+        "Content-Encoding: identity, gzip or zstd.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "oneOf": [
+                        {"type": "object"},
+                        {"type": "array", "items": {"type": "object"}},
+                    ]
+                }
+            },
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+class RejectedEvent(BaseModel):
+    """One event that could not be read; its bytes are kept in quarantine."""
+
+    index: int = Field(description="Place among the events of the request, from 0.")
+    line: int = Field(description="Line of the body on which it starts, from 1.")
+    error: str
+
+
+class EventReceipt(BaseModel):
+    """What became of the events of one request."""
+
+    received: int = Field(description="All events: those accepted and those rejected.")
+    matched: int = Field(description="Matches stored by this request.")
+    suppressed: int = Field(description="Those of them that an exclusion covered.")
+    duplicates: int = Field(description="Matches that were stored before: sent again.")
+    rejected: list[RejectedEvent]
+
+
+@router.post(
+    "/api/v1/events",
+    response_model=EventReceipt,
+    openapi_extra=_BODY,
+    summary="Send events",
+)
+async def take_events(request: Request, agent: Agent, services: Parts) -> Response:
+    """Answered only after every match is durable. Sending the same event again changes nothing."""
+    limit = services.settings.max_body_bytes
+    encoding = request.headers.get("content-encoding", "")
+    sent = await bounded_body(request, limit)
+    key_id = agent.key_id or 0
+
+    def take() -> Receipt:
+        return services.pipeline.take(inflate(sent, encoding, limit), key_id=key_id)
+
+    receipt = await to_thread.run_sync(take)
+    return JSONResponse(
+        {
+            "received": receipt.received,
+            "matched": receipt.matched,
+            "suppressed": receipt.suppressed,
+            "duplicates": receipt.duplicates,
+            "rejected": [
+                {"index": one.index, "line": one.line, "error": one.error}
+                for one in receipt.rejected
+            ],
+        }
+    )

@@ -1,0 +1,228 @@
+"""Exclusions for programs: listed, read, proposed, edited, approved, ended."""
+
+from datetime import datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from app.actions import exclusions as actions
+from app.actions.exclusions import Draft
+from app.domain.errors import Invalid, NotFound
+from app.domain.roles import Principal
+from app.store import exclusions, matches
+from app.store.exclusions import State, Whole, conditions_of
+from app.store.tables import ExclusionVersion
+from app.web.access import Analyst
+from app.web.services import Parts, Services
+
+router = APIRouter(tags=["exclusions"])
+PATH = "/api/v1/exclusions"
+
+
+class ConditionModel(BaseModel):
+    """One condition; all of an exclusion's must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    field: str = Field(description="Such as container.image.name or ssh.destination.")
+    operator: str = Field(description="is, is not, is one of, matches, exists, …")
+    values: list[str] = []
+
+
+class ExclusionIn(BaseModel):
+    """A new exclusion. `ends_at` needs a time zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule_id: str
+    conditions: list[ConditionModel]
+    reason: str
+    owner: str
+    ends_at: datetime
+    from_alert: int | None = None
+
+
+class ExclusionChange(BaseModel):
+    """Either a decision on the version that waits, or the fields of a further version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Literal["approve", "decline"] | None = None
+    conditions: list[ConditionModel] | None = None
+    reason: str | None = None
+    owner: str | None = None
+    ends_at: datetime | None = None
+    version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
+
+
+class VersionOut(BaseModel):
+    version: int
+    conditions: list[ConditionModel]
+    reason: str
+    owner: str
+    ends_at: datetime
+    proposed_by: str
+    proposed_at: datetime
+    decision: str
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class ExclusionOut(BaseModel):
+    id: int
+    rule_id: str
+    state: State
+    from_alert: int | None
+    live_version: int | None
+    newest_version: int
+    ended_at: datetime | None
+    ended_by: str | None
+    suppressed: int = Field(description="Matches it has hidden, over all versions.")
+    versions: list[VersionOut] = Field(description="Oldest first.")
+
+
+class ExclusionsOut(BaseModel):
+    exclusions: list[ExclusionOut]
+
+
+def _version_out(version: ExclusionVersion) -> VersionOut:
+    told = {name: getattr(version, name) for name in VersionOut.model_fields}
+    told["conditions"] = [
+        ConditionModel(field=c.field, operator=str(c.operator), values=list(c.values))
+        for c in conditions_of(version)
+    ]
+    return VersionOut.model_validate(told)
+
+
+def _out(whole: Whole, hits: dict[int, tuple[int, datetime]], at: datetime) -> ExclusionOut:
+    record = whole.record
+    return ExclusionOut(
+        id=record.id or 0,
+        rule_id=record.rule_id,
+        state=whole.state(at),
+        from_alert=record.from_alert_id,
+        live_version=record.live_version,
+        newest_version=record.newest_version,
+        ended_at=record.ended_at,
+        ended_by=record.ended_by,
+        suppressed=hits.get(record.id or 0, (0, None))[0],
+        versions=[_version_out(version) for version in whole.versions],
+    )
+
+
+def _told(services: Services, exclusion_id: int) -> ExclusionOut:
+    with services.database.read() as session:
+        whole = exclusions.get(session, exclusion_id) if abs(exclusion_id) < 2**63 else None
+        if whole is None:
+            raise NotFound(f"There is no exclusion {exclusion_id}.")
+        hits = matches.suppressed_figures(session)
+    return _out(whole, hits, services.clock())
+
+
+def _checked(services: Services, draft: Draft) -> actions.Checked:
+    return actions.checked(
+        draft,
+        at=services.clock(),
+        longest=services.settings.exclusion_longest,
+        rule_ids=[rule.id for rule in services.rules.rules],
+    )
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise Invalid({"ends_at": "Give the end with its time zone, such as 2027-02-22T00:00:00Z."})
+    return moment
+
+
+@router.get(PATH, summary="List exclusions")
+def list_exclusions(who: Analyst, services: Parts, state: State | None = None) -> ExclusionsOut:
+    """Newest first, with all their versions."""
+    at = services.clock()
+    with services.database.read() as session:
+        everything = exclusions.everything(session)
+        hits = matches.suppressed_figures(session)
+    chosen = [whole for whole in everything if state is None or whole.state(at) is state]
+    return ExclusionsOut(exclusions=[_out(whole, hits, at) for whole in chosen])
+
+
+@router.post(PATH, status_code=201, summary="Propose an exclusion")
+def propose_exclusion(wanted: ExclusionIn, who: Analyst, services: Parts) -> ExclusionOut:
+    """Live at once when an admin proposes it; otherwise it waits for one."""
+    draft = Draft(
+        rule_id=wanted.rule_id,
+        conditions=[(c.field, c.operator, c.values) for c in wanted.conditions],
+        reason=wanted.reason,
+        owner=wanted.owner,
+        ends_at=_aware(wanted.ends_at),
+        from_alert_id=wanted.from_alert,
+    )
+    checked = _checked(services, draft)
+    whole = actions.propose(services.database, checked, who=who, at=services.clock())
+    return _told(services, whole.record.id or 0)
+
+
+@router.get(PATH + "/{exclusion_id}", summary="One exclusion")
+def get_exclusion(exclusion_id: int, who: Analyst, services: Parts) -> ExclusionOut:
+    return _told(services, exclusion_id)
+
+
+@router.patch(PATH + "/{exclusion_id}", summary="Decide on or edit an exclusion")
+def change_exclusion(
+    exclusion_id: int, change: ExclusionChange, who: Analyst, services: Parts
+) -> ExclusionOut:
+    """A decision needs the role admin. An edit is a further version; the live one stays until then."""
+    _told(services, exclusion_id)
+    edits = change.model_fields_set - {"decision", "version"}
+    if bool(edits) == (change.decision is not None):
+        raise Invalid({"decision": "Send either a decision, or what to edit."})
+    if change.decision is not None:
+        actions.decide(
+            services.database,
+            exclusion_id,
+            approve=change.decision == "approve",
+            version=change.version,
+            who=who,
+            at=services.clock(),
+        )
+    else:
+        _edit(services, exclusion_id, change, who)
+    return _told(services, exclusion_id)
+
+
+def _edit(services: Services, exclusion_id: int, change: ExclusionChange, who: Principal) -> None:
+    with services.database.read() as session:
+        whole = exclusions.get(session, exclusion_id)
+    if whole is None:
+        raise NotFound(f"There is no exclusion {exclusion_id}.")
+    newest = whole.newest
+    conditions = (
+        [(c.field, c.operator, c.values) for c in change.conditions]
+        if change.conditions is not None
+        else [(c.field, str(c.operator), c.values) for c in conditions_of(newest)]
+    )
+    draft = Draft(
+        rule_id=whole.record.rule_id,
+        conditions=conditions,
+        reason=newest.reason if change.reason is None else change.reason,
+        owner=newest.owner if change.owner is None else change.owner,
+        ends_at=newest.ends_at if change.ends_at is None else _aware(change.ends_at),
+    )
+    actions.edit(
+        services.database,
+        exclusion_id,
+        _checked(services, draft),
+        # What was merged here was the newest version: nobody else's may be lost unseen.
+        base_version=newest.version if change.version is None else change.version,
+        who=who,
+        at=services.clock(),
+    )
+
+
+@router.delete(PATH + "/{exclusion_id}", status_code=204, summary="End an exclusion")
+def end_exclusion(exclusion_id: int, who: Analyst, services: Parts) -> Response:
+    """It and what it hid stay on record; the next such match raises an alert."""
+    _told(services, exclusion_id)
+    actions.end(services.database, exclusion_id, version=None, who=who, at=services.clock())
+    return Response(status_code=204)

@@ -1,0 +1,58 @@
+"""What operators and browsers ask: is it alive, is it ready, what changed, what does the API offer."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from app.domain.errors import Unavailable
+from app.store import revisions
+from app.web.access import PUBLIC, Analyst
+from app.web.pages.api_docs import docs_page
+from app.web.respond import page
+from app.web.services import Parts
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/healthz", dependencies=[Depends(PUBLIC)], summary="The process is alive")
+def healthz() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get("/readyz", dependencies=[Depends(PUBLIC)], summary="The database is writable")
+def readyz(services: Parts) -> Response:
+    try:
+        with services.database.write() as session:
+            revisions.touch(session)
+    except Unavailable as error:
+        return JSONResponse({"status": "not ready", "reason": str(error)}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/api/v1/stream", summary="Server-sent events", tags=["alerts"])
+async def stream(who: Analyst, services: Parts) -> StreamingResponse:
+    """`event: alerts` whenever an alert was opened or changed; ask the alerts for what it is."""
+
+    async def body() -> AsyncIterator[bytes]:
+        async for part in services.live.stream():
+            yield part
+
+    return StreamingResponse(
+        body(),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.get("/api/openapi.json", include_in_schema=False)
+def openapi(request: Request, who: Analyst) -> JSONResponse:
+    document: dict[str, Any] = request.app.openapi()
+    return JSONResponse(document)
+
+
+@router.get("/api/docs", include_in_schema=False)
+def docs(request: Request, who: Analyst, services: Parts) -> Response:
+    context = docs_page(request.app.openapi(), services.settings.base_url)
+    return page(request, who, "pages/api_docs.html", context, title="API")

@@ -1,0 +1,169 @@
+"""Errors to answers: a status, and words for whoever asked. A program gets RFC 9457, a person a page."""
+
+import logging
+import secrets
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from app.domain.errors import (
+    Conflict,
+    DeckwatchError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+from app.ingest.body import TooLarge, UnknownEncoding, UnreadableBody
+from app.web.limits import TooManyTries
+from app.web.pages.error_context import ErrorPage
+from app.web.services import services_of
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[DeckwatchError], HTTPStatus] = {
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Conflict: HTTPStatus.CONFLICT,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnreadableBody: HTTPStatus.BAD_REQUEST,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnknownEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyTries: HTTPStatus.TOO_MANY_REQUESTS,
+}
+
+
+class SignInNeeded(DeckwatchError):
+    """Nobody is signed in, or the key is missing or unknown."""
+
+
+STATUS[SignInNeeded] = HTTPStatus.UNAUTHORIZED
+
+_HEADINGS = {
+    400: "That request cannot be read",
+    401: "Sign in first",
+    403: "That is not yours to do",
+    404: "Nothing here",
+    405: "That cannot be done here",
+    409: "This changed meanwhile",
+    413: "That is too large",
+    422: "Something does not fit",
+    429: "Too many tries",
+    503: "Not now",
+}
+
+
+def for_programs(path: str) -> bool:
+    return path.startswith(("/api/", "/elastic/"))
+
+
+def install(app: FastAPI) -> None:
+    """Every way in which a request can fail gets its answer here, so that none is a traceback."""
+    app.add_exception_handler(DeckwatchError, _on_our_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, _on_any_error)
+
+
+async def _on_our_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, DeckwatchError):
+        raise error
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        return await _on_any_error(request, error)
+    headers: dict[str, str] = {}
+    if isinstance(error, Unavailable | TooManyTries):
+        headers["Retry-After"] = str(error.retry_after)
+    extra: dict[str, Any] = {"errors": error.fields} if isinstance(error, Invalid) else {}
+    if isinstance(error, SignInNeeded):
+        headers["WWW-Authenticate"] = 'Bearer realm="Deckwatch", Basic realm="Deckwatch"'
+        if not for_programs(request.url.path):
+            return _to_login(request)
+    return answer(request, int(status), str(error), headers=headers, extra=extra)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    detail = str(error.detail)
+    if detail == HTTPStatus(error.status_code).phrase:
+        detail = _DETAILS.get(error.status_code, detail + ".")
+    return answer(request, error.status_code, detail, headers=dict(error.headers or {}))
+
+
+_DETAILS = {
+    404: "There is no such page, or it is gone.",
+    405: "This address does not take that method.",
+}
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = {
+        ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path")): str(
+            one["msg"]
+        )
+        for one in error.errors()
+    }
+    if any(one["loc"][:1] == ("path",) for one in error.errors()):
+        return answer(request, 404, _DETAILS[404])
+    text = "; ".join(f"{name}: {message}" if name else message for name, message in errors.items())
+    return answer(request, 422, text, extra={"errors": errors})
+
+
+async def _on_any_error(request: Request, error: Exception) -> Response:
+    reference = secrets.token_hex(4)
+    log.error("error %s at %s", reference, request.url.path, exc_info=error)
+    return answer(
+        request,
+        500,
+        "Deckwatch made a mistake; the log has it under this reference.",
+        extra={"reference": reference},
+    )
+
+
+def _to_login(request: Request) -> Response:
+    back = request.url.path
+    if request.method == "GET" and request.url.query:
+        back += "?" + request.url.query
+    login = "/login?" + urlencode({"next": back if request.method == "GET" else "/alerts"})
+    if request.headers.get("HX-Request") == "true":
+        # A redirect would be followed inside the page; this makes the browser go there.
+        return Response(status_code=401, headers={"HX-Redirect": login})
+    return RedirectResponse(login, status_code=303)
+
+
+def answer(
+    request: Request,
+    status: int,
+    text: str,
+    *,
+    headers: dict[str, str] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Response:
+    """The error as RFC 9457 problem details, or as a page."""
+    heading = _HEADINGS.get(status, HTTPStatus(status).phrase)
+    if for_programs(request.url.path):
+        body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+        body |= {"detail": text} | (extra or {})
+        return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    services = services_of(request)
+    page = ErrorPage(
+        status=status,
+        heading=heading,
+        text=text,
+        back_href="/alerts",
+        back_label="To the alerts",
+        reference=(extra or {}).get("reference"),
+    )
+    html = services.renderer.page(
+        "pages/error.html", {"page": page, "shell": None}, now=services.clock()
+    )
+    return HTMLResponse(html, status, headers=headers)

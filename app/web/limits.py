@@ -1,0 +1,58 @@
+"""How often somebody may try to sign in: per account from one address, per account, per address."""
+
+import hashlib
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from app.domain.errors import DeckwatchError
+from app.store.people import folded
+
+
+class TooManyTries(DeckwatchError):
+    """429: `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        minutes = max(1, round(retry_after / 60))
+        super().__init__(f"Too many tries. Wait {minutes} min, then try again.")
+        self.retry_after = retry_after
+
+
+class LoginLimits:
+    """Counts failures only: who knows the password is not held up by those who guess.
+
+    The limit of the account alone is wide, so that a stranger cannot lock its owner out with a few
+    requests. Counters are this process's own; each worker allows as much.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._account_and_address = parse("5 per 5 minutes")
+        self._account = parse("50 per 15 minutes")
+        self._address = parse("30 per 5 minutes")
+
+    def check(self, name: str, address: str) -> None:
+        """Raises TooManyTries when one more failure would be too many."""
+        for limit, *who in self._places(name, address):
+            if not self._limiter.test(limit, *who):
+                reset, _ = self._limiter.get_window_stats(limit, *who)
+                raise TooManyTries(max(1, int(reset - _now())))
+
+    def failed(self, name: str, address: str) -> None:
+        for limit, *who in self._places(name, address):
+            self._limiter.hit(limit, *who)
+
+    def _places(self, name: str, address: str) -> list[tuple[RateLimitItem, str, str]]:
+        account = hashlib.sha256(folded(name).encode("utf-8", "surrogatepass")).hexdigest()
+        return [
+            (self._account_and_address, account, address),
+            (self._account, account, ""),
+            (self._address, "", address),
+        ]
+
+
+def _now() -> float:
+    import time
+
+    return time.time()  # the clock that `limits` itself counts by

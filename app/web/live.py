@@ -1,0 +1,71 @@
+"""Telling browsers that something changed, by server-sent events; they fetch what by themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+# Comments keep proxies from closing a silent stream (HTML standard, server-sent events, 9.2.7).
+BEAT_SECONDS = 15.0
+# How soon a change made by another process is noticed.
+LOOK_SECONDS = 1.0
+
+
+class Live:
+    """One a process. `revision` reads the counter that every process bumps; it may raise.
+
+    `changed` may be called from any thread; `stop` ends all streams, so that they do not hold up
+    a shutdown.
+    """
+
+    def __init__(self, revision: Callable[[], int]) -> None:
+        self._revision = revision
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: set[asyncio.Event] = set()
+        self._stopping = False
+        self._seen = -1
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake_soon()
+
+    def changed(self) -> None:
+        self._wake_soon()
+
+    def _wake_soon(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for listener in self._listeners:
+            listener.set()
+
+    async def watch(self) -> None:
+        """Notice what other processes changed, for as long as somebody listens; runs until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._listeners:
+                continue
+            revision = await asyncio.to_thread(self._revision)
+            if self._seen not in (-1, revision):
+                self._wake()
+            self._seen = revision
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The bytes of one browser's event stream: `event: alerts` whenever alerts changed."""
+        listener = asyncio.Event()
+        self._listeners.add(listener)
+        try:
+            yield b"retry: 2000\n: connected\n\n"
+            while not self._stopping:
+                try:
+                    await asyncio.wait_for(listener.wait(), BEAT_SECONDS)
+                except TimeoutError:
+                    yield b": beat\n\n"
+                    continue
+                listener.clear()
+                if not self._stopping:
+                    yield b"event: alerts\ndata: changed\n\n"
+        finally:
+            self._listeners.discard(listener)

@@ -1,0 +1,162 @@
+"""A typed context to HTML: the whole page, or with htmx the one block that it asked for."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import nh3
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2_fragments import render_block
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
+from starlette.requests import Request
+
+from app.domain.text import pieces
+
+STATIC_URL = "/static"
+
+
+class Renderer:
+    """Templates and what they may use. `clock` dates the words for how long ago something was."""
+
+    def __init__(self, templates: Path, static: Path) -> None:
+        self._static = static
+        self._environment = Environment(
+            loader=FileSystemLoader(templates),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters |= {"visible": visible}
+        self._environment.globals |= {
+            "visible": visible,
+            "moment": moment,
+            "number": number,
+            "icon": lru_cache(self._icon),
+            "static": lru_cache(self._static_url),
+        }
+
+    def page(self, template: str, context: Mapping[str, Any], *, now: datetime) -> str:
+        return self._environment.get_template(template).render(
+            **context, fragment=False, ago=_ago_from(now)
+        )
+
+    def block(self, template: str, block: str, context: Mapping[str, Any], *, now: datetime) -> str:
+        return render_block(
+            self._environment, template, block, **context, fragment=True, ago=_ago_from(now)
+        )
+
+    def has_block(self, template: str, block: str) -> bool:
+        return block in self._environment.get_template(template).blocks
+
+    def _icon(self, name: str) -> Markup:
+        svg = (self._static / "vendor" / "tabler-icons" / f"{name}.svg").read_text()
+        return Markup(svg.strip().replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 (ours)
+
+    def _static_url(self, path: str) -> str:
+        digest = hashlib.sha256((self._static / path).read_bytes()).hexdigest()[:12]
+        return f"{STATIC_URL}/{path}?v={digest}"
+
+
+def wanted_block(request: Request) -> str | None:
+    """The id of the element htmx will replace, which is the block's name; None for a whole page.
+
+    htmx sends HX-Target as `tag#id`. Going back in history asks for the whole page again.
+    """
+    headers = request.headers
+    if headers.get("HX-Request") != "true" or headers.get("HX-Request-Type") != "partial":
+        return None
+    if headers.get("HX-History-Restore-Request") == "true":
+        return None
+    return headers.get("HX-Target", "").partition("#")[2] or None
+
+
+_TITLES = {
+    "escape": "a character that cannot be seen, written as its escape",
+    "foreign": "not ASCII: may imitate another letter",
+}
+
+
+def visible(text: object) -> Markup:
+    """Text from an event as HTML that shows what it holds: hidden characters as marked escapes, what is
+    not ASCII marked, and its direction kept to itself (HTML standard, the bdi element).
+    """
+    parts = []
+    for kind, piece in pieces(str(text)):
+        if kind == "plain":
+            parts.append(escape(piece))
+        else:
+            parts.append(
+                Markup('<span class="dw-{}" title="{}">{}</span>').format(
+                    kind, _TITLES[kind], piece
+                )
+            )
+    return Markup("<bdi>{}</bdi>").format(Markup("").join(parts))
+
+
+def number(value: int) -> str:
+    """1234567 as 1,234,567."""
+    return f"{value:,}"
+
+
+def moment(when: datetime) -> Markup:
+    """An exact time: UTC, to the second."""
+    return Markup('<time datetime="{}">{}</time>').format(
+        when.isoformat(timespec="seconds"), f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def _ago_from(now: datetime) -> Any:
+    def ago(when: datetime) -> Markup:
+        """How long ago, or how far ahead; the exact time is its title."""
+        return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
+            when.isoformat(timespec="seconds"),
+            f"{when:%Y-%m-%d %H:%M:%S} UTC",
+            distance((now - when).total_seconds()),
+        )
+
+    return ago
+
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def distance(seconds: float) -> str:
+    """Seconds ago in words, one unit; negative lies ahead."""
+    size = abs(seconds)
+    if size < 45:
+        return "just now" if seconds >= 0 else "in a moment"
+    for length, unit in _UNITS:
+        if size >= length * 0.95:
+            told = f"{max(1, round(size / length))} {unit}"
+            return f"{told} ago" if seconds >= 0 else f"in {told}"
+    return "1 min ago" if seconds >= 0 else "in 1 min"
+
+
+class Markdown:
+    """A rule's prose to safe HTML: no raw HTML in, and a sanitiser behind it."""
+
+    @cached_property
+    def _parser(self) -> MarkdownIt:
+        return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+
+    def html(self, text: str) -> Markup:
+        rendered = nh3.clean(
+            self._parser.render(text),
+            tags={
+                "p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "s",
+                "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "hr",
+            },
+            attributes={"a": {"href"}, "ol": {"start"}},
+            url_schemes={"https", "http"},
+            link_rel="noopener noreferrer",
+        )  # fmt: skip
+        return Markup(rendered)  # noqa: S704 (sanitised just here)
+
+
+MARKDOWN = Markdown()

@@ -1,0 +1,52 @@
+"""Addresses of views: the URL holds the whole view, so that it can be shared."""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import urlencode
+
+from app.domain.errors import Invalid
+from app.store.alerts import Cursor
+
+
+def href(path: str, parameters: Mapping[str, object] | None = None, **changes: object) -> str:
+    """`path` with `parameters`, some changed; what is empty or None is left out."""
+    merged = {**(parameters or {}), **changes}
+    kept = {name: str(value) for name, value in merged.items() if value not in (None, "")}
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def local_path(path: str, otherwise: str = "/alerts") -> str:
+    """`path` if it leads to a page of ours, so that no link can send somebody elsewhere after login."""
+    plain = path.isascii() and path.isprintable() and "\\" not in path
+    if plain and path.startswith("/") and not path.startswith("//"):
+        return path
+    return otherwise
+
+
+def cursor_text(cursor: Cursor) -> str:
+    """A cursor as it travels in a URL."""
+    key = cursor.key.isoformat() if isinstance(cursor.key, datetime) else cursor.key
+    return base64.urlsafe_b64encode(json.dumps([key, cursor.id]).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, *, timed: bool) -> Cursor:
+    """The cursor in a URL, whose key is a time if `timed`, else a number; raises Invalid."""
+    try:
+        decoded = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        key, row = decoded
+        if not isinstance(row, int) or abs(row) >= 2**63:
+            raise ValueError
+        if timed:
+            moment = datetime.fromisoformat(key)
+            if moment.tzinfo is None:
+                raise ValueError
+            return Cursor(moment, row)
+        if not isinstance(key, int) or abs(key) >= 2**63:
+            raise ValueError
+        return Cursor(key, row)
+    except (ValueError, TypeError, RecursionError):
+        raise Invalid(
+            {"cursor": "This page of the list is not known; start at the newest."}
+        ) from None

@@ -1,0 +1,222 @@
+"""The fast decision against the decision over the whole document."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.detection.detector import Detector
+from app.detection.eql.parser import parse
+from app.detection.rule import OUR_RULES, Rule, load_rules
+
+(OURS,) = [rule for rule in load_rules([OUR_RULES]).rules if rule.slug == "ssh_in_container"]
+
+
+def rule(query: str) -> Rule:
+    return replace(OURS, query=query, tree=parse(query), slug=query)
+
+
+def detector(*queries: str, **options: Any) -> Detector:
+    return Detector([rule(query) for query in queries], **options)
+
+
+def decided(detector: Detector, raw: bytes) -> list[str] | None:
+    found = detector.decide(raw)
+    return None if found is None else [rule.slug for rule in found]
+
+
+START = b'{"event":{"category":["process"]},"process":{"name":"ssh","pid":7}}'
+
+
+def test_all_matching_rules_are_told_in_their_order() -> None:
+    queries = ["any where true", "process where process.pid == 8", 'any where process.name : "S*"']
+    assert decided(detector(*queries), START) == [queries[0], queries[2]]
+
+
+def test_no_rules_decide_too() -> None:
+    assert Detector([]).decide(START) == ()
+    assert Detector([]).decide_document({}) == ()
+
+
+DEEP = 'any where process.entry_leader.entry_meta.type == "container"'
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"process": {"entry_leader": {"entry_meta": {"type": "container"}}}},
+        {"process.entry_leader.entry_meta.type": "container"},
+        {"process": {"entry_leader.entry_meta.type": "container"}},
+        {"process": {"entry_leader.entry_meta": {"type": "container"}}},
+        {"process.entry_leader": {"entry_meta.type": "container"}},
+        {"process.entry_leader.entry_meta": {"type": ["container"]}},
+        {"process": {"entry_leader": {"entry_meta": {"type": ["sshd", None, "container"]}}}},
+        {"process": {"entry_leader.entry_meta": None, "entry_leader": {"entry_meta": None}},
+         "process.entry_leader": {"entry_meta": {"type": "container"}}},
+        {"process": {"entry_leader": {"entry_meta": {"type": "sshd"}}},
+         "process.entry_leader.entry_meta.type": "container"},
+    ],
+)  # fmt: skip
+def test_a_field_is_read_at_sight_however_its_name_is_divided(event: dict[str, object]) -> None:
+    assert decided(detector(DEEP), json.dumps(event).encode()) == [DEEP]
+
+
+def test_escapes_in_keys_are_read_at_sight() -> None:
+    raw = rb'{"proc\u0065ss":{"entry_leader\u002eentry_meta":{"type":"cont\u0061iner"}}}'
+    assert decided(detector(DEEP), raw) == [DEEP]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"null",
+        b'"ssh"',
+        b"{'a':1}",
+        START + b",",
+        START.replace(b"ssh", b"\xff"),
+        START.replace(b"ssh", rb"\ud800"),
+        START.replace(b"7", b"NaN"),
+        START.replace(b"7", b"1e999"),
+        START.replace(b"7", b"9" * 5_000),
+        START.replace(b"7", b"[[7]]"),
+        START.replace(b"7", b'{"value":7}'),
+        START.replace(b'{"name":"ssh","pid":7}', b'[{"name":"ssh"}]'),
+        START.replace(b'{"name":"ssh","pid":7}', b'"ssh"'),
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"process":' * 200_000,
+        b'{"process":{"name":' + b"[" * 200_000,
+        START.decode().encode("utf-16"),
+        b"\xef\xbb\xbf" + START,
+    ],
+)
+def test_what_cannot_be_told_at_sight_is_left_to_the_whole_document(raw: bytes) -> None:
+    queries = 'process where process.name == "ssh"', "any where process.pid == 7"
+    assert decided(detector(*queries), raw) is None
+
+
+@pytest.mark.parametrize("value", [b"1", b"null", b'"x"', b"[]", b'{"process":{}}'])
+def test_a_marker_of_another_format_is_left_to_the_whole_document(value: bytes) -> None:
+    wrapped = detector("any where true", markers=["_source", "process"])
+    assert decided(wrapped, b'{"a":1}') == ["any where true"]
+    assert decided(wrapped, b'{"a":1,"_source":%b}' % value) is None
+    assert decided(wrapped, b'{"process":%b}' % value) is None
+
+
+def test_a_marker_may_be_what_rules_read_too() -> None:
+    both = detector('any where process.name == "ssh"', markers=["process", "process.name"])
+    assert decided(both, START) is None
+    assert decided(both, b'{"process.name":"ssh"}') is None
+    assert decided(both, b"{}") == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b'{"event":{"kind":"event"}}', True),
+        (b'{"event.kind":"event"}', True),
+        (b'{"event":{"type":["start"]}}', True),
+        (b'{"event":{"kind":null}}', False),
+        (b'{"event.kind":null}', False),
+        (b'{"event":{"module":"x"}}', False),
+        (b"{}", False),
+        (b'{"process":{"name":"ssh"}}', False),
+    ],
+)
+def test_an_event_without_evidence_of_ecs_is_left_to_the_whole_document(
+    raw: bytes, told: bool
+) -> None:
+    strict = detector("any where true", evidence=["event.kind", "event.type"])
+    assert decided(strict, raw) == (["any where true"] if told else None)
+
+
+def test_a_field_may_be_what_other_fields_begin_with() -> None:
+    both = detector('any where ?a == "x"', 'any where ?a.b == "x"', "any where ?a != null")
+    assert decided(both, b'{"a":"x","a.b":"x"}') == ['any where ?a == "x"', 'any where ?a.b == "x"',
+                                                     "any where ?a != null"]  # fmt: skip
+    assert decided(both, b'{"a":{"b":"x"}}') == ['any where ?a.b == "x"']
+    assert decided(both, b'{"a":["y"]}') == ["any where ?a != null"]
+
+
+def test_the_source_can_be_read_and_holds_no_text_of_a_rule_but_in_comments() -> None:
+    query = 'any where ?`x y` == "import os\\n#" and process.name : ("a*", "b")'
+    source = detector(query).source()
+    compile(source, "<source>", "exec")
+    code = [line for line in source.split("\n") if not line.startswith("#")]
+    assert not any("import" in line or '"' in line or "x y" in line for line in code)
+    assert "f0_x_y" in source
+    assert any("import os" in line for line in source.split("\n") if line.startswith("# q"))
+
+
+def test_conditions_as_deep_as_allowed_can_be_compiled() -> None:
+    alternating = "(?a and not (?b or " * 16 + "?c" + "))" * 16
+    assert decided(detector(f"any where {alternating}"), b"{}") == []
+
+
+_SCALARS = st.one_of(
+    st.sampled_from(["x", "X", "y", "", "1", "true"]),
+    st.sampled_from([0, 1, -1, 2**63, 2**70, 1.0, 1.5, 1e30]),
+    st.booleans(),
+    st.none(),
+)
+_KEYS = st.sampled_from(["a", "b", "c", "a.b", "b.c", "a.b.c", "a.", "", ".b", "z", "_source"])
+_EVENTS = st.recursive(
+    st.one_of(_SCALARS, st.lists(_SCALARS, max_size=3)),
+    lambda inner: st.one_of(st.dictionaries(_KEYS, inner, max_size=4), st.lists(inner, max_size=2)),
+    max_leaves=12,
+)
+_QUERIES = [
+    'any where ?a.b.c == "x"',
+    'any where ?a.b.c : "x*" and ?b != "y"',
+    'any where not ?a.b.c in ("x", "y") or ?c.a == "1"',
+    "any where ?a.b != null",
+    "any where ?a == null and ?b.c == null",
+    "any where ?a.c == true",
+    "any where ?a.c > 0 or ?b.c == 1180591620717411303424",
+    'any where ?b.c < "y"',
+    "a where true",
+]
+_FAST = detector(*_QUERIES)
+_CHOOSY = detector(*_QUERIES, markers=["_source", "z"], evidence=["a.b.c", "b"])
+
+
+@given(st.dictionaries(_KEYS, _EVENTS, max_size=5))
+@example({"a": {"b": {"c": ["x"]}, "b.c": "x"}, "a.b": {"c": None}, "a.b.c": 1})
+@example({"a": {"b.c": {}}, "a.b.c": "x"})
+def test_the_fast_decision_is_the_whole_documents_or_none(event: dict[str, object]) -> None:
+    raw = json.dumps(event).encode()
+    whole = _FAST.decide_document(json.loads(raw))
+    for fast in (_FAST, _CHOOSY):
+        found = fast.decide(raw)
+        assert found is None or [rule.slug for rule in found] == [rule.slug for rule in whole]
+
+
+_LEAVES = detector('any where ?d.a.b.c == "x"', "any where ?d.a.c > 0", "any where ?d.b != null")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a.b.c", "a.c", "b"]), _SCALARS), max_size=3), st.data())
+def test_no_division_of_names_is_left_undecided(
+    fields: list[tuple[str, object]], data: st.DataObject
+) -> None:
+    event: dict[str, Any] = {}
+    for name, value in fields:
+        node, parts = event, ["d", *name.split(".")]
+        while parts:
+            length = data.draw(st.integers(1, len(parts)))
+            key, parts = ".".join(parts[:length]), parts[length:]
+            node = node.setdefault(key, {}) if parts else node.setdefault(key, value) and {}
+    found = _LEAVES.decide(json.dumps(event).encode())
+    assert found == _LEAVES.decide_document(event)
+
+
+@given(st.binary(max_size=60), st.integers(0, len(START)), st.integers(0, len(START)))
+def test_no_bytes_make_it_raise(put: bytes, start: int, end: int) -> None:
+    _FAST.decide(put)
+    _CHOOSY.decide(START[:start] + put + START[end:])

@@ -1,0 +1,205 @@
+"""What the EQL parser reads, and where it points when it does not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.detection.eql.errors import EqlError
+from app.detection.eql.parser import DEEPEST, parse
+from app.detection.eql.tree import (
+    And,
+    Comparator,
+    Comparison,
+    Expression,
+    Field,
+    Literal,
+    Lookup,
+    Membership,
+    Not,
+    Or,
+    Span,
+    Truth,
+)
+
+ANYWHERE = Span(0, 0, 0, 0)
+A, B, C = (Truth(Field(name, False, ANYWHERE), ANYWHERE) for name in "abc")
+
+
+def literal(value: str | int | float | bool | None) -> Literal:
+    return Literal(value, ANYWHERE)
+
+
+def equal(
+    name: str, value: str | int | float | bool | None, *, optional: bool = False
+) -> Comparison:
+    return Comparison(Field(name, optional, ANYWHERE), Comparator.EQUAL, literal(value), ANYWHERE)
+
+
+def among(name: str, lookup: Lookup, *values: str | int | float | bool | None) -> Membership:
+    operand = Field(name, False, ANYWHERE)
+    return Membership(operand, lookup, tuple(map(literal, values)), ANYWHERE)
+
+
+@pytest.mark.parametrize(
+    ("condition", "tree"),
+    [
+        ("a or b and not c", Or((A, And((B, Not(C, ANYWHERE)), ANYWHERE)), ANYWHERE)),
+        ("not a and b", And((Not(A, ANYWHERE), B), ANYWHERE)),
+        ("(a or b) and c", And((Or((A, B), ANYWHERE), C), ANYWHERE)),
+        ("not (a)", Not(A, ANYWHERE)),
+        ("a and b // c\n and /* or \n */ c", And((A, B, C), ANYWHERE)),
+        ('a.b == "x"', equal("a.b", "x")),
+        ('(a.b) == "x"', equal("a.b", "x")),
+        ('?a.b == "x"', equal("a.b", "x", optional=True)),
+        ("a == null", equal("a", None)),
+        ("a == true", equal("a", True)),
+        ("a == -12", equal("a", -12)),
+        ("a == 1.5e3", equal("a", 1500.0)),
+        ("a == .5", equal("a", 0.5)),
+        (r'a == "\t\n\r\b\f\"\\"', equal("a", '\t\n\r\b\f"\\')),
+        (r'a == "\u{41}\u{1F600}\u{0000202e}"', equal("a", "A\U0001f600\u202e")),
+        ('a == "// no comment"', equal("a", "// no comment")),
+        (r'a == """\d "quoted" \"""', equal("a", r'\d "quoted" ' + "\\")),
+        ('a == """"b""""', equal("a", '"b"')),
+        ('a == ""', equal("a", "")),
+        ("a.`my-field`.`b``c` == 1", equal("a.my-field.b`c", 1)),
+        ("`a.b` == 1", equal("a.b", 1)),
+        ("@timestamp == null", equal("@timestamp", None)),
+        ("index.order.android == 1", equal("index.order.android", 1)),
+        ("file.in.like == 1", equal("file.in.like", 1)),
+        ('a : "x"', among("a", Lookup.MATCHES, "x")),
+        ('a : ("x", "y")', among("a", Lookup.MATCHES, "x", "y")),
+        ('a in ("x", 1, -2, true)', among("a", Lookup.IN, "x", 1, -2, True)),
+        ('a in~ ("x")', among("a", Lookup.IN_ANY_CASE, "x")),
+        ('a like "x*"', among("a", Lookup.LIKE, "x*")),
+        ('a like~ ("x*", "?")', among("a", Lookup.LIKE_ANY_CASE, "x*", "?")),
+        ('a not in ("x")', Not(among("a", Lookup.IN, "x"), ANYWHERE)),
+        ('a not in~ ("x")', Not(among("a", Lookup.IN_ANY_CASE, "x"), ANYWHERE)),
+    ],
+)
+def test_a_condition_is_read_as_elasticsearch_reads_it(condition: str, tree: Expression) -> None:
+    assert parse(f"any where {condition}").condition == tree
+
+
+@pytest.mark.parametrize(
+    ("written", "category"),
+    [
+        ("any", None),
+        ("process", "process"),
+        ('"my category"', "my category"),
+        ('"""6.raw"""', "6.raw"),
+        ("`any`", "any"),
+    ],
+)
+def test_the_category_is_what_stands_before_where(written: str, category: str | None) -> None:
+    assert parse(f"{written} where true").category == category
+
+
+def test_a_node_knows_the_text_it_was_written_as() -> None:
+    text = 'process where\n  not (a == "x" or b in (1, 2)) // end'
+    condition = parse(text).condition
+    assert isinstance(condition, Not)
+    either = condition.operand
+    assert isinstance(either, Or)
+    spans = [node.span for node in (condition, either, *either.operands)]
+    assert [(span.line, span.column) for span in spans] == [(2, 3), (2, 7), (2, 8), (2, 20)]
+    assert [text[span.start : span.end] for span in spans] == [
+        'not (a == "x" or b in (1, 2))',
+        '(a == "x" or b in (1, 2))',
+        'a == "x"',
+        "b in (1, 2)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "reason"),
+    [
+        ("sequence by a [any where true]", 1, 1, "'sequence' relates several events"),
+        ("// why\n  sample by a [any where true]", 2, 3, "'sample' relates several events"),
+        ("join [any where true]", 1, 1, "'join' relates several events"),
+        ("any where true\n| head 5", 2, 1, "pipes are not supported"),
+        ("any where length(a) > 1", 1, 11, "functions are not supported yet: 'length'"),
+        ('any where a and startsWith~(b, "c")', 1, 17, "functions are not supported yet"),
+        ('any where a regex "x"', 1, 13, "'regex' is not supported yet"),
+        ('any where a regex~ ("x")', 1, 13, "'regex~' is not supported yet"),
+        ("any where a + 1 == 2", 1, 13, "arithmetic is not supported yet: '+'"),
+        ("any where a == 2 * 3", 1, 18, "arithmetic is not supported yet: '*'"),
+        ("any where a == -b", 1, 16, "arithmetic is not supported yet: '-'"),
+        ('any where a = "x"', 1, 13, "'=' is not an operator; use '=='"),
+        ("any where a == 'x'", 1, 16, "double quotes"),
+        ('any where a == "x', 1, 16, "not closed"),
+        ('any where a == "x\ny"', 1, 16, "not closed"),
+        ("any where a == `x", 1, 16, "not closed"),
+        (r'any where a == "ab\q"', 1, 19, r"'\q' is not an escape"),
+        (r'any where a == "\u{d800}"', 1, 17, "not a Unicode character"),
+        (r'any where a == "\u{ffffffff}"', 1, 17, "not a Unicode character"),
+        ("any where a[0] == 1", 1, 12, "array positions are not supported"),
+        ("any where (a == 1) == true", 1, 11, "a condition cannot be compared"),
+        ("any where a == 1 == 2", 1, 18, "'==' does not belong here"),
+        ("any where a in (b)", 1, 17, "'b' does not belong here"),
+        ("any where a == " + "9" * 400, 1, 16, "more than 300 characters"),
+        ("any where", 1, 10, "ends too early"),
+        ("any where (a", 1, 13, "ends too early"),
+        ("", 1, 1, "ends too early"),
+        ("process", 1, 8, "ends too early"),
+        ("process where a\x00", 1, 16, "has no meaning here"),
+    ],
+)
+def test_a_refusal_says_where_and_why(text: str, line: int, column: int, reason: str) -> None:
+    with pytest.raises(EqlError) as refused:
+        parse(text)
+    assert reason in refused.value.message
+    assert (refused.value.line, refused.value.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "not " * (DEEPEST + 1) + "a",
+        "(a and " * DEEPEST + "(b or c)" + ")" * DEEPEST,
+        "not " * 20_000 + "a",
+    ],
+)
+def test_nesting_has_a_limit_that_is_told(condition: str) -> None:
+    with pytest.raises(EqlError, match="nested more than 50 levels"):
+        parse(f"any where {condition}")
+
+
+def test_parentheses_alone_are_no_nesting() -> None:
+    assert parse(f"any where {'(' * 5_000}a{')' * 5_000}").condition == A
+
+
+_WORDS = st.sampled_from(
+    [
+        *("any", "process", "where", "and", "or", "not", "in", "in~", "like~", "regex", "sequence"),
+        *(":", "==", "!=", "<", "(", ")", ",", "+", "*", "|", "[", "a.b", "?c", "`d`", "f("),
+        *(
+            '"x"',
+            '"""y"""',
+            "1",
+            "-2.5",
+            "true",
+            "null",
+            "//",
+            "/*",
+            "*/",
+            "\\",
+            "'",
+            '"',
+            "`",
+            "\n",
+        ),
+    ]
+)
+
+
+@given(st.one_of(st.text(), st.lists(_WORDS).map(" ".join), st.lists(_WORDS).map("".join)))
+def test_whatever_the_text_it_is_a_query_or_an_error_with_a_place(text: str) -> None:
+    place = (1, 1)
+    try:
+        parse(text)
+    except EqlError as error:
+        place = (error.line, error.column)
+    lines = text.split("\n")
+    assert 1 <= place[0] <= len(lines)
+    assert 1 <= place[1] <= len(lines[place[0] - 1]) + 1

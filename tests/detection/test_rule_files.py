@@ -1,0 +1,308 @@
+"""Rule files: what loads, and what is told about those that do not."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.detection.rule import LARGEST_FILE, OUR_RULES, load_rules, run_tests
+from app.domain.severity import Severity
+
+VENDOR = """\
+[metadata]
+creation_date = "2024/01/01"
+integration = ["endpoint"]
+maturity = "production"
+
+[rule]
+author = ["A vendor"]
+description = "Says little."
+false_positives = ["Backups."]
+from = "now-9m"
+index = ["logs-endpoint.events.*", "auditbeat-*"]
+language = "eql"
+license = "Some licence"
+max_signals = 33
+name = "A shell from a web server"
+note = \"\"\"## Triage and analysis
+
+#### Possible investigation steps
+
+- Look.
+
+### Response and remediation
+
+- Act.
+\"\"\"
+risk_score = 73
+rule_id = "0c3a1c7e-6e0b-4d49-9d0a-0f6d4b7a6d11"
+setup = "Install it."
+severity = "high"
+tags = ["OS: Linux"]
+timestamp_override = "event.ingested"
+type = "eql"
+query = '''
+process where event.type == "start" and
+  process.name : "*sh"
+'''
+
+[[rule.threat]]
+framework = "MITRE ATT&CK"
+
+[[rule.threat.technique]]
+id = "T1059"
+name = "Command and Scripting Interpreter"
+reference = "https://attack.mitre.org/techniques/T1059/"
+
+[[rule.threat.technique.subtechnique]]
+id = "T1059.004"
+name = "Unix Shell"
+reference = "https://attack.mitre.org/techniques/T1059/004/"
+
+[rule.threat.tactic]
+id = "TA0002"
+name = "Execution"
+reference = "https://attack.mitre.org/tactics/TA0002/"
+"""
+SMALLEST = """\
+[rule]
+rule_id = "smallest"
+name = "Smallest"
+description = "d"
+severity = "low"
+risk_score = 0
+type = "eql"
+language = "eql"
+query = "any where true"
+"""
+
+
+def file(folder: Path, text: str | bytes, name: str = "r.toml") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def told(folder: Path, text: str | bytes) -> list[str]:
+    """What is told about a file of that content, without its folder."""
+    result = load_rules([file(folder, text)])
+    assert not result.rules
+    return [str(problem).removeprefix(f"{folder}/") for problem in result.problems]
+
+
+def test_a_file_in_the_vendors_layout_loads_unchanged(tmp_path: Path) -> None:
+    result = load_rules([file(tmp_path, VENDOR, "web_shell.toml")])
+    assert not result.problems
+    (rule,) = result.rules
+    assert (rule.slug, rule.severity, rule.risk_score) == ("web_shell", Severity.HIGH, 73)
+    assert rule.id == "0c3a1c7e-6e0b-4d49-9d0a-0f6d4b7a6d11"
+    assert (rule.setup, rule.false_positives, rule.tags) == (
+        "Install it.",
+        ("Backups.",),
+        ("OS: Linux",),
+    )
+    assert [step.markdown for step in rule.guide.triage.steps] == ["Look."]
+    assert [step.markdown for step in rule.guide.response.steps] == ["Act."]
+    (threat,) = rule.threats
+    assert (threat.tactic_id, threat.tactic) == ("TA0002", "Execution")
+    assert [technique.id for technique in threat.techniques] == ["T1059"]
+    assert [below.id for below in threat.techniques[0].subtechniques] == ["T1059.004"]
+    assert rule.enabled
+    assert rule.tests == ()
+
+
+def test_a_file_needs_no_more_than_the_required_keys(tmp_path: Path) -> None:
+    (rule,) = load_rules([file(tmp_path, SMALLEST)]).rules
+    assert (rule.note, rule.setup, rule.threats, rule.references) == ("", "", (), ())
+
+
+def test_a_file_may_wish_to_be_off(tmp_path: Path) -> None:
+    (rule,) = load_rules([file(tmp_path, SMALLEST + "enabled = false\n")]).rules
+    assert not rule.enabled
+
+
+def test_a_query_of_one_line_is_pointed_into(tmp_path: Path) -> None:
+    text = SMALLEST.replace('"any where true"', r'"any where usr.name == \"x\" and zork"')
+    assert told(tmp_path, text) == [
+        "r.toml:9:20: unknown field 'usr.name'; did you mean 'user.name'?",
+        "r.toml:9:42: unknown field 'zork'; if agents do send it, write '?zork'",
+    ]
+
+
+def test_a_query_of_several_lines_is_pointed_into(tmp_path: Path) -> None:
+    text = VENDOR.replace('process.name : "*sh"', "usr.name == 1")
+    line = text.split("\n").index("  usr.name == 1") + 1
+    assert told(tmp_path, text) == [
+        f"r.toml:{line}:3: unknown field 'usr.name'; did you mean 'user.name'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("sequence by a [any where true]", "9:10: 'sequence' relates several events"),
+        ("any where true | head 1", "9:25: pipes are not supported"),
+        ("any where length(a) > 1", "9:20: functions are not supported yet: 'length'"),
+        ("any where " + "not " * 99 + "true", "9:220: conditions are nested more than"),
+    ],
+)
+def test_a_query_that_is_not_supported_is_told_with_file_line_and_column(
+    tmp_path: Path, query: str, problem: str
+) -> None:
+    (found,) = told(tmp_path, SMALLEST.replace("any where true", query))
+    assert found.startswith(f"r.toml:{problem}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('name = "Smallest"\n', "", "1:2: rule: 'name' is missing"),
+        ('name = "Smallest"', 'name = " "', "3:1: 'rule.name' must be a text that is not empty"),
+        ('name = "Smallest"', "name = 3", "3:1: 'rule.name' must be a text that is not empty"),
+        ('"low"', '"awful"', "5:1: 'rule.severity' must be 'low' or 'medium' or 'high' or"),
+        ('"low"', "[]", "5:1: 'rule.severity' must be 'low' or"),
+        ("= 0", "= 101", "6:1: 'rule.risk_score' must be a whole number from 0 to 100"),
+        ("= 0", "= true", "6:1: 'rule.risk_score' must be a whole number from 0 to 100"),
+        ('"smallest"', '"a b"', "2:1: 'rule.rule_id' must be a UUID, or"),
+        ('"smallest"', '"../x"', "2:1: 'rule.rule_id' must be a UUID, or"),
+        ('language = "eql"', 'language = "kuery"', "8:1: 'rule.language' must be 'eql'"),
+        ('type = "eql"', 'type = "threshold"', "7:1: 'rule.type' must be 'eql'"),
+        ("[rule]", "note = 1\n[rule]\nnote = 1", "3:1: 'rule.note' must be a text"),
+        ("[rule]", "[rule]\ntags = [1]", "2:1: 'rule.tags' must be a list, of which each is a"),
+        ("[rule]", '[rule]\nreferences = ["javascript:1"]', "2:1: 'rule.references' must be a"),
+        ("[rule]", '[rule]\nenabled = "no"', "2:1: 'rule.enabled' must be true or false"),
+        ("[rule]", "[rule]\nthreat = 3", "2:1: 'rule.threat' must be an array of tables"),
+        ("[rule]", "[rule]\nthreat = [3]", "2:1: 'rule.threat' must be a table"),
+        ("[rule]", "[rule]\nthreat = [{}]", "2:1: rule.threat: 'tactic' is missing"),
+        ("[rule]", "rule = 1\n[other]", "1:1: 'rule' must be a table"),
+        ("[rule]", "[other]", "1:1: 'rule' is missing"),
+    ],
+)
+def test_a_wrong_key_is_told_where_it_stands(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert old in SMALLEST
+    assert told(tmp_path, SMALLEST.replace(old, new, 1))[0].startswith(f"r.toml:{problem}")
+
+
+@pytest.mark.parametrize(
+    ("test", "problem"),
+    [
+        ('name = "t"\nmatches = true', "10:3: test: 'event' is missing"),
+        ('name = "t"\nevent = {}', "10:3: test: 'matches' is missing; it must be true or false"),
+        ('name = "t"\nmatches = true\nevent = 3', "13:1: 'test.event' must be a table, or a"),
+        ('name = "t"\nmatches = true\nevent = "[]"', "13:1: 'test.event' must be a table, or"),
+        ('name = "t"\nmatches = true\nevent = "{"', "13:1: 'test.event' must be a table, or a"),
+        ('name = "t"\nmatch = true\nmatches = true\nevent = {}', "12:1: test.match: is no key of"),
+    ],
+)
+def test_a_wrong_test_is_told_where_it_stands(tmp_path: Path, test: str, problem: str) -> None:
+    (found,) = told(tmp_path, f"{SMALLEST}[[test]]\n{test}\n")
+    assert found.startswith(f"r.toml:{problem}")
+
+
+def test_all_problems_of_a_file_are_told_in_the_order_of_its_lines(tmp_path: Path) -> None:
+    text = SMALLEST.replace('"low"', '"?"').replace("= 0", "= -1").replace("true", "a == 1 or b")
+    lines = [line.split(":")[1] for line in told(tmp_path, text)]
+    assert lines == ["5", "6", "9", "9"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "1:1: 'rule' is missing"),
+        (b"[rule]\nname = \xff", "2: not UTF-8"),
+        (b"\x00\x01\x02", "1:1: not TOML"),
+        (b"[rule]\nname == 1", "2:7: not TOML"),
+        (b"\xef\xbb\xbf[rule]", "1:1: not TOML"),
+        (b"a = " + b"[" * 50_000, "1: arrays or tables are nested too deeply"),
+        (b"a = " + b"1" * 5_000, "1: not TOML"),
+        (b"#" * (LARGEST_FILE + 1), "1: larger than 1,048,576 bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes, problem: str) -> None:
+    (found,) = told(tmp_path, content)
+    assert found.startswith(f"r.toml:{problem}")
+
+
+def test_the_others_load_beside_broken_files(tmp_path: Path) -> None:
+    (tmp_path / "deeper").mkdir()
+    file(tmp_path, "[", "a.toml")
+    file(tmp_path, SMALLEST, "b.toml")
+    file(tmp_path / "deeper", VENDOR, "c.toml")
+    file(tmp_path, "no rule", "notes.txt")
+    (tmp_path / "folder.toml").mkdir()
+    result = load_rules([tmp_path, tmp_path / "absent.toml"])
+    assert [rule.slug for rule in result.rules] == ["b", "c"]
+    assert [problem.path.name for problem in result.problems] == [
+        "a.toml",
+        "folder.toml",
+        "absent.toml",
+    ]
+
+
+def test_of_two_rules_with_one_id_the_second_is_refused(tmp_path: Path) -> None:
+    first = file(tmp_path, SMALLEST, "a.toml")
+    file(tmp_path, SMALLEST, "b.toml")
+    result = load_rules([tmp_path])
+    assert [rule.path for rule in result.rules] == [first]
+    (problem,) = result.problems
+    assert str(problem).endswith(f"b.toml:2:1: rule.rule_id: smallest is already the id of {first}")
+
+
+def test_a_file_that_is_named_twice_is_loaded_once(tmp_path: Path) -> None:
+    path = file(tmp_path, SMALLEST)
+    assert not load_rules([path, path]).problems
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+    file(tmp_path, SMALLEST).chmod(0)
+    (problem,) = load_rules([tmp_path]).problems
+    assert problem.message == "Permission denied"
+
+
+def test_a_test_event_that_the_query_decides_otherwise_is_told(tmp_path: Path) -> None:
+    text = SMALLEST.replace("any where true", "process where process.pid > 1") + (
+        '[[test]]\nname = "right"\nmatches = true\n'
+        '[test.event]\n"event.category" = "process"\nprocess.pid = 2\n'
+        '[[test]]\nname = "wrong"\nmatches = true\n'
+        'event = \'{"event": {"category": "process"}, "process": [{"pid": 1}]}\'\n'
+        '[[test]]\nname = "wrong too"\nmatches = false\n'
+        'event = \'{"event": {"category": "process"}, "process": [{"pid": 2}]}\'\n'
+    )
+    (rule,) = load_rules([file(tmp_path, text)]).rules
+    problems = [str(problem).removeprefix(f"{tmp_path}/") for problem in run_tests(rule)]
+    assert problems == [
+        "r.toml:16: test 'wrong' does not match, and should",
+        "r.toml:20: test 'wrong too' matches, and should not",
+    ]
+
+
+OURS = (OUR_RULES / "ssh_in_container.toml").read_bytes()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(OURS)),
+            st.integers(0, 40),
+            st.one_of(st.binary(max_size=4), st.sampled_from([b'"', b"'''", b"[[", b"\n", b"="])),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_mutation_of_a_file_breaks_the_loading(
+    tmp_path: Path, cuts: list[tuple[int, int, bytes]]
+) -> None:
+    content = OURS
+    for at, length, put in cuts:
+        content = content[:at] + put + content[at + length :]
+    result = load_rules([file(tmp_path, content)])
+    assert len(result.rules) == 1 or result.problems
+    lines = content.count(b"\n") + 1
+    assert all(1 <= problem.line <= lines for problem in result.problems)

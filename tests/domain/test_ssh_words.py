@@ -1,0 +1,320 @@
+"""What people read of an SSH command line: sentences, headlines, tokens, masks; and hostile input."""
+
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.ssh import (
+    MASK,
+    FindingKind,
+    SshRole,
+    SshUse,
+    Token,
+    TokenKind,
+    headline,
+    masked,
+    masked_line,
+    read_ssh,
+    tokens,
+)
+from app.domain.ssh.findings import FINDINGS
+
+NAMES = (
+    "ssh", "sshd", "autossh", "slogin", "sshd-session", "sshd-auth", "sshpass", "scp", "sftp",
+    "dbclient", "dropbear",
+)  # fmt: skip
+
+
+def read(line: str) -> SshUse:
+    args = shlex.split(line)
+    use = read_ssh(args[0].split(":")[0], args)
+    assert use is not None
+    return use
+
+
+def sentence(line: str, kind: FindingKind) -> str:
+    return next(finding.sentence for finding in read(line).findings if finding.kind is kind)
+
+
+SENTENCES = [
+    ("ssh -R 2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
+     "Opens port 2222 on the far side that leads to localhost:22 here."),
+    ("ssh -R 0:localhost:22 h", FindingKind.REMOTE_FORWARD,
+     "Opens a port that the server chooses on the far side that leads to localhost:22 here."),
+    ("ssh -R 10.0.0.1:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
+     "Opens 10.0.0.1:2222 on the far side that leads to localhost:22 here."),
+    ("ssh -R 1080 h", FindingKind.REMOTE_DYNAMIC_FORWARD,
+     "Opens a SOCKS proxy on port 1080 on the far side, which reaches everything that this"
+     " container can reach."),
+    ("ssh -L /tmp/s:db:5432 h", FindingKind.LOCAL_FORWARD,
+     "Opens the socket /tmp/s here that leads to db:5432, as seen from the far side."),
+    ("ssh -W db:22 h", FindingKind.STDIO_FORWARD,
+     "Passes its input and output to db:22 beyond the far side, as a stepping stone for another"
+     " connection."),
+    ("ssh -J a,u@b:2200 h", FindingKind.JUMP_HOST,
+     "Goes through a, then b:2200 before the destination: look for a session from here there too."),
+    ("ssh -o HostName=evil.example good", FindingKind.DISGUISED_DESTINATION,
+     "Says good on the line but connects to evil.example."),
+    ("ssh 3405803785", FindingKind.DISGUISED_DESTINATION,
+     "Writes the address 203.0.113.9 as 3405803785, which few people do."),
+    ("ssh -s h sftp", FindingKind.REMOTE_COMMAND, "Asks for the subsystem sftp."),
+    ("ssh -L x h", FindingKind.REFUSED,
+     "Probably failed at once: x is no local forward, which OpenSSH refuses."),
+    ("ssh -V", FindingKind.NOTHING_DONE,
+     "Opened no connection: with -V ssh only reports or checks something and leaves."),
+    ("sshd -p 2222", FindingKind.DAEMON_PORT, "Listens on port 2222 instead of 22."),
+    ("sshd -oMaxSessions=1", FindingKind.DAEMON_OVERRIDE,
+     "Sets maxsessions to 1 on its command line."),
+    ("'sshd: erp@notty'", FindingKind.INBOUND,
+     "erp is logged in over SSH without a terminal: this container let them in."),
+    ("'sshd: erp [priv]'", FindingKind.INBOUND,
+     "Someone is logging in as erp over SSH, to this container."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "kind", "said"), SENTENCES)
+def test_a_finding_is_one_plain_sentence(line: str, kind: FindingKind, said: str) -> None:
+    assert sentence(line, kind) == said
+
+
+def test_every_kind_of_finding_has_a_line_in_the_table() -> None:
+    assert {rule.kind for rule in FINDINGS} == set(FindingKind)
+
+
+HEADLINES = [
+    ("ssh -fN -R 2222:localhost:22 -p 443 u@203.0.113.9",
+     "Reverse tunnel out of checkout-7d9f to 203.0.113.9:443"),
+    ("ssh -R 1080 h", "Reverse SOCKS proxy out of checkout-7d9f to h"),
+    ("ssh -w any h", "Network tunnel out of checkout-7d9f to h"),
+    ("ssh -D 1080 -L 1:h:2 h", "SOCKS proxy opened from checkout-7d9f to h"),
+    ("ssh -L 1:h:2 h", "Tunnel opened from checkout-7d9f to h"),
+    ("ssh -W db:22 ::1 -p 9", "Stepping stone opened from checkout-7d9f to [::1]:9"),
+    ("ssh deploy@bastion.corp.example", "ssh to bastion.corp.example as deploy"),
+    ("ssh h", "ssh to h"),
+    ("ssh -z h", "ssh to h, probably refused"),
+    ("ssh", "ssh without a destination, probably refused in checkout-7d9f"),
+    ("autossh -M 0 h", "autossh keeps a connection open from checkout-7d9f to h"),
+    ("sshd -D -p 22", "sshd started inside checkout-7d9f, port 22"),
+    ("sshd", "sshd started inside checkout-7d9f"),
+    ("'sshd: erp [priv]'", "sshd session for erp in checkout-7d9f"),
+    ("'sshd-session: erp@pts/0'", "sshd session for erp in checkout-7d9f"),
+    ("scp -t /tmp", "scp session in checkout-7d9f"),
+    ("ssh -V", "version check only: ssh -V"),
+    ("ssh -G h", "configuration check only: ssh -G"),
+    ("ssh -O exit h", "nothing connected: ssh -O exit"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "said"), HEADLINES)
+def test_a_headline_says_what_happened(line: str, said: str) -> None:
+    assert headline(read(line), container="checkout-7d9f") == said
+
+
+def test_a_headline_needs_no_container_name() -> None:
+    assert headline(read("sshd"), container=None) == "sshd started inside a container"
+
+
+def test_an_agent_that_sends_no_arguments_is_not_taken_for_a_failed_start() -> None:
+    use = read_ssh("ssh", [])
+    assert use is not None
+    assert use.findings == ()
+    assert headline(use, container="c") == "ssh started in c"
+
+
+@pytest.mark.parametrize(
+    "name", ["bash", "", "sshfs", "SSH", "ssh-agent", "ssh/", "/usr/bin/openssh"]
+)
+def test_other_programs_are_not_read(name: str) -> None:
+    assert read_ssh(name, ["ssh", "h"]) is None
+
+
+def test_a_path_is_a_name_too() -> None:
+    use = read_ssh("/opt/x/ssh", ["harmless", "h"])
+    assert use is not None
+    assert (use.program, use.destination) == ("ssh", "h")
+
+
+MASKED = [
+    ("sshpass -p secret ssh h", f"sshpass -p {MASK} ssh h"),
+    ("sshpass -psecret ssh h", f"sshpass -p{MASK} ssh h"),
+    ("sshpass -vpsecret ssh h", f"sshpass -vp{MASK} ssh h"),
+    ("sshpass -P prompt -v -p secret ssh h", f"sshpass -P prompt -v -p {MASK} ssh h"),
+    ("sshpass -f file -p secret", f"sshpass -f file -p {MASK}"),
+    ("sshpass -d3 ssh -p 22 h", "sshpass -d3 ssh -p 22 h"),
+    ("sshpass -e ssh -p 22 h", "sshpass -e ssh -p 22 h"),
+    ("sshpass -- ssh -p 22 h", "sshpass -- ssh -p 22 h"),
+    ("sshpass -p", "sshpass -p"),
+    ("timeout 5 /usr/bin/sshpass -p secret ssh h", f"timeout 5 /usr/bin/sshpass -p {MASK} ssh h"),
+    ("sshpass -p a sshpass -p b ssh h", f"sshpass -p {MASK} sshpass -p {MASK} ssh h"),
+    ("ssh -p 22 h", "ssh -p 22 h"),
+    ("ssh ssh://u:secret@h:22", f"ssh ssh://u:{MASK}@h:22"),
+    ("ssh ssh://u:se/cr@et@h", f"ssh ssh://u:{MASK}@h"),
+    ("ssh ssh://u@h:22", "ssh ssh://u@h:22"),
+    ("ssh h curl https://u:secret@repo/x", f"ssh h curl https://u:{MASK}@repo/x"),
+    ("ssh h 'git clone https://u:secret@repo/x'", f"ssh h 'git clone https://u:{MASK}@repo/x'"),
+    ("ssh h tool --password=secret", f"ssh h tool --password={MASK}"),
+    ("ssh h tool --password secret", f"ssh h tool --password {MASK}"),
+    ("ssh h 'tool --passphrase=\"se cret\" x'", f"ssh h 'tool --passphrase={MASK} x'"),
+    ("ssh h PGPASSWORD=secret psql", f"ssh h PGPASSWORD={MASK} psql"),
+    ("env SSHPASS=secret sshpass -e ssh h", f"env SSHPASS={MASK} sshpass -e ssh h"),
+    ("ssh -o PasswordAuthentication=yes h", "ssh -o PasswordAuthentication=yes h"),
+    ("ssh -o 'ProxyCommand=sshpass -p secret ssh -W %h:%p j' h",
+     f"ssh -o 'ProxyCommand=sshpass -p {MASK} ssh -W %h:%p j' h"),
+    ("sh -c 'x; (sshpass -p \"se cret\" ssh h)'", f"sh -c 'x; (sshpass -p {MASK} ssh h)'"),
+    ("sh -c 'sh -c \"sshpass -psecret ssh h\"'", f"sh -c 'sh -c \"sshpass -p{MASK} ssh h\"'"),
+    ("sh -c 'sshpass -p secret ssh h && sshpass -p other ssh i'",
+     f"sh -c 'sshpass -p {MASK} ssh h && sshpass -p {MASK} ssh i'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "shown"), MASKED)
+def test_a_password_is_never_shown(line: str, shown: str) -> None:
+    assert masked_line(shlex.split(line)) == shown
+
+
+def test_a_renamed_sshpass_is_masked_by_its_process_name() -> None:
+    assert masked(["x", "-p", "secret", "ssh"], name="/bin/sshpass") == ("x", "-p", MASK, "ssh")
+
+
+@pytest.mark.parametrize(("line", "shown"), [pair for pair in MASKED if "secret" in pair[0]])
+def test_no_password_reaches_what_is_derived(line: str, shown: str) -> None:
+    args = shlex.split(line)
+    for name in (args[0], "ssh"):
+        use = read_ssh(name, args)
+        assert "secret" not in repr(use)
+        assert "secret" not in repr(tokens(args, use))
+        if use is not None:
+            assert "secret" not in headline(use, container=None)
+
+
+def test_a_masked_line_is_quoted_as_a_shell_needs_it() -> None:
+    assert masked_line(["ssh", "", "a b", "it's"]) == """ssh '' 'a b' 'it'"'"'s'"""
+
+
+def test_each_word_points_at_what_it_caused() -> None:
+    args = shlex.split("ssh -v -R 2222:localhost:22 -i /tmp/k u@h id -a")
+    found = tokens(args, read_ssh("ssh", args))
+    assert [(token.text, token.kind.value) for token in found] == [
+        ("ssh", "plain"),
+        ("-v", "option"),
+        ("-R", "alarming"),
+        ("2222:localhost:22", "alarming"),
+        ("-i", "notable"),
+        ("/tmp/k", "notable"),
+        ("u@h", "destination"),
+        ("id", "notable"),
+        ("-a", "notable"),
+    ]
+    assert found[3].reasons == ("Opens port 2222 on the far side that leads to localhost:22 here.",)
+
+
+def test_a_disguised_destination_alarms() -> None:
+    args = ["ssh", "-oHostName=evil.example", "good"]
+    assert {token.kind for token in tokens(args, read_ssh("ssh", args))[1:]} == {TokenKind.ALARMING}
+
+
+def test_words_without_a_use_are_only_masked() -> None:
+    assert tokens(["x", "-p"], None) == (
+        Token("x", TokenKind.PLAIN, ()),
+        Token("-p", TokenKind.OPTION, ()),
+    )
+
+
+def test_a_long_text_is_cut_and_the_cut_is_named() -> None:
+    said = sentence(f"ssh h {'x' * 1_000_000}", FindingKind.REMOTE_COMMAND)
+    assert said.endswith("more characters)")
+    assert len(said) < 500
+
+
+HOSTILE = st.text(st.characters(), max_size=12) | st.sampled_from(
+    [
+        "-",
+        "--",
+        "-o",
+        "-J",
+        "-R",
+        "-L",
+        "-W",
+        "-w",
+        "-p",
+        "-F",
+        "\x00",
+        "\udcff",
+        "\u202e",
+        "%h",
+        "[",
+    ]
+)
+
+
+def check(name: str, args: Sequence[str]) -> None:
+    use = read_ssh(name, args)
+    assert use is not None
+    found = tokens(args, use)
+    assert len(found) == len(masked(args)) == len(args)
+    assert all(0 <= i < len(args) for finding in use.findings for i in finding.arg_indexes)
+    assert all(a < b for finding in use.findings for a, b in pairwise(finding.arg_indexes))
+    assert all(0 <= i < len(args) for i in use.destination_indexes)
+    assert headline(use, container="c")
+    assert isinstance(masked_line(args), str)
+    assert (use.role is SshRole.NO_OP) == (use.no_op is not None)
+
+
+@settings(deadline=None)
+@given(name=st.sampled_from(NAMES), args=st.lists(HOSTILE, max_size=10))
+def test_no_arguments_make_it_raise(name: str, args: list[str]) -> None:
+    check(name, args)
+
+
+@settings(deadline=None)
+@given(
+    name=st.sampled_from(NAMES),
+    letter=st.sampled_from("bBcDeEfFhiIJlLmMoOpPQRsSwW"),
+    value=st.text("%h=:,[]@\\/\"' \t#0129a-noneyssh", max_size=20),
+)
+def test_no_value_makes_it_raise(name: str, letter: str, value: str) -> None:
+    check(name, [name, f"-{letter}", value, "h"])
+    check(name, [name, f"-{letter}{value}", value])
+
+
+MANY = 100_000
+BIG = 1_000_000
+HUGE = {
+    "many words": ["x"] * MANY,
+    "many flags": ["-v"] * MANY,
+    "many forwards": [word for port in range(1, 30_000) for word in ("-R", f"{port}:h:22")],
+    "many settings": ["-oForwardAgent=yes"] * MANY,
+    "many wrappers": ["sshpass"] * MANY,
+    "many passwords": ["-psecret"] * MANY,
+    "many masks": ["ssh://a:b@c"] * MANY,
+    "one cluster": ["-" + "v" * BIG],
+    "one unknown cluster": ["-" + "z" * BIG],
+    "one host": ["h" * BIG],
+    "one number": ["0" * BIG],
+    "one address": [":" * BIG],
+    "one bracket": ["[" * BIG],
+    "one port": ["-p", "0" * BIG + "x", "h"],
+    "one forward": ["-L", "\\a" * (BIG // 2), "h"],
+    "one jump list": ["-J", ",".join(["u@h:1"] * MANY), "h"],
+    "one quote": ["-o", "ProxyCommand=" + "'" * (BIG + 1), "h"],
+    "one setting": ["-o", " " * BIG + "Port" + " " * BIG + "=" * BIG, "h"],
+    "one URI": ["ssh://" + "a:" * BIG],
+    "many URIs": ["x" + "://a:b" * (BIG // 6)],
+    "one shell line": ["-c", "sshpass -p 'a " * (BIG // 14)],
+    "one host of many": ["-o", "HostName=" + "%h" * MANY, "h" * BIG],
+    "one title": ["erp@" * (BIG // 4)],
+    "one stage": ["[" * BIG],
+    "one domain": ["a" + ".a" * (BIG // 2)],
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+@pytest.mark.parametrize("name", ["ssh", "autossh", "sshd", "sshpass", "scp", "dbclient"])
+def test_huge_arguments_are_read_in_one_pass(name: str, case: str) -> None:
+    # A quadratic reader would take hours here, so finishing is the proof; no clock is asked.
+    check(name, [name, *HUGE[case]])
+    check(name, ["sshd:", *HUGE[case]])
