@@ -62,7 +62,8 @@ def _people(database: Database, settings: Settings) -> str:
 
 
 def _keys(database: Database) -> dict[str, str]:
-    wanted = [(name, Role.AGENT) for name in AGENTS] + [("demo-script", Role.ADMIN)]
+    wanted = [(name, Role.AGENT) for name in AGENTS] + [("demo-admin", Role.ADMIN)]
+    wanted.append(("demo-analyst", Role.ANALYST))
     return {
         name: keys.create(database, name, role, who=COMMAND_LINE, at=utc_now())[1]
         for name, role in wanted
@@ -135,10 +136,15 @@ class Story(threading.Thread):
             found = self._api("GET", f"/api/v1/alerts?container={scene.container}")["alerts"]
             for alert in found[:1]:
                 self._act(scene, alert)
+        for scene in EVENTS:
+            if scene.then == "exclude":
+                now = [event_of(scene, utc_now(), self._random) for _ in range(25)]
+                self._send(scene.agent, b"\n".join(map(_line, now)))
 
     def _act(self, scene: Scene, alert: dict[str, Any]) -> None:
-        if scene.then == "exclude":
-            self._api("POST", "/api/v1/exclusions", _exclusion(scene, alert))
+        if scene.then in ("exclude", "propose"):
+            by = "demo-admin" if scene.then == "exclude" else "demo-analyst"
+            self._api("POST", "/api/v1/exclusions", _exclusion(scene, alert), by=by)
         elif scene.then == "acknowledge":
             self._api(
                 "PATCH",
@@ -153,10 +159,12 @@ class Story(threading.Thread):
     def _send(self, agent: str, body: bytes) -> None:
         self._request("POST", "/api/v1/events", self._keys[agent], body, "application/x-ndjson")
 
-    def _api(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def _api(
+        self, method: str, path: str, body: object = None, *, by: str = "demo-admin"
+    ) -> dict[str, Any]:
         raw = None if body is None else json.dumps(body).encode()
         answer: dict[str, Any] = json.loads(
-            self._request(method, path, self._keys["demo-script"], raw, "application/json")
+            self._request(method, path, self._keys[by], raw, "application/json")
         )
         return answer
 
@@ -189,8 +197,8 @@ def _exclusion(scene: Scene, alert: dict[str, Any]) -> dict[str, Any]:
             {"field": "orchestrator.namespace", "operator": "is", "values": [scene.namespace]},
             {"field": "process.name", "operator": "is", "values": [scene.args[0]]},
         ],
-        "reason": "The repo server clones over ssh; documented in OPS-2291.",
-        "owner": "platform-team",
+        "reason": scene.why,
+        "owner": scene.owner,
         "ends_at": (utc_now() + timedelta(days=62)).isoformat(),
         "from_alert": alert["id"],
     }

@@ -9,8 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One thing that happens `times` in the day. `then` is what people do about it: exclude,
-    acknowledge, or "verdict: reason" to close it.
+    """One thing that happens `times` in the day. `then` is what people do about it: exclude or propose
+    (for the reason `why`, answered for by `owner`), acknowledge, or "verdict: reason" to close it.
     """
 
     agent: str
@@ -24,6 +24,8 @@ class Scene:
     parent: tuple[str, ...]
     times: int = 1
     then: str | None = None
+    why: str = ""
+    owner: str = ""
 
 
 EVENTS = (
@@ -37,12 +39,14 @@ EVENTS = (
           ("ssh", "-i", "/tmp/.k", "deploy@10.42.3.17"), ("bash",), times=3, then="acknowledge"),
     Scene("ci-runners", "ci-runner-88", "ci/runner", "51", "ci", "node-02", "runner",
           ("ssh", "-o", "BatchMode=yes", "deploy@bastion.corp.example", "uptime"),
-          ("node", "/srv/runner/bin/run.js"), times=214),
+          ("node", "/srv/runner/bin/run.js"), times=214, then="propose",
+          why="Runners ask the bastion for its load before a deploy.", owner="build-team"),
     Scene("cloud-defend", "notebook-ana", "ds/jupyter", "7.3", "ds", "gpu-01", "jovyan",
           ("ssh", "-N", "-D", "127.0.0.1:1080", "ana@gw-eu.example.net"), ("bash",), times=6),
     Scene("cloud-defend", "argocd-repo-0", "argo/cd", "3.2", "ops", "node-03", "argocd",
           ("ssh", "-p", "7999", "git@git.corp.example", "git-upload-pack 'infra/charts.git'"),
-          ("git", "fetch", "origin"), times=120, then="exclude"),
+          ("git", "fetch", "origin"), times=120, then="exclude",
+          why="The repo server clones over ssh; documented in OPS-2291.", owner="platform-team"),
     Scene("fleet-eu", "toolbox-1", "ops/toolbox", "22", "ops", "node-03", "ops",
           ("ssh", "-A", "-J", "jump.corp.example", "ops@10.20.4.17"), ("bash",), times=12),
     Scene("fleet-eu", "pg-backup-2", "db/backup", "15", "prod", "node-08", "postgres",

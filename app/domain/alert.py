@@ -162,9 +162,13 @@ def bounded(points: Iterable[int]) -> int:
 
 
 def severity_of(total: int) -> Severity:
-    """The band of a priority: Elastic's risk score bands (0-21, 22-47, 48-73, 74-100)."""
-    if total >= 74:
+    """The band that a priority falls into.
+
+    Elastic's bands for rules (low to 21, medium to 47, high to 73) put a rule's risk at their upper
+    end; an alert must add more than a point or two to that before it is called worse.
+    """
+    if total >= 80:
         return Severity.CRITICAL
-    if total >= 48:
+    if total >= 60:
         return Severity.HIGH
-    return Severity.MEDIUM if total >= 22 else Severity.LOW
+    return Severity.MEDIUM if total >= 30 else Severity.LOW

@@ -5,6 +5,7 @@ already storable (see `text.storable`), so matching, storing and showing see the
 """
 
 import hashlib
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -112,21 +113,21 @@ def event_from_ecs(document: Document) -> Event:
     )
 
 
+_TELLING_APART = ("host.name", "@timestamp", "process.entity_id", "process.pid", "container.id")
+
+
 def derived_id(document: Document) -> str:
     """An id for an event whose agent gave none: the same event sent twice gets the same one.
 
-    Host, time to the digit the agent sent, pid and arguments tell two executions apart.
+    Host, time to the digit the agent sent, process and arguments tell two executions apart. An event
+    without time or process is known by all it says: two of them must not be taken for one.
     """
-    parts = [
-        first_text(document, name) or ""
-        for name in ("host.name", "@timestamp", "process.entity_id", "process.pid", "container.id")
-    ]
-    parts += (str(value) for value in values(document, "process.args"))
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return f"derived-{digest.hexdigest()[:32]}"
+    place = {name: [str(v) for v in values(document, name)] for name in _TELLING_APART}
+    known: object = place, [str(value) for value in values(document, "process.args")]
+    if not place["@timestamp"] or not (place["process.entity_id"] or place["process.pid"]):
+        known = document
+    told = json.dumps(known, sort_keys=True, default=str)
+    return f"derived-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
 def read_time(text: str | None) -> datetime | None:

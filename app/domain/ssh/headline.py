@@ -50,7 +50,8 @@ def _line(use: SshUse, place: str) -> str:
         return f"{use.program} keeps a connection open from {place}{far}"
     refused = ", probably refused" if use.has(FindingKind.REFUSED) else ""
     if not far:
-        return f"{use.program} without a destination{refused} in {place}"
+        doing = f"without a destination{refused}" if refused else "started"
+        return f"{use.program} {doing} in {place}"
     who = f" as {use.user}" if use.user else ""
     return f"{use.program}{far}{who}{refused}"
 

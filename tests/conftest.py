@@ -1,0 +1,169 @@
+"""What tests stand on: a real database in a file, the whole application, people and keys in it."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.actions import accounts, keys
+from app.domain.roles import COMMAND_LINE, Role
+from app.main import create_app
+from app.settings import Settings, read_settings
+from app.setup import opened
+from app.store.database import Database
+from app.web.services import Services
+
+ORIGIN = "http://127.0.0.1:8000"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings or the database of whoever runs it."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("DECKWATCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings(database_url=f"sqlite:///{tmp_path / 'deckwatch.db'}")
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """A second way into the application's database, for looking and for setting the scene."""
+    found = opened(settings, migrate=lambda _: None)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Clock, database: Database) -> FastAPI:
+    return create_app(settings, clock=clock)
+
+
+@pytest.fixture
+def anonymous(app: FastAPI) -> Iterator[TestClient]:
+    """A browser that nobody has signed in with; also keeps the application running."""
+    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def services(app: FastAPI) -> Services:
+    found: Services = app.state.services
+    return found
+
+
+@dataclass
+class Person:
+    """A browser in which somebody has signed in. `post` fills in the form's token like a page does."""
+
+    client: TestClient
+    name: str
+
+    def get(self, url: str, **more: Any) -> Any:
+        return self.client.get(url, **more)
+
+    def post(self, url: str, data: dict[str, Any] | None = None, **more: Any) -> Any:
+        return self.client.post(url, data={"csrf": self.token(), **(data or {})}, **more)
+
+    def token(self) -> str:
+        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("/account").text)
+        assert found is not None
+        return found[1]
+
+
+@pytest.fixture
+def sign_in(
+    app: FastAPI, anonymous: TestClient, database: Database, clock: Clock
+) -> Callable[[str, Role], Person]:
+    """Create a person and sign in as them, through the sign-in form."""
+
+    def signed_in(name: str, role: Role) -> Person:
+        accounts.create_user(database, name, role, password=PASSWORD, who=COMMAND_LINE, at=clock())
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        page = client.get("/login")
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
+        assert token is not None
+        answer = client.post(
+            "/login", data={"csrf": token[1], "name": name, "password": PASSWORD, "next": ""}
+        )
+        assert answer.status_code == 303, answer.text
+        return Person(client, name)
+
+    return signed_in
+
+
+@pytest.fixture
+def admin(sign_in: Callable[[str, Role], Person]) -> Person:
+    return sign_in("ada", Role.ADMIN)
+
+
+@pytest.fixture
+def analyst(sign_in: Callable[[str, Role], Person]) -> Person:
+    return sign_in("ana", Role.ANALYST)
+
+
+@pytest.fixture
+def make_key(database: Database, clock: Clock) -> Callable[[str, Role], str]:
+    """Create a key; its text."""
+
+    def made(name: str, role: Role) -> str:
+        return keys.create(database, name, role, who=COMMAND_LINE, at=clock())[1]
+
+    return made
+
+
+@dataclass
+class Agent:
+    """A program that sends events."""
+
+    client: TestClient
+    key: str
+
+    def send(self, body: Any, **headers: str) -> Any:
+        """Post `body` (bytes, or what JSON can hold); the response."""
+        sent = {"Authorization": f"Bearer {self.key}", **headers}
+        if isinstance(body, bytes):
+            return self.client.post("/api/v1/events", content=body, headers=sent)
+        return self.client.post("/api/v1/events", json=body, headers=sent)
+
+    def receipt(self, body: Any, **headers: str) -> dict[str, Any]:
+        answer = self.send(body, **headers)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+
+@pytest.fixture
+def agent(anonymous: TestClient, make_key: Callable[[str, Role], str]) -> Agent:
+    return Agent(anonymous, make_key("fleet", Role.AGENT))
