@@ -1,5 +1,6 @@
 """What tests stand on: a real database in a file, the whole application, people and keys in it."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ class Agent:
         sent = {"Authorization": f"Bearer {self.key}", **headers}
         if isinstance(body, bytes):
             return self.client.post("/api/v1/events", content=body, headers=sent)
-        return self.client.post("/api/v1/events", json=body, headers=sent)
+        return self.client.post("/api/v1/events", content=json.dumps(body), headers=sent)
 
     def receipt(self, body: Any, **headers: str) -> dict[str, Any]:
         answer = self.send(body, **headers)

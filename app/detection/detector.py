@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from app.detection.eql.compiler import Compiler, fields_of
-from app.detection.reader import Reader
+from app.detection.reader import FieldReader
 from app.domain.ecs import values
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Detector:
     ) -> None:
         self.rules = tuple(rules)
         asked = [name for rule in self.rules for name in fields_of(rule.tree)]
-        self._reader = Reader([*evidence, *asked], refused=markers)
+        self._reader = FieldReader([*evidence, *asked], refused=markers)
         self._evidence = [self._reader.fields.index(name) for name in dict.fromkeys(evidence)]
         self._compiler = Compiler(self._reader.local)
         self._source = "\n".join(self._functions())
@@ -40,7 +40,8 @@ class Detector:
             **self._compiler.namespace,
             **{f"rule{number}": rule for number, rule in enumerate(self.rules)},
         }
-        # The source is made of this program's own words and numbered names; no text of a rule.
+        # Made of this program's own words and numbered names. All that a rule adds is its field
+        # names, cut down to a-z, 0-9 and _, at the end of a name.
         exec(compile(self._source, "<rules>", "exec"), namespace)  # noqa: S102
         self._decide_nested = namespace["decide_nested"]
         self._decide_values = namespace["decide_values"]

@@ -43,10 +43,6 @@ class _Name:
     nested: type[msgspec.Struct] | None = None
     mixed: type[msgspec.Struct] | None = None
 
-    @property
-    def identifier(self) -> str:
-        return re.sub(r"[^a-z0-9]+", "_", self.path.lower())
-
     def descendants(self) -> "Iterator[tuple[str, _Name]]":
         yield from self.children.items()
         for key, child in self.children.items():
@@ -54,7 +50,7 @@ class _Name:
                 yield f"{key}.{further}", name
 
 
-class Reader:
+class FieldReader:
     """Reads `fields` from JSON; refuses an event with one of the root keys `refused`.
 
     `decode_nested` and `decode_mixed` take bytes and raise msgspec.DecodeError, UnicodeDecodeError
@@ -76,7 +72,7 @@ class Reader:
     def local(self, name: str) -> str:
         """The local variable that holds the field `name` in generated code."""
         index = self.fields.index(name)
-        return f"f{index}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}"
+        return f"f{index}_{_identifier(name)}"
 
     def reading(self) -> Iterator[str]:
         """Python statements that take each field of `event`, decoded nested, to its local.
@@ -116,7 +112,7 @@ class Reader:
                 yield f"{value} = {variable}.k{number}"
             if child.nested is None:
                 continue
-            inner = f"n{len(self.namespace)}_{child.identifier}"
+            inner = f"n{len(self.namespace)}_{_identifier(child.path)}"
             self.namespace[f"empty_{inner}"] = child.nested()
             if child.index is None:
                 yield f"{inner} = {value} or empty_{inner}"
@@ -124,6 +120,10 @@ class Reader:
                 self.namespace[f"struct_{inner}"] = child.nested
                 yield f"{inner} = {value} if type({value}) is struct_{inner} else empty_{inner}"
             yield from self._reading(child, inner)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())
 
 
 def _plant(root: _Name, field_name: str, index: int) -> None:

@@ -50,8 +50,13 @@ def _refuse_constant(name: str) -> object:
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
+def may_be_deep(raw: bytes) -> bool:
+    """Whether there are brackets enough for more than MAX_DEPTH levels: a quick look, no verdict."""
+    return raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+
+
 def _refuse_deep(raw: bytes) -> None:
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+    if not may_be_deep(raw):
         return
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(raw):

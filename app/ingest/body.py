@@ -71,7 +71,7 @@ def _gunzip(body: bytes) -> Iterator[bytes]:
         inflater = isal_zlib.decompressobj(_GZIP_WINDOW)
         try:
             yield from _member(inflater, rest)
-        except IsalError as error:
+        except IsalError as error:  # type: ignore[misc]  # its stub says int; it is an exception
             raise UnreadableBody(f"The body is not gzip: {error}.") from None
         if not inflater.eof:
             raise UnreadableBody("The gzip body ends too early.")

@@ -8,7 +8,7 @@ from app.detection.rule import Rule
 from app.domain.ecs import Document
 from app.domain.event import event_from_ecs
 from app.formats import Unreadable, normalise, read
-from app.formats.json_text import decode
+from app.formats.json_text import decode, may_be_deep
 from app.ingest.body import Item, cut
 from app.ingest.recording import NewMatch, Outcome
 from app.ingest.writer import Batch, Refused, Writer
@@ -53,7 +53,8 @@ def judge(items: Sequence[Item], detector: Detector, max_event_bytes: int) -> It
         if len(item.raw) > max_event_bytes:
             yield Judged(item, refusal=f"larger than {max_event_bytes} bytes")
             continue
-        rules = detector.decide(item.raw) if _is_utf8(item.raw) else None
+        quick = _is_utf8(item.raw) and not may_be_deep(item.raw)
+        rules = detector.decide(item.raw) if quick else None
         if rules is None:
             yield _judge_whole(item, detector)
         elif rules:

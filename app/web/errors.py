@@ -60,7 +60,8 @@ _HEADINGS = {
 
 
 def for_programs(path: str) -> bool:
-    return path.startswith(("/api/", "/elastic/"))
+    """Whether this address is one that programs use; the API's reference is a page for people."""
+    return path.startswith(("/api/", "/elastic/")) and path != "/api/docs"
 
 
 def install(app: FastAPI) -> None:

@@ -22,7 +22,6 @@ _CONTROL = _HARMLESS_CONTROL | {"forward", "proxy"}
 _KEYWORD_OF_FLAG: dict[str, tuple[tuple[str, str], ...]] = {
     "4": (("addressfamily", "inet"),),
     "6": (("addressfamily", "inet6"),),
-    "A": (("forwardagent", "yes"),),
     "a": (("forwardagent", "no"),),
     "C": (("compression", "yes"),),
     "f": (("forkafterauthentication", "yes"), ("stdinnull", "yes")),
@@ -105,6 +104,11 @@ def _setting_of_letter(reading: Reading, option: Option) -> None:
         reading.assign(keyword, value, option.indexes)
     if option.letter in _KEYWORD_OF_VALUE:
         reading.assign(_KEYWORD_OF_VALUE[option.letter], option.value or "", option.indexes)
+
+
+def _agent(reading: Reading, option: Option) -> None:
+    if reading.value("forwardagent") in (None, "no"):  # a socket named earlier stays the one used
+        reading.assign("forwardagent", "yes", option.indexes)
 
 
 def _jump(reading: Reading, option: Option) -> None:
@@ -203,6 +207,7 @@ _HANDLERS: dict[str, Callable[[Reading, Option], None]] = {
     UNKNOWN: _unknown,
     MISSING: _missing,
     "1": lambda reading, option: reading.refuse("protocol 1 is gone", option.indexes),
+    "A": _agent,
     "D": _forward(ForwardKind.DYNAMIC),
     "E": _log_file,
     "F": _config_file,

@@ -76,7 +76,9 @@ def _from_arguments(
     elif session or "inetd" in reading.settings or "reexec" in reading.settings:
         reading.role = SshRole.INBOUND_SESSION
         setting = reading.settings.get("inetd") or reading.settings.get("reexec")
-        reading.inbound = Setting("one connection", setting.indexes if setting else ((start - 1,) if args else ()))
+        reading.inbound = Setting(
+            "one connection", setting.indexes if setting else ((start - 1,) if args else ())
+        )
     if getopt.position < len(args) and reading.no_op is None:
         place = getopt.position
         at = (place,) if owners is None else (owners[place],)

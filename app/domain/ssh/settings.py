@@ -91,6 +91,8 @@ def apply_line(reading: Reading, text: str, indexes: Indexes) -> None:
             value = words[0]
         if keyword == "forwardagent":  # yes, no, or the path of another agent's socket
             value = _SWITCH.get(value.lower(), value)
+            if value not in _SWITCH and reading.value(keyword) == "yes":
+                reading.assign(keyword, value, indexes)  # an earlier yes named no socket yet
         reading.first(keyword, value, indexes)
 
 

@@ -1,0 +1,406 @@
+"""Working on alerts: the list, one alert, its status, comments, guide and history."""
+
+import re
+from typing import Any, ClassVar
+
+import pytest
+
+from app.store.database import Database
+from app.store.tables import Alert
+from tests.conftest import Agent, Clock, Person
+from tests.factories import exec_event
+
+TUNNEL = ("ssh", "-N", "-R", "0.0.0.0:2222:localhost:22", "ops@203.0.113.9")
+
+
+def alert(database: Database, alert_id: int = 1) -> Alert:
+    with database.read() as session:
+        found = session.get(Alert, alert_id)
+        assert found is not None
+        return found
+
+
+def move(person: Person, alert_id: int, **fields: Any) -> Any:
+    return person.post(f"/alerts/{alert_id}/status", fields)
+
+
+def close(person: Person, alert_id: int = 1, verdict: str = "false positive") -> Any:
+    return move(person, alert_id, move="close", verdict=verdict, reason="Known job, see OPS-1.")
+
+
+class TestGrouping:
+    def test_matches_that_agree_share_an_alert(self, agent: Agent, database: Database) -> None:
+        agent.receipt([exec_event(), exec_event(), exec_event()])
+        assert alert(database).match_count == 3
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"host": "node-12"},
+            {"container": "web-aaaa"},
+            {"user": "root"},
+            {"args": ("autossh", "deploy@10.42.3.17")},
+            {"args": ("ssh", "deploy@10.42.3.18")},
+        ],
+        ids=lambda other: next(iter(other)),
+    )
+    def test_another_host_container_account_name_or_destination_is_another_alert(
+        self, agent: Agent, analyst: Person, other: dict[str, Any]
+    ) -> None:
+        args = other.pop("args", ())
+        agent.receipt([exec_event(), exec_event(*args, **other)])
+        assert 'Open <span class="dw-count">2' in analyst.get("/alerts").text
+
+    def test_the_page_says_why_matches_were_grouped(self, agent: Agent, analyst: Person) -> None:
+        agent.receipt(exec_event())
+        page = analyst.get("/alerts/1").text
+        grouped = page[page.index("because they agree in") :][:900]
+        for shared in ("node-11", "web-5c6b-id", "nginx", "ssh", "10.42.3.17"):
+            assert shared in grouped
+
+    def test_a_worse_match_raises_the_alert_and_what_its_line_says(
+        self, agent: Agent, database: Database
+    ) -> None:
+        agent.receipt(exec_event("ssh", "ops@203.0.113.9"))
+        before = alert(database).priority
+        agent.receipt(exec_event(*TUNNEL))
+        agent.receipt(exec_event("ssh", "ops@203.0.113.9"))
+        after = alert(database)
+        assert after.match_count == 3
+        assert after.priority > before
+        assert after.headline.startswith("Reverse tunnel")
+
+    def test_a_forged_clock_does_not_sink_an_alert(self, agent: Agent, analyst: Person) -> None:
+        agent.receipt(exec_event(host="node-1"))
+        agent.receipt(exec_event(host="node-2") | {"@timestamp": "1970-01-01T00:00:00Z"})
+        page = analyst.get("/alerts").text
+        assert page.index("node-2") < page.index("node-1")
+        assert "behind" in analyst.get("/alerts/2").text
+
+    def test_the_next_match_after_closing_opens_an_alert_that_knows_the_one_before(
+        self, agent: Agent, analyst: Person, database: Database
+    ) -> None:
+        agent.receipt(exec_event())
+        close(analyst, verdict="true positive")
+        agent.receipt(exec_event())
+        second = alert(database, 2)
+        assert (second.previous_id, second.status, second.match_count) == (1, "open", 1)
+        assert second.priority > alert(database, 1).priority
+        page = analyst.get("/alerts/2").text
+        assert "Seen before." in page
+        assert "was closed as true positive" in page
+
+    def test_an_acknowledged_alert_takes_further_matches(
+        self, agent: Agent, analyst: Person, database: Database
+    ) -> None:
+        agent.receipt(exec_event())
+        move(analyst, 1, move="acknowledge")
+        agent.receipt(exec_event())
+        assert (alert(database).status, alert(database).match_count) == ("acknowledged", 2)
+
+
+class TestStatus:
+    ALLOWED: ClassVar = {
+        ("open", "acknowledge"): "acknowledged",
+        ("open", "close"): "closed",
+        ("acknowledged", "close"): "closed",
+        ("acknowledged", "reopen"): "open",
+        ("closed", "reopen"): "open",
+    }
+
+    @pytest.mark.parametrize("before", ["open", "acknowledged", "closed"])
+    @pytest.mark.parametrize("wanted", ["acknowledge", "close", "reopen"])
+    def test_moves_follow_the_table(
+        self, agent: Agent, analyst: Person, database: Database, before: str, wanted: str
+    ) -> None:
+        agent.receipt(exec_event())
+        if before == "acknowledged":
+            move(analyst, 1, move="acknowledge")
+        elif before == "closed":
+            close(analyst)
+        fields = {"verdict": "duplicate", "reason": "of #0"} if wanted == "close" else {}
+        answer = move(analyst, 1, move=wanted, **fields)
+        after = self.ALLOWED.get((before, wanted))
+        assert answer.status_code == (303 if after else 409)
+        assert alert(database).status == (after or before)
+
+    @pytest.mark.parametrize(
+        ("verdict", "reason", "problem"),
+        [
+            ("", "because", "Choose a verdict"),
+            ("not a verdict", "because", "Choose a verdict"),
+            ("false positive", "  ", "Say why"),
+            ("false positive", "x" * 4001, "At most 4000"),
+        ],
+    )
+    def test_closing_needs_a_verdict_and_a_reason_and_keeps_what_was_typed(
+        self,
+        agent: Agent,
+        analyst: Person,
+        database: Database,
+        verdict: str,
+        reason: str,
+        problem: str,
+    ) -> None:
+        agent.receipt(exec_event())
+        answer = move(analyst, 1, move="close", verdict=verdict, reason=reason)
+        assert answer.status_code == 422
+        assert problem in answer.text
+        assert reason.strip() in answer.text
+        assert alert(database).status == "open"
+
+    def test_a_stale_form_says_what_changed_and_keeps_what_was_typed(
+        self, agent: Agent, analyst: Person, admin: Person, database: Database
+    ) -> None:
+        agent.receipt(exec_event())
+        move(admin, 1, move="acknowledge", version=1)
+        answer = move(
+            analyst,
+            1,
+            move="close",
+            version=1,
+            verdict="false positive",
+            reason="My long considered text.",
+        )
+        assert answer.status_code == 409
+        assert "ada</bdi>" in answer.text or "ada acknowledged it" in answer.text
+        assert "My long considered text." in answer.text
+        assert alert(database).status == "acknowledged"
+
+    def test_a_closed_alert_cannot_be_reopened_beside_its_successor(
+        self, agent: Agent, analyst: Person
+    ) -> None:
+        agent.receipt(exec_event())
+        close(analyst)
+        agent.receipt(exec_event())
+        answer = move(analyst, 1, move="reopen")
+        assert answer.status_code == 409
+        assert "Alert #2 has taken over" in answer.text
+
+    def test_closing_offers_an_undo_that_works(
+        self, agent: Agent, analyst: Person, database: Database
+    ) -> None:
+        agent.receipt(exec_event())
+        close(analyst)
+        page = analyst.get("/alerts/1").text
+        notice = page[page.index('id="notice"') :][:1500]
+        assert "Undo" in notice
+        fields = dict(re.findall(r'name="(move|version)" value="(\w+)"', notice))
+        assert move(analyst, 1, **fields).status_code == 303
+        assert alert(database).status == "open"
+        assert alert(database).verdict is None
+
+
+class TestActivity:
+    def test_every_change_shows_who_when_from_and_to(
+        self, agent: Agent, analyst: Person, admin: Person, clock: Clock
+    ) -> None:
+        agent.receipt(exec_event())
+        clock.forward(minutes=5)
+        move(analyst, 1, move="acknowledge")
+        analyst.post("/alerts/1/assignee", {"assignee": "ada"})
+        analyst.post("/alerts/1/comments", {"comment": "Asked the owner."})
+        clock.forward(minutes=5)
+        close(admin, verdict="benign true positive")
+        told = re.sub(r"<[^>]+>", " ", admin.get("/alerts/1").text)
+        told = " ".join(told.split())
+        story = told[told.index("Activity") :]
+        for text in (
+            "ada closed it as benign true positive · just now",
+            "ana commented · 5 min ago Asked the owner.",
+            "ana assigned it to ada",
+            "ana acknowledged it",
+            "Deckwatch opened this alert · 10 min ago",
+        ):
+            assert text in story
+
+    @pytest.mark.parametrize(
+        ("text", "problem"), [("   ", "Write something"), ("x" * 4001, "At most 4000")]
+    )
+    def test_a_comment_that_cannot_be_kept_says_why(
+        self, agent: Agent, analyst: Person, text: str, problem: str
+    ) -> None:
+        agent.receipt(exec_event())
+        answer = analyst.post("/alerts/1/comments", {"comment": text})
+        assert answer.status_code == 422
+        assert problem in answer.text
+
+    def test_an_alert_is_assigned_to_people_who_are_there(
+        self, agent: Agent, analyst: Person, database: Database
+    ) -> None:
+        agent.receipt(exec_event())
+        answer = analyst.post("/alerts/1/assignee", {"assignee": "nobody-known"})
+        assert answer.status_code == 422
+        analyst.post("/alerts/1/assignee", {"assignee": "ana"})
+        assert alert(database).assignee_id is not None
+        analyst.post("/alerts/1/assignee", {"assignee": ""})
+        assert alert(database).assignee_id is None
+
+
+class TestGuide:
+    def test_ticking_a_step_records_who_and_when_and_can_be_taken_back(
+        self, agent: Agent, analyst: Person, clock: Clock
+    ) -> None:
+        agent.receipt(exec_event())
+        page = analyst.get("/alerts/1").text
+        action = re.search(r'action="(/alerts/1/guide/[^"]+)"', page)
+        assert action is not None
+        assert "Triage 0/5" in page
+        analyst.post(action[1], {"part": "triage", "done": "yes"})
+        analyst.post(action[1], {"part": "triage", "done": "yes"})
+        clock.forward(hours=2)
+        page = analyst.get("/alerts/1").text
+        assert "Triage 1/5" in page
+        assert "2 h ago" in page
+        assert page.count("did the step") == 1
+        analyst.post(action[1], {"part": "triage", "done": "no"})
+        assert "Triage 0/5" in analyst.get("/alerts/1").text
+
+    def test_each_part_of_the_guide_is_a_link_of_its_own(
+        self, agent: Agent, analyst: Person
+    ) -> None:
+        agent.receipt(exec_event())
+        for part, steps in (("triage", 5), ("false_positives", 5), ("response", 7)):
+            page = analyst.get(f"/alerts/1?guide={part}").text
+            assert page.count('class="dw-step') - page.count('class="dw-steps"') >= steps
+
+    def test_false_positive_steps_offer_the_matching_exclusion(
+        self, agent: Agent, analyst: Person
+    ) -> None:
+        agent.receipt(exec_event())
+        page = analyst.get("/alerts/1?guide=false_positives").text
+        offered = re.findall(r'href="(/exclusions/new\?alert=1&amp;fields=[^"]+)"', page)
+        assert len(offered) >= 4
+        form = analyst.get(offered[0].replace("&amp;", "&")).text
+        assert "web-5c6b-id" in form or "node-11" in form
+
+
+class TestList:
+    @pytest.fixture
+    def four(self, agent: Agent, clock: Clock) -> None:
+        for number, args in enumerate(
+            [("ssh", "a@one.example"), TUNNEL, ("/usr/sbin/sshd", "-D"), ("ssh", "-V")], start=1
+        ):
+            clock.forward(minutes=1)
+            times = [3, 1, 2, 4][number - 1]
+            agent.receipt(
+                [
+                    exec_event(*args, host=f"node-{number}", namespace=f"ns-{number}")
+                    for _ in range(times)
+                ]
+            )
+
+    def order(self, person: Person, query: str) -> list[int]:
+        page = person.get(f"/alerts{query}").text
+        return [int(found) for found in re.findall(r'id="alert-(\d+)"', page)]
+
+    @pytest.mark.parametrize(
+        ("query", "ids"),
+        [
+            ("", [4, 3, 2, 1]),
+            ("?sort=time", [4, 3, 2, 1]),
+            ("?sort=rarity", [2, 3, 1, 4]),
+            ("?q=one.example", [1]),
+            ("?q=ONE", [1]),
+            ("?q=node-2+reverse", [2]),
+            ("?q=%25", []),
+            ("?host=node-3", [3]),
+            ("?namespace=ns-4", [4]),
+            ("?role=daemon", [3]),
+            ("?role=no-op", [4]),
+            ("?destination=203.0.113.9", [2]),
+            ("?severity=high", [2]),
+            ("?assignee=nobody", [4, 3, 2, 1]),
+            ("?assignee=me", []),
+            ("?status=closed", []),
+            ("?status=all", [4, 3, 2, 1]),
+            ("?image=shop/web", []),
+            ("?image=shop/web:9.1", [4, 3, 2, 1]),
+        ],
+    )
+    def test_the_url_holds_filters_and_order(
+        self, four: None, analyst: Person, query: str, ids: list[int]
+    ) -> None:
+        assert self.order(analyst, query) == ids
+
+    def test_priority_order_puts_the_worst_first(self, four: None, analyst: Person) -> None:
+        assert self.order(analyst, "?sort=priority")[0] == 2
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "?severity=enormous",
+            "?sort=sideways",
+            "?role=x",
+            "?status=gone",
+            "?verdict=x",
+            "?assignee=ghost",
+            "?cursor=!!!",
+            "?cursor=WzEsMV0",
+        ],
+    )
+    def test_a_filter_that_cannot_be_read_says_what_would_fit(
+        self, four: None, analyst: Person, query: str
+    ) -> None:
+        answer = analyst.get("/alerts" + query)
+        assert answer.status_code == 200
+        assert "This filter could not be read." in answer.text
+
+    @pytest.mark.parametrize("sort", ["time", "priority", "rarity"])
+    def test_pages_follow_one_another_without_gap_or_repetition(
+        self, agent: Agent, analyst: Person, sort: str
+    ) -> None:
+        agent.receipt([exec_event(host=f"node-{n}") for n in range(120)])
+        seen: list[int] = []
+        url = f"/alerts?sort={sort}"
+        for _ in range(3):
+            page = analyst.get(url).text
+            seen += [int(found) for found in re.findall(r'id="alert-(\d+)"', page)]
+            older = re.search(r'id="list-older" class="btn" href="([^"]+)"', page)
+            if older is None:
+                break
+            url = older[1].replace("&amp;", "&")
+        assert len(seen) == 120
+        assert len(set(seen)) == 120
+
+    def test_an_empty_list_says_how_to_connect_an_agent(self, analyst: Person) -> None:
+        page = analyst.get("/alerts").text
+        assert "Connect an agent" in page
+        assert 'href="/agents#connect"' in page
+
+    def test_several_alerts_are_closed_at_once(
+        self, four: None, analyst: Person, database: Database
+    ) -> None:
+        fields = {"move": "close", "verdict": "duplicate", "reason": "All of one drill."}
+        analyst.post("/alerts/bulk", {**fields, "alert": ["1", "2"], "next": "/alerts"})
+        assert [alert(database, n).status for n in (1, 2, 3)] == ["closed", "closed", "open"]
+
+    def test_htmx_gets_the_list_alone_and_a_browser_the_whole_page(
+        self, four: None, analyst: Person
+    ) -> None:
+        headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "section#list"}
+        part = analyst.get("/alerts", headers=headers)
+        assert part.text.lstrip().startswith('<section id="list"')
+        assert "<html" not in part.text
+        assert "HX-Request" in part.headers["vary"]
+        restored = {**headers, "HX-History-Restore-Request": "true"}
+        assert "<html" in analyst.get("/alerts", headers=restored).text
+
+
+def test_the_raw_event_is_handed_out_byte_for_byte(agent: Agent, analyst: Person) -> None:
+    raw = (
+        b'{"event":{"category":["process"],"type":"start","action":"exec"},'
+        b'"host.os.type":"linux","process":{"name":"ssh","entry_leader":'
+        b'{"entry_meta":{"type":"container"}}} }'
+    )
+    agent.receipt(raw)
+    answer = analyst.get("/matches/1/event.json")
+    assert answer.content == raw
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/alerts/999", "/alerts/99999999999999999999", "/alerts/x"])
+def test_an_alert_that_is_not_there_is_a_clear_404(analyst: Person, path: str) -> None:
+    answer = analyst.get(path)
+    assert answer.status_code == 404
+    assert "Nothing here" in answer.text

@@ -1,0 +1,362 @@
+"""Getting in and staying in: the first admin, sign-in, sessions, limits, one-time links, people, keys."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.actions import accounts
+from app.domain.errors import Conflict
+from app.domain.roles import COMMAND_LINE, Role
+from app.settings import Settings, read_settings
+from app.setup import first_admin_link
+from app.store.database import Database
+from app.store.people import Purpose
+from tests.conftest import ORIGIN, PASSWORD, Agent, Clock, Person
+from tests.factories import exec_event
+
+
+def token_of(page: str) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def login(client: TestClient, name: str, password: str, **more: str) -> Any:
+    token = token_of(client.get("/login").text)
+    fields = {"csrf": token, "name": name, "password": password, "next": "", **more}
+    return client.post("/login", data=fields)
+
+
+@pytest.fixture
+def link(database: Database, settings: Settings, clock: Clock) -> str:
+    found = first_admin_link(database, settings, at=clock())
+    assert found is not None
+    return found.removeprefix(ORIGIN)
+
+
+class TestFirstAdmin:
+    def finish(self, client: TestClient, link: str, **changes: str) -> Any:
+        token = token_of(client.get(link).text)
+        fields = {"csrf": token, "name": "ada", "password": PASSWORD, "again": PASSWORD}
+        return client.post(link, data=fields | changes)
+
+    def test_the_link_makes_the_first_admin_and_signs_in(
+        self, anonymous: TestClient, link: str
+    ) -> None:
+        answer = self.finish(anonymous, link)
+        assert answer.headers["location"] == "/alerts"
+        assert anonymous.get("/users").status_code == 200
+
+    def test_the_link_works_once(self, anonymous: TestClient, app: FastAPI, link: str) -> None:
+        self.finish(anonymous, link)
+        other = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        answer = other.get(link)
+        assert answer.status_code == 404
+        assert "was used already" in answer.text
+
+    def test_there_is_no_link_once_there_is_an_admin(
+        self, anonymous: TestClient, link: str, database: Database, settings: Settings, clock: Clock
+    ) -> None:
+        self.finish(anonymous, link)
+        assert first_admin_link(database, settings, at=clock()) is None
+
+    def test_a_later_start_replaces_the_link(
+        self, anonymous: TestClient, link: str, database: Database, settings: Settings, clock: Clock
+    ) -> None:
+        first_admin_link(database, settings, at=clock())
+        assert anonymous.get(link).status_code == 404
+
+    def test_the_link_expires(self, anonymous: TestClient, link: str, clock: Clock) -> None:
+        clock.forward(days=7)
+        assert anonymous.get(link).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"name": ""}, "Give a name."),
+            ({"name": "a b"}, "Use letters, digits"),
+            ({"name": "<b>x"}, "Use letters, digits"),
+            ({"name": "a" * 65}, "At most 64"),
+            ({"password": "short", "again": "short"}, "At least 12"),
+            ({"password": "aaaaaaaaaaaaaa", "again": "aaaaaaaaaaaaaa"}, "Too easy"),
+            ({"password": "ada ada ada ada", "again": "ada ada ada ada"}, "Too easy"),
+            ({"again": "something else entirely"}, "do not match"),
+            ({"password": "x" * 1001, "again": "x" * 1001}, "At most 1000"),
+        ],
+    )
+    def test_a_mistake_is_named_and_does_not_use_up_the_link(
+        self, anonymous: TestClient, link: str, changes: dict[str, str], words: str
+    ) -> None:
+        answer = self.finish(anonymous, link, **changes)
+        assert answer.status_code == 422
+        assert words in answer.text
+        assert self.finish(anonymous, link).status_code == 303
+
+
+class TestSignIn:
+    def test_wrong_name_and_wrong_password_get_the_same_answer(
+        self, app: FastAPI, analyst: Person
+    ) -> None:
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        told = []
+        for name, password in (("ana", "wrong"), ("ghost", PASSWORD), ("ANA", ""), ("", "")):
+            answer = login(client, name, password)
+            assert answer.status_code == 403
+            told.append("Name or password is wrong." in answer.text)
+        assert all(told)
+
+    def test_names_are_the_same_in_upper_and_lower_case(
+        self, app: FastAPI, analyst: Person
+    ) -> None:
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        assert login(client, " ANA ", PASSWORD).status_code == 303
+
+    @pytest.mark.parametrize(
+        ("wanted", "location"),
+        [
+            ("/alerts?status=closed", "/alerts?status=closed"),
+            ("https://evil.example/", "/alerts"),
+            ("//evil.example/", "/alerts"),
+            ("/\\evil.example", "/alerts"),
+            ("javascript:alert(1)", "/alerts"),
+            ("/a\r\nSet-Cookie: x=y", "/alerts"),
+        ],
+    )
+    def test_signing_in_leads_back_but_never_elsewhere(
+        self, app: FastAPI, analyst: Person, wanted: str, location: str
+    ) -> None:
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        assert login(client, "ana", PASSWORD, next=wanted).headers["location"] == location
+
+    def test_a_login_form_of_another_browser_is_refused(
+        self, app: FastAPI, analyst: Person
+    ) -> None:
+        one, other = (TestClient(app, base_url=ORIGIN, follow_redirects=False) for _ in range(2))
+        other.get("/login")
+        fields = {"name": "ana", "password": PASSWORD, "csrf": token_of(one.get("/login").text)}
+        assert other.post("/login", data=fields).status_code == 403
+
+    def test_guessing_is_slowed_down_and_knowing_is_not(
+        self, app: FastAPI, analyst: Person, admin: Person
+    ) -> None:
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        for _ in range(5):
+            assert login(client, "ana", "wrong").status_code == 403
+        answer = login(client, "ana", PASSWORD)
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) > 0
+        assert login(client, "ada", PASSWORD).status_code == 303
+
+    def test_the_cookie_is_kept_from_scripts_and_from_other_sites(
+        self, app: FastAPI, analyst: Person
+    ) -> None:
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        cookie = login(client, "ana", PASSWORD).headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Path=/" in cookie
+
+    def test_without_javascript_a_page_asks_to_sign_in_and_leads_back(
+        self, anonymous: TestClient
+    ) -> None:
+        answer = anonymous.get("/alerts?status=closed&q=a%26b")
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/login?next=%2Falerts%3Fstatus%3Dclosed%26q%3Da%2526b"
+
+    def test_htmx_is_told_to_go_to_the_sign_in_page(self, anonymous: TestClient) -> None:
+        answer = anonymous.get("/alerts", headers={"HX-Request": "true"})
+        assert answer.status_code == 401
+        assert answer.headers["hx-redirect"].startswith("/login?next=")
+
+
+class TestHttps:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return read_settings(
+            database_url=settings.database_url, base_url="https://deckwatch.example"
+        )
+
+    def test_behind_https_cookies_are_bound_to_the_host(
+        self, app: FastAPI, database: Database, clock: Clock
+    ) -> None:
+        accounts.create_user(
+            database, "ana", Role.ANALYST, password=PASSWORD, who=COMMAND_LINE, at=clock()
+        )
+        client = TestClient(app, base_url="https://deckwatch.example", follow_redirects=False)
+        cookies = login(client, "ana", PASSWORD).headers.get_list("set-cookie")
+        (session,) = (c for c in cookies if c.startswith("__Host-deckwatch="))
+        assert "Secure" in session
+        assert "max-age=31536000" in client.get("/login").headers["strict-transport-security"]
+
+
+class TestSessions:
+    def test_signing_out_ends_the_session_on_the_server(self, analyst: Person) -> None:
+        kept = dict(analyst.client.cookies)
+        analyst.post("/logout")
+        analyst.client.cookies.update(kept)
+        assert analyst.get("/alerts").status_code == 303
+
+    def test_a_session_ends_when_it_is_not_used(self, analyst: Person, clock: Clock) -> None:
+        clock.forward(hours=11)
+        assert analyst.get("/alerts").status_code == 200
+        clock.forward(hours=11)
+        assert analyst.get("/alerts").status_code == 200
+        clock.forward(hours=12)
+        assert analyst.get("/alerts").status_code == 303
+
+    def test_a_session_ends_after_a_week_however_much_it_is_used(
+        self, analyst: Person, clock: Clock
+    ) -> None:
+        for _ in range(27):
+            clock.forward(hours=6)
+            assert analyst.get("/alerts").status_code == 200
+        clock.forward(hours=6)
+        assert analyst.get("/alerts").status_code == 303
+
+    def test_changing_the_password_ends_the_other_sessions(
+        self, app: FastAPI, analyst: Person
+    ) -> None:
+        other = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        login(other, "ana", PASSWORD)
+        new = "quite another phrase"
+        wrong = analyst.post("/account/password", {"current": "no", "password": new, "again": new})
+        assert wrong.status_code == 422
+        analyst.post("/account/password", {"current": PASSWORD, "password": new, "again": new})
+        assert other.get("/alerts").status_code == 303
+        assert analyst.get("/alerts").status_code == 200
+        assert login(other, "ana", PASSWORD).status_code == 403
+        assert login(other, "ana", new).status_code == 303
+
+    def test_demotion_and_disabling_work_at_once(
+        self, admin: Person, sign_in: Callable[[str, Role], Person]
+    ) -> None:
+        other = sign_in("bea", Role.ADMIN)
+        assert other.get("/users").status_code == 200
+        admin.post("/users/2/role", {"role": "analyst"})
+        assert other.get("/users").status_code == 403
+        admin.post("/users/2/disable")
+        assert other.get("/alerts").status_code == 303
+        assert login(other.client, "bea", PASSWORD).status_code == 403
+        admin.post("/users/2/enable")
+        assert login(other.client, "bea", PASSWORD).status_code == 303
+
+
+class TestPeople:
+    def test_an_invited_person_chooses_a_password_by_a_link_that_works_once(
+        self, app: FastAPI, admin: Person
+    ) -> None:
+        page = admin.post("/users", {"name": "cleo", "role": "analyst"})
+        assert page.status_code == 201
+        found = re.search(r"http://127\.0\.0\.1:8000(/setup/[\w-]+)", page.text)
+        assert found is not None
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        form = client.get(found[1]).text
+        fields = {
+            "csrf": token_of(form),
+            "name": "mallory",
+            "password": PASSWORD,
+            "again": PASSWORD,
+        }
+        assert client.post(found[1], data=fields).status_code == 303
+        assert "cleo" in client.get("/account").text
+        assert client.get(found[1]).status_code == 404
+        client.cookies.clear()
+        assert login(client, "cleo", PASSWORD).status_code == 303
+
+    def test_a_name_is_given_once(self, admin: Person) -> None:
+        admin.post("/users", {"name": "cleo", "role": "analyst"})
+        answer = admin.post("/users", {"name": "CLEO", "role": "analyst"})
+        assert answer.status_code == 422
+        assert "exists already" in answer.text
+
+    def test_the_only_admin_stays_one(
+        self,
+        admin: Person,
+        database: Database,
+        sign_in: Callable[[str, Role], Person],
+        clock: Clock,
+    ) -> None:
+        other = sign_in("bea", Role.ADMIN)
+        admin.post("/users/2/disable")
+        with pytest.raises(Conflict, match="only admin"):
+            accounts.set_role(database, 1, Role.ANALYST, who=COMMAND_LINE, at=clock())
+        with pytest.raises(Conflict, match="only admin"):
+            accounts.set_disabled(database, 1, True, who=COMMAND_LINE, at=clock())
+        assert admin.get("/users").status_code == 200
+        assert other.get("/users").status_code == 303
+
+    def test_an_entry_link_signs_in_once(
+        self, anonymous: TestClient, database: Database, admin: Person, clock: Clock
+    ) -> None:
+        token = accounts.make_link(database, Purpose.ENTER, user_id=1, who=COMMAND_LINE, at=clock())
+        assert anonymous.get(f"/setup/{token}").headers["location"] == "/alerts"
+        assert anonymous.get("/alerts").status_code == 200
+        anonymous.cookies.clear()
+        assert anonymous.get(f"/setup/{token}").status_code == 404
+
+
+class TestKeys:
+    def test_a_key_is_shown_once_and_works_until_it_is_revoked(
+        self, admin: Person, anonymous: TestClient
+    ) -> None:
+        page = admin.post("/agents/keys", {"name": "edge", "role": "agent"})
+        assert page.status_code == 201
+        key = re.search(r"dw_[\w-]{43}", page.text)
+        assert key is not None
+        assert key[0] not in admin.get("/agents").text
+        sender = Agent(anonymous, key[0])
+        assert sender.receipt(exec_event())["matched"] == 1
+        admin.post("/agents/keys/1/revoke")
+        assert sender.send(exec_event()).status_code == 401
+        assert "revoked" in admin.get("/agents").text
+
+    def test_a_revoked_keys_name_is_not_given_again(self, admin: Person) -> None:
+        admin.post("/agents/keys", {"name": "edge", "role": "agent"})
+        admin.post("/agents/keys/1/revoke")
+        answer = admin.post("/agents/keys", {"name": "edge", "role": "agent"})
+        assert answer.status_code == 422
+        assert "stays in the records" in answer.text
+
+    def test_the_page_shows_what_a_key_sent(
+        self, agent: Agent, admin: Person, clock: Clock
+    ) -> None:
+        agent.receipt([exec_event(), {"no": "event"}])
+        row = admin.get("/agents").text
+        row = row[row.index("fleet") :][:1500]
+        numbers = re.findall(r'class="dw-number">([\d,]+)<', row)
+        assert numbers[:3] == ["2", "1", "1"]
+        assert "1 in quarantine" in row
+        clock.forward(minutes=16)
+        assert "silent" in admin.get("/agents").text
+
+    def test_quarantined_bytes_are_handed_out_as_they_came(
+        self, agent: Agent, admin: Person
+    ) -> None:
+        agent.receipt(b'{"a":"\xff<script>"}')
+        page = admin.get("/agents").text
+        assert "not UTF-8 at byte 6" in page
+        assert "\\xff" in page
+        assert "<script>" not in page.replace('<script src="', "")
+        answer = admin.get("/quarantine/1/event.bin")
+        assert answer.content == b'{"a":"\xff<script>"}'
+        assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_the_audit_log_tells_who_came_and_what_they_changed(admin: Person, app: FastAPI) -> None:
+    admin.post("/agents/keys", {"name": "edge", "role": "agent"})
+    login(TestClient(app, base_url=ORIGIN), "ada", "wrong")
+    page = admin.get("/audit").text
+    for told in ("session.opened", "session.refused", "key.created", "user.created"):
+        assert told in page
+    assert "key.created" not in admin.get("/audit?who=command+line").text
+
+
+@pytest.mark.parametrize(("theme", "status"), [("dark", 303), ("light", 303), ("pink", 422)])
+def test_the_theme_is_kept(analyst: Person, theme: str, status: int) -> None:
+    assert analyst.post("/theme", {"theme": theme, "next": "/rules"}).status_code == status
+    wanted = theme if status == 303 else "auto"
+    assert f'data-theme="{wanted}"' in analyst.get("/rules").text
