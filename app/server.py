@@ -16,6 +16,7 @@ from app.domain.errors import Unusable
 
 # Requests in flight get this long; event streams have been told to end before.
 GRACE_SECONDS = 2
+BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
@@ -38,12 +39,14 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; raises Unusable with a sentence when it cannot be had."""
+    """A listening socket; raises Unusable with a sentence when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        # From here on callers queue instead of being refused while the application is built.
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         why = "is in use; choose another with --port" if error.errno == 98 else error.strerror
@@ -78,7 +81,6 @@ def run_workers(factory: str, bound: socket.socket, workers: int) -> None:
     """Serve in `workers` processes, each of which builds its own application from the environment."""
     settings = config(factory)
     settings.workers = workers
-    bound.listen(2048)
     os.set_inheritable(bound.fileno(), True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     Multiprocess(settings, sockets=[bound]).run()

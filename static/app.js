@@ -186,6 +186,11 @@
     tell(`Deckwatch could not be reached. ${lost}`);
   });
 
+  // What was said about the last action is over when the next one begins.
+  document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+    if (ctx.request.method !== "GET") one("#notice")?.replaceChildren();
+  });
+
   // Empty filters stay out of the address, so that it can be read and shared.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
     if (ctx.request.method !== "GET" || !ctx.request.body) return;

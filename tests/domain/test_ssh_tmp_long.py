@@ -145,6 +145,7 @@ ssh -D '*:1080' h
 ssh -D [::]:1080 h
 ssh -D /tmp/s h
 ssh -D a:b h
+ssh -D /a:1 h
 ssh -D 1:2:3 h
 ssh -D /a:/b h
 ssh -R 2222:localhost:22 h
@@ -322,7 +323,7 @@ def switched(value: str) -> str:
 def bracketed(place: str | None) -> str:
     """A place of ours as OpenSSH prints it: `[host]:port`, a bare port, or a path."""
     text = place or ""
-    if "/" in text or text.isdigit():
+    if text.isdigit() or ("/" in text and not text.startswith("[")):
         return text
     host, _, port = text.rpartition(":")
     return f"[{host.removeprefix('[').removesuffix(']')}]:{port}"

@@ -79,5 +79,5 @@ def _usual_ipv6(host: str) -> str:
 
 
 def with_port(host: str, port: int | str) -> str:
-    """`host:port`, an IPv6 host in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """`host:port`, an IPv6 host in brackets, and a slash too, lest it look like a path."""
+    return f"[{host}]:{port}" if ":" in host or "/" in host else f"{host}:{port}"

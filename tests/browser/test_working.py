@@ -1,0 +1,163 @@
+"""Working in a browser: with htmx, without JavaScript, with the keyboard, and as events arrive."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Complaints, Server
+from tests.factories import exec_event
+
+# A form that is refused answers 422, which the browser itself notes in its console.
+REFUSED = "the server responded with a status of 422"
+
+BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["with htmx", "without JavaScript"])
+
+
+@BOTH
+def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
+    server: Server, open_as: Callable[..., Page], complaints: Complaints, scripts: bool
+) -> None:
+    container = "argo-scripts" if scripts else "argo-plain"
+
+    def event() -> dict[str, object]:
+        return exec_event("ssh", "git@git.corp.example", container=container, image=container)
+
+    assert server.send(event())["matched"] == 1
+    page = open_as("ada", java_script_enabled=scripts)
+    page.goto(f"/alerts?q={container}")
+    page.locator("a.dw-headline").click()
+    page.get_by_role("link", name="Add exclusion").click()
+    expect(page.get_by_label("Values of condition 1, one a line")).to_have_value(container)
+    page.get_by_label("Remove condition 2").click()
+    expect(page.get_by_label("Values of condition 4, one a line")).to_have_value("git.corp.example")
+    expect(page.get_by_label("Values of condition 5, one a line")).to_have_count(0)
+    page.get_by_role("button", name="Save and make live").click()
+    expect(page.get_by_text("Say why these matches are harmless.")).to_be_visible()
+    page.get_by_label("Reason").fill("Argo clones over ssh.")
+    page.get_by_role("button", name="Save and make live").click()
+    expect(page.locator("#notice")).to_contain_text("Live")
+    receipt = server.send(event())
+    assert (receipt["matched"], receipt["suppressed"]) == (1, 1)
+    page.reload()
+    expect(page.locator("#matches")).to_contain_text("git.corp.example")
+    page.locator("summary", has_text="End it").click()
+    page.get_by_role("button", name=re.compile("^End")).click()
+    expect(page.locator("#notice")).to_contain_text("Ended")
+    assert server.send(event())["suppressed"] == 0
+    page.goto(f"/alerts?q={container}")
+    expect(page.locator("a.dw-headline")).to_have_count(1)
+    assert [told for told in complaints.told if REFUSED not in told] == []
+
+
+@BOTH
+def test_an_alert_is_worked_from_first_look_to_verdict(
+    server: Server, open_as: Callable[..., Page], complaints: Complaints, scripts: bool
+) -> None:
+    container = "case-scripts" if scripts else "case-plain"
+    server.send(exec_event(container=container))
+    page = open_as("ana", java_script_enabled=scripts)
+    page.goto(f"/alerts?q={container}")
+    page.locator("a.dw-headline").click()
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("#alert")).to_contain_text("Acknowledged")
+    page.get_by_role("checkbox", name="Step 1 done").click()
+    expect(page.get_by_role("checkbox", name="Step 1 done")).to_be_checked()
+    expect(page.locator("#guide")).to_contain_text("Triage 1/5")
+    page.get_by_role("link", name=re.compile("Response")).click()
+    expect(page.locator("#guide")).to_contain_text("Response 0/7")
+    page.get_by_placeholder("What did you find?").fill("Asked the owner.")
+    page.get_by_role("button", name="Comment").click()
+    expect(page.locator("#activity")).to_contain_text("Asked the owner.")
+    page.locator("summary", has_text="Close as").click()
+    page.get_by_label("Benign true positive").check()
+    page.get_by_role("button", name="Close this alert").click()
+    expect(page.get_by_text("Say why, so that the next reader need not ask.")).to_be_visible()
+    expect(page.get_by_label("Benign true positive")).to_be_checked()
+    page.locator("#reason").fill("A migration, ticket OPS-4.")
+    page.get_by_role("button", name="Close this alert").click()
+    expect(page.locator("#alert")).to_contain_text("Closed as benign true positive")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#alert")).to_contain_text("Open")
+    assert [told for told in complaints.told if REFUSED not in told] == []
+
+
+def test_an_alert_appears_in_the_open_list_by_itself(
+    server: Server, open_as: Callable[..., Page], complaints: Complaints
+) -> None:
+    page = open_as("ana")
+    page.goto("/alerts?q=appears")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    expect(page.get_by_text("No alert fits this view")).to_be_visible()
+    server.send(exec_event(container="appears-now"))
+    expect(page.locator("a.dw-headline")).to_have_count(1)
+    assert complaints.told == []
+
+
+def test_filters_are_in_the_address_and_back_restores_the_list(
+    server: Server, open_as: Callable[..., Page]
+) -> None:
+    server.send(exec_event(container="filter-me"), exec_event(container="other-one"))
+    page = open_as("ana")
+    page.goto("/alerts")
+    page.get_by_label("Search alerts").fill("filter-me")
+    page.get_by_label("Search alerts").press("Enter")
+    expect(page.locator("a.dw-headline")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"q=filter-me"))
+    page.get_by_label("Order").select_option("rarity")
+    expect(page).to_have_url(re.compile(r"sort=rarity"))
+    page.locator("a.dw-headline").click()
+    expect(page.locator("#alert-title")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Search alerts")).to_have_value("filter-me")
+    expect(page.locator("a.dw-headline")).to_have_count(1)
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_label("Search alerts")).to_have_value("")
+
+
+def test_the_keyboard_moves_selects_and_acknowledges(
+    server: Server, open_as: Callable[..., Page]
+) -> None:
+    server.send(exec_event(container="keys-1"), exec_event(container="keys-2"))
+    page = open_as("ana")
+    page.goto("/alerts?q=keys-")
+    expect(page.locator("a.dw-headline")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("input[name=alert]:checked")).to_have_count(1)
+    page.keyboard.press("e")
+    expect(page.locator("a.dw-headline")).to_have_count(1)
+    expect(page.locator("#notice")).to_contain_text("1 alert acknowledged")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_a_stale_alert_says_what_changed_and_keeps_the_reason(
+    server: Server, open_as: Callable[..., Page]
+) -> None:
+    server.send(exec_event(container="stale-one"))
+    mine, theirs = open_as("ana"), open_as("ada")
+    for page in (mine, theirs):
+        page.goto("/alerts?q=stale-one")
+        page.locator("a.dw-headline").click()
+    theirs.get_by_role("button", name="Acknowledge").click()
+    expect(theirs.locator("#alert")).to_contain_text("Acknowledged")
+    mine.locator("summary", has_text="Close as").click()
+    mine.get_by_label("False positive", exact=True).check()
+    mine.locator("#reason").fill("Mine.")
+    mine.get_by_role("button", name="Close this alert").click()
+    expect(mine.locator("#alert")).to_contain_text("ada acknowledged it")
+    expect(mine.locator("#reason")).to_have_value("Mine.")
+    mine.get_by_role("button", name="Close this alert").click()
+    expect(mine.locator("#alert")).to_contain_text("Closed as false positive")
+
+
+def test_the_theme_is_chosen_and_kept(open_as: Callable[..., Page]) -> None:
+    page = open_as("ana", color_scheme="light")
+    page.goto("/rules")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    page.get_by_role("button", name="Dark").click()
+    expect(page).to_have_url(re.compile("/rules"))
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
