@@ -34,6 +34,7 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/api/v1/matches/{match_id}/event"): (KEY_ANALYST, 404),
     ("GET", "/api/v1/exclusions"): (KEY_ANALYST, 200),
     ("POST", "/api/v1/exclusions"): (KEY_ANALYST, 422),
+    ("POST", "/api/v1/exclusions/preview"): (KEY_ANALYST, 422),
     ("GET", "/api/v1/exclusions/{exclusion_id}"): (KEY_ANALYST, 404),
     ("PATCH", "/api/v1/exclusions/{exclusion_id}"): (KEY_ANALYST, 404),
     ("DELETE", "/api/v1/exclusions/{exclusion_id}"): (KEY_ANALYST, 404),

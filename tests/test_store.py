@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,8 +20,8 @@ from app.store.tables import Alert, AuditEntry, Key, User
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def user(**more: object) -> User:
-    told: dict[str, object] = {
+def user(**more: Any) -> User:
+    told: dict[str, Any] = {
         "name": "ada",
         "name_folded": "ada",
         "role": "admin",

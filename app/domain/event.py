@@ -34,7 +34,9 @@ class Process:
     @cached_property
     def command_line(self) -> str:
         """The arguments as one line a shell would read back, passwords masked (ECS `process.args`)."""
-        return masked_line(self.args) if self.args else self.title or self.name or ""
+        return (
+            masked_line(self.args, name=self.name) if self.args else self.title or self.name or ""
+        )
 
 
 @dataclass(frozen=True)

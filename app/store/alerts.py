@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_
 from sqlalchemy import select as sql_select
@@ -15,6 +15,7 @@ from app.domain.severity import Severity
 from app.store.tables import Activity, Alert, GuideTick
 
 COUNT_LIMIT = 1_000
+T = TypeVar("T")
 
 
 class Sort(StrEnum):
@@ -143,6 +144,17 @@ def unclosed(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
     return found
 
 
+def with_verdict(session: Session, ids: Iterable[int], verdict: Verdict) -> set[int]:
+    """Those of `ids` that were closed so."""
+    found: set[int] = set()
+    for some in _chunks(sorted(set(ids))):
+        rows = session.exec(
+            select(Alert.id).where(col(Alert.id).in_(some), Alert.verdict == verdict)
+        )
+        found.update(row for row in rows if row is not None)
+    return found
+
+
 def last_closed(session: Session, fingerprint: str) -> Alert | None:
     return session.exec(
         select(Alert)
@@ -152,7 +164,7 @@ def last_closed(session: Session, fingerprint: str) -> Alert | None:
     ).first()
 
 
-def _chunks(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
+def _chunks(values: Sequence[T], size: int = 500) -> Iterable[Sequence[T]]:
     # SQLite bounds the parameters of one statement.
     return (values[start : start + size] for start in range(0, len(values), size))
 

@@ -66,6 +66,12 @@ def of_exclusion(
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
+def of_rule(session: Session, rule_id: str, *, since: datetime, limit: int) -> list[Match]:
+    """Those received since then, newest first."""
+    query = select(Match).where(Match.rule_id == rule_id, Match.received_at >= since)
+    return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
+
+
 def suppressed_figures(session: Session) -> dict[int, tuple[int, datetime]]:
     """For each exclusion that ever suppressed a match: how many, and the newest receipt."""
     rows = session.exec(

@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from app.actions import exclusions as actions
 from app.actions.exclusions import Draft
+from app.actions.preview import preview
 from app.domain.errors import Invalid, NotFound
+from app.domain.exclusion import checked_conditions
 from app.domain.roles import Principal
 from app.store import exclusions, matches
 from app.store.exclusions import State, Whole, conditions_of
@@ -161,6 +163,43 @@ def propose_exclusion(wanted: ExclusionIn, who: Analyst, services: Parts) -> Exc
     checked = _checked(services, draft)
     whole = actions.propose(services.database, checked, who=who, at=services.clock())
     return _told(services, whole.record.id or 0)
+
+
+class PreviewIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    rule_id: str
+    conditions: list[ConditionModel]
+
+
+class PreviewOut(BaseModel):
+    """What the conditions would have hidden among the rule's matches of the last 30 days."""
+
+    examined: int = Field(description="Matches looked at, newest first.")
+    complete: bool = Field(description="False when there were more matches than were looked at.")
+    hidden: int
+    alerts: list[int] = Field(description="Alerts of which it would have hidden a match.")
+    true_positives: list[int] = Field(description="Those of them closed as true positive.")
+    distinct: dict[str, int] = Field(description="Different images, containers, hosts, …")
+    samples: list[int] = Field(description="Ids of some of the matches, newest first.")
+
+
+@router.post(PATH + "/preview", summary="Preview an exclusion")
+def preview_exclusion(wanted: PreviewIn, who: Analyst, services: Parts) -> PreviewOut:
+    """Saves nothing. Refuses what saving would refuse."""
+    if services.rule(wanted.rule_id) is None:
+        raise Invalid({"rule_id": "There is no such rule."})
+    conditions = checked_conditions([(c.field, c.operator, c.values) for c in wanted.conditions])
+    told = preview(services.database, wanted.rule_id, conditions, at=services.clock())
+    return PreviewOut(
+        examined=told.examined,
+        complete=told.complete,
+        hidden=told.hidden,
+        alerts=sorted(told.alerts),
+        true_positives=sorted(told.true_positives),
+        distinct={name: len(values) for name, values in told.distinct.items()},
+        samples=told.samples,
+    )
 
 
 @router.get(PATH + "/{exclusion_id}", summary="One exclusion")
