@@ -44,6 +44,7 @@ from app.web.pages import (
     rules,
     users,
 )
+from app.web.readiness import Readiness
 from app.web.rendering import STATIC_URL, Renderer
 from app.web.services import Services
 from app.web.static import CachedStatic
@@ -101,6 +102,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         live=live,
         renderer=Renderer(resource("templates"), resource("static")),
         login_limits=LoginLimits(),
+        readiness=Readiness(database, clock=clock),
         clock=clock,
     )
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import Any
 
 from rich.progress import Progress
 
+from app.detection.rule import Rule
 from app.domain.errors import Unusable
-from app.domain.event import event_from_ecs
+from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.ssh import headline
 from app.ingest.body import TooLarge, UnreadableBody, cut, inflate
 from app.ingest.pipeline import judge
+from app.ingest.recording import covering
 from app.main import detector_of, rules_of
 from app.settings import Settings
 from app.store import exclusions, schema
@@ -62,48 +64,42 @@ def replay_files(
                 elif judged.rules and judged.document is not None:
                     event = event_from_ecs(judged.document)
                     for rule in judged.rules:
-                        covering = _covering(live, event, rule.id, now)
+                        excluded_by = covering(live, event, rule.id, now)
                         summary.by_rule[rule.name] += 1
-                        summary.suppressed += covering is not None
-                        write(_row(name, judged.item.line, rule.id, rule.name, event, covering))
+                        summary.suppressed += excluded_by is not None
+                        write(_row(name, judged.item.line, rule, event, excluded_by))
     return summary
 
 
 def _row(
-    name: str, line: int, rule_id: str, rule_name: str, event: Any, covering: Exclusion | None
+    name: str, line: int, rule: Rule, event: Event, excluded_by: Exclusion | None
 ) -> dict[str, Any]:
     title = headline(event.ssh, container=event.container) if event.ssh else event.process.name
     return {
         "file": name,
         "line": line,
-        "rule": {"id": rule_id, "name": rule_name},
+        "rule": {"id": rule.id, "name": rule.name},
         "headline": title,
         "event_id": event.id,
         "host": event.host_name,
         "container": event.container,
         "user": event.user_name,
         "command_line": event.process.command_line,
-        "suppressed_by": {"exclusion": covering.id, "version": covering.version}
-        if covering
+        "suppressed_by": {"exclusion": excluded_by.id, "version": excluded_by.version}
+        if excluded_by
         else None,
     }
 
 
-def _covering(
-    live: Sequence[Exclusion], event: Any, rule_id: str, at: datetime
-) -> Exclusion | None:
-    return next((one for one in live if one.covers(event, rule_id=rule_id, at=at)), None)
-
-
-def _live_exclusions(settings: Settings) -> Sequence[Exclusion]:
+def _live_exclusions(settings: Settings) -> Mapping[str, Sequence[Exclusion]]:
     """Those of the database, when there is one: replaying needs none and makes none."""
     if settings.sqlite_file is not None and not settings.sqlite_file.exists():
-        return ()
+        return {}
     database = Database(settings.database_url)
     if problems := schema.check(database):
         raise Unusable(f"The database cannot be used: {problems[0]}.")
     with database.read() as session:
-        return exclusions.live(session)
+        return exclusions.by_rule(exclusions.live(session))
 
 
 def _read(name: str, settings: Settings) -> bytes:

@@ -1,6 +1,6 @@
 """One batch of matches into one open transaction: known already, suppressed, or into its alert."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,10 +54,10 @@ def record(
     session: Session,
     batch: Sequence[NewMatch],
     *,
-    exclusions: Sequence[Exclusion],
+    exclusions: Mapping[str, Sequence[Exclusion]],
     at: datetime,
 ) -> Outcome:
-    """Store what is new of `batch` as received `at`; the caller commits."""
+    """Store what is new of `batch` as received `at`; the caller commits. `exclusions` are by rule."""
     outcome = Outcome()
     seen = matches.known(session, {_identity(match) for match in batch})
     rows: list[dict[str, Any]] = []
@@ -70,10 +70,11 @@ def record(
         outcome.matched += 1
         row = _row(match, at)
         rows.append(row)
-        covering = _covering(exclusions, match, at)
-        if covering is not None:
+        excluded_by = covering(exclusions, match.event, match.rule.id, at)
+        if excluded_by is not None:
             outcome.suppressed += 1
-            row["exclusion_id"], row["exclusion_version"] = covering.id, covering.version
+            row["exclusion_id"] = excluded_by.id
+            row["exclusion_version"] = excluded_by.version
         else:
             alerting.append((match, grouping(match.rule.id, match.event), row))
     _raise_alerts(session, alerting, at)
@@ -87,10 +88,12 @@ def _identity(match: NewMatch) -> matches.Identity:
     return match.key_id, match.event.id, match.rule.id
 
 
-def _covering(exclusions: Sequence[Exclusion], match: NewMatch, at: datetime) -> Exclusion | None:
-    return next(
-        (e for e in exclusions if e.covers(match.event, rule_id=match.rule.id, at=at)), None
-    )
+def covering(
+    exclusions: Mapping[str, Sequence[Exclusion]], event: Event, rule_id: str, at: datetime
+) -> Exclusion | None:
+    """The first exclusion of the rule that covers `event`, None when it should alert."""
+    own = exclusions.get(rule_id, ())
+    return next((one for one in own if one.covers(event, rule_id=rule_id, at=at)), None)
 
 
 def _row(match: NewMatch, at: datetime) -> dict[str, Any]:

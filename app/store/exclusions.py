@@ -1,11 +1,12 @@
 """Exclusions and their versions: which are live, which wait, what each said."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.domain.exclusion import Condition, Exclusion, Operator
@@ -96,6 +97,23 @@ def live(session: Session) -> tuple[Exclusion, ...]:
     )
 
 
+def waiting_count(session: Session) -> int:
+    """How many have a version that waits for an admin."""
+    return session.exec(
+        select(func.count())
+        .select_from(ExclusionRecord)
+        .join(
+            ExclusionVersion,
+            (col(ExclusionVersion.exclusion_id) == col(ExclusionRecord.id))
+            & (col(ExclusionVersion.version) == col(ExclusionRecord.newest_version)),
+        )
+        .where(
+            col(ExclusionRecord.ended_at).is_(None),
+            ExclusionVersion.decision == Decision.WAITING,
+        )
+    ).one()
+
+
 def get(session: Session, exclusion_id: int) -> Whole | None:
     record = session.get(ExclusionRecord, exclusion_id)
     return _whole(session, [record])[0] if record else None
@@ -124,15 +142,23 @@ def changed(session: Session) -> None:
 
 
 class LiveExclusions:
-    """The live exclusions as of one transaction, read again only when one has changed."""
+    """The live exclusions of each rule as of one transaction, read again only when one has changed."""
 
     def __init__(self) -> None:
         self._revision = -1
-        self._exclusions: tuple[Exclusion, ...] = ()
+        self._by_rule: Mapping[str, Sequence[Exclusion]] = {}
 
-    def as_of(self, session: Session) -> tuple[Exclusion, ...]:
+    def as_of(self, session: Session) -> Mapping[str, Sequence[Exclusion]]:
         revision = revisions.current(session, revisions.EXCLUSIONS)
         if revision != self._revision:
-            self._exclusions = live(session)
+            self._by_rule = by_rule(live(session))
             self._revision = revision
-        return self._exclusions
+        return self._by_rule
+
+
+def by_rule(exclusions: Iterable[Exclusion]) -> dict[str, list[Exclusion]]:
+    """The same, looked up by the rule they belong to."""
+    found: dict[str, list[Exclusion]] = {}
+    for exclusion in exclusions:
+        found.setdefault(exclusion.rule_id, []).append(exclusion)
+    return found

@@ -81,8 +81,8 @@ def _shell(
 
 
 def _badges(session: Session) -> tuple[int, int]:
-    waiting = sum(whole.waiting is not None for whole in exclusions.everything(session))
-    return alerts.count(session, AlertFilter(status=Status.OPEN)), waiting
+    open_alerts = alerts.count(session, AlertFilter(status=Status.OPEN))
+    return open_alerts, exclusions.waiting_count(session)
 
 
 def _nav(path: str, who: Principal, open_alerts: int, waiting: int) -> tuple[NavItem, ...]:

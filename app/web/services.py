@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.web.limits import LoginLimits
 from app.web.live import Live
+from app.web.readiness import Readiness
 from app.web.rendering import Renderer
 
 
@@ -28,6 +29,7 @@ class Services:
     live: Live
     renderer: Renderer
     login_limits: LoginLimits
+    readiness: Readiness
     clock: Callable[[], datetime]
 
     def rule(self, rule_id: str) -> Rule | None:

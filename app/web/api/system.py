@@ -6,8 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from app.domain.errors import Unavailable
-from app.store import revisions
 from app.web.access import PUBLIC, Analyst
 from app.web.pages.api_docs import docs_page
 from app.web.respond import page
@@ -23,11 +21,9 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", dependencies=[Depends(PUBLIC)], summary="The database is writable")
 def readyz(services: Parts) -> Response:
-    try:
-        with services.database.write() as session:
-            revisions.touch(session)
-    except Unavailable as error:
-        return JSONResponse({"status": "not ready", "reason": str(error)}, 503)
+    problem = services.readiness.problem()
+    if problem is not None:
+        return JSONResponse({"status": "not ready", "reason": problem}, 503)
     return JSONResponse({"status": "ready"})
 
 
