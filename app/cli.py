@@ -106,13 +106,14 @@ def user_create(
 ) -> None:
     """Create a person; the password is asked for, or read from the first line of stdin."""
     from app.actions import accounts
+    from app.actions.credentials import checked_name
     from app.main import utc_now
     from app.settings import read_settings
     from app.setup import opened
 
     if role not in (Role.ANALYST, Role.ADMIN):
         raise typer.BadParameter("analyst or admin", param_hint="--role")
-    accounts.checked_name(name)
+    checked_name(name)
     password = _read_password()
     database = opened(read_settings(), migrate=_say)
     accounts.create_user(

@@ -4,7 +4,7 @@ import hmac
 import secrets
 from datetime import datetime
 
-from app.actions.accounts import checked_name, digest
+from app.actions.credentials import checked_name, digest
 from app.domain.errors import Conflict, Invalid, NotFound
 from app.domain.roles import Principal, Role
 from app.store import audit, keys

@@ -47,7 +47,10 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
 
 
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# An unclosed string is a token too: else each quote in it would be tried in turn (quadratic time).
+_STRING_OR_BRACKET = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL
+)
 
 
 def may_be_deep(raw: bytes) -> bool:

@@ -1,9 +1,10 @@
 """Request bytes to the bytes of single events: encodings, limits, arrays and lines."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 
 import msgspec
 import zstandard
@@ -18,6 +19,11 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _GZIP_WINDOW = 31
 # RFC 8878 section 3.1.1.1.2 recommends decoders to support 8 MiB; larger windows cost memory.
 _ZSTD_WINDOW = 8 * 1024 * 1024
+# A body of the greatest size holds about as many of the smallest real events. Without this, 64 MiB of
+# `1,1,1` become tens of millions of rejections, each of which takes hundreds of bytes.
+EVENTS_LIMIT = 100_000
+# Between two commas real events have more bytes than this.
+_DENSE = 16
 
 
 class UnreadableBody(DeckwatchError):
@@ -106,31 +112,46 @@ _ENCODINGS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
 }
 
 
-def cut(body: bytes) -> list[Item]:
+def cut(body: bytes, most: int | None = None) -> list[Item]:
     """The events of a body that is one JSON object, an array of them, or one a line (NDJSON).
 
     Nothing is checked but where events begin and end: a broken one comes out as an item, so that it
-    can be named and kept, and its neighbours still count. Raises UnreadableBody for an empty body.
+    can be named and kept, and its neighbours still count. Raises UnreadableBody for an empty body,
+    TooLarge for more than `most` events. Takes time in proportion to the body.
     """
     body = body.removeprefix(_UTF8_BOM)
     start = len(body) - len(body.lstrip())
     if start == len(body):
         raise UnreadableBody("The body is empty; send a JSON object, an array, or one a line.")
-    if body[start : start + 1] == b"[":
-        return _array(body, start)
-    lines = _lines(body)
-    if len(lines) > 1 and not _complete(lines[0].raw) and (_complete(body) or not _any(lines)):
-        # One object over several lines, as a person or jq prints it.
-        return [Item(0, lines[0].line, body.strip())]
-    return lines
-
-
-def _lines(body: bytes) -> list[Item]:
-    items: list[Item] = []
-    for number, line in enumerate(body.split(b"\n"), start=1):
-        if stripped := line.strip():
-            items.append(Item(len(items), number, stripped))
+    beyond = None if most is None else most + 1
+    is_array = body[start : start + 1] == b"["
+    items = list(islice(_array(body, start, most) if is_array else _lines(body), beyond))
+    if not is_array and _is_one_printed(body, items):
+        return [Item(0, items[0].line, body.strip())]
+    if most is not None and len(items) > most:
+        raise TooLarge(f"The body holds more than {most:,} events; send fewer a request.")
     return items
+
+
+_LINE = re.compile(rb"\S[^\n]*")
+
+
+def _lines(body: bytes) -> Iterator[Item]:
+    line = 1
+    counted = 0
+    for index, found in enumerate(_LINE.finditer(body)):
+        line += body.count(b"\n", counted, found.start())
+        counted = found.start()
+        yield Item(index, line, found.group().rstrip())
+
+
+def _is_one_printed(body: bytes, lines: Sequence[Item]) -> bool:
+    """Whether it is one object over several lines, as a person or jq prints it."""
+    return (
+        len(lines) > 1
+        and not _complete(lines[0].raw)
+        and (_complete(body) or not any(_complete(item.raw) for item in lines))
+    )
 
 
 def _complete(raw: bytes) -> bool:
@@ -141,40 +162,57 @@ def _complete(raw: bytes) -> bool:
     return True
 
 
-def _any(lines: list[Item]) -> bool:
-    return any(_complete(item.raw) for item in lines)
-
-
-def _array(body: bytes, start: int) -> list[Item]:
+def _array(body: bytes, start: int, most: int | None) -> Iterator[Item]:
+    commas = body.count(b",")
+    if most is not None and commas > most and commas * _DENSE > len(body):
+        # Might be millions of elements, which are better counted before they are all made.
+        return _cut_array(body, start)
     try:
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
-        return list(_broken_array(body, start))
-    return [Item(index, 1, bytes(raw)) for index, raw in enumerate(raws)]
+        return _cut_array(body, start)
+    return _placed(body, start, raws)
 
 
-# Outside strings only brackets and commas matter; an unclosed string runs to the end.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]|,', re.DOTALL)
+def _placed(body: bytes, start: int, raws: Sequence[msgspec.Raw]) -> Iterator[Item]:
+    """Where each element lies: between two of them are only white space and a comma."""
+    line = body.count(b"\n", 0, start) + 1
+    counted = start
+    end = start + 1
+    for index, found in enumerate(raws):
+        raw = bytes(found)
+        begin = body.find(raw, end)
+        line += body.count(b"\n", counted, begin)
+        counted, end = begin, begin + len(raw)
+        yield Item(index, line, raw)
 
 
-def _broken_array(body: bytes, start: int) -> Iterator[Item]:
-    """Cut an array that is not valid as a whole at the commas between its elements."""
+# Outside strings only brackets and commas matter. An unclosed string runs to the end, also behind a
+# last backslash: were it no token, the next quote in it would be tried, and the next (quadratic time).
+_TOKEN = re.compile(
+    rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{},]*+)++|[\[{]++|[\]}]++|,', re.DOTALL
+)
+
+
+def _cut_array(body: bytes, start: int) -> Iterator[Item]:
+    """Cut an array that may not be valid as a whole at the commas between its elements."""
     depth = 0
     index = 0
     begin = start + 1
     end = len(body)
     line = body.count(b"\n", 0, begin) + 1
     for token in _TOKEN.finditer(body, start):
-        first = body[token.start()]
+        at = token.start()
+        first = body[at]
         if first in b"[{":
-            depth += 1
+            depth += token.end() - at
         elif first in b"]}":
-            depth -= 1
-            if depth <= 0:
-                end = token.start()
+            if depth <= token.end() - at:
+                end = at + depth - 1
                 break
+            depth -= token.end() - at
         elif first == ord(",") and depth == 1:
-            raw = body[begin : token.start()]
+            raw = body[begin:at]
             yield Item(index, line + _newlines_before(raw), raw.strip())
             line += raw.count(b"\n")
             index += 1

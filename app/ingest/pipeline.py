@@ -9,7 +9,7 @@ from app.domain.ecs import Document
 from app.domain.event import event_from_ecs
 from app.formats import Unreadable, normalise, read
 from app.formats.json_text import decode, may_be_deep
-from app.ingest.body import Item, cut
+from app.ingest.body import EVENTS_LIMIT, Item, cut
 from app.ingest.recording import NewMatch, Outcome
 from app.ingest.writer import Batch, Refused, Writer
 from app.store.keys import Traffic
@@ -96,8 +96,8 @@ class Pipeline:
         self._max_event_bytes = max_event_bytes
 
     def take(self, body: bytes, *, key_id: int) -> Receipt:
-        """Raises UnreadableBody, or Unavailable when nothing was taken."""
-        items = cut(body)
+        """Raises UnreadableBody, TooLarge, or Unavailable when nothing was taken."""
+        items = cut(body, EVENTS_LIMIT)
         matched: list[NewMatch] = []
         refused: list[Refused] = []
         rejected: list[Rejected] = []

@@ -118,25 +118,32 @@ def _raise_alerts(
     """Open or bump the alert of each match, and name it in the match's row."""
     prints = [fingerprint(shared) for _, shared, _ in alerting]
     unclosed = alerts.unclosed(session, prints)
-    for shared_print, (match, shared, row) in zip(prints, alerting, strict=True):
+    closed = alerts.last_closed(session, set(prints).difference(unclosed))
+    opened: list[Alert] = []
+    for shared_print, (match, shared, _) in zip(prints, alerting, strict=True):
         alert = unclosed.get(shared_print)
         if alert is None:
-            alert = unclosed[shared_print] = _open(session, match, shared, shared_print, at)
+            before = closed.get(shared_print)
+            alert = unclosed[shared_print] = _opened(match, shared, shared_print, before, at)
+            opened.append(alert)
         else:
             _bump(alert, match, at)
-        session.add(alert)
-        row["alert_id"] = alert.id
+    # One flush for all: one for each would hold the write lock for half a minute in a flood.
+    session.add_all(unclosed.values())
     session.flush()
+    for alert in opened:
+        _tell_opened(session, alert, closed.get(alert.fingerprint), at)
+    for shared_print, (_, _, row) in zip(prints, alerting, strict=True):
+        row["alert_id"] = unclosed[shared_print].id
 
 
-def _open(
-    session: Session, match: NewMatch, shared: Grouping, shared_print: str, at: datetime
+def _opened(
+    match: NewMatch, shared: Grouping, shared_print: str, previous: Alert | None, at: datetime
 ) -> Alert:
-    previous = alerts.last_closed(session, shared_print)
     last_verdict = Verdict(previous.verdict) if previous and previous.verdict else None
     ranked = priority(match.rule.risk_score, match.event, last_verdict)
     event = match.event
-    alert = Alert(
+    return Alert(
         rule_id=match.rule.id,
         rule_name=match.rule.name,
         fingerprint=shared_print,
@@ -162,8 +169,9 @@ def _open(
         destination=_name(shared.destination),
         **_telling(match, ranked),
     )
-    session.add(alert)
-    session.flush()
+
+
+def _tell_opened(session: Session, alert: Alert, previous: Alert | None, at: datetime) -> None:
     alerts.add_activity(
         session,
         alert.id or 0,
@@ -171,9 +179,8 @@ def _open(
         actor="Deckwatch",
         kind="opened",
         before=str(previous.id) if previous else None,
-        after=last_verdict,
+        after=previous.verdict if previous else None,
     )
-    return alert
 
 
 def _bump(alert: Alert, match: NewMatch, at: datetime) -> None:

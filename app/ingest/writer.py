@@ -22,8 +22,8 @@ from app.store.keys import Traffic
 
 # More waiting batches than this are refused: the agent keeps them and tries again.
 QUEUE_LIMIT = 256
-# Matches in one transaction, about: more make everyone in it wait without saving much.
-GROUP_MATCHES = 2_000
+# Rows in one transaction, about: more make everyone in it wait without saving much.
+GROUP_ROWS = 2_000
 # How often the counts of requests without a match are written, in seconds.
 TRAFFIC_SECONDS = 2.0
 
@@ -122,8 +122,8 @@ class Writer:
             next_one = self._queue.get(timeout=TRAFFIC_SECONDS)
             while next_one is not None:
                 group.append(next_one)
-                weight += len(next_one.matches)
-                if weight >= GROUP_MATCHES:
+                weight += len(next_one.matches) + len(next_one.refused)
+                if weight >= GROUP_ROWS:
                     return group, False
                 next_one = self._queue.get_nowait()
         except queue.Empty:

@@ -155,13 +155,18 @@ def with_verdict(session: Session, ids: Iterable[int], verdict: Verdict) -> set[
     return found
 
 
-def last_closed(session: Session, fingerprint: str) -> Alert | None:
-    return session.exec(
-        select(Alert)
-        .where(Alert.fingerprint == fingerprint, Alert.status == Status.CLOSED)
-        .order_by(col(Alert.id).desc())
-        .limit(1)
-    ).first()
+def last_closed(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
+    """The newest closed alert of each fingerprint that has one."""
+    found: dict[str, Alert] = {}
+    for some in _chunks(sorted(set(fingerprints))):
+        newest = (
+            select(func.max(Alert.id))
+            .where(col(Alert.fingerprint).in_(some), Alert.status == Status.CLOSED)
+            .group_by(col(Alert.fingerprint))
+        )
+        rows = session.exec(select(Alert).where(col(Alert.id).in_(newest)))
+        found.update((alert.fingerprint, alert) for alert in rows)
+    return found
 
 
 def _chunks(values: Sequence[T], size: int = 500) -> Iterable[Sequence[T]]:

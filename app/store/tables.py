@@ -1,4 +1,4 @@
-"""Every table. What the words mean is in the domain; here is only how they are kept.
+"""Every table: how things are kept; what the words mean is in the domain.
 
 People are named in histories (`actor`, `proposed_by` …) as text, because a history says who it was
 then; live relations are foreign keys.

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.actions import accounts, keys
+from app.actions import keys, sessions
 from app.domain.errors import Forbidden
 from app.domain.roles import Principal, Role
 from app.web.errors import SignInNeeded, for_programs
@@ -64,7 +64,7 @@ def _principal(request: Request) -> Principal | None:
     token = session_token(request)
     if token is None:
         return None
-    found = accounts.signed_in(
+    found = sessions.signed_in(
         services.database, token, address=address_of(request), at=services.clock()
     )
     return found[1] if found else None

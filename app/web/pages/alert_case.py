@@ -6,28 +6,22 @@ from datetime import datetime, timedelta
 
 from app.detection.rule import Rule
 from app.domain.alert import Move, Status, Verdict, moves
-from app.domain.event import Event, Process, event_from_ecs
 from app.domain.guide import Part
-from app.domain.ssh import tokens
-from app.formats import read
 from app.store import alerts, keys, matches, people
 from app.store.database import Session
 from app.store.tables import Activity, Alert, GuideTick, Match
 from app.web import urls
+from app.web.pages import alert_event
 from app.web.pages.alert_context import (
     ActivityRow,
     AlertPage,
     ClosingForm,
-    Fact,
-    FindingView,
     GuideView,
     MatchRow,
     PreviousAlert,
-    ProcessView,
     StepView,
-    TokenView,
 )
-from app.web.pages.alerts import PATH, tone
+from app.web.pages.alerts import PATH
 from app.web.pages.guide import PART_LABELS, part_named
 from app.web.rendering import MARKDOWN, distance
 from app.web.services import Services
@@ -49,11 +43,6 @@ class Typed:
     conflict: str | None = None
 
 
-def event_of(match: Match) -> Event:
-    """The event of a stored match; it could be read when it was stored."""
-    return event_from_ecs(read(match.event))
-
-
 def case(
     session: Session,
     services: Services,
@@ -64,7 +53,7 @@ def case(
     """`query` may hold `guide` (a part) and `before` (a match id, for older matches)."""
     rule = services.rule(alert.rule_id)
     shown = matches.shown(session, alert)
-    event = event_of(shown) if shown else None
+    event = alert_event.event_of(shown) if shown else None
     here = f"{PATH}/{alert.id}"
     possible = moves(Status(alert.status))
     assignee = people.names(session, [alert.assignee_id]).get(alert.assignee_id or 0)
@@ -104,11 +93,11 @@ def case(
         exclude_href=urls.href("/exclusions/new", alert=alert.id),
         previous=_previous(session, alert),
         grouped_by=_grouped_by(alert),
-        tokens=_tokens(event),
-        command_note=_command_note(event),
-        findings=_findings(event),
-        lineage=_lineage(event),
-        facts=_facts(alert, event),
+        tokens=alert_event.tokens(event),
+        command_note=alert_event.command_note(event),
+        findings=alert_event.findings(event),
+        lineage=alert_event.lineage(event),
+        facts=alert_event.facts(alert, event),
         guide=guide_view(session, alert, rule, query.get("guide", "")),
         matches=page_of_matches,
         matches_older_href=urls.href(here, before=older) if older else None,
@@ -150,119 +139,6 @@ def _grouped_by(alert: Alert) -> tuple[tuple[str, str], ...]:
         ("destination", alert.destination),
     ]
     return tuple((label, value) for label, value in shared if value)
-
-
-def _tokens(event: Event | None) -> tuple[TokenView, ...]:
-    if event is None:
-        return ()
-    words = event.process.args or (event.process.command_line,)
-    return tuple(
-        TokenView(token.text, str(token.kind), " ".join(token.reasons))
-        for token in tokens(words[:WORDS_SHOWN], event.ssh)
-    )
-
-
-WORDS_SHOWN = 500
-
-
-def _command_note(event: Event | None) -> str:
-    if event is None:
-        return "The event of this alert is no longer stored."
-    if len(event.process.args) > WORDS_SHOWN:
-        more = len(event.process.args) - WORDS_SHOWN
-        return f"{more:,} further arguments are in the raw event."
-    if event.process.working_directory:
-        return f"in {event.process.working_directory}"
-    return ""
-
-
-def _findings(event: Event | None) -> tuple[FindingView, ...]:
-    if event is None or event.ssh is None:
-        return ()
-    words = tokens(event.process.args, event.ssh)
-    return tuple(
-        FindingView(
-            sentence=found.sentence,
-            tone=tone(found.risk),
-            because=" ".join(words[i].text for i in found.arg_indexes if i < len(words))[:300],
-        )
-        for found in sorted(event.ssh.findings, key=lambda finding: -finding.risk)
-    )
-
-
-def _lineage(event: Event | None) -> tuple[ProcessView, ...]:
-    if event is None:
-        return ()
-    line: list[tuple[Process, str]] = []
-    leader, parent = event.entry_leader, event.parent
-    if leader is not None:
-        kind = f"entry: {event.entry_type}" if event.entry_type else "entry leader"
-        line.append((leader, kind))
-    if parent is not None and not (leader and parent.pid == leader.pid and parent.pid):
-        line.append((parent, "parent"))
-    line.append((event.process, ""))
-    return tuple(
-        ProcessView(
-            name=process.command_line[:200] or process.name or "unnamed",
-            note=", ".join(filter(None, (_pid(process), process.user_name, note))),
-            depth=depth,
-            current=process is event.process,
-        )
-        for depth, (process, note) in enumerate(line)
-    )
-
-
-def _pid(process: Process) -> str | None:
-    return f"pid {process.pid}" if process.pid is not None else None
-
-
-def _facts(alert: Alert, event: Event | None) -> tuple[Fact, ...]:
-    if event is None:
-        return ()
-    ssh = event.ssh
-
-    def same(**wanted: str | None) -> str | None:
-        return urls.href(PATH, {"status": "all"}, **wanted) if all(wanted.values()) else None
-
-    facts = [
-        ("Container id", event.container_id, True, same(container_id=alert.container_id)),
-        ("Container", event.container_name, False, same(container=alert.container)),
-        ("Image", event.image, False, same(image=alert.image)),
-        ("Image digest", next(iter(event.image_digests), None), True, None),
-        ("Namespace", event.namespace, False, same(namespace=alert.namespace)),
-        ("Pod", event.pod, False, None),
-        ("Host", event.host_name, False, same(host=alert.host)),
-        ("User", _user(event), False, same(user=alert.user_name)),
-        ("Destination", _destination(event), False, same(destination=alert.destination)),
-        ("SSH role", str(ssh.role) if ssh else None, False, same(role=alert.ssh_role)),
-        ("Executable", event.process.executable, True, None),
-        ("SHA-256", event.process.sha256, True, None),
-        ("Source address", event.source_ip, True, None),
-        ("Terminal", _terminal(event), False, None),
-    ]
-    found = [Fact(label, value, mono, link) for label, value, mono, link in facts if value]
-    found += (Fact(f"Label {key}", value) for key, value in sorted(event.labels.items())[:20])
-    return tuple(found)
-
-
-def _user(event: Event) -> str | None:
-    if event.user_name and event.user_id:
-        return f"{event.user_name} ({event.user_id})"
-    return event.user_name or event.user_id
-
-
-def _destination(event: Event) -> str | None:
-    if event.ssh is None or event.ssh.destination is None:
-        return None
-    user = f"{event.ssh.user}@" if event.ssh.user else ""
-    port = f" port {event.ssh.port}" if event.ssh.port else ""
-    return f"{user}{event.ssh.destination}{port}"
-
-
-def _terminal(event: Event) -> str | None:
-    if event.interactive is None:
-        return None
-    return "interactive" if event.interactive else "none: nobody typed this at a prompt"
 
 
 def guide_view(session: Session, alert: Alert, rule: Rule | None, wanted: str) -> GuideView:
@@ -328,7 +204,7 @@ def _matches(
 
 
 def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
-    event = event_of(match)
+    event = alert_event.event_of(match)
     return MatchRow(
         id=match.id or 0,
         received_at=match.received_at,

@@ -1,8 +1,7 @@
 """The list of alerts: filters in the URL, tabs by status, keyset pages."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
 from app.web.forms import Posted
+from app.web.pages.alerts_context import AlertRow, AlertsPage, FilterChip
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import Chip, Notice, Option, Tab
@@ -43,67 +43,6 @@ EXACT: dict[str, tuple[str, str]] = {
     "destination": ("destination", "Destination"),
 }
 ANYONE, NOBODY, MYSELF = "", "nobody", "me"
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """One line of the list. Every text but `severity`, `status` and `verdict` comes from an event."""
-
-    id: int
-    href: str
-    severity: str
-    priority: int
-    rule: str
-    headline: str
-    chips: tuple[Chip, ...]
-    command_line: str
-    container: str | None
-    image: str | None
-    namespace: str | None
-    host: str | None
-    user: str | None
-    match_count: int
-    last_seen: datetime
-    status: str
-    verdict: str | None
-    assignee: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FilterChip:
-    """An active filter: `label: value`, and where the same view without it is."""
-
-    label: str
-    value: str
-    remove_href: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlertsPage:
-    """Block `list` holds all of it below the heading. The filter form is a GET to `action` whose
-    inputs are q, severity, role, assignee and sort plus `hidden` (name, value) for the rest.
-    """
-
-    action: str
-    tabs: tuple[Tab, ...]
-    q: str
-    severities: tuple[Option, ...]
-    roles: tuple[Option, ...]
-    assignees: tuple[Option, ...]
-    sorts: tuple[Option, ...]
-    hidden: tuple[tuple[str, str], ...]
-    filters: tuple[FilterChip, ...]
-    clear_href: str
-    rows: tuple[AlertRow, ...]
-    first_href: str | None
-    older_href: str | None
-    refresh_href: str
-    summary: str
-    verdicts: tuple[Option, ...]
-    bulk_action: str
-    nothing_ever: bool  # no alert exists at all: say how to connect an agent
-    connect_href: str
-    problem: str | None  # a filter in the URL could not be read: what, and what would fit
 
 
 Choice = TypeVar("Choice", Status, Severity, Verdict, SshRole, Sort)

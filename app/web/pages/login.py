@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
-from app.actions import accounts
-from app.actions.accounts import SESSION_LONGEST, SignedIn
+from app.actions import accounts, sessions
+from app.actions.sessions import SESSION_LONGEST, SignedIn
 from app.domain.errors import Forbidden, Invalid
 from app.store import people
 from app.store.people import Purpose
@@ -89,7 +89,7 @@ def show(request: Request, services: Parts) -> Response:
     back = urls.local_path(request.query_params.get("next", ""))
     token = session_token(request)
     at = services.clock()
-    if token and accounts.signed_in(services.database, token, address=address_of(request), at=at):
+    if token and sessions.signed_in(services.database, token, address=address_of(request), at=at):
         return see_other(request, back)
     return _login(request, services, back=back)
 
@@ -129,7 +129,7 @@ def sign_in(request: Request, services: Parts, form: Posted) -> Response:
     back = urls.local_path(form["next"])
     services.login_limits.check(name, address)
     try:
-        signed_in = accounts.sign_in(
+        signed_in = sessions.sign_in(
             services.database,
             name,
             form["password"],
@@ -156,7 +156,7 @@ def setup(request: Request, token: str, services: Parts) -> Response:
     invited = accounts.invitation(services.database, token, at=services.clock())
     if invited.purpose is Purpose.ENTER:
         # Printed on the terminal of whoever started the demo, to be opened by them.
-        signed_in = accounts.enter(
+        signed_in = sessions.enter(
             services.database,
             token,
             address=address_of(request),
@@ -198,7 +198,7 @@ def finish_setup(request: Request, token: str, services: Parts, form: Posted) ->
     form.only("name", "password", "again")
     invited = accounts.invitation(services.database, token, at=services.clock())
     try:
-        signed_in = accounts.accept(
+        signed_in = sessions.accept(
             services.database,
             token,
             name=form["name"],
@@ -217,7 +217,7 @@ def finish_setup(request: Request, token: str, services: Parts, form: Posted) ->
 @router.post("/logout")
 def sign_out(request: Request, who: Analyst, services: Parts, form: Posted) -> Response:
     form.only()
-    accounts.sign_out(services.database, session_token(request) or "", who=who, at=services.clock())
+    sessions.sign_out(services.database, session_token(request) or "", who=who, at=services.clock())
     response = see_other(request, "/login")
     response.delete_cookie(cookie_name(services), path="/", secure=services.settings.https)
     response.headers["Clear-Site-Data"] = '"cache"'

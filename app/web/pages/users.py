@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.actions import accounts as actions
+from app.actions import sessions
 from app.actions.accounts import LINK_LIFE
+from app.actions.credentials import digest
 from app.domain.errors import Conflict, Invalid, NotFound
 from app.domain.roles import Principal, Role
 from app.store import people
@@ -229,7 +231,7 @@ def _account(
     services: Services,
     problems: tuple[tuple[str, str], ...] = (),
 ) -> Response:
-    here = actions.digest(session_token(request) or "")
+    here = digest(session_token(request) or "")
     with services.database.read() as session:
         found = people.sessions_of(session, who.user_id or 0, at=services.clock())
     context = AccountPage(
@@ -251,7 +253,7 @@ def _account(
 def change_password(request: Request, who: Analyst, services: Parts, form: Posted) -> Response:
     form.only("current", "password", "again")
     try:
-        actions.change_password(
+        sessions.change_password(
             services.database,
             who=who,
             current=form["current"],
@@ -269,7 +271,7 @@ def change_password(request: Request, who: Analyst, services: Parts, form: Poste
 @router.post(f"{ACCOUNT}/end-other-sessions")
 def end_other_sessions(request: Request, who: Analyst, services: Parts, form: Posted) -> Response:
     form.only()
-    actions.end_other_sessions(
+    sessions.end_other_sessions(
         services.database, who=who, keep_session=session_token(request) or "", at=services.clock()
     )
     return see_other(request, ACCOUNT, Notice("done", "Your other sessions have ended."))
