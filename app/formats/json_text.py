@@ -48,9 +48,7 @@ def _refuse_constant(name: str) -> object:
 
 
 # An unclosed string is a token too: else each quote in it would be tried in turn (quadratic time).
-_STRING_OR_BRACKET = re.compile(
-    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL
-)
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def may_be_deep(raw: bytes) -> bool:

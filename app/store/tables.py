@@ -1,7 +1,6 @@
 """Every table: how things are kept; what the words mean is in the domain.
 
-People are named in histories (`actor`, `proposed_by` …) as text, because a history says who it was
-then; live relations are foreign keys.
+Histories name people as text (`actor`, …), since they say who it was; live relations are foreign keys.
 """
 
 from datetime import datetime
@@ -80,7 +79,7 @@ class OneTimeLink(SQLModel, table=True):
 
 
 class Key(SQLModel, table=True):
-    """What a program presents; `key_hash` is SHA-256 of 256 random bits, so it needs no salt."""
+    """What a program presents; `key_hash` is SHA-256 of 256 random bits, which need no salt."""
 
     __tablename__: ClassVar[Any] = "api_key"
 
