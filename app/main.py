@@ -30,6 +30,8 @@ from app.web.access import refuse_unguarded
 from app.web.api import alerts as api_alerts
 from app.web.api import events, matches, system
 from app.web.api import exclusions as api_exclusions
+from app.web.body_limit import BodyLimit
+from app.web.forms import FORM_LIMIT
 from app.web.headers import SecurityHeaders
 from app.web.limits import LoginLimits
 from app.web.live import Live
@@ -41,6 +43,7 @@ from app.web.pages import (
     exclusion_form,
     exclusions,
     login,
+    overview,
     rules,
     users,
 )
@@ -57,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_exclusions.router,
     system.router,
     login.router,
+    overview.router,
     alerts.router,
     alert.router,
     exclusion_form.router,
@@ -111,13 +115,15 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         writer.start()
         live.start(asyncio.get_running_loop())
         watching = asyncio.create_task(live.watch())
-        with _streams_end_on_signal(live):
-            yield
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-        await asyncio.to_thread(writer.stop)
-        database.close()
+        try:
+            with _streams_end_on_signal(live):
+                yield
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        finally:
+            await asyncio.to_thread(writer.stop)
+            database.close()
 
     refuse_unguarded(ROUTERS)
     app = FastAPI(
@@ -128,7 +134,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(SecurityHeaders, https=settings.https)],
+        middleware=[
+            Middleware(SecurityHeaders, https=settings.https),
+            Middleware(BodyLimit, usual=FORM_LIMIT, larger={events.PATH: settings.max_body_bytes}),
+        ],
         generate_unique_id_function=_operation_id,
     )
     app.state.services = services

@@ -54,6 +54,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OverflowError:
         bound.close()
         raise Unusable(f"There is no port {port}: ports go from 0 to 65535.") from None
+    except UnicodeError:  # from the encoding of names in DNS
+        bound.close()
+        raise Unusable(f"“{host}” is no host name.") from None
     return bound
 
 

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "start it with sqlite:/// (a file) or postgresql+psycopg:// (a server)"
             )
+        file = value.removeprefix(SQLITE).partition("?")[0]
+        if file == "" or file.startswith((":memory:", "file:")):
+            raise ValueError("name a file, such as sqlite:///deckwatch.db: memory forgets")
         return value
 
     @field_validator("base_url")

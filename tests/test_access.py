@@ -41,7 +41,7 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/api/v1/stream"): (KEY_ANALYST, 200),
     ("GET", "/api/openapi.json"): (KEY_ANALYST, 200),
     ("GET", "/api/docs"): (ANALYST, 200),
-    ("GET", "/"): (ANALYST, 303),
+    ("GET", "/"): (ANALYST, 200),
     ("POST", "/logout"): (ANALYST, 303),
     ("POST", "/theme"): (ANALYST, 422),
     ("GET", "/alerts"): (ANALYST, 200),

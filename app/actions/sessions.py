@@ -1,5 +1,6 @@
 """Signing in and out: sessions and the one-time links that open them. One transaction each."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,12 +14,14 @@ from app.actions.credentials import (
     new_token,
     password_fits,
 )
-from app.domain.errors import Forbidden, Invalid, NotFound
+from app.domain.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.domain.roles import Principal, Role
 from app.store import audit, people
 from app.store.database import Database, Session
 from app.store.people import Purpose
 from app.store.tables import LoginSession, User
+
+log = logging.getLogger(__name__)
 
 SESSION_IDLE = timedelta(hours=12)
 
@@ -146,12 +149,16 @@ def signed_in(
 
 
 def _prolong(database: Database, token_hash: str, at: datetime) -> None:
-    with database.write() as session:
-        current = session.get(LoginSession, token_hash)
-        if current is not None:
-            current.seen_at = at
-            current.ends_at = min(at + SESSION_IDLE, current.created_at + SESSION_LONGEST)
-            session.add(current)
+    try:
+        with database.write() as session:
+            current = session.get(LoginSession, token_hash)
+            if current is not None:
+                current.seen_at = at
+                current.ends_at = min(at + SESSION_IDLE, current.created_at + SESSION_LONGEST)
+                session.add(current)
+    except Unavailable as error:
+        # With a full disk or a locked database people can still read; the next page tries again.
+        log.warning("a session was not prolonged: %s", error)
 
 
 def sign_out(database: Database, token: str, *, who: Principal, at: datetime) -> None:

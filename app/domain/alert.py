@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -150,7 +151,12 @@ def priority(risk_score: int, event: Event, last_verdict: Verdict | None) -> Pri
     """The rule's risk, plus what the command line says, plus how the same alert ended last time."""
     parts = [Points("risk of the rule", risk_score)]
     if event.ssh:
-        parts += (Points(found.short, found.risk) for found in event.ssh.findings if found.risk)
+        told = Counter((found.short, found.risk) for found in event.ssh.findings if found.risk)
+        # A command line can hold thousands of forwards: the sum tells them once, with their number.
+        parts += (
+            Points(short if times == 1 else f"{short} ×{times:,}", risk * times)
+            for (short, risk), times in told.items()
+        )
     if last_verdict in _HISTORY:
         parts.append(_HISTORY[last_verdict])
     return Priority(total=bounded(part.points for part in parts), parts=tuple(parts))

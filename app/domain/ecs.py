@@ -37,6 +37,23 @@ def first_number(document: Document, field: str) -> int | None:
     return None
 
 
+def below(node: object, field: str) -> Iterator[tuple[str, object]]:
+    """What lies under `field`, whichever way its keys are written: (the rest of the name, value)."""
+    if isinstance(node, list):
+        for item in node:
+            yield from below(item, field)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            if not field:
+                yield key, value
+            elif key == field:
+                yield from below(value, "")
+            elif key.startswith(f"{field}."):
+                yield key[len(field) + 1 :], value
+            elif field.startswith(f"{key}."):
+                yield from below(value, field[len(key) + 1 :])
+
+
 def _at(node: object, field: str) -> Iterator[object]:
     if isinstance(node, Mapping):
         if field in node:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from app.domain.ecs import Document, first_number, first_text, values
+from app.domain.ecs import Document, below, first_number, first_text, values
 from app.domain.ssh import SshUse, masked_line, read_ssh
 from app.domain.text import storable
 
@@ -86,7 +86,7 @@ def event_from_ecs(document: Document) -> Event:
         process = Process(None, None, (), None, None, None)
     occurred_at = read_time(first_text(document, "@timestamp"))
     return Event(
-        id=_text(document, "event.id") or derived_id(document),
+        id=_id(document),
         occurred_at=occurred_at,
         host_name=_text(document, "host.name") or _text(document, "host.hostname"),
         container_id=_text(document, "container.id"),
@@ -115,7 +115,28 @@ def event_from_ecs(document: Document) -> Event:
     )
 
 
-_TELLING_APART = ("host.name", "@timestamp", "process.entity_id", "process.pid", "container.id")
+# PostgreSQL indexes no longer text than 2,700 bytes, and a real id is a UUID or some such.
+ID_LIMIT = 500
+_TELLING_APART = (
+    "host.name",
+    "@timestamp",
+    "event.action",
+    "process.entity_id",
+    "process.pid",
+    "process.name",
+    "process.executable",
+    "process.command_line",
+    "container.id",
+)
+
+
+def _id(document: Document) -> str:
+    told = _text(document, "event.id")
+    if told is None:
+        return derived_id(document)
+    if len(told) <= ID_LIMIT:
+        return told
+    return f"long-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
 def derived_id(document: Document) -> str:
@@ -199,18 +220,9 @@ def _process(document: Document, at: str) -> Process | None:
 def _labels(document: Document) -> dict[str, str]:
     """`container.labels` as flat `key: value`; keys keep their own dots (`app.kubernetes.io/name`)."""
     labels: dict[str, str] = {}
-    for holder in _holders(document):
-        for key, value in holder.items():
-            _flatten(str(key), value, labels)
+    for key, value in below(document, "container.labels"):
+        _flatten(key, value, labels)
     return labels
-
-
-def _holders(document: Document) -> list[Mapping[str, object]]:
-    container = document.get("container")
-    found = [document.get("container.labels")]
-    if isinstance(container, Mapping):
-        found.append(container.get("labels"))
-    return [holder for holder in found if isinstance(holder, Mapping)]
 
 
 def _flatten(key: str, value: object, into: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """What an exclusion says, whether it covers an event, and what makes one too broad to be allowed."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ LONGEST = timedelta(days=90)
 VALUE_LIMIT = 1_000
 VALUES_LIMIT = 100
 CONDITIONS_LIMIT = 20
+_LINE_BREAK = re.compile(r"[\r\n]")
 
 
 class Operator(StrEnum):
@@ -214,7 +216,21 @@ def _checked(
         return f"At most {VALUES_LIMIT} values; this has {len(kept)}.", None
     if any(len(value) > VALUE_LIMIT for value in kept):
         return f"A value may have at most {VALUE_LIMIT} characters.", None
+    if not all(map(fits_condition, kept)):
+        return "A value has no line breaks or spaces around it; “matches” takes a ? for each.", None
     return None, Condition(field, known, kept)
+
+
+def fits_condition(value: str) -> bool:
+    """Whether a condition can hold `value`.
+
+    A form has one value a line: saved again there, others would become other values, unseen.
+    """
+    return (
+        0 < len(value) <= VALUE_LIMIT
+        and value == value.strip(" \t")
+        and not _LINE_BREAK.search(value)
+    )
 
 
 _POSITIVE = frozenset({Operator.IS, Operator.IS_ONE_OF, Operator.MATCHES})

@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 # PostgreSQL refuses U+0000 in text and UTF-8 cannot hold a lone surrogate, yet an event with one in
 # an argument must still raise its alert: both are kept as the escape a reader would write.
@@ -50,26 +53,36 @@ def pieces(text: str) -> list[tuple[str, str]]:
     if _PRINTABLE_ASCII.match(text) and "\\" not in text:
         return [("plain", text)]
     found: list[tuple[str, str]] = []
+    for kind, group in groupby(_cut(text), key=itemgetter(0)):
+        if kind == "escape":
+            found += group
+        else:
+            found.append((kind, "".join(piece for _, piece in group)))
+    return found
+
+
+def _cut(text: str) -> Iterator[tuple[str, str]]:
     for match in _PIECE.finditer(text):
         stored, plain, other = match.groups()
         if stored is not None:
-            kind, piece = "escape", stored
+            yield "escape", stored
         elif plain is not None:
-            kind, piece = "plain", plain
+            yield "plain", plain
         elif hidden(other):
-            kind, piece = "escape", _escape(other)
+            yield "escape", _escape(other)
         else:
-            kind, piece = "foreign", other
-        if found and found[-1][0] == kind and kind != "escape":
-            found[-1] = (kind, found[-1][1] + piece)
-        else:
-            found.append((kind, piece))
-    return found
+            yield "foreign", other
 
 
 def visible(text: str) -> str:
     """`text` on one line with every hidden character written as an escape: for logs and terminals."""
     return "".join(piece for _, piece in pieces(text))
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, or its first `limit` characters and how many were left out."""
+    left_out = len(text) - limit
+    return text if left_out <= 0 else f"{text[:limit]}… ({left_out:,} more characters)"
 
 
 def clipped(text: str, limit: int) -> str:

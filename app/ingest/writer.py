@@ -26,6 +26,8 @@ QUEUE_LIMIT = 256
 GROUP_ROWS = 2_000
 # How often the counts of requests without a match are written, in seconds.
 TRAFFIC_SECONDS = 2.0
+# How long the end waits for the last transaction; the requests in it have had their grace before.
+STOP_SECONDS = 0.7
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Writer:
         self._database = database
         self._clock = clock
         self._on_alerts = on_alerts
-        self._queue: queue.Queue[Batch | None] = queue.Queue(QUEUE_LIMIT)
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._exclusions = LiveExclusions()
         self._last_receipt: datetime | None = None
         self._traffic: TrafficByMinute = {}
@@ -84,21 +86,25 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is queued, then end; batches submitted later are refused."""
+        """Write what is queued, then end; batches submitted later are refused.
+
+        A locked or full database is not waited for: what it did not take was never acknowledged.
+        """
         with self._gate:
             self._stopping = True
             self._queue.put(None)
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            log.warning("the database did not take what was queued; its senders will send it again")
 
     def submit(self, batch: Batch) -> "Future[Outcome]":
         """Queue a batch; its future is done after the commit. Raises Unavailable when too many wait."""
         with self._gate:  # nothing may queue behind the mark that ends the thread
             if self._stopping:
                 raise Unavailable("Deckwatch is stopping; send this again in a moment.", 2)
-            try:
-                self._queue.put_nowait(batch)
-            except queue.Full:
-                raise Unavailable("Too many requests wait for the database; try again.") from None
+            if self._queue.qsize() >= QUEUE_LIMIT:
+                raise Unavailable("Too many requests wait for the database; try again.")
+            self._queue.put(batch)
         return batch.done
 
     def count(self, key_id: int, traffic: Traffic) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session as Session  # the one type of it that other rooms name
 
 from app.domain.errors import Unavailable, Unusable
@@ -103,6 +104,12 @@ def _translated() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise Unavailable(_sentence(error), retry_after=2) from error
+    except PoolTimeout as error:
+        raise Unavailable("Too many wait for the database; try again.") from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # its subclasses are mistakes of ours
+            raise
+        raise Unavailable("The database is damaged; run: deckwatch db check", 30) from error
 
 
 def _sentence(error: DBAPIError) -> str:

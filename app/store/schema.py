@@ -53,9 +53,12 @@ def check(database: Database) -> list[str]:
         return [f"It is at revision {before or 'none'}, not {known[-1]}; run: deckwatch db upgrade"]
     if not database.is_sqlite:
         return []
-    with database.engine.connect() as connection:
-        integrity = connection.execute(text("PRAGMA integrity_check")).scalars().all()
-        orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+    try:
+        with database.engine.connect() as connection:
+            integrity = connection.execute(text("PRAGMA integrity_check")).scalars().all()
+            orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+    except DatabaseError as error:
+        return [f"SQLite finds it damaged: {error.orig}"]
     problems = [f"SQLite finds it damaged: {line}" for line in integrity if line != "ok"]
     problems += [f"A row of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
     return problems

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from app.actions import keys, sessions
 from app.domain.errors import Forbidden
 from app.domain.roles import Principal, Role
+from app.domain.text import storable
 from app.web.errors import SignInNeeded, for_programs
 from app.web.forms import read_form
 from app.web.services import Services, services_of
@@ -37,11 +38,12 @@ def form_cookie_name(services: Services) -> str:
 
 
 def address_of(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+    # Behind a proxy it is what X-Forwarded-For says, of any length.
+    return storable(request.client.host[:100]) if request.client else "unknown"
 
 
 def browser_of(request: Request) -> str:
-    return request.headers.get("user-agent", "unknown")
+    return storable(request.headers.get("user-agent", "unknown"))
 
 
 def session_token(request: Request) -> str | None:
@@ -109,7 +111,10 @@ def _same_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    return urlsplit(origin).netloc == request.headers.get("host", "")
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host", "")
+    except ValueError:  # such as http://[, which no browser sends
+        return False
 
 
 async def check_form(request: Request, bound_to: str | None) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from app.domain.errors import (
@@ -69,6 +70,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DeckwatchError, _on_our_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_any_error)
 
 
@@ -117,6 +119,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         return answer(request, 404, _DETAILS[404])
     text = "; ".join(f"{name}: {message}" if name else message for name, message in errors.items())
     return answer(request, 422, text, extra={"errors": errors})
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    """Nobody hears it, and nothing went wrong here: an agent gave up while it was sending."""
+    return answer(request, 400, "The connection ended before the body did; nothing was taken.")
 
 
 async def _on_any_error(request: Request, error: Exception) -> Response:

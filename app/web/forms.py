@@ -60,14 +60,14 @@ async def read_form(request: Request) -> Form:
     body = await bounded_body(request, FORM_LIMIT)
     try:
         pairs = parse_qsl(
-            body.decode("latin-1"),
+            body.decode("utf-8", "replace"),
             keep_blank_values=True,
             max_num_fields=FIELDS_LIMIT,
             errors="replace",
         )
     except ValueError:
         raise TooLarge(f"A form may have at most {FIELDS_LIMIT} fields.") from None
-    made = Form(tuple((name, storable(value)) for name, value in pairs))
+    made = Form(tuple((storable(name), storable(value)) for name, value in pairs))
     request.state.form = made
     return made
 
@@ -75,7 +75,7 @@ async def read_form(request: Request) -> Form:
 async def bounded_body(request: Request, limit: int) -> bytes:
     """The whole body; raises TooLarge as soon as it exceeds `limit` bytes."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise TooLarge(f"The body may have at most {limit} bytes; this has {declared}.")
     parts: list[bytes] = []
     size = 0

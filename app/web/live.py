@@ -1,12 +1,17 @@
 """Telling browsers that something changed, by server-sent events; they fetch what by themselves."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
+
+from app.domain.errors import Unavailable
 
 # Comments keep proxies from closing a silent stream (HTML standard, server-sent events, 9.2.7).
 BEAT_SECONDS = 15.0
 # How soon a change made by another process is noticed.
 LOOK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Live:
@@ -47,7 +52,11 @@ class Live:
             await asyncio.sleep(LOOK_SECONDS)
             if not self._listeners:
                 continue
-            revision = await asyncio.to_thread(self._revision)
+            try:
+                revision = await asyncio.to_thread(self._revision)
+            except Unavailable as error:  # the next look may find it again
+                log.warning("the streams cannot look for changes: %s", error)
+                continue
             if self._seen not in (-1, revision):
                 self._wake()
             self._seen = revision

@@ -87,6 +87,7 @@ def _badges(session: Session) -> tuple[int, int]:
 
 def _nav(path: str, who: Principal, open_alerts: int, waiting: int) -> tuple[NavItem, ...]:
     items = [
+        ("Overview", "/", "layout-dashboard", None, False, ""),
         ("Alerts", "/alerts", "alert-triangle", open_alerts, True, "open"),
         ("Exclusions", "/exclusions", "eye-off", waiting, False, "to review"),
         ("Rules", "/rules", "shield-check", None, False, ""),
@@ -102,7 +103,7 @@ def _nav(path: str, who: Principal, open_alerts: int, waiting: int) -> tuple[Nav
             label=label,
             href=href,
             icon=icon,
-            current=path == href or path.startswith(href + "/"),
+            current=path == href or (href != "/" and path.startswith(href + "/")),
             badge=badge or None,
             alarming=alarming,
             badge_label=badge_label,

@@ -3,11 +3,22 @@
 import base64
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
 from urllib.parse import urlencode
+
+from fastapi import Path
 
 from app.domain.errors import Invalid
 from app.store.alerts import Cursor
+
+# The number of a row in a path. No database holds a larger one: nothing there, so 404.
+RowId: TypeAlias = Annotated[int, Path(ge=0, lt=2**63)]
+
+
+def number(text: str) -> int | None:
+    """A row's number in a query or a form; None for what cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def href(path: str, parameters: Mapping[str, object] | None = None, **changes: object) -> str:
@@ -42,11 +53,11 @@ def read_cursor(text: str, *, timed: bool) -> Cursor:
             moment = datetime.fromisoformat(key)
             if moment.tzinfo is None:
                 raise ValueError
-            return Cursor(moment, row)
+            return Cursor(moment.astimezone(UTC), row)
         if not isinstance(key, int) or abs(key) >= 2**63:
             raise ValueError
         return Cursor(key, row)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise Invalid(
             {"cursor": "This page of the list is not known; start at the newest."}
         ) from None

@@ -13,6 +13,7 @@ from tests.factories import exec_event
 HOSTILE = '<img src=x onerror="window.pwned=1">\u202e\x00\x1b[31m' + "w" * 300
 
 PAGES = {
+    "overview": "/",
     "alerts": "/alerts",
     "alerts, all": "/alerts?status=all&q=ssh&host=node-11",
     "alerts, none fits": "/alerts?q=nothing-like-this",

@@ -15,8 +15,10 @@ from app.store.database import Session
 from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
+from app.web.api.text import Text
 from app.web.pages.alerts import EXACT, read_filter
 from app.web.services import Parts
+from app.web.urls import RowId
 
 router = APIRouter(tags=["alerts"])
 PATH = "/api/v1/alerts"
@@ -98,9 +100,9 @@ class AlertChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Status | None = None
-    verdict: str | None = None
-    reason: str | None = None
-    assignee: str | None = Field(default=None, description="A person's name; empty for nobody.")
+    verdict: Text | None = None
+    reason: Text | None = None
+    assignee: Text | None = Field(default=None, description="A person's name; empty for nobody.")
     version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
 
 
@@ -157,14 +159,14 @@ def search_alerts(
 
 
 def _get(session: Session, alert_id: int) -> Alert:
-    alert = alerts.get(session, alert_id) if abs(alert_id) < 2**63 else None
+    alert = alerts.get(session, alert_id)
     if alert is None:
         raise NotFound(f"There is no alert {alert_id}.")
     return alert
 
 
 @router.get(PATH + "/{alert_id}", summary="One alert")
-def get_alert(alert_id: int, who: Analyst, services: Parts) -> WholeAlertOut:
+def get_alert(alert_id: RowId, who: Analyst, services: Parts) -> WholeAlertOut:
     """With its newest matches and everything that was done to it."""
     with services.database.read() as session:
         alert = _get(session, alert_id)
@@ -200,7 +202,7 @@ _MOVES = {
 
 @router.patch(PATH + "/{alert_id}", summary="Change an alert")
 def change_alert(
-    alert_id: int, change: AlertChange, who: Analyst, services: Parts
+    alert_id: RowId, change: AlertChange, who: Analyst, services: Parts
 ) -> WholeAlertOut:
     """Status, with verdict and reason when closing, or assignee."""
     with services.database.read() as session:

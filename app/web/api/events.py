@@ -12,6 +12,7 @@ from app.web.forms import bounded_body
 from app.web.services import Parts
 
 router = APIRouter(tags=["events"])
+PATH = "/api/v1/events"
 
 _BODY = {
     "requestBody": {
@@ -52,7 +53,7 @@ class EventReceipt(BaseModel):
 
 
 @router.post(
-    "/api/v1/events",
+    PATH,
     response_model=EventReceipt,
     openapi_extra=_BODY,
     summary="Send events",

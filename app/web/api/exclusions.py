@@ -17,7 +17,9 @@ from app.store import exclusions, matches
 from app.store.exclusions import State, Whole, conditions_of
 from app.store.tables import ExclusionVersion
 from app.web.access import Analyst
+from app.web.api.text import Text
 from app.web.services import Parts, Services
+from app.web.urls import RowId
 
 router = APIRouter(tags=["exclusions"])
 PATH = "/api/v1/exclusions"
@@ -28,9 +30,9 @@ class ConditionModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    field: str = Field(description="Such as container.image.name or ssh.destination.")
-    operator: str = Field(description="is, is not, is one of, matches, exists, …")
-    values: list[str] = []
+    field: Text = Field(description="Such as container.image.name or ssh.destination.")
+    operator: Text = Field(description="is, is not, is one of, matches, exists, …")
+    values: list[Text] = []
 
 
 class ExclusionIn(BaseModel):
@@ -38,12 +40,12 @@ class ExclusionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rule_id: str
+    rule_id: Text
     conditions: list[ConditionModel]
-    reason: str
-    owner: str
+    reason: Text
+    owner: Text
     ends_at: datetime
-    from_alert: int | None = None
+    from_alert: int | None = Field(default=None, ge=0, lt=2**63)
 
 
 class ExclusionChange(BaseModel):
@@ -53,8 +55,8 @@ class ExclusionChange(BaseModel):
 
     decision: Literal["approve", "decline"] | None = None
     conditions: list[ConditionModel] | None = None
-    reason: str | None = None
-    owner: str | None = None
+    reason: Text | None = None
+    owner: Text | None = None
     ends_at: datetime | None = None
     version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
 
@@ -116,7 +118,7 @@ def _out(whole: Whole, hits: dict[int, tuple[int, datetime]], at: datetime) -> E
 
 def _told(services: Services, exclusion_id: int) -> ExclusionOut:
     with services.database.read() as session:
-        whole = exclusions.get(session, exclusion_id) if abs(exclusion_id) < 2**63 else None
+        whole = exclusions.get(session, exclusion_id)
         if whole is None:
             raise NotFound(f"There is no exclusion {exclusion_id}.")
         hits = matches.suppressed_figures(session)
@@ -203,13 +205,13 @@ def preview_exclusion(wanted: PreviewIn, who: Analyst, services: Parts) -> Previ
 
 
 @router.get(PATH + "/{exclusion_id}", summary="One exclusion")
-def get_exclusion(exclusion_id: int, who: Analyst, services: Parts) -> ExclusionOut:
+def get_exclusion(exclusion_id: RowId, who: Analyst, services: Parts) -> ExclusionOut:
     return _told(services, exclusion_id)
 
 
 @router.patch(PATH + "/{exclusion_id}", summary="Decide on or edit an exclusion")
 def change_exclusion(
-    exclusion_id: int, change: ExclusionChange, who: Analyst, services: Parts
+    exclusion_id: RowId, change: ExclusionChange, who: Analyst, services: Parts
 ) -> ExclusionOut:
     """A decision needs the role admin. An edit is a further version; the live one stays until then."""
     _told(services, exclusion_id)
@@ -260,7 +262,7 @@ def _edit(services: Services, exclusion_id: int, change: ExclusionChange, who: P
 
 
 @router.delete(PATH + "/{exclusion_id}", status_code=204, summary="End an exclusion")
-def end_exclusion(exclusion_id: int, who: Analyst, services: Parts) -> Response:
+def end_exclusion(exclusion_id: RowId, who: Analyst, services: Parts) -> Response:
     """It and what it hid stay on record; the next such match raises an alert."""
     _told(services, exclusion_id)
     actions.end(services.database, exclusion_id, version=None, who=who, at=services.clock())

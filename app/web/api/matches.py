@@ -7,15 +7,16 @@ from app.domain.errors import NotFound
 from app.store import matches
 from app.web.access import Analyst
 from app.web.services import Parts
+from app.web.urls import RowId
 
 router = APIRouter(tags=["alerts"])
 
 
 @router.get("/api/v1/matches/{match_id}/event", summary="The event of a match")
-def get_event(match_id: int, who: Analyst, services: Parts) -> Response:
+def get_event(match_id: RowId, who: Analyst, services: Parts) -> Response:
     """As its agent wrote it, byte for byte."""
     with services.database.read() as session:
-        match = matches.get(session, match_id) if abs(match_id) < 2**63 else None
+        match = matches.get(session, match_id)
     if match is None:
         raise NotFound(f"There is no match {match_id}.")
     return Response(match.event, media_type="application/json")

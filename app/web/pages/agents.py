@@ -21,6 +21,7 @@ from app.web.pages.connect import connect_steps, connect_tabs
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import ConnectStep, Notice, Tab
+from app.web.urls import RowId
 
 PATH = "/agents"
 QUARANTINE_SHOWN = 10
@@ -121,7 +122,7 @@ def _page(
     query = {name: value for name, value in request.query_params.items() if value}
     now = services.clock()
     with services.database.read() as session:
-        rows = _key_rows(session, who, now)
+        rows = key_rows(session, who, now)
         kept, older = _quarantine(session, query)
         total = quarantine.total(session)
     kind = query.get("connect", "")
@@ -146,7 +147,8 @@ def _page(
     return page(request, who, "pages/agents.html", context, title="Agents", status=status)
 
 
-def _key_rows(session: Session, who: Principal, now: datetime) -> tuple[KeyRow, ...]:
+def key_rows(session: Session, who: Principal, now: datetime) -> tuple[KeyRow, ...]:
+    """Every key with what it sent in the last 24 hours, live ones first."""
     traffic = keys.traffic(session, since=now - timedelta(hours=24))
     kept = quarantine.counts(session)
     return tuple(
@@ -195,7 +197,7 @@ def _quarantine(
     before = query.get("before", "")
     found = quarantine.newest(
         session,
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
+        before=urls.number(before),
         limit=QUARANTINE_SHOWN + 1,
     )
     rows = found[:QUARANTINE_SHOWN]
@@ -241,7 +243,7 @@ def create(request: Request, who: Admin, services: Parts, form: Posted) -> Respo
 
 
 @router.post(PATH + "/keys/{key_id}/revoke")
-def revoke(request: Request, key_id: int, who: Admin, services: Parts, form: Posted) -> Response:
+def revoke(request: Request, key_id: RowId, who: Admin, services: Parts, form: Posted) -> Response:
     form.only()
     with services.database.read() as session:
         name = keys.names(session, [key_id]).get(key_id)
@@ -255,10 +257,10 @@ def revoke(request: Request, key_id: int, who: Admin, services: Parts, form: Pos
 
 
 @router.get("/quarantine/{quarantine_id}/event.bin")
-def quarantined(quarantine_id: int, who: Analyst, services: Parts) -> Response:
+def quarantined(quarantine_id: RowId, who: Analyst, services: Parts) -> Response:
     """The bytes exactly as they came, as a download: no browser should try to make sense of them."""
     with services.database.read() as session:
-        row = quarantine.get(session, quarantine_id) if abs(quarantine_id) < 2**63 else None
+        row = quarantine.get(session, quarantine_id)
     if row is None:
         raise NotFound(f"There is no event {quarantine_id} in quarantine.")
     name = f"quarantine-{quarantine_id}.bin"

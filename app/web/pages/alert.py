@@ -21,12 +21,13 @@ from app.web.pages.guide import part_named, title_of
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import Notice
+from app.web.urls import RowId
 
 router = APIRouter()
 
 
 @router.get(PATH + "/{alert_id}")
-def show(request: Request, alert_id: int, who: Analyst, services: Parts) -> Response:
+def show(request: Request, alert_id: RowId, who: Analyst, services: Parts) -> Response:
     return _page(request, who, services, alert_id, Typed())
 
 
@@ -39,7 +40,7 @@ def _page(
     status: int = 200,
 ) -> Response:
     with services.database.read() as session:
-        alert = alerts.get(session, alert_id) if abs(alert_id) < 2**63 else None
+        alert = alerts.get(session, alert_id)
         if alert is None:
             raise NotFound(f"There is no alert {alert_id}.")
         context = case(session, services, alert, request.query_params, typed)
@@ -49,7 +50,7 @@ def _page(
 
 @router.post(PATH + "/{alert_id}/status")
 def change_status(
-    request: Request, alert_id: int, who: Analyst, services: Parts, form: Posted
+    request: Request, alert_id: RowId, who: Analyst, services: Parts, form: Posted
 ) -> Response:
     form.only("move", "version", "verdict", "reason")
     wanted = next((move for move in Move if move == form["move"]), None)
@@ -104,7 +105,7 @@ def _moved(request: Request, services: Services, alert: Alert, wanted: Move) -> 
 
 @router.post(PATH + "/{alert_id}/assignee")
 def assign(
-    request: Request, alert_id: int, who: Analyst, services: Parts, form: Posted
+    request: Request, alert_id: RowId, who: Analyst, services: Parts, form: Posted
 ) -> Response:
     form.only("assignee", "version")
     name = form["assignee"]
@@ -125,7 +126,7 @@ def assign(
 
 @router.post(PATH + "/{alert_id}/comments")
 def comment(
-    request: Request, alert_id: int, who: Analyst, services: Parts, form: Posted
+    request: Request, alert_id: RowId, who: Analyst, services: Parts, form: Posted
 ) -> Response:
     form.only("comment", "version")
     try:
@@ -157,7 +158,7 @@ def _or_conflict(
 @router.post(PATH + "/{alert_id}/guide/{step_key}")
 def tick(
     request: Request,
-    alert_id: int,
+    alert_id: RowId,
     step_key: str,
     who: Analyst,
     services: Parts,
@@ -198,10 +199,10 @@ def _step(services: Services, alert_id: int, part: str, step_key: str) -> Step:
 
 
 @router.get("/matches/{match_id}/event.json")
-def raw_event(match_id: int, who: Analyst, services: Parts) -> Response:
+def raw_event(match_id: RowId, who: Analyst, services: Parts) -> Response:
     """The event as its agent wrote it, byte for byte, to look at or to keep."""
     with services.database.read() as session:
-        match = matches.get(session, match_id) if abs(match_id) < 2**63 else None
+        match = matches.get(session, match_id)
     if match is None:
         raise NotFound(f"There is no match {match_id}.")
     return Response(

@@ -194,7 +194,7 @@ def _matches(
     found = matches.of_alert(
         session,
         alert.id or 0,
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
+        before=urls.number(before),
         limit=MATCHES_SHOWN + 1,
     )
     rows = found[:MATCHES_SHOWN]

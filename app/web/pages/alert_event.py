@@ -1,7 +1,10 @@
 """The event of an alert as its page shows it: command line, findings, lineage, place."""
 
+from collections.abc import Sequence
+
 from app.domain import ssh
 from app.domain.event import Event, Process, event_from_ecs
+from app.domain.text import shortened, visible
 from app.formats import read
 from app.store.tables import Alert, Match
 from app.web import urls
@@ -19,22 +22,42 @@ def tokens(event: Event | None) -> tuple[TokenView, ...]:
         return ()
     words = event.process.args or (event.process.command_line,)
     return tuple(
-        TokenView(token.text, str(token.kind), " ".join(token.reasons))
-        for token in ssh.tokens(words[:WORDS_SHOWN], event.ssh)
+        TokenView(
+            shortened(token.text, WORD_SHOWN),
+            str(token.kind),
+            shortened(" ".join(token.reasons), TITLE_SHOWN),
+        )
+        for token in ssh.tokens(words[: _words_shown(words)], event.ssh)
     )
 
 
+# Arguments, characters of one, and characters of all: an event may hold megabytes, of which every
+# hidden character takes a hundred on the page.
 WORDS_SHOWN = 500
+WORD_SHOWN = 2_000
+LINE_SHOWN = 20_000
+TITLE_SHOWN = 500
+FINDINGS_SHOWN = 50
+FACT_SHOWN = 1_000
+LABELS_SHOWN = 20
+
+
+def _words_shown(words: Sequence[str]) -> int:
+    room = LINE_SHOWN
+    for number, word in enumerate(words[:WORDS_SHOWN]):
+        room -= min(len(word), WORD_SHOWN)
+        if room < 0:
+            return number
+    return min(len(words), WORDS_SHOWN)
 
 
 def command_note(event: Event | None) -> str:
     if event is None:
         return "The event of this alert is no longer stored."
-    if len(event.process.args) > WORDS_SHOWN:
-        more = len(event.process.args) - WORDS_SHOWN
+    if more := len(event.process.args) - _words_shown(event.process.args):
         return f"{more:,} further arguments are in the raw event."
     if event.process.working_directory:
-        return f"in {event.process.working_directory}"
+        return f"in {shortened(event.process.working_directory, FACT_SHOWN)}"
     return ""
 
 
@@ -42,14 +65,20 @@ def findings(event: Event | None) -> tuple[FindingView, ...]:
     if event is None or event.ssh is None:
         return ()
     words = ssh.tokens(event.process.args, event.ssh)
-    return tuple(
+    told = sorted(event.ssh.findings, key=lambda finding: -finding.risk)
+    views = [
         FindingView(
             sentence=found.sentence,
             tone=tone(found.risk),
-            because=" ".join(words[i].text for i in found.arg_indexes if i < len(words))[:300],
+            because=shortened(
+                " ".join(words[i].text for i in found.arg_indexes if i < len(words)), 300
+            ),
         )
-        for found in sorted(event.ssh.findings, key=lambda finding: -finding.risk)
-    )
+        for found in told[:FINDINGS_SHOWN]
+    ]
+    if more := len(told[FINDINGS_SHOWN:]):
+        views.append(FindingView(f"{more:,} further findings, none of more weight.", "plain", ""))
+    return tuple(views)
 
 
 def lineage(event: Event | None) -> tuple[ProcessView, ...]:
@@ -65,8 +94,10 @@ def lineage(event: Event | None) -> tuple[ProcessView, ...]:
     line.append((event.process, ""))
     return tuple(
         ProcessView(
-            name=process.command_line[:200] or process.name or "unnamed",
-            note=", ".join(filter(None, (_pid(process), process.user_name, note))),
+            name=shortened(process.command_line, 200) or process.name or "unnamed",
+            note=shortened(
+                ", ".join(filter(None, (_pid(process), process.user_name, note))), FACT_SHOWN
+            ),
             depth=depth,
             current=process is event.process,
         )
@@ -102,8 +133,18 @@ def facts(alert: Alert, event: Event | None) -> tuple[Fact, ...]:
         ("Source address", event.source_ip, True, None),
         ("Terminal", _terminal(event), False, None),
     ]
-    found = [Fact(label, value, mono, link) for label, value, mono, link in facts if value]
-    found += (Fact(f"Label {key}", value) for key, value in sorted(event.labels.items())[:20])
+    found = [
+        Fact(label, shortened(value, FACT_SHOWN), mono, link)
+        for label, value, mono, link in facts
+        if value
+    ]
+    labels = sorted(event.labels.items())
+    found += (
+        Fact(f"Label {visible(shortened(key, 100))}", shortened(value, FACT_SHOWN))
+        for key, value in labels[:LABELS_SHOWN]
+    )
+    if more := len(labels[LABELS_SHOWN:]):
+        found.append(Fact("More labels", f"{more:,} further ones are in the raw event"))
     return tuple(found)
 
 

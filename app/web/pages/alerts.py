@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from app.actions import alerts as actions
 from app.domain.alert import Move, Status, Verdict
-from app.domain.errors import DeckwatchError, Invalid
+from app.domain.errors import DeckwatchError, Invalid, Unavailable
 from app.domain.roles import Principal
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
+from app.domain.text import storable
 from app.store import alerts, people
 from app.store.alerts import COUNT_LIMIT, AlertFilter, Cursor, Sort
 from app.store.database import Session
@@ -53,6 +54,7 @@ def read_filter(
 ) -> tuple[AlertFilter, str | None]:
     """The filter in a query string, and what in it could not be read (the rest still holds)."""
     problems: list[str] = []
+    query = {name: storable(value) for name, value in query.items()}  # as events are kept
 
     def one_of(name: str, kinds: Sequence[Choice]) -> Choice | None:
         value = query.get(name, "")
@@ -132,7 +134,7 @@ def _context(
         hidden=tuple((name, view[name]) for name in (*EXACT, "status", "verdict") if name in view),
         filters=_filter_chips(services, view),
         clear_href=urls.href(PATH, status=query.get("status")),
-        rows=tuple(_row(alert, names) for alert in rows),
+        rows=tuple(row_of(alert, names) for alert in rows),
         first_href=urls.href(PATH, view) if wanted.after else None,
         older_href=older,
         refresh_href=urls.href(PATH, query),
@@ -215,7 +217,8 @@ def chips_of(alert: Alert) -> tuple[Chip, ...]:
     )
 
 
-def _row(alert: Alert, names: dict[int, str]) -> AlertRow:
+def row_of(alert: Alert, names: dict[int, str]) -> AlertRow:
+    """One line of a list; `names` are people's by id."""
     return AlertRow(
         id=alert.id or 0,
         href=f"{PATH}/{alert.id}",
@@ -244,11 +247,15 @@ def change_many(request: Request, who: Analyst, services: Parts, form: Posted) -
     form.only("alert", "move", "verdict", "reason", "next")
     back = urls.local_path(form["next"], PATH)
     wanted = next((move for move in Move if move == form["move"]), None)
-    chosen = [int(text) for text in form.all("alert") if text.isascii() and text.isdigit()]
+    numbers = [urls.number(text) for text in form.all("alert")]
+    chosen = list(dict.fromkeys(number for number in numbers if number is not None))
     if wanted is None or not chosen:
         return see_other(request, back, Notice("warning", "Select at least one alert first."))
+    if len(chosen) > PAGE_SIZE:
+        told = f"At most {PAGE_SIZE} alerts at once; nothing was changed."
+        return see_other(request, back, Notice("warning", told))
     refused: list[str] = []
-    for alert_id in chosen[:PAGE_SIZE]:
+    for done, alert_id in enumerate(chosen):
         try:
             actions.move(
                 services.database,
@@ -260,6 +267,10 @@ def change_many(request: Request, who: Analyst, services: Parts, form: Posted) -
                 verdict=form["verdict"],
                 reason=form["reason"],
             )
+        except Unavailable as error:
+            # The others would each wait as long, for nothing.
+            refused += (f"#{left}: {error}" for left in chosen[done:])
+            break
         except DeckwatchError as error:
             refused.append(f"#{alert_id}: {error}")
     services.live.changed()

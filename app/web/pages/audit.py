@@ -6,6 +6,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.domain.text import storable
 from app.store import audit
 from app.store.audit import AuditFilter
 from app.store.tables import AuditEntry
@@ -45,12 +46,11 @@ class AuditPage:
 @router.get(PATH)
 def show(request: Request, who: Admin, services: Parts) -> Response:
     query = {name: value for name, value in request.query_params.items() if value}
-    before = query.get("before", "")
-    known = before.isascii() and before.isdigit() and len(before) < 19
     wanted = AuditFilter(
-        actor=query.get("who", "").strip(),
-        action=query.get("what", "").strip(),
-        before=int(before) if known else None,
+        actor=storable(query.get("who", "").strip()),
+        # Longer than any action; SQLite refuses to look for patterns of 50,000 characters.
+        action=storable(query.get("what", "").strip()[:100]),
+        before=urls.number(query.get("before", "")),
     )
     with services.database.read() as session:
         found = audit.search(session, wanted, PAGE_SIZE + 1)

@@ -17,6 +17,7 @@ from app.domain.exclusion import (
 from app.domain.roles import Principal, Role
 from app.store import exclusions
 from app.store.exclusions import State, Whole
+from app.web import urls
 from app.web.access import Analyst
 from app.web.forms import Posted
 from app.web.pages.exclusion_form_context import ConditionRow, ExclusionFormPage
@@ -33,6 +34,7 @@ from app.web.pages.exclusions import PATH
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import Notice, Option
+from app.web.urls import RowId
 
 router = APIRouter()
 USUAL_DAYS = 30
@@ -50,9 +52,9 @@ USUAL_FIELDS = (
 def new(request: Request, who: Analyst, services: Parts) -> Response:
     query = request.query_params
     asked = query.get("alert", "")
-    if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 19):
+    if asked and urls.number(asked) is None:
         raise NotFound("There is no such alert.")
-    origin = origin_of(services, int(asked) if asked else None, None)
+    origin = origin_of(services, urls.number(asked), None)
     fields = query.get("fields", "").replace(",", " ").split() or list(USUAL_FIELDS)
     longest = services.settings.exclusion_longest
     end = services.clock() + min(timedelta(days=USUAL_DAYS), longest)
@@ -68,7 +70,7 @@ def new(request: Request, who: Analyst, services: Parts) -> Response:
 
 
 @router.get(PATH + "/{exclusion_id}/edit")
-def edit(request: Request, exclusion_id: int, who: Analyst, services: Parts) -> Response:
+def edit(request: Request, exclusion_id: RowId, who: Analyst, services: Parts) -> Response:
     origin = origin_of(services, None, exclusion_id)
     whole = _editable(origin, services)
     version = whole.newest
@@ -145,7 +147,7 @@ def _after(
 
 @router.post(PATH + "/{exclusion_id}/edit")
 def save(
-    request: Request, exclusion_id: int, who: Analyst, services: Parts, form: Posted
+    request: Request, exclusion_id: RowId, who: Analyst, services: Parts, form: Posted
 ) -> Response:
     typed = typed_into(form)
     origin = origin_of(services, None, exclusion_id)

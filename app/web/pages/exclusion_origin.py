@@ -15,6 +15,7 @@ from app.domain.exclusion import (
     Operator,
     checked_conditions,
     field_named,
+    fits_condition,
 )
 from app.store import alerts, exclusions, matches
 from app.store.exclusions import Whole
@@ -50,11 +51,16 @@ def origin_of(services: Services, alert_id: int | None, exclusion_id: int | None
 
 
 def _known_values(event: Event, name: str) -> list[tuple[str, str]]:
-    """(field, value) of `name` in the event; `container.labels.*` stands for each of its labels."""
+    """(field, value) of `name` in the event; `container.labels.*` stands for each of its labels.
+
+    Only what a condition can hold: a value of a megabyte could not be saved.
+    """
     if name == LABEL_PREFIX + "*":
-        return [(LABEL_PREFIX + key, value) for key, value in sorted(event.labels.items()) if value]
+        labels = sorted(event.labels.items())
+        return [(LABEL_PREFIX + key, value) for key, value in labels if fits_condition(value)]
     field = field_named(name)
-    found = next((value for value in field.read(event) if value), None) if field else None
+    known = field.read(event) if field else ()
+    found = next((value for value in known if value and fits_condition(value)), None)
     return [(name, found)] if found else []
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from app.actions.exclusions import Draft
 from app.domain.exclusion import Operator
+from app.domain.text import storable
 from app.store.tables import Alert
 from app.web.forms import Form
 
@@ -20,8 +21,12 @@ class Row:
     values: str
 
     def as_draft(self) -> tuple[str, str, Sequence[str]]:
-        """One value a line; spaces around it are a slip of the hand, those inside are meant."""
-        return self.field, self.operator, [line.strip() for line in self.values.splitlines()]
+        """One value a line; spaces around it are a slip of the hand, those inside are meant.
+
+        Only what a browser shows as a new line is one: U+2028 in a value must not make two of it.
+        """
+        lines = self.values.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return self.field, self.operator, [line.strip(" \t") for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,6 @@ def _added(text: str) -> Row:
     """The row that a button adds: an empty one, or a suggestion's field and value."""
     try:
         field, value = json.loads(text)
-        return Row(str(field), str(Operator.IS), str(value))
+        return Row(storable(str(field)), str(Operator.IS), storable(str(value)))
     except (ValueError, TypeError, RecursionError):
         return Row("container.image.name", str(Operator.IS), "")

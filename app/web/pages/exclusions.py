@@ -30,6 +30,7 @@ from app.web.pages.exclusions_context import (
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import Notice, Tab
+from app.web.urls import RowId
 
 PATH = "/exclusions"
 PAGE_SIZE = 50
@@ -126,7 +127,7 @@ def rule_name(services: Services, rule_id: str) -> str:
 
 
 @router.get(PATH + "/{exclusion_id}")
-def show_one(request: Request, exclusion_id: int, who: Analyst, services: Parts) -> Response:
+def show_one(request: Request, exclusion_id: RowId, who: Analyst, services: Parts) -> Response:
     return one(request, who, services, exclusion_id)
 
 
@@ -141,7 +142,7 @@ def one(
 ) -> Response:
     at = services.clock()
     with services.database.read() as session:
-        whole = exclusions.get(session, exclusion_id) if abs(exclusion_id) < 2**63 else None
+        whole = exclusions.get(session, exclusion_id)
         if whole is None:
             raise NotFound(f"There is no exclusion {exclusion_id}.")
         hits = matches.suppressed_figures(session)
@@ -203,7 +204,7 @@ def _hidden(
     found: Sequence[Match] = matches.of_exclusion(
         session,
         exclusion_id,
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
+        before=urls.number(before),
         limit=HIDDEN_SHOWN + 1,
     )
     rows = found[:HIDDEN_SHOWN]
@@ -229,14 +230,14 @@ def _hidden_row(match: Match) -> HiddenMatch:
 
 @router.post(PATH + "/{exclusion_id}/approve")
 def approve(
-    request: Request, exclusion_id: int, who: Admin, services: Parts, form: Posted
+    request: Request, exclusion_id: RowId, who: Admin, services: Parts, form: Posted
 ) -> Response:
     return _decide(request, exclusion_id, who, services, form, approves=True)
 
 
 @router.post(PATH + "/{exclusion_id}/decline")
 def decline(
-    request: Request, exclusion_id: int, who: Admin, services: Parts, form: Posted
+    request: Request, exclusion_id: RowId, who: Admin, services: Parts, form: Posted
 ) -> Response:
     return _decide(request, exclusion_id, who, services, form, approves=False)
 
@@ -268,7 +269,7 @@ def _decide(
 
 @router.post(PATH + "/{exclusion_id}/end")
 def end(
-    request: Request, exclusion_id: int, who: Analyst, services: Parts, form: Posted
+    request: Request, exclusion_id: RowId, who: Analyst, services: Parts, form: Posted
 ) -> Response:
     form.only("version")
     try:

@@ -1,5 +1,6 @@
 """Signing in, and the one-time links by which a first admin or an invited person sets a password."""
 
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -64,7 +65,12 @@ def _plain(
 
 def _form_cookie(request: Request, services: Services) -> str:
     """What the forms of somebody not signed in are bound to: against being logged in as another."""
-    return request.cookies.get(form_cookie_name(services)) or secrets.token_urlsafe(24)
+    sent = request.cookies.get(form_cookie_name(services), "")
+    # It is sent back: nothing but what we once made ourselves may get into a header.
+    return sent if _FORM_TOKEN.fullmatch(sent) else secrets.token_urlsafe(24)
+
+
+_FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 def _set_cookie(response: Response, services: Services, name: str, value: str, age: int) -> None:
@@ -233,8 +239,3 @@ def set_theme(request: Request, who: Analyst, services: Parts, form: Posted) -> 
     year = 365 * 86_400
     _set_cookie(response, services, THEME_COOKIE, form["theme"], year)
     return response
-
-
-@router.get("/")
-def home(request: Request, who: Analyst) -> Response:
-    return see_other(request, "/alerts")

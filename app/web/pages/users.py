@@ -20,6 +20,7 @@ from app.web.forms import Posted
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import Notice, Option
+from app.web.urls import RowId
 
 PATH = "/users"
 ACCOUNT = "/account"
@@ -173,18 +174,20 @@ def _with_link(request: Request, who: Principal, services: Services, user: User)
 
 @router.post(PATH + "/{user_id}/link")
 def make_link(
-    request: Request, user_id: int, who: Admin, services: Parts, form: Posted
+    request: Request, user_id: RowId, who: Admin, services: Parts, form: Posted
 ) -> Response:
     form.only()
     with services.database.read() as session:
-        user = session.get(User, user_id) if abs(user_id) < 2**63 else None
+        user = session.get(User, user_id)
     if user is None:
         raise NotFound("There is no such person.")
     return _with_link(request, who, services, user)
 
 
 @router.post(PATH + "/{user_id}/role")
-def set_role(request: Request, user_id: int, who: Admin, services: Parts, form: Posted) -> Response:
+def set_role(
+    request: Request, user_id: RowId, who: Admin, services: Parts, form: Posted
+) -> Response:
     form.only("role")
     role = _role(form["role"])
     try:
@@ -195,13 +198,15 @@ def set_role(request: Request, user_id: int, who: Admin, services: Parts, form: 
 
 
 @router.post(PATH + "/{user_id}/disable")
-def disable(request: Request, user_id: int, who: Admin, services: Parts, form: Posted) -> Response:
+def disable(
+    request: Request, user_id: RowId, who: Admin, services: Parts, form: Posted
+) -> Response:
     form.only()
     return _set_disabled(request, user_id, who, services, True)
 
 
 @router.post(PATH + "/{user_id}/enable")
-def enable(request: Request, user_id: int, who: Admin, services: Parts, form: Posted) -> Response:
+def enable(request: Request, user_id: RowId, who: Admin, services: Parts, form: Posted) -> Response:
     form.only()
     return _set_disabled(request, user_id, who, services, False)
 
