@@ -134,7 +134,7 @@ def _agents(session: Session, who: Principal, now: datetime) -> tuple[Reminder, 
     found = [
         Reminder(row.name, "", href, row.tone, row.state, row.last_seen)
         for row in key_rows(session, who, now)
-        if row.tone in ("alarming", "notable")
+        if row.state in ("silent", "never seen")
     ]
     if not keys.all_keys(session):
         found.append(
