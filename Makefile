@@ -67,11 +67,10 @@ clean: ## remove what make made
 
 # What pages load, fetched by hand and committed: nothing is fetched when Deckwatch is built or run.
 # @tabler/core ships no licence file: its notice is the stylesheet's, its words are MIT's.
-ICON_NAMES := alert-triangle arrow-back-up ban check chevron-down chevron-left chevron-right \
-	circle-check circle-dashed circle-x clipboard-list clock copy device-desktop download \
-	external-link eye-off help-circle history info-circle key keyboard layout-dashboard link \
-	list-check logout menu-2 message moon pencil plug plus refresh search send server-2 \
-	shield-check shield-off sun terminal-2 trash user user-circle users x
+ICON_NAMES := alert-triangle arrow-back-up check chevron-down chevron-left chevron-right \
+	circle-check circle-x clipboard-list copy device-desktop eye-off key keyboard \
+	layout-dashboard link list-check logout menu-2 moon pencil plug plus search server-2 \
+	shield-check sun terminal-2 user-circle users x
 
 vendor: ## fetch the pinned front-end files into static/vendor again (needs npm)
 	@command -v npm >/dev/null || { echo "make: npm is missing; on Debian and Ubuntu: apt install npm" >&2; exit 1; }

@@ -31,6 +31,9 @@ app.add_typer(key, name="key")
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
 
+# A folder of rules for another product can have hundreds, which would hide the address below them.
+PROBLEMS_TOLD = 5
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -68,13 +71,18 @@ def serve(
 ) -> None:
     """Migrate the database when needed, then serve until told to stop."""
     from app import server
-    from app.main import create_app, utc_now
+    from app.main import create_app, rules_of, utc_now
     from app.settings import read_settings, secret_key, with_address
     from app.setup import first_admin_link, opened
 
     bound = server.listen(host, port)
     settings = with_address(read_settings(), host, bound.getsockname()[1])
     secret_key(settings)
+    problems = rules_of(settings.rules).problems
+    for problem in problems[:PROBLEMS_TOLD]:
+        _say(str(problem))
+    if problems:
+        _say(f"{len(problems)} problems in rule files; all of them: deckwatch rules check")
     database = opened(settings, migrate=_say)
     link = first_admin_link(database, settings, at=utc_now())
     database.close()
@@ -124,7 +132,11 @@ def user_create(
 
 def _read_password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            # A browser sends UTF-8, so nobody could ever sign in with it.
+            raise Unusable("The password is not UTF-8 text.") from None
     password = getpass.getpass("Password: ")
     if getpass.getpass("Once more: ") != password:
         raise Unusable("The two passwords do not match.")

@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from app import __version__
 from app.detection.detector import Detector
 from app.detection.rule import LoadResult, load_rules
+from app.domain.errors import Unusable
 from app.formats import MARKERS
 from app.formats.ecs import EVIDENCE
 from app.ingest.pipeline import Pipeline
@@ -77,7 +78,13 @@ def utc_now() -> datetime:
 
 
 def rules_of(folders: Sequence[Path]) -> LoadResult:
-    """Our own rules and those of the folders that the deployment names."""
+    """Our own rules and those of the folders that the deployment names; raises Unusable for none there.
+
+    A rule that cannot be loaded is a problem to show, a place without any rule is a wrong setting.
+    """
+    for folder in folders:
+        if not folder.exists():
+            raise Unusable(f"DECKWATCH_RULES: there is no {folder}.")
     return load_rules([packaged_rules(), *folders])
 
 
@@ -116,7 +123,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         live.start(asyncio.get_running_loop())
         watching = asyncio.create_task(live.watch())
         try:
-            with _streams_end_on_signal(live):
+            with _told_on_signal(live.stop, writer.hurry):
                 yield
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -158,15 +165,16 @@ def create_app_from_environment() -> FastAPI:
 
 
 @contextlib.contextmanager
-def _streams_end_on_signal(live: Live) -> Iterator[None]:
-    """End event streams as soon as the server is told to stop: it waits for open responses to end."""
+def _told_on_signal(*whom: Callable[[], None]) -> Iterator[None]:
+    """Tell them as soon as the server is told to stop: it waits for open responses to end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        live.stop()
+        for tell in whom:
+            tell()
         handler = before[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
@@ -176,6 +184,7 @@ def _streams_end_on_signal(live: Live) -> Iterator[None]:
     try:
         yield
     finally:
-        live.stop()
+        for tell in whom:
+            tell()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.progress import Progress
 
 from app.detection.rule import Rule
@@ -15,7 +16,7 @@ from app.domain.errors import Unusable
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.ssh import headline
-from app.ingest.body import TooLarge, UnreadableBody, cut, inflate
+from app.ingest.body import Item, TooLarge, UnreadableBody, cut, inflate
 from app.ingest.pipeline import judge
 from app.ingest.recording import covering
 from app.main import detector_of, rules_of
@@ -53,8 +54,8 @@ def replay_files(
     summary = Summary()
     with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
         for name in names:
-            items = cut(_read(name, settings))
-            task = progress.add_task(name, total=len(items))
+            items = _items(name, settings)
+            task = progress.add_task(escape(name), total=len(items))
             summary.events += len(items)
             for judged in judge(items, detector, settings.max_event_bytes):
                 progress.update(task, completed=judged.item.index + 1)
@@ -102,13 +103,13 @@ def _live_exclusions(settings: Settings) -> Mapping[str, Sequence[Exclusion]]:
         return exclusions.by_rule(exclusions.live(session))
 
 
-def _read(name: str, settings: Settings) -> bytes:
+def _items(name: str, settings: Settings) -> list[Item]:
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise Unusable(f"{name} cannot be read: {error.strerror}.") from None
     limit = max(settings.max_body_bytes, 8 * 1024**3)
     try:
-        return inflate(raw, _ENDINGS.get(Path(name).suffix, ""), limit)
+        return cut(inflate(raw, _ENDINGS.get(Path(name).suffix, ""), limit))
     except (UnreadableBody, TooLarge) as error:
         raise Unusable(f"{name}: {error}") from None

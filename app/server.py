@@ -1,6 +1,7 @@
 """Running the application under uvicorn: the port, the workers, and an end within seconds."""
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -10,12 +11,15 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from app.domain.errors import Unusable
 
-# Requests in flight get this long; event streams have been told to end before.
-GRACE_SECONDS = 2
+# Requests in flight get this long; event streams and the writer have been told to end before.
+GRACE_SECONDS = 1
+# Bytes of a request line and its headers.
+HEAD_LIMIT = 64 * 1024
 BACKLOG = 2048
 
 
@@ -38,6 +42,30 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+class BoundedHead(HttpToolsProtocol):
+    """uvicorn's, but a request whose head does not end is refused: it would be kept in memory whole."""
+
+    _head_size = 0
+    _in_head = True
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_size = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # What ended the head in this piece may go on with the body, so only an unended one counts.
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > HEAD_LIMIT:
+                self.send_400_response("The request's head is too long.")
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises Unusable with a sentence when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -49,12 +77,13 @@ def listen(host: str, port: int) -> socket.socket:
         bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
-        why = "is in use; choose another with --port" if error.errno == 98 else error.strerror
+        in_use = error.errno == errno.EADDRINUSE
+        why = "is in use; choose another with --port" if in_use else f"fails: {error.strerror}"
         raise Unusable(f"Port {port} on {host} {why}.") from None
     except OverflowError:
         bound.close()
         raise Unusable(f"There is no port {port}: ports go from 0 to 65535.") from None
-    except UnicodeError:  # from the encoding of names in DNS
+    except (UnicodeError, TypeError):  # from the encoding of names for DNS
         bound.close()
         raise Unusable(f"“{host}” is no host name.") from None
     return bound
@@ -65,13 +94,11 @@ def config(app: FastAPI | str) -> uvicorn.Config:
         app,
         factory=isinstance(app, str),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHead,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        # Header bytes one request may bring before it is refused.
-        h11_max_incomplete_event_size=64 * 1024,
     )
 
 

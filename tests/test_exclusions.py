@@ -262,6 +262,8 @@ def test_a_wildcard_covers_what_it_says(agent: Agent, admin: Person) -> None:
 def test_values_with_hidden_characters_come_back_as_they_were(agent: Agent, admin: Person) -> None:
     """A zero-width space, an override and a lone surrogate in the image's name."""
     agent.receipt(exec_event(image="shop/\u200bweb\u202e\udcff\x00"))
+    page = admin.get("/exclusions/new?alert=1").text
+    assert "Not everything in this value can be seen:" in page
     assert from_alert(admin).status_code == 303
     assert agent.receipt(exec_event(image="shop/\u200bweb\u202e\udcff\x00"))["suppressed"] == 1
     assert agent.receipt(exec_event(image="shop/web"))["suppressed"] == 0

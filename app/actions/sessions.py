@@ -50,6 +50,8 @@ def accept(
 ) -> SignedIn:
     """Use a one-time link to set a password, and sign in; raises NotFound or Invalid."""
     invited = invitation(database, token, at=at)
+    if invited.purpose is Purpose.ENTER:
+        raise NotFound("This link is one to sign in with, not to set a password.")
     name = invited.name or checked_name(name)
     password_hash = hash_password(checked_password(password, again, name))
     with database.write() as session:
@@ -195,10 +197,14 @@ def change_password(
         raise Invalid({"current": "That is not your password."})
     password_hash = hash_password(checked_password(password, again, user.name))
     with database.write() as session:
-        user.password_hash = password_hash
-        session.add(user)
-        people.end_sessions(session, user.id or 0, keep=digest(keep_session))
-        audit_user(session, "user.password_set", user, who, at, "own")
+        now = session.get(User, who.user_id)
+        if now is None or now.disabled_at or now.password_hash != user.password_hash:
+            # Set anew meanwhile, perhaps to shut out whoever is asking here.
+            raise Invalid({"current": "Your password was changed meanwhile; sign in again."})
+        now.password_hash = password_hash
+        session.add(now)
+        people.end_sessions(session, now.id or 0, keep=digest(keep_session))
+        audit_user(session, "user.password_set", now, who, at, "own")
 
 
 def end_other_sessions(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from app.domain.errors import Invalid
 from app.domain.event import Event
+from app.domain.text import visible
 from app.domain.wildcard import compile_wildcard
 
 LONGEST = timedelta(days=90)
@@ -125,7 +126,7 @@ def field_named(name: str) -> Field | None:
     """The entry for `name`; any `container.labels.KEY` is one."""
     if name.startswith(LABEL_PREFIX) and len(name) > len(LABEL_PREFIX):
         key = name[len(LABEL_PREFIX) :]
-        return Field(f"Label {key}", lambda e: (e.labels.get(key),), True)
+        return Field(f"Label {visible(key)}", lambda e: (e.labels.get(key),), True)
     return FIELDS.get(name)
 
 

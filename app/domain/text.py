@@ -74,6 +74,11 @@ def _cut(text: str) -> Iterator[tuple[str, str]]:
             yield "foreign", other
 
 
+def hides(text: str) -> bool:
+    """Whether something in `text` would not be seen as it is."""
+    return any(kind == "escape" for kind, _ in pieces(text))
+
+
 def visible(text: str) -> str:
     """`text` on one line with every hidden character written as an escape: for logs and terminals."""
     return "".join(piece for _, piece in pieces(text))

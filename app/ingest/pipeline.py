@@ -111,9 +111,9 @@ class Pipeline:
                 matched += (NewMatch(key_id, rule, event, item.raw) for rule in judged.rules)
         outcome = Outcome()
         if matched or refused:
-            outcome = self._writer.submit(
+            outcome = self._writer.write(
                 Batch(key_id, matched, refused, received=len(items), size=len(body))
-            ).result()
+            )
         else:
             self._writer.count(key_id, Traffic(received=len(items), bytes=len(body)))
         return Receipt(

@@ -27,7 +27,10 @@ GROUP_ROWS = 2_000
 # How often the counts of requests without a match are written, in seconds.
 TRAFFIC_SECONDS = 2.0
 # How long the end waits for the last transaction; the requests in it have had their grace before.
-STOP_SECONDS = 0.7
+STOP_SECONDS = 0.5
+# How long a request may go on waiting for its commit once the server was told to stop.
+HURRY_SECONDS = 0.5
+STOPPING = "Deckwatch is stopping; send this again in a moment."
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._gate = threading.Lock()
         self._stopping = False
+        self._hurried = False
 
     def start(self) -> None:
         self._thread.start()
@@ -97,11 +101,27 @@ class Writer:
         if self._thread.is_alive():
             log.warning("the database did not take what was queued; its senders will send it again")
 
-    def submit(self, batch: Batch) -> "Future[Outcome]":
-        """Queue a batch; its future is done after the commit. Raises Unavailable when too many wait."""
+    def hurry(self) -> None:
+        """From now on nobody waits for long: what a locked database does not take is refused."""
+        self._hurried = True
+
+    def write(self, batch: Batch) -> Outcome:
+        """Queue a batch and wait for its commit. Raises Unavailable when it cannot be had.
+
+        One that was refused in a hurry may be committed all the same; sent again, it is a duplicate.
+        """
+        done = self._submit(batch)
+        while True:
+            try:
+                return done.result(timeout=HURRY_SECONDS)
+            except TimeoutError:
+                if self._hurried:
+                    raise Unavailable(STOPPING, 2) from None
+
+    def _submit(self, batch: Batch) -> "Future[Outcome]":
         with self._gate:  # nothing may queue behind the mark that ends the thread
             if self._stopping:
-                raise Unavailable("Deckwatch is stopping; send this again in a moment.", 2)
+                raise Unavailable(STOPPING, 2)
             if self._queue.qsize() >= QUEUE_LIMIT:
                 raise Unavailable("Too many requests wait for the database; try again.")
             self._queue.put(batch)

@@ -1,12 +1,15 @@
 """How often somebody may try to sign in: per account from one address, per account, per address."""
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from app.domain.errors import DeckwatchError
+from app.domain.errors import DeckwatchError, Forbidden
 from app.store.people import folded
 
 
@@ -27,19 +30,34 @@ class LoginLimits:
     """
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._account_and_address = parse("5 per 5 minutes")
         self._account = parse("50 per 15 minutes")
         self._address = parse("30 per 5 minutes")
 
-    def check(self, name: str, address: str) -> None:
-        """Raises TooManyTries when one more failure would be too many."""
+    @contextmanager
+    def one_try(self, name: str, address: str) -> Iterator[None]:
+        """Counts the Forbidden that its block raises; raises TooManyTries instead of one too many.
+
+        One at a time: a burst would pass the check as a whole before the first of it has failed, and
+        each password that is checked takes 64 MiB.
+        """
+        with self._turn:
+            self._check(name, address)
+            try:
+                yield
+            except Forbidden:
+                self._failed(name, address)
+                raise
+
+    def _check(self, name: str, address: str) -> None:
         for limit, *who in self._places(name, address):
             if not self._limiter.test(limit, *who):
                 reset, _ = self._limiter.get_window_stats(limit, *who)
                 raise TooManyTries(max(1, int(reset - _now())))
 
-    def failed(self, name: str, address: str) -> None:
+    def _failed(self, name: str, address: str) -> None:
         for limit, *who in self._places(name, address):
             self._limiter.hit(limit, *who)
 

@@ -15,6 +15,7 @@ from app.domain.exclusion import (
     field_named,
 )
 from app.domain.roles import Principal, Role
+from app.domain.text import hides, visible
 from app.store import exclusions
 from app.store.exclusions import State, Whole
 from app.web import urls
@@ -247,7 +248,7 @@ def _row(number: int, row: Row, problems: dict[str, str]) -> ConditionRow:
     known = field_named(row.field)
     names = {name: field.label for name, field in FIELDS.items()}
     if row.field not in names and row.field:
-        names[row.field] = known.label if known else row.field
+        names[row.field] = known.label if known else visible(row.field)
     return ConditionRow(
         number=number,
         fields=tuple(Option(name, label, name == row.field) for name, label in names.items()),
@@ -255,4 +256,5 @@ def _row(number: int, row: Row, problems: dict[str, str]) -> ConditionRow:
         values=row.values,
         problem=problems.get(f"conditions.{number}"),
         caution=known.caution if known else None,
+        unseen=tuple(line for line in row.values.split("\n") if hides(line)),
     )

@@ -8,7 +8,10 @@ from app.web.shell import Option
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """Inputs field-N, operator-N and values-N (one value a line). The button `remove` has value N."""
+    """Inputs field-N, operator-N and values-N (one value a line). The button `remove` has value N.
+
+    `unseen` are the values of which a text box does not show all.
+    """
 
     number: int
     fields: tuple[Option, ...]
@@ -16,6 +19,7 @@ class ConditionRow:
     values: str
     problem: str | None
     caution: str | None
+    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,18 +133,17 @@ def sign_in(request: Request, services: Parts, form: Posted) -> Response:
     form.only("name", "password", "next")
     name, address = form["name"].strip(), address_of(request)
     back = urls.local_path(form["next"])
-    services.login_limits.check(name, address)
     try:
-        signed_in = sessions.sign_in(
-            services.database,
-            name,
-            form["password"],
-            address=address,
-            browser=browser_of(request),
-            at=services.clock(),
-        )
+        with services.login_limits.one_try(name, address):
+            signed_in = sessions.sign_in(
+                services.database,
+                name,
+                form["password"],
+                address=address,
+                browser=browser_of(request),
+                at=services.clock(),
+            )
     except Forbidden as error:
-        services.login_limits.failed(name, address)
         return _login(request, services, back=back, name=name, problem=str(error), status=403)
     return _enter(request, services, signed_in, back)
 

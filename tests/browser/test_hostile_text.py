@@ -1,0 +1,93 @@
+"""Two hundred hostile strings in everything a page shows: nothing runs, no row breaks, all is visible."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Complaints, Server
+from tests.factories import exec_event
+from tests.hostile import HOSTILE, NEVER_RAW
+
+
+def event_with(text: str, number: int) -> dict[str, Any]:
+    """An event with `text` in every field; a megabyte of it only in one, or the event is too large."""
+    if len(text) > 100_000:
+        return exec_event("ssh", text, host=f"{number}")
+    event = exec_event(
+        *("ssh", "-o", text, text, text),
+        container=text,
+        host=f"{number} {text}",
+        user=text,
+        image=text,
+        namespace=text,
+    )
+    event["process"] |= {"executable": text, "working_directory": text}
+    event["process"]["parent"] |= {"name": text, "args": [text]}
+    event["container"]["labels"] = {f"{number} {text}": text}
+    return event
+
+
+@pytest.fixture(scope="module")
+def attacked(server: Server) -> Server:
+    """One alert for each string, which is in all of its fields."""
+    for start in range(0, len(HOSTILE), 20):
+        events = [event_with(text, start + n) for n, text in enumerate(HOSTILE[start : start + 20])]
+        receipt = server.send(*events)
+        assert (receipt["matched"], receipt["rejected"]) == (len(events), [])
+    return server
+
+
+def assert_calm(page: Page, server: Server, complaints: Complaints, where: str) -> None:
+    """Nothing ran, nothing was reported, and what the page says holds nothing that hides."""
+    assert page.evaluate("window.pwned") is None, where
+    # A text box holds values as they are, since they are sent back; the page says beside it what hides.
+    page.evaluate("document.querySelectorAll('textarea').forEach(box => box.remove())")
+    text = page.locator("body").inner_text()
+    assert NEVER_RAW.isdisjoint(text), where
+    assert page.url.startswith(server.url), where
+    assert complaints.told == [], where
+
+
+def test_no_hostile_string_breaks_the_list(
+    attacked: Server, open_as: Callable[..., Page], complaints: Complaints
+) -> None:
+    assert len(HOSTILE) >= 200
+    page = open_as("ada")
+    page.goto("/alerts?status=all")
+    seen = 0
+    while True:
+        rows = page.locator("tr[data-row]")
+        shapes: list[dict[str, float]] = page.evaluate(
+            """Array.from(document.querySelectorAll("tr[data-row]"), row => {
+                const box = row.getBoundingClientRect();
+                return {height: box.height, right: box.right, cells: row.cells.length};
+            })"""
+        )
+        seen += rows.count()
+        assert {shape["cells"] for shape in shapes} == {8}
+        assert max(shape["height"] for shape in shapes) < 150
+        assert max(shape["right"] for shape in shapes) <= 1440
+        assert_calm(page, attacked, complaints, page.url)
+        older = page.locator("#list-older")
+        if older.count() == 0:
+            break
+        page.goto(str(older.get_attribute("href")))
+    assert seen == len(HOSTILE)
+
+
+def test_no_hostile_string_breaks_its_alert_or_its_exclusion(
+    attacked: Server, open_as: Callable[..., Page], complaints: Complaints
+) -> None:
+    page = open_as("ada")
+    for number, text in enumerate(HOSTILE, start=1):
+        paths = [f"/alerts/{number}"]
+        if number % 4 == 0:  # a quarter of them tells enough, and spares a minute
+            paths.append(f"/exclusions/new?alert={number}")
+        for path in paths:
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == 200, (path, text[:50])
+            assert_calm(page, attacked, complaints, path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 1440, (path, text[:50])
