@@ -71,7 +71,8 @@ def serve(
 ) -> None:
     """Migrate the database when needed, then serve until told to stop."""
     from app import server
-    from app.main import create_app, rules_of, utc_now
+    from app.clock import utc_now
+    from app.main import create_app, rules_of
     from app.settings import read_settings, secret_key, with_address
     from app.setup import first_admin_link, opened
 
@@ -115,7 +116,7 @@ def user_create(
     """Create a person; the password is asked for, or read from the first line of stdin."""
     from app.actions import accounts
     from app.actions.credentials import checked_name
-    from app.main import utc_now
+    from app.clock import utc_now
     from app.settings import read_settings
     from app.setup import opened
 
@@ -151,7 +152,7 @@ def key_create(
 ) -> None:
     """Create a key and print it, this once: only its hash is kept."""
     from app.actions import keys
-    from app.main import utc_now
+    from app.clock import utc_now
     from app.settings import read_settings
     from app.setup import opened
 
@@ -185,7 +186,7 @@ def key_list() -> None:
 def key_revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
     """Refuse a key from the next request on."""
     from app.actions import keys
-    from app.main import utc_now
+    from app.clock import utc_now
     from app.settings import read_settings
     from app.setup import opened
 

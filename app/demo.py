@@ -13,9 +13,10 @@ from urllib.request import Request, urlopen
 
 from app import server
 from app.actions import accounts, keys
+from app.clock import utc_now
 from app.demo_fleet import BROKEN, EVENTS, Scene, event_of, noise
 from app.domain.roles import COMMAND_LINE, Role
-from app.main import create_app, utc_now
+from app.main import create_app
 from app.settings import Settings, read_settings
 from app.setup import opened
 from app.store.database import Database

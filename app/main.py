@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from app import __version__
+from app.clock import utc_now
 from app.detection.detector import Detector
 from app.detection.rule import LoadResult, load_rules
 from app.domain.errors import Unusable
@@ -71,10 +72,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     audit.router,
 )
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def rules_of(folders: Sequence[Path]) -> LoadResult:

@@ -195,12 +195,22 @@ _TOKEN = re.compile(
 
 
 def _cut_array(body: bytes, start: int) -> Iterator[Item]:
-    """Cut an array that may not be valid as a whole at the commas between its elements."""
+    """Cut an array that may not be valid as a whole."""
+    line = 1
+    counted = 0
+    spans = _elements(body, start)
+    places = ((begin + at, raw) for begin, end in spans for at, raw in _apart(body[begin:end]))
+    for index, (at, raw) in enumerate(places):
+        line += body.count(b"\n", counted, at)
+        counted = at
+        yield Item(index, line, raw)
+
+
+def _elements(body: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """Where the elements of the array begin and end, and at last what follows it, if anything."""
     depth = 0
-    index = 0
     begin = start + 1
-    end = len(body)
-    line = body.count(b"\n", 0, begin) + 1
+    closed = False
     for token in _TOKEN.finditer(body, start):
         at = token.start()
         first = body[at]
@@ -208,20 +218,34 @@ def _cut_array(body: bytes, start: int) -> Iterator[Item]:
             depth += token.end() - at
         elif first in b"]}":
             if depth <= token.end() - at:
-                end = at + depth - 1
+                yield begin, at + depth - 1
+                begin = at + depth
+                closed = True
                 break
             depth -= token.end() - at
         elif first == ord(",") and depth == 1:
-            raw = body[begin:at]
-            yield Item(index, line + _newlines_before(raw), raw.strip())
-            line += raw.count(b"\n")
-            index += 1
+            yield begin, at
             begin = token.end()
-    raw = body[begin:end]
-    yield Item(index, line + _newlines_before(raw), raw.strip())
-    if rest := body[end + 1 :].strip():
-        yield Item(index + 1, body.count(b"\n", 0, end) + 1, rest)
+    if not closed or body[begin:].strip():
+        yield begin, len(body)
 
 
-def _newlines_before(raw: bytes) -> int:
-    return raw[: len(raw) - len(raw.lstrip())].count(b"\n")
+def _apart(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """An element with its place in `raw`; or its lines, when whole events are among them.
+
+    Those were swallowed by a bracket that nobody closed, such as the first line of NDJSON cut short.
+    """
+    whole = raw.strip()
+    if b"\n" in whole and not _complete(whole) and any(map(_is_event_line, _LINE.finditer(raw))):
+        yield from ((found.start(), _line_of(found)) for found in _LINE.finditer(raw))
+    else:
+        yield len(raw) - len(raw.lstrip()), whole
+
+
+def _is_event_line(found: re.Match[bytes]) -> bool:
+    line = _line_of(found)
+    return line.startswith(b"{") and _complete(line)
+
+
+def _line_of(found: re.Match[bytes]) -> bytes:
+    return found.group().rstrip().removesuffix(b",")

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
 
 from app.actions import accounts, keys
 from app.domain.roles import COMMAND_LINE, Role
@@ -116,12 +116,17 @@ class Complaints:
 
     def listen(self, context: BrowserContext) -> None:
         context.on("console", self._on_console)
+        context.on("dialog", self._on_dialog)
         context.on("weberror", lambda error: self.told.append(f"uncaught: {error.error}"))
         context.expose_function("reportCsp", lambda text: self.told.append(f"csp: {text}"))
         context.add_init_script(
             "document.addEventListener('securitypolicyviolation',"
             " e => window.reportCsp(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample))"
         )
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self.told.append(f"a script ran: {dialog.message}")
+        dialog.dismiss()
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
