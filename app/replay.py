@@ -4,18 +4,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 from rich.progress import Progress
 
+from app.clock import utc_now
 from app.detection.rule import Rule
 from app.domain.errors import Unusable
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
-from app.domain.ssh import headline
 from app.ingest.body import Item, TooLarge, UnreadableBody, cut, inflate
 from app.ingest.pipeline import judge
 from app.ingest.recording import covering
@@ -50,7 +49,7 @@ def replay_files(
     """`write` gets one row per match. Raises Unusable for a file that cannot be read."""
     detector = detector_of(rules_of(settings.rules))
     live = _live_exclusions(settings)
-    now = datetime.now(UTC)
+    now = utc_now()
     summary = Summary()
     with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
         for name in names:
@@ -75,12 +74,11 @@ def replay_files(
 def _row(
     name: str, line: int, rule: Rule, event: Event, excluded_by: Exclusion | None
 ) -> dict[str, Any]:
-    title = headline(event.ssh, container=event.container) if event.ssh else event.process.name
     return {
         "file": name,
         "line": line,
         "rule": {"id": rule.id, "name": rule.name},
-        "headline": title,
+        "headline": event.headline,
         "event_id": event.id,
         "host": event.host_name,
         "container": event.container,

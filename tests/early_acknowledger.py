@@ -25,7 +25,8 @@ class EarlyAcknowledger(writer.Writer):
 def main() -> None:
     import app.main
 
-    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]
+    # Deckwatch has no switch for being broken, so the mutant takes the writer's place from outside.
+    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # main exports no Writer
     settings = read_settings()
     bound = server.listen("127.0.0.1", 0)
     print(f"Deckwatch mutant on http://127.0.0.1:{bound.getsockname()[1]}", file=sys.stderr)

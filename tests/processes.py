@@ -23,6 +23,7 @@ def until(met: Callable[[], bool], what: str, patience: float = PATIENCE) -> Non
     deadline = time.monotonic() + patience
     while not met():
         assert time.monotonic() < deadline, f"not within {patience:.0f} s: {what}"
+        # Another process cannot be waited for in any other way; the condition ends this, not the time.
         time.sleep(0.02)
 
 

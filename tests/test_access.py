@@ -252,3 +252,20 @@ def test_a_session_does_not_open_what_needs_a_key(agent: Agent, admin: Person) -
         "/api/v1/events", json=exec_event(), headers={"X-CSRF-Token": admin.token()}
     )
     assert answer.status_code == 401
+
+
+def test_a_mistake_of_ours_is_told_without_its_details_and_under_the_same_headers(
+    admin: Person, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("a secret detail")
+
+    monkeypatch.setattr("app.store.keys.all_keys", fail)
+    client = TestClient(app, base_url=ORIGIN, raise_server_exceptions=False)
+    client.cookies = admin.client.cookies
+    answer = client.get("/agents")
+    assert answer.status_code == 500
+    assert "under this reference" in answer.text
+    assert "secret detail" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"

@@ -111,6 +111,7 @@ def lost_in_kills(folder: Path, key: str, command: Sequence[str], kills: int) ->
             with Senders(server, key, f"kill-{kill}") as senders:
                 # While the one that was waited for is answered, the other writers are in all stages.
                 wanted = chance.randrange(WRITERS, 15 * WRITERS)
+                # The lambda does not outlive this round of the loop.
                 until(lambda: len(senders.acknowledged) >= wanted, "answers")  # noqa: B023
                 server.process.kill()
             assert senders.wrong == []

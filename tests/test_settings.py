@@ -50,7 +50,7 @@ def test_rule_folders_are_separated_like_a_path(monkeypatch: pytest.MonkeyPatch)
     [
         (None, "127.0.0.1", "http://127.0.0.1:8123"),
         (None, "::1", "http://[::1]:8123"),
-        ("https://deckwatch.example/", "0.0.0.0", "https://deckwatch.example"),  # noqa: S104
+        ("https://deckwatch.example/", "0.0.0.0", "https://deckwatch.example"),  # noqa: S104 (only named)
     ],
 )
 def test_links_lead_to_the_base_url_or_to_where_the_server_listens(

@@ -91,7 +91,7 @@ def test_times_come_back_aware_and_in_utc(database: Database) -> None:
 
 def test_a_naive_time_never_reaches_the_database(database: Database) -> None:
     with pytest.raises(StatementError, match="naive"), database.write() as session:
-        session.add(user(created_at=datetime(2026, 1, 1)))  # noqa: DTZ001
+        session.add(user(created_at=datetime(2026, 1, 1)))  # noqa: DTZ001 (naive on purpose)
 
 
 def insert(database: Database, statement: str) -> None:

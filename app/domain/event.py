@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from app.domain.ecs import Document, below, first_number, first_text, values
-from app.domain.ssh import SshUse, masked_line, read_ssh
+from app.domain.ssh import SshUse, headline, masked_line, read_ssh
 from app.domain.text import storable
 
 
@@ -70,6 +70,13 @@ class Event:
     def container(self) -> str | None:
         """The name a person would use for the container: its name, else the first 12 digits of its id."""
         return self.container_name or (self.container_id[:12] if self.container_id else None)
+
+    @property
+    def headline(self) -> str:
+        """What happened, in one line; holds text from the event, so escape it before showing it."""
+        if self.ssh is not None:
+            return headline(self.ssh, container=self.container)
+        return f"{self.process.name or 'a process'} in {self.container or 'a container'}"
 
     @property
     def image(self) -> str | None:

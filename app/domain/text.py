@@ -32,6 +32,8 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
     chr(code) for code in range(0xFE00, 0xFE10)
 }
+# Pages write these themselves around what they show; none looks like a letter or a digit.
+_OURS = frozenset("…·“”")
 _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+\Z")
 _PIECE = re.compile(rf"({_STORED_ESCAPE})|([\x20-\x5b\x5d-\x7e]+|\\)|(.)", re.DOTALL)
 
@@ -68,6 +70,8 @@ def _cut(text: str) -> Iterator[tuple[str, str]]:
             yield "escape", stored
         elif plain is not None:
             yield "plain", plain
+        elif other in _OURS:
+            yield "plain", other
         elif hidden(other):
             yield "escape", _escape(other)
         else:

@@ -11,6 +11,7 @@ from app.domain.alert import (
     Priority,
     Status,
     Verdict,
+    bounded,
     fingerprint,
     grouping,
     priority,
@@ -18,7 +19,6 @@ from app.domain.alert import (
 )
 from app.domain.event import Event
 from app.domain.exclusion import Exclusion
-from app.domain.ssh import headline
 from app.domain.text import clipped
 from app.store import alerts, matches, revisions
 from app.store.database import Session
@@ -188,8 +188,8 @@ def _bump(alert: Alert, match: NewMatch, at: datetime) -> None:
     alert.last_seen = max(alert.last_seen, at)
     history = [part for part in alert.priority_parts if part.get("history")]
     ranked = priority(match.rule.risk_score, match.event, None)
-    with_history = ranked.total + sum(int(part["points"]) for part in history)
-    if with_history > alert.priority:
+    points = [part.points for part in ranked.parts] + [int(part["points"]) for part in history]
+    if bounded(points) > alert.priority:
         # The list shows the worst that an alert holds, not what happened to come first.
         for name, value in _telling(match, ranked, history).items():
             setattr(alert, name, value)
@@ -201,16 +201,12 @@ def _telling(
     """What a list shows of the match that ranks highest."""
     event = match.event
     line = event.process.command_line
-    title = (
-        headline(event.ssh, container=event.container)
-        if event.ssh
-        else f"{event.process.name or 'a process'} in {event.container or 'a container'}"
-    )
+    title = event.headline
     parts = [
         {"why": part.why, "points": part.points, "history": part.from_history}
         for part in ranked.parts
     ] + list(history)
-    total = max(0, min(100, sum(int(part["points"]) for part in parts)))
+    total = bounded(int(part["points"]) for part in parts)
     searched = [
         title,
         line,

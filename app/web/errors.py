@@ -21,6 +21,7 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.ingest.body import TooLarge, UnknownEncoding, UnreadableBody
+from app.web.headers import security_headers
 from app.web.limits import TooManyTries
 from app.web.pages.error_context import ErrorPage
 from app.web.services import services_of
@@ -133,6 +134,9 @@ async def _on_any_error(request: Request, error: Exception) -> Response:
         request,
         500,
         "Deckwatch made a mistake; the log has it under this reference.",
+        # Starlette answers these outside of every middleware, so they bring their headers themselves.
+        headers=security_headers(https=services_of(request).settings.https)
+        | {"Cache-Control": "no-store"},
         extra={"reference": reference},
     )
 

@@ -1,6 +1,5 @@
 """What a browser's form sent: bounded, only the fields that the route knows, nothing else."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -44,9 +43,6 @@ class Form:
             if name not in known and not (starting and name.startswith(starting)):
                 raise Invalid({name: f"The field “{name}” is not known here."})
         return self
-
-    def as_dict(self) -> Mapping[str, str]:
-        return dict(self.pairs)
 
 
 async def read_form(request: Request) -> Form:

@@ -27,14 +27,17 @@ _ALWAYS = {
 }
 
 
+def security_headers(*, https: bool) -> dict[str, str]:
+    """What every answer carries; HTTPS adds RFC 6797, which plain HTTP must not send."""
+    return _ALWAYS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
+
+
 class SecurityHeaders:
     """Adds the headers; nothing but static files may be kept by a cache, least of all after logout."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
-        self._headers = dict(_ALWAYS)
-        if https:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+        self._headers = security_headers(https=https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

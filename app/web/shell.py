@@ -42,12 +42,6 @@ class Shell:
 
 
 @dataclass(frozen=True, slots=True)
-class Crumb:
-    label: str
-    href: str
-
-
-@dataclass(frozen=True, slots=True)
 class Option:
     """One choice of a select, or one link of a menu when `href` is set."""
 

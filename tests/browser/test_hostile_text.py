@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Complaints, Server
-from tests.hostile import HOSTILE, hostile_event
+from tests.hostile_input.text import HOSTILE, hostile_event
 
 # What no page may say as it is: controls, direction changes, separators, what has no width.
 NEVER_RAW = frozenset(

@@ -1,4 +1,4 @@
-"""Rule files: what loads, and what is told about those that do not."""
+"""Rule files: what loads, what is told of those that do not; long, as every mistake has its line here."""
 
 import os
 from collections.abc import Iterator

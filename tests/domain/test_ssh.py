@@ -1,4 +1,4 @@
-"""What Deckwatch makes of SSH command lines, one line each with everything that is read from it.
+"""SSH command lines, each with everything that is read from it: one table, long as a table is.
 
 Longer than a page because the lines are one table. `ssh -G` checks the reading of many more lines
 in test_ssh_against_openssh.py; masking, headlines and hostile input are in test_ssh_words.py.

@@ -1,4 +1,4 @@
-"""OpenSSH as oracle: `ssh -G` says how it read the same arguments, one process a command line.
+"""OpenSSH as oracle: `ssh -G` reads the same lines; one table for both, so longer than other files.
 
 Longer than a page because the lines are one table; what we say about a line is in test_ssh.py.
 """

@@ -1,4 +1,4 @@
-"""What people read of an SSH command line: sentences, headlines, tokens, masks; hostile input."""
+"""Sentences, headlines, tokens and masks of an SSH command line: tables, so longer than other files."""
 
 import shlex
 import sys

@@ -91,7 +91,6 @@ class AgentsPage:
     quarantine_older_href: str | None
     quarantine_newest_href: str | None
     refresh_href: str
-    notice: Notice | None = None
 
 
 ROLES = (

@@ -66,6 +66,7 @@ def case(
         severity=alert.severity,
         priority=alert.priority,
         priority_parts=tuple((part["why"], int(part["points"])) for part in alert.priority_parts),
+        priority_held=sum(int(part["points"]) for part in alert.priority_parts) != alert.priority,
         headline=alert.headline,
         rule_name=alert.rule_name,
         rule_href=f"/rules/{alert.rule_id}",

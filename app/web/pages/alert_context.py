@@ -129,6 +129,7 @@ class AlertPage:
     severity: str
     priority: int
     priority_parts: tuple[tuple[str, int], ...]
+    priority_held: bool  # the parts add up to more, or to less than nothing
     headline: str
     rule_name: str
     rule_href: str

@@ -129,7 +129,9 @@ def _context(
         roles=_options("Any role", SshRole, wanted.ssh_role),
         assignees=_assignees(session, query.get("assignee", "")),
         sorts=tuple(
-            Option(str(sort), label, sort is wanted.sort) for sort, label in _SORTS.items()
+            # The usual order needs no word in the address.
+            Option("" if sort is Sort.TIME else str(sort), label, sort is wanted.sort)
+            for sort, label in _SORTS.items()
         ),
         hidden=tuple((name, view[name]) for name in (*EXACT, "status", "verdict") if name in view),
         filters=_filter_chips(services, view),

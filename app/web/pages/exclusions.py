@@ -10,7 +10,6 @@ from app.actions import exclusions as actions
 from app.domain.errors import Conflict, NotFound
 from app.domain.exclusion import field_named
 from app.domain.roles import Principal, Role
-from app.domain.ssh import headline
 from app.store import exclusions, matches
 from app.store.database import Session
 from app.store.exclusions import State, Whole
@@ -214,12 +213,11 @@ def _hidden(
 
 def _hidden_row(match: Match) -> HiddenMatch:
     event = event_of(match)
-    told = headline(event.ssh, container=event.container) if event.ssh else event.process.name
     return HiddenMatch(
         id=match.id or 0,
         received_at=match.received_at,
         version=match.exclusion_version or 0,
-        headline=told or "a process",
+        headline=event.headline,
         command_line=event.process.command_line[:500],
         container=event.container,
         host=event.host_name,

@@ -1,0 +1,184 @@
+"""A running Deckwatch full of hostile events, and what its pages may be made of."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from app.actions import accounts, keys
+from app.domain.roles import COMMAND_LINE, Role
+from app.domain.text import hidden
+from app.main import create_app
+from app.settings import read_settings
+from app.setup import opened
+from app.store.database import Database
+from app.store.people import Purpose
+from app.store.tables import Alert, Match
+from tests.conftest import ORIGIN, Clock
+from tests.factories import exec_event
+from tests.hostile_input.text import HOSTILE, hostile_event
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and where its links and forms lead."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.marks: set[tuple[str, str]] = set()
+        self.targets: set[str] = set()
+        self.scripts: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.counts[tag] += 1
+        self.marks.add((tag, ""))
+        for name, value in attrs:
+            self.marks.add((tag, name))
+            if name in ("href", "src", "action", "hx-get", "hx-post", "hx-sse:connect"):
+                self.targets.add(value or "")
+        if tag == "script":
+            self.scripts.append(dict(attrs).get("src") or "inline")
+
+
+@dataclass
+class House:
+    """A running Deckwatch with all hostile events in it, seen by an admin."""
+
+    app: FastAPI
+    client: TestClient
+    admin_key: str
+    agent_key: str
+    alerts: dict[str, int]
+    known_marks: set[tuple[str, str]] = field(default_factory=set)
+    known_targets: set[str] = field(default_factory=set)
+
+    def get(self, path: str, **headers: str) -> str:
+        answer = self.client.get(path, headers=headers)
+        assert answer.status_code == 200, (path, answer.status_code)
+        return str(answer.text)
+
+    def learn(self, path: str) -> None:
+        page = Page(self.get(path))
+        self.known_marks |= page.marks
+        self.known_targets |= page.targets
+
+    def check(self, path: str, **headers: str) -> str:
+        """The page, which must be made of nothing but what pages without hostile text are made of."""
+        html = self.get(path, **headers)
+        page = Page(html)
+        assert page.marks - self.known_marks == set(), path
+        assert all(script.startswith("/static/") for script in page.scripts), path
+        assert "<script" not in re.sub(r'<script src="/static/', "", html), path
+        elsewhere = {
+            target
+            for target in page.targets - self.known_targets
+            if not target.startswith(("/", "#", "?")) or target.startswith("//")
+        }
+        assert elsewhere == set(), path
+        # What a form sends back must be what it was, down to the last character.
+        text = re.sub(r"(?s)<textarea.*?</textarea>|(?<= )value=\"[^\"]*\"", "", html)
+        unseen = {f"U+{ord(c):04X}" for c in set(text) if c != "\n" and hidden(c)}
+        assert unseen == set(), path
+        return html
+
+    def send(self, *events: dict[str, Any]) -> dict[str, Any]:
+        answer = self.client.post(
+            "/api/v1/events",
+            content=b"\n".join(json.dumps(event).encode() for event in events),
+            headers={"Authorization": f"Bearer {self.agent_key}"},
+        )
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("hostile")
+    settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
+    database = opened(settings, migrate=lambda _: None)
+    clock = Clock()
+    user = accounts.create_user(
+        database, "ada", Role.ADMIN, password=None, who=COMMAND_LINE, at=clock()
+    )
+    link = accounts.make_link(
+        database, Purpose.ENTER, user_id=user.id, who=COMMAND_LINE, at=clock()
+    )
+    made = {
+        role: keys.create(database, f"{role}-key", role, who=COMMAND_LINE, at=clock())[1]
+        for role in (Role.AGENT, Role.ADMIN)
+    }
+    app = create_app(settings, clock=clock)
+    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
+        assert client.get(f"/setup/{link}").status_code == 303
+        found = House(app, client, made[Role.ADMIN], made[Role.AGENT], {})
+        _learn(found)
+        _fill(found, database)
+        yield found
+    database.close()
+
+
+def _learn(house: House) -> None:
+    """See every page once with events in which nothing is hostile, though much of it alarming."""
+    labels = {"id": "a", "name": "b", "image": {"name": "x"}, "labels": {"a": "é\u202e"}}
+    house.send(
+        exec_event("ssh", "-A", "-o", "StrictHostKeyChecking=no", "-R", "1:h:2", "root@é\u202e"),
+        exec_event("ssh", *["-v"] * 600, "-N", "h", entry="container") | {"container": labels},
+    )
+    house.client.post(
+        "/api/v1/events",
+        content=b"{",
+        headers={"Authorization": f"Bearer {house.agent_key}"},
+    )
+    propose(house, "a-host")
+    house.send(exec_event(host="a-host"))
+    for path in ("/alerts", "/alerts/1", "/alerts/2", "/exclusions/new?alert=2", "/exclusions"):
+        house.learn(path)
+    for path in ("/alerts?host=x", "/exclusions/1", "/agents", "/audit", "/", "/rules", "/users"):
+        house.learn(path)
+    house.known_marks |= {("hx-partial", name) for name in ("", "hx-target", "hx-swap")}
+    house.known_marks.add(("br", ""))  # of a reason with several lines
+
+
+def _fill(house: House, database: Database) -> None:
+    for start in range(0, len(HOSTILE), 20):
+        some = HOSTILE[start : start + 20]
+        receipt = house.send(
+            *(hostile_event(text, f"hostile-{start + n}") for n, text in enumerate(some))
+        )
+        assert (receipt["matched"], receipt["rejected"]) == (len(some), [])
+    with database.read() as session:
+        rows = session.exec(select(Match.event_id, Match.alert_id))
+        house.alerts = {event_id: alert_id or 0 for event_id, alert_id in rows}
+
+
+def propose(house: House, host: str, **more: Any) -> Any:
+    """Make an exclusion for a host through the API; the response."""
+    with house.app.state.services.database.read() as session:
+        rule_id = session.exec(select(Alert.rule_id)).first()
+    wanted = {
+        "rule_id": rule_id,
+        "conditions": [{"field": "host.name", "operator": "is", "values": [host]}],
+        "reason": "known",
+        "owner": "ops",
+        "ends_at": "2026-12-20T00:00:00Z",
+    }
+    # Not httpx's own JSON, which refuses the lone surrogates that are meant to be sent.
+    return house.client.post(
+        "/api/v1/exclusions",
+        content=json.dumps(wanted | more).encode(),
+        headers={
+            "Authorization": f"Bearer {house.admin_key}",
+            "Content-Type": "application/json",
+        },
+    )

@@ -1,0 +1,59 @@
+"""Bodies that would cost more than they should."""
+
+import json
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.ingest.body import EVENTS_LIMIT
+from tests.conftest import Agent
+from tests.factories import exec_event, quiet_event
+
+
+def test_more_events_than_anybody_sends_are_refused_whole(agent: Agent) -> None:
+    lines = b"1\n" * (EVENTS_LIMIT + 1)
+    for body in (lines, b"[" + b"1," * EVENTS_LIMIT + b"1]", b"[" + b"1," * EVENTS_LIMIT):
+        answer = agent.send(body)
+        assert answer.status_code == 413
+        assert "more than 100,000 events" in answer.json()["detail"]
+
+
+def test_one_event_may_be_printed_over_more_lines_than_a_request_may_hold_events(
+    agent: Agent,
+) -> None:
+    event = exec_event("ssh", *["-v"] * (EVENTS_LIMIT + 1), "host")
+    receipt = agent.receipt(json.dumps(event, indent=1).encode())
+    assert (receipt["received"], receipt["matched"]) == (1, 1)
+
+
+COSTLY: dict[str, bytes] = {  # where time grew with the square of the size, each took minutes
+    "an unclosed text of quotes in an array": b'["' + b'\\"' * 250_000 + b"\\",
+    "an unclosed text of quotes among brackets": b"[]" * 60 + b'"' + b'\\"' * 250_000,
+    "the same as an event": b'{"a":[' + b"[]," * 60 + b'"' + b'\\"' * 250_000,
+    "only brackets": b"[" * 4_000_000,
+    "only line ends": b"\n" * 4_000_000 + b"{",
+    "an array that breaks at its end": b"[" + b'{"a":[1,{"b":"]"}]},' * 50_000,
+}
+
+
+@pytest.mark.parametrize("body", COSTLY.values(), ids=COSTLY.keys())
+def test_a_broken_body_costs_time_in_proportion(agent: Agent, body: bytes) -> None:
+    assert agent.send(body).status_code == 200
+
+
+def test_fifty_thousand_lines_are_one_request(agent: Agent) -> None:
+    line = json.dumps(quiet_event()).encode()
+    receipt = agent.receipt(b"\n".join([*[line] * 50_000, json.dumps(exec_event()).encode()]))
+    assert (receipt["received"], receipt["matched"]) == (50_001, 1)
+
+
+def test_nobody_may_bring_a_large_body_before_it_is_known_who_they_are(
+    anonymous: TestClient,
+) -> None:
+    body = b'{"reason":"' + b"x" * 2_000_000 + b'"}'
+    for method, path in (("POST", "/api/v1/exclusions"), ("PATCH", "/api/v1/alerts/1")):
+        answer = anonymous.request(
+            method, path, content=body, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 413, path
+        assert "at most" in answer.json()["detail"]
