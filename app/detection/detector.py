@@ -1,29 +1,46 @@
-"""Which rules an event matches: one generated function over the fields that the rules read.
+"""Which rules an event matches: a generated function over the fields that the rules read.
 
-The function exists twice over the same conditions: `decide_nested` takes its fields from an event
-that was decoded to those fields only, `decide_values` is given the values of each field. The first
-answers for nearly every event; the second for events with dotted keys, and for whole documents.
+The function exists twice over the same conditions: `decide` takes its fields from an event that was
+decoded to those fields only; `decide_given` is given the values of each field. The first answers
+for nearly every event; the second for events with dotted keys, and for whole documents.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from textwrap import indent
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from app.detection.eql.compiler import Compiler, fields_of
+from app.detection.decision import Source, Wanted
+from app.detection.eql.clauses import fields_of
+from app.detection.eql.compiler import Compiler
+from app.detection.fields import FieldType, field_type
+from app.detection.index import Gate, Index
 from app.detection.reader import FieldReader
 from app.domain.ecs import values
 
 if TYPE_CHECKING:
     from app.detection.rule import Rule
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+Found: TypeAlias = "tuple[Rule, ...]"
+Decided: TypeAlias = "tuple[Rule, ...] | None"
+
 
 class Detector:
     """Decides with `rules`, all of them; leaving out the disabled ones is the caller's choice.
 
     `markers` are root keys that show an event to be in another format than ECS, or wrapped.
-    `evidence` are fields of which an event must have one to be taken for ECS at sight.
+    `evidence` are fields of which an event must have one to be taken for ECS at sight, the one that
+    nearly every event has first.
+    """
+
+    decide: Callable[[bytes], Decided]
+    """The rules that the event with the JSON it is given matches, in the order of `rules`.
+
+    None if only a reading of the whole event can tell: it is not JSON, not an object, not
+    recognisably ECS, or has objects in unexpected places. Raises nothing, whatever the bytes.
+    Bytes that are not UTF-8 go unnoticed in fields that no rule reads.
     """
 
     def __init__(
@@ -31,82 +48,114 @@ class Detector:
     ) -> None:
         self.rules = tuple(rules)
         asked = [name for rule in self.rules for name in fields_of(rule.tree)]
-        self._reader = FieldReader([*evidence, *asked], refused=markers)
-        self._evidence = [self._reader.fields.index(name) for name in dict.fromkeys(evidence)]
-        self._compiler = Compiler(self._reader.local)
-        self._source = "\n".join(self._functions())
-        namespace: dict[str, Any] = {
-            **self._reader.namespace,
-            **self._compiler.namespace,
-            **{f"rule{number}": rule for number, rule in enumerate(self.rules)},
+        self._evidence = list(dict.fromkeys(evidence))
+        self._reader = reader = FieldReader(
+            [*evidence[:1], *asked], also=evidence[1:], refused=markers, is_text=_is_text
+        )
+        self._compiler = Compiler(reader.local, _is_text)
+        nested = Source("nested", "event", reader.reading, reader.local)
+        self._decide = "\n".join(self._deciding(nested, self._wanted(self._compiler)))
+        self._functions = nested.functions
+        compiler = Compiler(reader.local)
+        given = Source("given", "values", self._given, reader.local)
+        decide_given = "\n".join(self._deciding_given(given, self._wanted(compiler)))
+        tools: dict[str, object] = {
+            **reader.namespace,
+            "decode": reader.decode_nested,
+            "decide_mixed": self._decide_mixed,
+            "rules_of": self._rules_of,
+            "ValidationError": msgspec.ValidationError,
+            "UNREADABLE": _UNREADABLE,
         }
-        # Made of this program's own words and numbered names. All that a rule adds is its field
-        # names, cut down to a-z, 0-9 and _, at the end of a name.
-        exec(compile(self._source, "<rules>", "exec"), namespace)  # noqa: S102
-        self._decide_nested = namespace["decide_nested"]
-        self._decide_values = namespace["decide_values"]
+        self.decide = _executed(nested, self._decide, tools | self._compiler.namespace)["decide"]
+        self._decide_given: Callable[[Sequence[object]], Found] = _executed(
+            given, decide_given, tools | compiler.namespace
+        )["decide_given"]
 
-    def decide(self, raw: bytes) -> "tuple[Rule, ...] | None":
-        """The rules that the event with the JSON `raw` matches, in the order of `rules`.
-
-        None if only a reading of the whole event can tell: it is not JSON, not an object, not
-        recognisably ECS, or has objects in unexpected places. Raises nothing, whatever the bytes.
-        Bytes that are not UTF-8 go unnoticed in fields that no rule reads.
-        """
-        try:
-            return cast(
-                "tuple[Rule, ...] | None", self._decide_nested(self._reader.decode_nested(raw))
-            )
-        except msgspec.ValidationError:
-            return self._decide_mixed(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-
-    def decide_document(self, document: Mapping[str, object]) -> "tuple[Rule, ...]":
+    def decide_document(self, document: Mapping[str, object]) -> Found:
         """The same for an event decoded whole (JSON types); never None.
 
         Raises RecursionError if lists are nested deeper than Python recurses.
         """
-        found = (values(document, name) for name in self._reader.fields)
-        return cast("tuple[Rule, ...]", self._decide_values(*found))
+        return self._decide_given([values(document, name) for name in self._reader.fields])
 
     def source(self) -> str:
         """The generated functions, and what their numbered names stand for, to be read."""
         legend = [f"# {name} = {question!r}" for name, question in self._compiler.legend()]
-        rules = [f"# rule{number} = {rule.slug!r}" for number, rule in enumerate(self.rules)]
-        return "\n".join([*rules, *legend, "", self._source])
+        rules = [f"# {number}: {rule.slug!r}" for number, rule in enumerate(self.rules)]
+        return "\n".join([*rules, *legend, "", *self._functions, self._decide])
 
-    def _decide_mixed(self, raw: bytes) -> "tuple[Rule, ...] | None":
+    def _wanted(self, compiler: Compiler) -> list[Wanted]:
+        return [
+            Wanted(number, tuple(compiler.terms(rule.tree)))
+            for number, rule in enumerate(self.rules)
+        ]
+
+    def _rules_of(self, numbers: Iterable[int]) -> Found:
+        return tuple(self.rules[number] for number in sorted(numbers))
+
+    def _decide_mixed(self, raw: bytes) -> Decided:
         try:
             event = self._reader.decode_mixed(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _UNREADABLE:
             return None
         found = self._reader.gather(event)
-        if self._evidence and not any(found[index] for index in self._evidence):
+        places = [self._reader.fields.index(name) for name in self._evidence]
+        if places and not any(found[place] for place in places):
             return None
-        return cast("tuple[Rule, ...]", self._decide_values(*found))
+        return self._decide_given(found)
 
-    def _functions(self) -> Iterator[str]:
-        locals_ = [self._reader.local(name) for name in self._reader.fields]
-        decision = indent("\n".join(self._decision()), "    ")
-        yield "def decide_nested(event):"
-        yield from (f"    {line}" for line in self._reader.reading())
-        if self._evidence:
-            absent = " is ".join([*(locals_[index] for index in self._evidence), "None"])
-            yield f"    if {absent}:"
-            yield "        return None"
-        yield decision
-        yield ""
-        yield f"def decide_values({', '.join(locals_)}):"
-        yield decision
+    def _given(self, names: Iterable[str]) -> Iterator[str]:
+        for place, name in enumerate(self._reader.fields):
+            if name in names:
+                yield f"{self._reader.local(name)} = values[{place}]"
 
-    def _decision(self) -> Iterator[str]:
-        yield "found = ()"
-        for number, rule in enumerate(self.rules):
-            first, *others = self._compiler.condition(rule.tree)
-            yield "if ("
-            yield f"    {first}"
-            yield from (f"    and {other}" for other in others)
-            yield "):"
-            yield f"    found += (rule{number},)"
-        yield "return found"
+    def _deciding(self, source: Source, rules: Sequence[Wanted]) -> Iterator[str]:
+        fields, statements = source.statements(rules)
+        yield "def decide(raw):"
+        yield "    try:"
+        yield "        event = decode(raw)"
+        yield "    except ValidationError:"
+        yield "        return decide_mixed(raw)"
+        yield "    except UNREADABLE:"
+        yield "        return None"
+        yield from _indented(self._reader.reading([*self._evidence[:1], *fields]))
+        for first in self._evidence[:1]:
+            yield f"    if {self._reader.local(first)} is None:"
+            yield "        return decide_mixed(raw)"
+        yield from _finding(statements)
+
+    def _deciding_given(self, source: Source, rules: Sequence[Wanted]) -> Iterator[str]:
+        fields, statements = source.statements(rules)
+        yield "def decide_given(values):"
+        yield from _indented(self._given(fields))
+        yield from _finding(statements)
+
+
+def _executed(source: Source, text: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """`namespace` with the functions of `source` and `text`, and the tables that they use.
+
+    What is executed is made of this program's own words and numbered names. All that a rule adds is
+    its field names, cut down to a-z, 0-9 and _, inside a name.
+    """
+    code = compile("\n".join([*source.functions, text]), "<rules>", "exec")
+    exec(code, namespace)  # noqa: S102
+    for name, entries in source.indexes.items():
+        namespace[name] = Index([(asked, (bit, namespace[block])) for asked, bit, block in entries])
+    namespace[f"{source.prefix}_gate"] = Gate([namespace[test] for test in source.tests])
+    return namespace
+
+
+def _is_text(name: str) -> bool:
+    """Whether agents send nothing but text in the field. Some send numbers for the ids of users."""
+    return field_type(name) is FieldType.TEXT and not name.endswith(".id")
+
+
+def _finding(statements: Iterable[str]) -> Iterator[str]:
+    yield "    found = []"
+    yield from _indented(statements)
+    yield "    return rules_of(found) if found else ()"
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"    {line}" for line in lines)

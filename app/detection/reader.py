@@ -13,7 +13,7 @@ take) is left to a reading of the whole document.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, Union
 
@@ -21,6 +21,7 @@ import msgspec
 
 Scalar: TypeAlias = str | int | float | bool | None
 Leaf: TypeAlias = Scalar | list[Scalar]
+Text: TypeAlias = str | list[str] | None
 Refused: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0)]
 """No value fits, so that a key of this type makes a decoder give up."""
 
@@ -31,6 +32,8 @@ _Attribute: TypeAlias = tuple[str, Any, Any]
 class _Name:
     """A field, or what fields begin with; `index` is the field's place among those asked for.
 
+    `usual` says whether the nested decoder reads it, or a field below it; `is_text`, that it takes
+    nothing there but a text or a list of texts.
     `below` has every name below with the attribute and the key that lead to it from here, direct
     children first. `nested` and `mixed` are the structs of an object under this name, None if
     there is nothing below.
@@ -38,6 +41,8 @@ class _Name:
 
     path: str
     index: int | None = None
+    usual: bool = False
+    is_text: bool = False
     children: "dict[str, _Name]" = field(default_factory=dict)
     below: "list[tuple[str, str, _Name]]" = field(default_factory=list)
     nested: type[msgspec.Struct] | None = None
@@ -53,33 +58,43 @@ class _Name:
 class FieldReader:
     """Reads `fields` from JSON; refuses an event with one of the root keys `refused`.
 
-    `decode_nested` and `decode_mixed` take bytes and raise msgspec.DecodeError, UnicodeDecodeError
-    or RecursionError for what they cannot tell. Names must not hold quotes, backslashes or control
-    characters.
+    The fields `also` are read by `decode_mixed` only. `is_text` tells of which fields `decode_nested`
+    takes nothing but texts, so that whoever reads them need not look. Both take bytes and raise
+    msgspec.DecodeError, UnicodeDecodeError or RecursionError for what they cannot tell. Names must not
+    hold quotes, backslashes or control characters.
     """
 
-    def __init__(self, fields: Sequence[str], *, refused: Sequence[str] = ()) -> None:
-        self.fields = tuple(dict.fromkeys(fields))
+    def __init__(
+        self,
+        fields: Sequence[str],
+        *,
+        also: Sequence[str] = (),
+        refused: Sequence[str] = (),
+        is_text: Callable[[str], bool] = lambda _name: False,
+    ) -> None:
+        self.fields = tuple(dict.fromkeys([*fields, *also]))
+        self._places = {name: index for index, name in enumerate(self.fields)}
         self.namespace: dict[str, object] = {}
         """What the statements of `reading` refer to."""
+        self._above: dict[str, int] = {}
         self._root = _Name("")
         for index, name in enumerate(self.fields):
-            _plant(self._root, name, index)
+            planted = _plant(self._root, name, name in fields)
+            planted.index, planted.is_text = index, is_text(name)
         self._define(self._root, tuple(dict.fromkeys(refused)))
         self.decode_nested = msgspec.json.Decoder(self._root.nested).decode
         self.decode_mixed = msgspec.json.Decoder(self._root.mixed).decode
 
     def local(self, name: str) -> str:
         """The local variable that holds the field `name` in generated code."""
-        index = self.fields.index(name)
-        return f"f{index}_{_identifier(name)}"
+        return f"f{self._places[name]}_{_identifier(name)}"
 
-    def reading(self) -> Iterator[str]:
-        """Python statements that take each field of `event`, decoded nested, to its local.
+    def reading(self, names: Iterable[str]) -> Iterator[str]:
+        """Python statements that take the fields `names` of `event`, decoded nested, to their locals.
 
-        A local then holds None, a scalar, a list of scalars, or a struct, which is no value.
+        A local then holds None, a scalar, or a list of scalars and None.
         """
-        yield from self._reading(self._root, "event")
+        yield from self._reading(self._root, "event", frozenset(names))
 
     def gather(self, event: msgspec.Struct) -> list[list[Scalar]]:
         """The values of each field of `event`, decoded mixed, in the order of `fields`."""
@@ -99,51 +114,64 @@ class FieldReader:
         mixed = list(nested)
         for attribute, key, below in name.below:
             read, direct = key not in refused, key in name.children
-            nested.append((attribute, _type(below, below.nested, read and direct), _named(key)))
-            mixed.append((attribute, _type(below, below.mixed, read), _named(key)))
+            if below.usual:
+                leaf = Text if below.is_text else Leaf
+                kind = _type(below, below.nested, read and direct, leaf)
+                nested.append((attribute, kind, _named(key)))
+            mixed.append((attribute, _type(below, below.mixed, read, Leaf), _named(key)))
         name.nested = msgspec.defstruct("Nested", nested, frozen=True, gc=False)
         name.mixed = msgspec.defstruct("Mixed", mixed, frozen=True, gc=False)
 
-    def _reading(self, name: _Name, variable: str) -> Iterator[str]:
+    def _reading(self, name: _Name, variable: str, wanted: frozenset[str]) -> Iterator[str]:
         for number, child in enumerate(name.children.values()):
             value = f"{variable}.k{number}"
-            if child.index is not None:
+            if child.path in wanted:
                 value = self.local(child.path)
                 yield f"{value} = {variable}.k{number}"
-            if child.nested is None:
+            if child.nested is None or not any(w.startswith(f"{child.path}.") for w in wanted):
                 continue
-            inner = f"n{len(self.namespace)}_{_identifier(child.path)}"
+            inner = f"n{self._number(child.path)}_{_identifier(child.path)}"
             self.namespace[f"empty_{inner}"] = child.nested()
-            if child.index is None:
+            if child.path in wanted:
+                self.namespace[f"struct_{inner}"] = child.nested
+                yield f"{inner} = empty_{inner}"
+                yield f"if type({value}) is struct_{inner}:"
+                yield f"    {inner}, {value} = {value}, None"
+            elif child.index is None:
                 yield f"{inner} = {value} or empty_{inner}"
             else:
                 self.namespace[f"struct_{inner}"] = child.nested
                 yield f"{inner} = {value} if type({value}) is struct_{inner} else empty_{inner}"
-            yield from self._reading(child, inner)
+            yield from self._reading(child, inner, wanted)
+
+    def _number(self, path: str) -> int:
+        """A number of its own for each name above a field: two may look alike as an identifier."""
+        return self._above.setdefault(path, len(self._above))
 
 
 def _identifier(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower())
 
 
-def _plant(root: _Name, field_name: str, index: int) -> None:
+def _plant(root: _Name, field_name: str, usual: bool) -> _Name:
     name, path = root, ""
     for part in field_name.split("."):
         path = f"{path}.{part}" if path else part
         name = name.children.setdefault(part, _Name(path))
-    name.index = index
+        name.usual = name.usual or usual
+    return name
 
 
 def _named(key: str) -> Any:
     return msgspec.field(default=None, name=key)
 
 
-def _type(name: _Name, struct: type[msgspec.Struct] | None, read: bool) -> Any:
+def _type(name: _Name, struct: type[msgspec.Struct] | None, read: bool, leaf: Any) -> Any:
     if not read:
         return Refused
     if struct is None:
-        return Leaf
-    return Union[struct, Leaf] if name.index is not None else Union[struct, None]  # noqa: UP007
+        return leaf
+    return Union[struct, leaf] if name.index is not None else Union[struct, None]  # noqa: UP007
 
 
 def _gather(event: msgspec.Struct, name: _Name, found: list[list[Scalar]]) -> None:

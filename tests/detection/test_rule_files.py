@@ -145,7 +145,7 @@ def test_a_query_of_several_lines_is_pointed_into(tmp_path: Path) -> None:
     [
         ("sequence by a [any where true]", "9:10: 'sequence' relates several events"),
         ("any where true | head 1", "9:25: pipes are not supported"),
-        ("any where length(a) > 1", "9:20: functions are not supported yet: 'length'"),
+        ("any where lenght(?a) > 1", "9:20: unknown function 'lenght'; did you mean 'length'?"),
         ("any where " + "not " * 99 + "true", "9:220: conditions are nested more than"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The comparisons of a query tree as questions about one field, and every complaint on the way.
+"""The comparisons of a query tree as questions about an event, and every complaint on the way.
 
 The meaning is Elasticsearch's, which turns a single-event query into its query DSL
 (elastic/elasticsearch, x-pack/plugin/eql, `QueryTranslator` and `querytranslator_tests.txt`):
@@ -10,47 +10,39 @@ The meaning is Elasticsearch's, which turns a single-event query into its query 
   and fail as soon as one value fits; `not f > 1` is not `f <= 1`.
 - `< <= > >=`: a range query, false for an event without the field.
 - `== null`, `!= null`: `must_not` around an exists query, and an exists query.
-- A boolean field standing alone means `== true`.
+- A boolean field or function standing alone means `== true`; of a function, `== false` means `not`.
+- Functions: a script over each value of a field, of which none holds for null; `not` is outside.
 
 Types are those of ECS. Elasticsearch takes `?field` for null where the index does not know the
 field. Here there is no index, so it is a field like any other that an event may have or not.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TypeAlias
 
+from app.detection.eql.comparisons import is_true, looked_up, one_of, ordered
+from app.detection.eql.computed import Computed, any_row
 from app.detection.eql.errors import EqlError
-from app.detection.eql.questions import (
-    AddressIs,
-    BooleanIs,
-    Exists,
-    NumberIs,
-    NumberOrder,
-    Question,
-    TextIs,
-    TextLike,
-    TextOrder,
-)
+from app.detection.eql.questions import ORDERS, Exists, IsNull, Question, TextIs
+from app.detection.eql.subjects import Subject, known, question_of, refuse
 from app.detection.eql.tree import (
     And,
+    Call,
     Comparator,
     Comparison,
     Expression,
-    Field,
     Literal,
-    Lookup,
     Membership,
     Not,
+    Operand,
     Or,
     Query,
     Truth,
 )
-from app.detection.eql.values import Address, as_address, as_boolean, as_number, as_text
-from app.detection.fields import FieldType, field_type, nearest_field
+from app.detection.eql.values import READERS
 
-DEEPEST_NAME = 20
+Leaf: TypeAlias = Comparison | Membership | Truth
 
 _SWAPPED = {
     Comparator.LESS: Comparator.GREATER,
@@ -58,21 +50,29 @@ _SWAPPED = {
     Comparator.GREATER: Comparator.LESS,
     Comparator.GREATER_OR_EQUAL: Comparator.LESS_OR_EQUAL,
 }
-_ANY_CASE = {Lookup.MATCHES, Lookup.IN_ANY_CASE, Lookup.LIKE_ANY_CASE}
-_NO_COMPARISON = {
-    FieldType.DATE: "is a date; comparing dates is not supported yet",
-    FieldType.PLACE: "is a place on the globe, which EQL cannot compare",
-    FieldType.OBJECT: "is an object; compare one of the fields below it",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """`question` about `field`, true if any of its values fits; `negated` if none may."""
+    """`question` about the values of a field, or about what is computed of several.
 
-    field: str
+    It holds if any value fits; if `negated`, unless any fits.
+    """
+
+    subject: str | Computed
     question: Question
     negated: bool
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.subject,) if isinstance(self.subject, str) else self.subject.fields
+
+    def asker(self) -> Callable[..., bool]:
+        """Whether any value fits, of what an event has in each of `fields` (see `values`)."""
+        if isinstance(self.subject, str):
+            reader, fits = READERS[self.question.reader], self.question.test()
+            return lambda found: reader(found, fits)
+        return any_row(self.subject, self.question)
 
 
 def category_clause(query: Query) -> Clause | None:
@@ -82,159 +82,107 @@ def category_clause(query: Query) -> Clause | None:
     return Clause("event.category", TextIs(frozenset((query.category,)), any_case=False), False)
 
 
-def clause(node: Comparison | Membership | Truth) -> Clause | bool:
+def clause(node: Leaf) -> Clause | bool:
     """What `node` asks, or its answer if that is the same for every event (`where true`).
 
-    Raises EqlError for an unknown field and for a constant that the field's type cannot equal.
+    Raises EqlError for what does not exist and for constants that the other side cannot equal.
     """
     if isinstance(node, Truth):
-        if isinstance(node.operand, Literal):
-            return _constant(node.operand)
-        return Clause(node.operand.name, _is_true(node.operand), False)
+        return _truth(node.operand, as_is=True)
     if isinstance(node, Membership):
-        if isinstance(node.operand, Literal):
-            _refuse(node.operand, "a constant cannot stand here; name a field")
-        return Clause(node.operand.name, _lookup(node.operand, node.operator, node.values), False)
+        return _membership(node)
     return _comparison(node)
 
 
 def complaints(query: Query) -> Iterator[EqlError]:
     """Everything wrong with the meaning of `query`, in no particular order."""
-    pending: list[Expression] = [query.condition]
+    for leaf in leaves(query.condition):
+        try:
+            clause(leaf)
+        except EqlError as error:
+            yield error
+
+
+def leaves(condition: Expression) -> Iterator[Leaf]:
+    """The comparisons of `condition`, from left to right."""
+    pending: list[Expression] = [condition]
     while pending:
         node = pending.pop()
         if isinstance(node, Not):
             pending.append(node.operand)
         elif isinstance(node, And | Or):
-            pending.extend(node.operands)
+            pending.extend(reversed(node.operands))
         else:
-            try:
-                clause(node)
-            except EqlError as error:
-                yield error
+            yield node
 
 
-def _refuse(at: Field | Literal, message: str) -> NoReturn:
-    raise EqlError.at(at.span, message)
+def _truth(operand: Operand, *, as_is: bool) -> Clause | bool:
+    found = known(operand)
+    if isinstance(found, Literal):
+        written = operand if isinstance(operand, Literal) else None
+        if not isinstance(found.value, bool) and (found.value is not None or written):
+            refuse(found, "a condition is a comparison, true or false")
+        return found.value is True if as_is else found.value is not True
+    if isinstance(found.node, Call) and (plain := question_of(found.node)):
+        return Clause(*plain, not as_is)
+    return Clause(found.of, is_true(found), not as_is)
 
 
-def _constant(literal: Literal) -> bool:
-    if not isinstance(literal.value, bool):
-        _refuse(literal, "a condition is a comparison, true or false")
-    return literal.value
+def _membership(node: Membership) -> Clause | bool:
+    subject = known(node.operand)
+    if isinstance(subject, Literal):
+        refuse(subject, "a constant cannot stand here; name a field")
+    literals = [_constant(value) for value in node.values]
+    return Clause(subject.of, looked_up(subject, node.operator, literals), False)
 
 
-def _comparison(node: Comparison) -> Clause:
-    comparator = node.operator
-    if isinstance(node.left, Field) and isinstance(node.right, Literal):
-        field, literal = node.left, node.right
-    elif isinstance(node.left, Literal) and isinstance(node.right, Field):
-        field, literal = node.right, node.left
-        comparator = _SWAPPED.get(comparator, comparator)
-    else:
-        _refuse(node.right, "a comparison needs a field on one side and a constant on the other")
-    if comparator in _SWAPPED:
-        return Clause(field.name, _ordered(field, comparator, literal), False)
-    negated = comparator is Comparator.NOT_EQUAL
-    if literal.value is None:
-        _known(field)
-        return Clause(field.name, Exists(), not negated)
-    return Clause(field.name, _one_of(field, (literal,)), negated)
-
-
-def _known(field: Field) -> FieldType:
-    if field.name.count(".") >= DEEPEST_NAME:
-        _refuse(field, f"field names of more than {DEEPEST_NAME} parts are not supported")
-    if bad := next((c for c in field.name if c in '"\\' or ord(c) < 32), None):
-        _refuse(field, f"field names with {bad!r} are not supported")
-    found = field_type(field.name)
-    if found is None and not field.optional:
-        near = nearest_field(field.name)
-        hint = f"did you mean '{near}'?" if near else f"if agents do send it, write '?{field.name}'"
-        _refuse(field, f"unknown field '{field.name}'; {hint}")
-    return found or FieldType.OPEN
-
-
-def _comparable(field: Field) -> FieldType:
-    found = _known(field)
-    if found in _NO_COMPARISON:
-        _refuse(field, f"'{field.name}' {_NO_COMPARISON[found]}")
+def _constant(operand: Operand) -> Literal:
+    found = known(operand)
+    if isinstance(found, Subject):
+        refuse(operand, f"{found.said} is a field, and only constants can be listed here")
     return found
 
 
-def _is_true(field: Field) -> Question:
-    if _comparable(field) not in (FieldType.BOOLEAN, FieldType.OPEN):
-        _refuse(field, f"'{field.name}' is not a boolean field, so it needs a comparison")
-    return BooleanIs(frozenset((True,)))
+def _comparison(node: Comparison) -> Clause | bool:
+    comparator, left, right = node.operator, known(node.left), known(node.right)
+    if isinstance(left, Literal):
+        if isinstance(right, Literal):
+            return _constants(left, comparator, right)
+        left, right = right, left
+        comparator = _SWAPPED.get(comparator, comparator)
+    if isinstance(right, Subject):
+        refuse(right.node, "two fields cannot be compared with each other; compare with a constant")
+    if comparator in _SWAPPED:
+        return Clause(left.of, ordered(left, comparator, right), False)
+    equal = comparator is Comparator.EQUAL
+    if right.value is None:
+        # A field is null when there is nothing to ask; a function may be null for one value of many.
+        if isinstance(left.of, Computed):
+            return Clause(left.of, IsNull(), not equal)
+        return Clause(left.of, Exists(), equal)
+    if isinstance(left.node, Call) and isinstance(right.value, bool):
+        is_true(left)
+        return _truth(left.node, as_is=right.value is equal)
+    return Clause(left.of, one_of(left, (right,)), not equal)
 
 
-def _one_of(field: Field, literals: Sequence[Literal]) -> Question:
-    for literal in literals:
-        if literal.value is None:
-            _refuse(literal, "null goes with '==' and '!=' only")
-    kind = _comparable(field)
-    if kind is FieldType.OPEN:
-        kind = _kind_of(literals)
-    if kind is FieldType.NUMBER:
-        return NumberIs(frozenset(_number(field, literal) for literal in literals))
-    if kind is FieldType.BOOLEAN:
-        return BooleanIs(frozenset(_boolean(field, literal) for literal in literals))
-    if kind is FieldType.ADDRESS:
-        return AddressIs(frozenset(_address(field, literal) for literal in literals))
-    return TextIs(frozenset(as_text(literal.value) or "" for literal in literals), any_case=False)
+def _constants(left: Literal, comparator: Comparator, right: Literal) -> bool:
+    """Two constants compared; null equals null and nothing else."""
+    first, second = left.value, right.value
+    if comparator in ORDERS:
+        if first is None or second is None:
+            return False
+        if isinstance(first, bool) or isinstance(second, bool):
+            refuse(right, f"'{comparator}' orders numbers and texts")
+        if isinstance(first, str) is not isinstance(second, str):
+            refuse(right, "a text and a number cannot be compared")
+        return bool(ORDERS[comparator](first, second))
+    same = first == second and isinstance(first, bool) is isinstance(second, bool)
+    return same is (comparator is Comparator.EQUAL)
 
 
-def _kind_of(literals: Sequence[Literal]) -> FieldType:
-    if all(isinstance(literal.value, bool) for literal in literals):
-        return FieldType.BOOLEAN
-    if all(isinstance(literal.value, int | float) for literal in literals):
-        return FieldType.NUMBER
-    return FieldType.TEXT
-
-
-def _lookup(field: Field, lookup: Lookup, literals: Sequence[Literal]) -> Question:
-    if lookup is Lookup.IN:
-        return _one_of(field, literals)
-    if _comparable(field) not in (FieldType.TEXT, FieldType.OPEN):
-        _refuse(field, f"'{lookup}' compares texts, and '{field.name}' is none; use '==' or 'in'")
-    texts = tuple(_text(literal, lookup) for literal in literals)
-    any_case = lookup in _ANY_CASE
-    if lookup is not Lookup.IN_ANY_CASE and any("*" in text or "?" in text for text in texts):
-        return TextLike(texts, any_case)
-    return TextIs(frozenset(texts), any_case)
-
-
-def _ordered(field: Field, comparator: Comparator, literal: Literal) -> Question:
-    kind = _comparable(field)
-    if kind is FieldType.NUMBER or (kind is FieldType.OPEN and not isinstance(literal.value, str)):
-        return NumberOrder(comparator, _number(field, literal))
-    if kind not in (FieldType.TEXT, FieldType.OPEN):
-        _refuse(field, f"'{comparator}' orders numbers and texts, and '{field.name}' is neither")
-    return TextOrder(comparator, _text(literal, comparator))
-
-
-def _text(literal: Literal, what: str) -> str:
-    if not isinstance(literal.value, str):
-        _refuse(literal, f"'{what}' needs a text in double quotes here")
-    return literal.value
-
-
-def _number(field: Field, literal: Literal) -> int | float:
-    number = as_number(literal.value)
-    if number is None or not math.isfinite(number):
-        _refuse(literal, f"'{field.name}' holds numbers, and this is none")
-    return number
-
-
-def _boolean(field: Field, literal: Literal) -> bool:
-    flag = as_boolean(literal.value)
-    if flag is None:
-        _refuse(literal, f"'{field.name}' is true or false, and this is neither")
-    return flag
-
-
-def _address(field: Field, literal: Literal) -> Address:
-    address = as_address(literal.value) if isinstance(literal.value, str) else None
-    if address is None:
-        _refuse(literal, f"'{field.name}' holds IP addresses, and this is none")
-    return address
+def fields_of(query: Query) -> Sequence[str]:
+    """Every field that `query` reads, `event.category` included, each once."""
+    asked = [category_clause(query), *map(clause, leaves(query.condition))]
+    found = (one.fields for one in asked if isinstance(one, Clause))
+    return list(dict.fromkeys(name for names in found for name in names))

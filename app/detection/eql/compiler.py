@@ -1,88 +1,158 @@
-"""Query trees to Python source: conditions of a generated function, and what its names mean.
+"""Query trees to Python source: the terms of a condition, and what the names in them mean.
 
 Nothing of a query's text goes into the source. Fields are the caller's local variables; texts,
 numbers and patterns are bound to generated names, one per distinct question.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from app.detection.eql.clauses import Clause, category_clause, clause
-from app.detection.eql.questions import Exists, Question, TextIs, TextLike
+from app.detection.eql.computed import Computed
+from app.detection.eql.questions import Exists, Question, TextIs
 from app.detection.eql.tree import And, Expression, Not, Or, Query
 from app.detection.eql.values import READERS, Reader
 
 _SHORTCUT = {Reader.TEXT: "str", Reader.VALUE: "str", Reader.NUMBER: "int"}
-_OFTEN_LISTS = {"event.category", "event.type"}
+_COST: dict[type, int] = {TextIs: 1, Exists: 1}
+COMMON = ("event.", "host.os.", "data_stream.", "ecs.")
+"""Fields with few values, the same in most events: asking them early decides little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One of the conditions that an event must meet, all of them, for a query to match.
+
+    `source` is a Python expression; equal terms have equal sources. `fields` are read by it.
+    `implied` has questions about single fields of which, for each field, one must be answered with
+    yes for the term to hold; `exact` says that there is no more to the term than that. `cost` tells
+    which term to ask first.
+    """
+
+    source: str
+    cost: int = field(compare=False)
+    fields: frozenset[str] = field(compare=False)
+    implied: dict[str, tuple[Question, ...]] = field(compare=False)
+    exact: bool = field(compare=False, default=False)
+
+    @property
+    def is_common(self) -> bool:
+        return bool(self.fields) and all(name.startswith(COMMON) for name in self.fields)
 
 
 class Compiler:
     """Compiles queries that share a namespace.
 
-    `local` gives the local variable of a field, which holds None, a scalar, a list of scalars and
-    None, or an object to be taken for nothing.
+    `local` gives the local variable of a field, which holds None, a scalar, or a list of scalars and
+    None; where `is_text`, None, a text, or a list of texts.
     """
 
-    def __init__(self, local: Callable[[str], str]) -> None:
+    def __init__(
+        self, local: Callable[[str], str], is_text: Callable[[str], bool] = lambda _name: False
+    ) -> None:
         self._local = local
-        self._names: dict[Question, str] = {}
+        self._is_text = is_text
+        self._names: dict[Question | tuple[Computed, Question], str] = {}
         self.namespace: dict[str, object] = {
             str(reader): function for reader, function in READERS.items()
         }
         """What the names in compiled conditions stand for."""
 
-    def legend(self) -> list[tuple[str, Question]]:
+    def legend(self) -> list[tuple[str, object]]:
         """Each generated name with the question it asks, for whoever reads the source."""
         return [(name, question) for question, name in self._names.items()]
 
-    def condition(self, query: Query) -> list[str]:
-        """Python expressions that all hold for an event which `query` matches, cheapest first."""
+    def terms(self, query: Query) -> list[Term]:
+        """What an event must meet to match `query`, each term once."""
         category = category_clause(query)
-        operands = query.condition.operands if isinstance(query.condition, And) else ()
-        terms = [self._term(node) for node in operands or (query.condition,)]
-        if category is not None:
-            terms.append(self._clause(category))
-        return [source for _, source in sorted(terms, key=lambda term: term[0])]
+        found = [] if category is None else [self._clause(category)]
+        pending: list[Expression] = [query.condition]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, And):
+                pending.extend(reversed(node.operands))
+            else:
+                found.append(self._term(node))
+        return list(dict.fromkeys(found))
 
-    def _term(self, node: Expression) -> tuple[int, str]:
-        """The cost of asking, and the source."""
+    def _term(self, node: Expression) -> Term:
         if isinstance(node, And | Or):
             # Order changes nothing but the speed: a condition is true or false, never unknown.
-            terms = sorted(map(self._term, node.operands), key=lambda term: term[0])
-            word = " and " if isinstance(node, And) else " or "
-            return sum(cost for cost, _ in terms), f"({word.join(s for _, s in terms)})"
+            terms = sorted(map(self._term, node.operands), key=lambda term: term.cost)
+            word, implied = (" and ", _all) if isinstance(node, And) else (" or ", _any)
+            return Term(
+                source=f"({word.join(term.source for term in terms)})",
+                cost=sum(term.cost for term in terms),
+                fields=frozenset().union(*(term.fields for term in terms)),
+                implied=implied([term.implied for term in terms]),
+            )
         if isinstance(node, Not):
-            cost, source = self._term(node.operand)
-            return cost, f"(not {source})"
+            term = self._term(node.operand)
+            return Term(f"(not {term.source})", term.cost + 1, term.fields, {})
         found = clause(node)
-        return (0, str(found)) if isinstance(found, bool) else self._clause(found)
+        return (
+            Term(str(found), 0, frozenset(), {}) if isinstance(found, bool) else self._clause(found)
+        )
 
-    def _clause(self, found: Clause) -> tuple[int, str]:
-        question, field = found.question, self._local(found.field)
-        if question not in self._names:
+    def _clause(self, found: Clause) -> Term:
+        cost = _COST.get(type(found.question), 5 if isinstance(found.subject, str) else 20)
+        cost += 3 * any(name.startswith(COMMON) for name in found.fields) + found.negated
+        fields = frozenset(found.fields)
+        if isinstance(found.subject, Computed):
+            source = self._combined(found.subject, found)
+            return Term(f"(not {source})" if found.negated else source, cost, fields, {})
+        source = self._single(found.subject, found.question)
+        if found.negated:
+            return Term(f"(not {source})", cost, fields, {})
+        return Term(source, cost, fields, {found.subject: (found.question,)}, exact=True)
+
+    def _single(self, name: str, question: Question) -> str:
+        variable = self._local(name)
+        if self._is_text(name) and isinstance(question, Exists):
+            return f"({variable} is not None and {variable} != [])"
+        test = self._name(question, question, question.test)
+        if self._is_text(name) and question.reader is Reader.TEXT:
+            of_list = f"{test}_of_list"
+            self.namespace[of_list] = question.list_test()
+            return (
+                f"({test}({variable}) if type({variable}) is str"
+                f" else {variable} is not None and {of_list}({variable}))"
+            )
+        source = f"{question.reader}({variable}, {test})"
+        if shortcut := _SHORTCUT.get(question.reader):
+            return f"({test}({variable}) if type({variable}) is {shortcut} else {source})"
+        return source
+
+    def _combined(self, subject: Computed, found: Clause) -> str:
+        key = (subject, found.question)
+        test = self._name(key, found.question, lambda: found.asker())
+        return f"{test}({', '.join(map(self._local, found.fields))})"
+
+    def _name(
+        self,
+        key: Question | tuple[Computed, Question],
+        question: Question,
+        made: Callable[[], object],
+    ) -> str:
+        if key not in self._names:
             name = f"q{len(self._names)}_{type(question).__name__}"
-            self._names[question] = name
-            self.namespace[name] = question.test()
-        test, reader = self._names[question], question.reader
-        source = f"{reader}({field}, {test})"
-        if shortcut := _SHORTCUT.get(reader):
-            source = f"({test}({field}) if type({field}) is {shortcut} else {source})"
-        cost = {TextIs: 1, Exists: 1, TextLike: 5}.get(type(question), 3)
-        if found.field in _OFTEN_LISTS:
-            cost += 2
-        return cost, f"(not {source})" if found.negated else source
+            self._names[key] = name
+            self.namespace[name] = made()
+        return self._names[key]
 
 
-def fields_of(query: Query) -> list[str]:
-    """Every field that `query` reads, `event.category` included, each once."""
-    category = category_clause(query)
-    found = {} if category is None else {category.field: None}
-    pending: list[Expression] = [query.condition]
-    while pending:
-        node = pending.pop(0)
-        if isinstance(node, Not):
-            pending.append(node.operand)
-        elif isinstance(node, And | Or):
-            pending.extend(node.operands)
-        elif not isinstance(asked := clause(node), bool):
-            found[asked.field] = None
-    return list(found)
+def _all(parts: Iterable[dict[str, tuple[Question, ...]]]) -> dict[str, tuple[Question, ...]]:
+    implied: dict[str, tuple[Question, ...]] = {}
+    for part in parts:
+        for name, questions in part.items():
+            implied.setdefault(name, questions)
+    return implied
+
+
+def _any(parts: Iterable[dict[str, tuple[Question, ...]]]) -> dict[str, tuple[Question, ...]]:
+    first, *others = parts
+    return {
+        name: tuple(dict.fromkeys([*questions, *(q for other in others for q in other[name])]))
+        for name, questions in first.items()
+        if all(name in other for other in others)
+    }

@@ -5,16 +5,18 @@ queries that one event can answer.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, TypeGuard
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from app.detection.eql.errors import EqlError
 from app.detection.eql.tree import (
     And,
+    Call,
     Comparator,
     Comparison,
     Expression,
@@ -31,8 +33,8 @@ from app.detection.eql.tree import (
 )
 
 DEEPEST = 50
-"""How many levels of `and`, `or` and `not` a query may nest: far more than people write, and few
-enough for everything that walks a tree, Python's own compiler included."""
+"""How many levels of conditions, functions and arithmetic a query may nest: far more than people
+write, and few enough for everything that walks a tree, Python's own compiler included."""
 
 LONGEST_NUMBER = 300
 
@@ -91,15 +93,28 @@ def _explained(error: UnexpectedInput, text: str) -> EqlError:
 
 
 def _refuse_deep_nesting(query: Query) -> None:
-    pending: list[tuple[Expression, int]] = [(query.condition, 1)]
+    pending: list[tuple[Expression | Operand, int]] = [(query.condition, 1)]
     while pending:
         node, depth = pending.pop()
         if depth > DEEPEST:
             raise EqlError.at(node.span, f"conditions are nested more than {DEEPEST} levels deep")
-        if isinstance(node, Not):
-            pending.append((node.operand, depth + 1))
-        elif isinstance(node, And | Or):
-            pending.extend((operand, depth + 1) for operand in node.operands)
+        pending.extend((below, depth + 1) for below in _below(node))
+
+
+def _below(node: Expression | Operand) -> Sequence[Expression | Operand]:
+    match node:
+        case And() | Or():
+            return node.operands
+        case Not() | Truth():
+            return (node.operand,)
+        case Comparison():
+            return (node.left, node.right)
+        case Membership():
+            return (node.operand, *node.values)
+        case Call():
+            return node.arguments
+        case Field() | Literal():
+            return ()
 
 
 def _span(*nodes: _Node) -> Span:
@@ -120,15 +135,29 @@ def _refuse(at: _Node, what: str) -> NoReturn:
 def _operand(node: _Node) -> Operand:
     if isinstance(node, Truth):  # the field of `(field) == "x"`
         return node.operand
-    if not isinstance(node, Field | Literal):
-        _refuse(node, "a condition cannot be compared; compare a field with a constant")
+    if not isinstance(node, Field | Literal | Call):
+        _refuse(node, "a condition can be compared with true and false only")
     return node
 
 
 def _condition(node: _Node) -> Expression:
-    if isinstance(node, Token | Field | Literal):
+    if isinstance(node, Token):
         raise TypeError(node)
-    return node
+    return Truth(node, node.span) if isinstance(node, Field | Literal | Call) else node
+
+
+def _is_condition(node: _Node) -> TypeGuard[Expression]:
+    return not isinstance(node, Token | Field | Literal | Call | Truth)
+
+
+_ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo"}
+
+
+def _as_is(operator: _Node, node: _Node) -> bool | None:
+    """Whether comparing a condition with `node` leaves it as it is; None if that is no comparison."""
+    if not isinstance(node, Literal) or not isinstance(node.value, bool):
+        return None
+    return {"==": node.value, "!=": not node.value}.get(str(operator))
 
 
 def _unescaped(token: Token) -> str:
@@ -188,41 +217,53 @@ class _Builder(Transformer[Token, Query]):
         return Not(_condition(nodes[1]), _span(*nodes))
 
     def truth(self, nodes: list[_Node]) -> Expression:
-        (node,) = nodes
-        return Truth(node, _span(node)) if isinstance(node, Field | Literal) else _condition(node)
+        return _condition(nodes[0])
 
-    def comparison(self, nodes: list[_Node]) -> Comparison:
+    def comparison(self, nodes: list[_Node]) -> Expression:
         left, operator, right = nodes
+        if _is_condition(left) and (as_is := _as_is(operator, right)) is not None:
+            return self._compared(left, as_is, _span(*nodes))
+        if _is_condition(right) and (as_is := _as_is(operator, left)) is not None:
+            return self._compared(right, as_is, _span(*nodes))
         return Comparison(_operand(left), Comparator(str(operator)), _operand(right), _span(*nodes))
+
+    def _compared(self, condition: Expression, as_is: bool, span: Span) -> Expression:
+        """`(a > 1) == true` is the condition, `== false` its opposite."""
+        return replace(condition, span=span) if as_is else Not(condition, span)
 
     def membership(self, nodes: list[_Node]) -> Expression:
         negated = nodes[1] == "not"
         lookup = Lookup(str(nodes[2 if negated else 1]))
-        values = tuple(node for node in nodes[1:] if isinstance(node, Literal))
+        values = tuple(_operand(node) for node in nodes[1:] if not isinstance(node, Token))
         found = Membership(_operand(nodes[0]), lookup, values, _span(*nodes))
         return Not(found, found.span) if negated else found
 
-    def regex(self, nodes: list[_Node]) -> NoReturn:
-        _refuse(nodes[1], f"'{nodes[1]}' is not supported yet")
-
-    def addition(self, nodes: list[_Node]) -> NoReturn:
-        _refuse(nodes[1], f"arithmetic is not supported yet: '{nodes[1]}'")
+    def addition(self, nodes: list[_Node]) -> Call:
+        left, sign, right = nodes
+        arguments = (_operand(left), _operand(right))
+        return Call(_ARITHMETIC[str(sign)], False, arguments, _span(*nodes))
 
     multiplication = addition
 
-    def minus(self, nodes: list[_Node]) -> Literal:
-        sign, operand = nodes
-        if isinstance(operand, Literal) and isinstance(operand.value, int | float):
-            return Literal(-operand.value, _span(sign, operand))
-        _refuse(sign, "arithmetic is not supported yet: '-'")
+    def minus(self, nodes: list[_Node]) -> Operand:
+        sign, node = nodes
+        operand, span = _operand(node), _span(*nodes)
+        if isinstance(operand, Literal) and type(operand.value) in (int, float):
+            return Literal(-operand.value, span)  # type: ignore[operator]
+        return Call("subtract", False, (Literal(0, _span(sign)), operand), span)
 
     minus_number = minus
 
     def group(self, nodes: list[_Node]) -> Expression:
         return replace(_condition(nodes[1]), span=_span(*nodes))
 
-    def call(self, nodes: list[_Node]) -> NoReturn:
-        _refuse(nodes[0], f"functions are not supported yet: '{nodes[0]}'")
+    def call(self, nodes: list[_Node | None]) -> Call:
+        name, tilde, *rest = nodes
+        assert isinstance(name, Token)  # noqa: S101 (what the grammar begins a call with)
+        given = tuple(_operand(node) for node in rest if node and not isinstance(node, Token))
+        last = rest[-1]
+        assert isinstance(last, Token)  # noqa: S101 (and what it ends one with)
+        return Call(str(name), tilde is not None, given, _span(name, last))
 
     def field(self, nodes: list[Token | None]) -> Field:
         optional, *parts = nodes

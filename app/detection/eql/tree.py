@@ -35,6 +35,8 @@ class Lookup(StrEnum):
     IN_ANY_CASE = "in~"
     LIKE = "like"
     LIKE_ANY_CASE = "like~"
+    REGEX = "regex"
+    REGEX_ANY_CASE = "regex~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,17 @@ class Literal:
     span: Span = field(compare=False)
 
 
-Operand: TypeAlias = Field | Literal
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`name(arguments)`, or `name~(arguments)` with `any_case`; `a + b` is a call of `add`."""
+
+    name: str
+    any_case: bool
+    arguments: tuple["Operand", ...]
+    span: Span = field(compare=False)
+
+
+Operand: TypeAlias = Field | Literal | Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +83,13 @@ class Membership:
 
     operand: Operand
     operator: Lookup
-    values: tuple[Literal, ...]
+    values: tuple[Operand, ...]
     span: Span = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """An operand that stands alone as a condition: `true`, or a boolean field."""
+    """An operand that stands alone as a condition: `true`, a boolean field or function."""
 
     operand: Operand
     span: Span = field(compare=False)

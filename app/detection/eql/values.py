@@ -6,22 +6,38 @@ as nothing, as it does in `app.domain.ecs.values`.
 
 The rules are Elasticsearch's, whose index knows neither order nor any type but the field's: a
 condition holds if any value fits; a number sent for a keyword is its text; a text sent for a number
-is read as one (mapping parameter `coerce`).
+is read as one (mapping parameter `coerce`); a date is ISO 8601 text or milliseconds since 1970
+(mapping parameter `format`).
 """
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Any, TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+Scalar: TypeAlias = str | int | float | bool
 Fits: TypeAlias = Callable[[Any], object]
 """A test of one value; what it is given depends on the reader."""
 
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,4})?"
 )
+_DATE = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,]([0-9]{1,9}))?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _BOOLEANS = {"true": True, "false": False, "": False}
 
@@ -33,27 +49,32 @@ class Reader(StrEnum):
     TEXT = "any_text"
     NUMBER = "any_number"
     BOOLEAN = "any_boolean"
+    DATE = "any_date"
 
 
 def any_value(found: object, fits: Fits) -> bool:
     """An empty list and `[null]` are no value, as Elasticsearch's exists query has it."""
-    return any(isinstance(value, str | int | float) and fits(value) for value in _each(found))
+    return any(isinstance(value, str | int | float) and fits(value) for value in each(found))
 
 
 def any_text(found: object, fits: Fits) -> bool:
-    for value in _each(found):  # a loop, not any(): this runs for each event with a list
-        text = as_text(value)
+    for value in each(found):  # a loop, not any(): this runs for each event with a list
+        text = value if type(value) is str else as_text(value)
         if text is not None and fits(text):
             return True
     return False
 
 
 def any_number(found: object, fits: Fits) -> bool:
-    return any((number := as_number(value)) is not None and fits(number) for value in _each(found))
+    return any((number := as_number(value)) is not None and fits(number) for value in each(found))
 
 
 def any_boolean(found: object, fits: Fits) -> bool:
-    return any((flag := as_boolean(value)) is not None and fits(flag) for value in _each(found))
+    return any((flag := as_boolean(value)) is not None and fits(flag) for value in each(found))
+
+
+def any_date(found: object, fits: Fits) -> bool:
+    return any((date := as_date(value)) is not None and fits(date) for value in each(found))
 
 
 READERS: dict[Reader, Callable[[object, Fits], bool]] = {
@@ -61,11 +82,12 @@ READERS: dict[Reader, Callable[[object, Fits], bool]] = {
     Reader.TEXT: any_text,
     Reader.NUMBER: any_number,
     Reader.BOOLEAN: any_boolean,
+    Reader.DATE: any_date,
 }
 
 
-def _each(found: object) -> Sequence[object]:
-    return found if isinstance(found, list) else (found,)
+def each(found: object) -> Sequence[object]:
+    return found if type(found) is list else (found,)
 
 
 def as_text(value: object) -> str | None:
@@ -97,6 +119,27 @@ def as_boolean(value: object) -> bool | None:
     return _BOOLEANS.get(value) if isinstance(value, str) else None
 
 
+def as_date(value: object) -> int | None:
+    """`value` as a date field would index it: milliseconds since 1970, without a zone in UTC."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if not isinstance(value, str):
+        return None
+    if value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    found = _DATE.fullmatch(value)
+    if found is None:
+        return None
+    day, time, fraction, zone = found.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{time or '00:00'}{zone or 'Z'}")
+    except ValueError:  # a 13th month, a 25th hour
+        return None
+    return (moment - _EPOCH) // timedelta(milliseconds=1) + int(f"{fraction or ''}000"[:3])
+
+
 def as_address(text: str) -> Address | None:
     """`text` as an ip field would index it: an IPv4 address in IPv6 clothes is the IPv4 one."""
     try:
@@ -104,6 +147,23 @@ def as_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def as_network(text: str) -> Network | None:
+    """`text` as a term query on an ip field reads it: an address, or a block in CIDR notation.
+
+    Bits of the address below the length of the prefix do not count.
+    """
+    address, slash, length = text.partition("/")
+    known = as_address(address)
+    if known is None or (slash and not re.fullmatch("[0-9]{1,3}", length)):
+        return None
+    bits = int(length) if slash else known.max_prefixlen
+    if slash and ":" in address and known.version == 4:
+        bits -= 96  # ::ffff:0:0/96 is where IPv6 keeps the addresses of IPv4
+    if not 0 <= bits <= known.max_prefixlen:
+        return None
+    return ip_network((known.packed, bits), strict=False)
 
 
 def fold(text: str) -> str:

@@ -1,0 +1,219 @@
+"""The Python source of the functions that decide which rules an event matches.
+
+Three things keep the way short for an event that matches nothing. Rules that ask a question of the
+same field are reached through an index of that field. What rules ask of fields with few values, such as
+the operating system, is answered for all of them at once, and only when an index led to a rule. What
+several rules ask alike besides is asked once for all of them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from app.detection.eql.compiler import COMMON, Term
+from app.detection.eql.questions import Question
+from app.detection.eql.values import Reader
+
+FEWEST = 2
+"""Rules for which an index pays: it costs about as much as asking two questions."""
+
+DEEPEST = 20
+"""Conditions inside conditions; Python takes a hundred levels of indentation."""
+
+_OFTEN_NEW = (".args", ".command_line", ".pid", ".entity_id", ".id", ".title")
+"""Ends of fields with many values, to be looked at only where other conditions hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A rule by its `number`, with the terms that are still to be asked."""
+
+    number: int
+    terms: tuple[Term, ...]
+
+    def without(self, met: Iterable[Term]) -> "Wanted":
+        gone = set(met)
+        return replace(self, terms=tuple(term for term in self.terms if term not in gone))
+
+
+@dataclass(slots=True)
+class Source:
+    """The source of a function and of those it calls, and how their tables are made.
+
+    The functions read fields of `argument` with the statements that `reading` gives, into the
+    variables that `local` names. They put the numbers of matching rules into the list `found`.
+    `indexes` has, for each index by its name, what is asked and the function that it leads to, with a
+    bit; `tests` has for each bit the function that tells from the values of common fields whether it
+    is set.
+    """
+
+    prefix: str
+    argument: str
+    reading: Callable[[Iterable[str]], Iterable[str]]
+    local: Callable[[str], str]
+    functions: list[str] = field(default_factory=list)
+    indexes: dict[str, list[tuple[tuple[Question, ...], int, str]]] = field(default_factory=dict)
+    tests: list[str] = field(default_factory=list)
+
+    def statements(self, rules: Sequence[Wanted]) -> tuple[set[str], list[str]]:
+        """Fields to be read, and the statements that decide all of `rules`."""
+        fields: set[str] = set()
+        if len(rules) < FEWEST:
+            return fields, list(self._decided(rules, 0, fields))
+        groups: dict[frozenset[Term], int] = {}
+        bits: dict[int, int] = {}
+        inner: list[Wanted] = []
+        for rule in rules:
+            common = frozenset(term for term in rule.terms if term.is_common)
+            bits[rule.number] = 1 << groups.setdefault(common, len(groups))
+            inner.append(rule.without(common))
+        self._common(list(groups))
+        lines = ["held = 0"]
+        rest = list(inner)
+        while anchored := _anchored(rest, often_new=False, bits=bits):
+            name, by_questions = anchored
+            rest = _others(rest, by_questions.values())
+            lines += self._index(name, by_questions, fields, bits)
+        for bit in dict.fromkeys(bits[rule.number] for rule in rest):
+            block = self._block([rule for rule in rest if bits[rule.number] == bit])
+            lines += self._held(f"if held & {bit}:", f"    {block}({self.argument}, found)")
+        return fields, lines
+
+    def _common(self, groups: Sequence[frozenset[Term]]) -> None:
+        """A function that tells which of `groups` hold, as bits; the highest one is always set."""
+        asked = sorted({name for terms in groups for term in terms for name in term.fields})
+        values = list(map(self.local, asked))
+        for terms in groups:
+            lines = [f"return {' and '.join(t.source for t in sorted(terms, key=_cost)) or True}"]
+            self.tests.append(self._function("holds", ", ".join(values), lines))
+        lines = list(self.reading(asked))
+        for value in values:
+            lines.append(f"if type({value}) is list:")
+            lines.append(f"    {value} = {value}[0] if len({value}) == 1 else tuple({value})")
+        lines.append(f"return {self.prefix}_gate[({''.join(f'{value}, ' for value in values)})]")
+        self.functions.append(
+            "\n    ".join([f"def {self.prefix}_held({self.argument}):", *lines]) + "\n"
+        )
+
+    def _held(self, *lines: str) -> list[str]:
+        return [f"held = held or {self.prefix}_held({self.argument})", *lines]
+
+    def _block(self, rules: Sequence[Wanted]) -> str:
+        fields: set[str] = set()
+        lines = list(self._decided(rules, 0, fields))
+        return self._function("block", f"{self.argument}, found", [*self.reading(fields), *lines])
+
+    def _function(self, kind: str, parameters: str, lines: Iterable[str]) -> str:
+        name = f"{self.prefix}_{kind}{len(self.functions)}"
+        self.functions.append("\n    ".join([f"def {name}({parameters}):", *lines]) + "\n")
+        return name
+
+    def _decided(self, rules: Sequence[Wanted], depth: int, fields: set[str]) -> Iterator[str]:
+        rest = yield from self._indexed(rules, fields, often_new=False)
+        if matched := [rule.number for rule in rest if not rule.terms]:
+            yield f"found += {matched}"
+        rest = [rule for rule in rest if rule.terms]
+        while rest:
+            sharing = _sharing(rest) if depth < DEEPEST else rest[:1]
+            if len(sharing) == 1:
+                before = rest
+                rest = yield from self._indexed(rest, fields, often_new=True)
+                if rest != before:
+                    continue
+            shared = [term for term in sharing[0].terms if all(term in r.terms for r in sharing)]
+            fields.update(*(term.fields for term in shared))
+            yield from _condition(shared)
+            inner = [rule.without(shared) for rule in sharing]
+            yield from (f"    {line}" for line in self._decided(inner, depth + 1, fields))
+            rest = [rule for rule in rest if rule not in sharing]
+
+    def _indexed(
+        self, rules: Sequence[Wanted], fields: set[str], *, often_new: bool
+    ) -> Generator[str, None, list[Wanted]]:
+        """Gives back the rules that no index leads to."""
+        rest = list(rules)
+        while anchored := _anchored(rest, often_new=often_new, bits={}):
+            name, by_questions = anchored
+            rest = _others(rest, by_questions.values())
+            yield from self._index(name, by_questions, fields, {})
+        return rest
+
+    def _index(
+        self,
+        name: str,
+        by_questions: "Anchored",
+        fields: set[str],
+        bits: Mapping[int, int],
+    ) -> Iterator[str]:
+        index = f"{self.prefix}_index{len(self.indexes)}"
+        entries = self.indexes[index] = []
+        for (questions, bit), members in by_questions.items():
+            entries.append((questions, bit, self._block(members)))
+        fields.add(name)
+        value = self.local(name)
+        found = f"{index}[{value}] if type({value}) is str else {index}.look({value})"
+        yield f"for bit, block in {found}:"
+        call = f"block({self.argument}, found)"
+        lines = self._held("if held & bit:", f"    {call}") if bits else [call]
+        yield from (f"    {line}" for line in lines)
+
+
+Anchored: TypeAlias = dict[tuple[tuple[Question, ...], int], list[Wanted]]
+
+
+def _others(rules: Sequence[Wanted], taken: Iterable[Sequence[Wanted]]) -> list[Wanted]:
+    numbers = {rule.number for members in taken for rule in members}
+    return [rule for rule in rules if rule.number not in numbers]
+
+
+def _cost(term: Term) -> int:
+    return term.cost
+
+
+def _condition(terms: Sequence[Term]) -> Iterator[str]:
+    """The head of an `if` statement, the cheapest term first."""
+    first, *others = sorted(terms, key=_cost)
+    yield "if ("
+    yield f"    {first.source}"
+    yield from (f"    and {other.source}" for other in others)
+    yield "):"
+
+
+def _sharing(rules: Sequence[Wanted]) -> list[Wanted]:
+    """The rules with the term that most of `rules` have."""
+    counts = Counter(term for rule in rules for term in rule.terms)
+    most = max(counts, key=lambda term: (counts[term], -term.cost))
+    return [rule for rule in rules if most in rule.terms]
+
+
+def _anchored(
+    rules: Sequence[Wanted], *, often_new: bool, bits: Mapping[int, int]
+) -> tuple[str, Anchored] | None:
+    """The field by which an index leads to most of `rules`, and those rules by what they ask of it.
+
+    A term that asks no more than the index has answered is not asked again.
+    """
+    anchors = {rule.number: _anchors(rule, often_new) for rule in rules}
+    counts = Counter(name for found in anchors.values() for name in found)
+    if not counts or max(counts.values()) < FEWEST:
+        return None
+    name = max(counts, key=lambda name: (counts[name], name))
+    by_questions: Anchored = {}
+    for rule in rules:
+        if term := anchors[rule.number].get(name):
+            left = rule.without([term]) if term.exact else rule
+            key = (term.implied[name], bits.get(rule.number, 0))
+            by_questions.setdefault(key, []).append(left)
+    return name, by_questions
+
+
+def _anchors(rule: Wanted, often_new: bool) -> dict[str, Term]:
+    """For each field that an index could have, the term that says most about it for least."""
+    found: dict[str, Term] = {}
+    for term in sorted(rule.terms, key=lambda term: (not term.exact, term.cost)):
+        for name, questions in term.implied.items():
+            fit = not name.startswith(COMMON) and name.endswith(_OFTEN_NEW) is often_new
+            if fit and all(question.reader is Reader.TEXT for question in questions):
+                found.setdefault(name, term)
+    return found
