@@ -220,3 +220,8 @@ def test_no_division_of_names_is_left_undecided(
 def test_no_bytes_make_it_raise(put: bytes, start: int, end: int) -> None:
     _FAST.decide(put)
     _CHOOSY.decide(START[:start] + put + START[end:])
+
+
+def test_constants_that_python_takes_for_equal_are_told_apart() -> None:
+    queries = [f'any where concat(process.name, {one}) == "ssh{one}"' for one in ("1", "1.0", "true")]
+    assert decided(detector(*queries), START) == queries

@@ -50,8 +50,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
+    """A constant. 1, 1.0 and true are equal to Python, and here they are not: `concat` tells them."""
+
     value: str | int | float | bool | None
     span: Span = field(compare=False)
+    kind: type = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self.value))
 
 
 @dataclass(frozen=True, slots=True)

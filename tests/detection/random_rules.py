@@ -1,0 +1,228 @@
+"""Queries and events made by dice, of few words, so that they often have something to do with each other."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+NAMES = ("ssh", "sshd", "SSH", "bash", "sh", "scp", "ſſh", "")
+PATHS = ("/usr/bin/ssh", "/tmp/ssh", "/TMP/x", "/opt/a b/sh", "", "/usr/sbin/sshd")  # noqa: S108
+ARGS = ("-R", "-c", "root@10.0.0.7", "-o", "ProxyCommand=nc %h", "8080:localhost:80", "", "-N\n")
+PATTERNS = ("s*", "*sh", "*ss*", "?sh", "*", "/tmp/*", "*@10.*", "-?", "S*d", "*c*d*", "")  # noqa: S108
+REGEXES = ("s.*", "(ssh|sshd)", "[a-s]+", "-[cR]", ".*@10\\\\.0.*", "@ssh@", "s{2}h?", '\\"s\\"sh')
+ADDRESSES = ("10.0.0.7", "::1", "192.168.3.4", "::ffff:10.0.0.7", "not an address")
+BLOCKS = ("10.0.0.0/8", "::/0", "192.168.3.4", "0.0.0.0/0", "fe80::/10")
+DATES = ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00.123456789+01:00", "1970-01-01T00:00:00Z")
+TEXTS: dict[str, tuple[str, ...]] = {
+    "event.category": ("process", "network", "file"),
+    "event.type": ("start", "end", "change"),
+    "event.action": ("exec", "fork"),
+    "host.os.type": ("linux", "windows"),
+    "process.name": NAMES,
+    "process.executable": PATHS,
+    "process.args": ARGS,
+    "process.command_line": ("ssh root@10.0.0.7", "sh -c 'ssh x'", "SSH", ""),
+    "process.parent.name": NAMES,
+    "process.entry_leader.entry_meta.type": ("container", "sshd", "init"),
+    "user.id": ("0", "1000", "root"),
+    "?labels.team": ("red", "Blue", ""),
+}
+NUMBERS = ("process.pid", "process.args_count", "process.parent.pid", "?labels.weight")
+BOOLEANS = ("process.interactive", "process.parent.interactive")
+
+
+def query(draw: Random) -> str:
+    head = draw.choice(("process", "process", "process", "any", "network"))
+    common = [
+        'host.os.type == "linux"',
+        'event.type == "start"',
+        'event.action in ("exec", "fork")',
+    ]
+    clauses = draw.sample(common, draw.randrange(4))
+    clauses += [_condition(draw, 2) for _ in range(draw.randrange(1, 4))]
+    draw.shuffle(clauses)
+    return f"{head} where {' and '.join(clauses)}"
+
+
+def event(draw: Random) -> dict[str, Any]:
+    """Nested, as agents send it, with the odd missing field, list, number for a text and null."""
+    found: dict[str, Any] = {}
+    for name, texts in TEXTS.items():
+        _put(draw, found, name.lstrip("?"), lambda texts=texts: _text(draw, texts))
+    for name in NUMBERS:
+        _put(
+            draw,
+            found,
+            name.lstrip("?"),
+            lambda: draw.choice((0, 1, 2, 7, 1000, 2.5, "7", "x", -1)),
+        )
+    for name in BOOLEANS:
+        _put(draw, found, name, lambda: draw.choice((True, False, "true", "false", "")))
+    _put(draw, found, "source.ip", lambda: draw.choice(ADDRESSES))
+    _put(
+        draw, found, "process.start", lambda: draw.choice((*DATES, 1_772_359_200_000, "yesterday"))
+    )
+    return found
+
+
+def dotted(nested: dict[str, Any], draw: Random) -> dict[str, Any]:
+    """The same event with some of its keys dotted."""
+    told: dict[str, Any] = {}
+    for key, value in nested.items():
+        below = dotted(value, draw) if isinstance(value, dict) else value
+        if isinstance(below, dict) and draw.random() < 0.6:
+            told.update({f"{key}.{name}": inner for name, inner in below.items()})
+        else:
+            told[key] = below
+    return told
+
+
+def _put(draw: Random, found: dict[str, Any], name: str, value: Callable[[], Any]) -> None:
+    chance = draw.random()
+    if chance < 0.12:
+        return
+    made = value()
+    if chance < 0.3:
+        made = [value() for _ in range(draw.randrange(4))]
+    elif chance < 0.4:
+        made = [made]
+    elif chance < 0.42:
+        made = draw.choice((None, [None], [made, None], {"not": "a value"}))
+    *above, last = name.split(".")
+    for part in above:
+        below = found.setdefault(part, {})
+        if not isinstance(below, dict):
+            return
+        found = below
+    found[last] = made
+
+
+def _text(draw: Random, texts: tuple[str, ...]) -> Any:
+    return draw.choice(texts) if draw.random() < 0.97 else draw.choice((0, 1000, True, 2.5))
+
+
+def _condition(draw: Random, deep: int) -> str:
+    chance = draw.random()
+    if deep and chance < 0.3:
+        word = draw.choice((" and ", " or "))
+        parts = [_condition(draw, deep - 1) for _ in range(draw.randrange(2, 4))]
+        return f"({word.join(parts)})"
+    if deep and chance < 0.4:
+        return f"not {_condition(draw, deep - 1)}"
+    return draw.choice(_LEAVES)(draw)
+
+
+def _quoted(texts: list[str]) -> str:
+    told = [
+        f'"{text}"' if "\n" not in text else f'"{text.replace(chr(10), chr(92) + "n")}"'
+        for text in texts
+    ]
+    return told[0] if len(told) == 1 else f"({', '.join(told)})"
+
+
+def _of(draw: Random, words: tuple[str, ...], most: int = 3) -> str:
+    return _quoted(draw.sample(words, draw.randrange(1, min(most, len(words)) + 1)))
+
+
+def _field(draw: Random) -> str:
+    return draw.choice(tuple(TEXTS))
+
+
+def _is(draw: Random) -> str:
+    name = _field(draw)
+    return f"{name} {draw.choice(('==', '!='))} {_of(draw, TEXTS[name], 1)}"
+
+
+def _listed(draw: Random) -> str:
+    name = _field(draw)
+    words = [draw.choice(TEXTS[name]).replace("\n", "") for _ in range(draw.randrange(1, 4))]
+    operator = draw.choice(("in", "not in", "in~", "not in~"))
+    return f"{name} {operator} ({', '.join(f'{chr(34)}{word}{chr(34)}' for word in words)})"
+
+
+def _like(draw: Random) -> str:
+    return f"{_field(draw)} {draw.choice((':', 'like', 'like~'))} {_of(draw, PATTERNS)}"
+
+
+def _regex(draw: Random) -> str:
+    return f"{_field(draw)} {draw.choice(('regex', 'regex~'))} {_of(draw, REGEXES)}"
+
+
+def _text_order(draw: Random) -> str:
+    name = _field(draw)
+    return f"{name} {draw.choice(('<', '<=', '>', '>='))} {_of(draw, TEXTS[name], 1)}"
+
+
+def _null(draw: Random) -> str:
+    name = draw.choice((*TEXTS, *NUMBERS, *BOOLEANS, "source.ip", f"length({_field(draw)})"))
+    return f"{name} {draw.choice(('==', '!='))} null"
+
+
+def _number(draw: Random) -> str:
+    name = draw.choice(NUMBERS)
+    value = draw.choice(("0", "1", "7", "2.5", "-1", "1000"))
+    if draw.random() < 0.3:
+        return f"{name} in ({value}, 2)"
+    return f"{name} {draw.choice(('==', '!=', '<', '<=', '>', '>='))} {value}"
+
+
+def _boolean(draw: Random) -> str:
+    name = draw.choice(BOOLEANS)
+    return draw.choice((name, f"{name} == true", f"{name} != true", f"{name} == false"))
+
+
+def _address(draw: Random) -> str:
+    block = draw.choice(BLOCKS)
+    return draw.choice(
+        (
+            f'source.ip == "{block}"',
+            f'source.ip in ("{block}", "10.0.0.7")',
+            f'cidrMatch(source.ip, "{block}")',
+            f'cidrMatch(source.ip, "{block}") == false',
+        )
+    )
+
+
+def _date(draw: Random) -> str:
+    return f'process.start {draw.choice(("==", "<", ">=", "!="))} "{draw.choice(DATES)}"'
+
+
+def _starts(draw: Random) -> str:
+    name, mark = _field(draw), draw.choice(("", "~"))
+    function = draw.choice(("startsWith", "endsWith", "stringContains"))
+    other = draw.choice((_of(draw, ("s", "SH", "ssh", "", "d"), 1), "process.name", "null"))
+    ending = draw.choice(("", " == true", " != true", " == false"))
+    return f"{function}{mark}({name}, {other}){ending}"
+
+
+def _of_texts(draw: Random) -> str:
+    one, other = _field(draw), draw.choice(("process.name", '"s"', "process.parent.name"))
+    text = draw.choice(
+        (
+            f"substring({one}, {draw.choice((0, 1, -2))})",
+            f"substring({one}, 1, -1)",
+            f"concat({one}, {other}, process.pid)",
+            f'between~({one}, "S", "h", {draw.choice(("true", "false"))})',
+            f"string({draw.choice((*NUMBERS, *BOOLEANS, one))})",
+        )
+    )
+    return f"{text} {draw.choice((':', 'like', 'in~', '=='))} {_of(draw, NAMES, 1)}"
+
+
+def _of_numbers(draw: Random) -> str:
+    one, other = draw.choice(NUMBERS), draw.choice((*NUMBERS, "2", "0", "2.5"))
+    number = draw.choice(
+        (
+            f"{one} {draw.choice('+-*/%')} {other}",
+            f"-{one}",
+            f"length({_field(draw)})",
+            f'indexOf~({_field(draw)}, "S", {draw.choice(("0", "1", one))})',
+            f"number({_field(draw)})",
+        )
+    )
+    return f"{number} {draw.choice(('==', '!=', '<', '>='))} {draw.choice(('0', '1', '3', '-1'))}"
+
+
+_LEAVES: tuple[Callable[[Random], str], ...] = (
+    *(_is, _is, _listed, _listed, _like, _like, _regex, _text_order, _null, _number, _number),
+    *(_boolean, _address, _date, _starts, _starts, _of_texts, _of_numbers),
+)
