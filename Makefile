@@ -11,7 +11,7 @@ HTMX := htmx.org@4.0.1
 TABLER := @tabler/core@1.6.1
 ICONS := @tabler/icons@3.51.0
 
-.PHONY: help demo test install install-dev check format vendor lock clean
+.PHONY: help demo test install install-dev check bench format vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +32,9 @@ check: install-dev ## format, lint, types, the direction of imports
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
+
+bench: install-dev ## speed against the peers, floors and goals (FIGURES="decide-1 start" for some)
+	@$(BIN)/python -m tests.bench $(FIGURES)
 
 format: install-dev ## let ruff rewrite the code
 	$(BIN)/ruff format .

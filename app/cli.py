@@ -1,17 +1,15 @@
 """The command line; each command is a few lines over the rooms below."""
 
 import getpass
-import json
 import sys
-from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated
 
 import typer
 
 from app import __version__
-from app.domain.errors import DeckwatchError, Unusable
+from app.cli_errors import plain_errors, say
+from app.cli_rules import PROBLEMS_TOLD, rules
+from app.domain.errors import Unusable
 from app.domain.roles import COMMAND_LINE, Role
 
 app = typer.Typer(
@@ -24,42 +22,11 @@ app = typer.Typer(
 )
 user = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 key = typer.Typer(help="Keys that programs present.", no_args_is_help=True)
-rules = typer.Typer(help="The rules that decide.", no_args_is_help=True)
 db = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
-
-# A folder of rules for another product can have hundreds, which would hide the address below them.
-PROBLEMS_TOLD = 5
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """A user's mistake is one clear line on stderr and exit 1, never a traceback."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except DeckwatchError as error:
-            typer.echo(f"deckwatch: {error}", err=True)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # The reader of our output, such as head(1), has seen enough.
-            sys.stderr.close()
-            raise typer.Exit(0) from None
-
-    return wrapped
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 @app.command()
@@ -81,15 +48,15 @@ def serve(
     secret_key(settings)
     problems = rules_of(settings.rules).problems
     for problem in problems[:PROBLEMS_TOLD]:
-        _say(str(problem))
+        say(str(problem))
     if problems:
-        _say(f"{len(problems)} problems in rule files; all of them: deckwatch rules check")
-    database = opened(settings, migrate=_say)
+        say(f"{len(problems)} problems in rule files; all of them: deckwatch rules check")
+    database = opened(settings, migrate=say)
     link = first_admin_link(database, settings, at=utc_now())
     database.close()
     if link is not None:
-        _say(f"Nobody can sign in yet. Set up the first admin, once, at:\n  {link}")
-    _say(f"Deckwatch {__version__} on {settings.base_url}")
+        say(f"Nobody can sign in yet. Set up the first admin, once, at:\n  {link}")
+    say(f"Deckwatch {__version__} on {settings.base_url}")
     if workers == 1:
         server.run(create_app(settings), bound)
     else:
@@ -124,11 +91,11 @@ def user_create(
         raise typer.BadParameter("analyst or admin", param_hint="--role")
     checked_name(name)
     password = _read_password()
-    database = opened(read_settings(), migrate=_say)
+    database = opened(read_settings(), migrate=say)
     accounts.create_user(
         database, name, Role(role), password=password, who=COMMAND_LINE, at=utc_now()
     )
-    _say(f"Created {name}, {role}.")
+    say(f"Created {name}, {role}.")
 
 
 def _read_password() -> str:
@@ -158,7 +125,7 @@ def key_create(
 
     if role not in list(Role):
         raise typer.BadParameter("agent, analyst or admin", param_hint="--role")
-    database = opened(read_settings(), migrate=_say)
+    database = opened(read_settings(), migrate=say)
     _, text = keys.create(database, name, Role(role), who=COMMAND_LINE, at=utc_now())
     typer.echo(text)
 
@@ -171,11 +138,11 @@ def key_list() -> None:
     from app.setup import opened
     from app.store import keys
 
-    database = opened(read_settings(), migrate=_say)
+    database = opened(read_settings(), migrate=say)
     with database.read() as session:
         found = keys.all_keys(session)
     if not found:
-        _say("There are no keys. Create one with: deckwatch key create NAME --role agent")
+        say("There are no keys. Create one with: deckwatch key create NAME --role agent")
     for one in found:
         state = f"revoked {one.revoked_at:%Y-%m-%d}" if one.revoked_at else "live"
         typer.echo(f"{one.name}\t{one.role}\t…{one.hint}\t{one.created_at:%Y-%m-%d}\t{state}")
@@ -190,49 +157,98 @@ def key_revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> 
     from app.settings import read_settings
     from app.setup import opened
 
-    keys.revoke(opened(read_settings(), migrate=_say), name, who=COMMAND_LINE, at=utc_now())
-    _say(f"Revoked {name}.")
-
-
-@rules.command("check")
-@plain_errors
-def rules_check(
-    paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders; our own rules without any.")
-    ] = None,
-) -> None:
-    """Load rule files and run their test events; exit 1 on any problem."""
-    from app.detection.rule import load_rules, run_tests
-    from app.resources import packaged_rules
-    from app.settings import read_settings
-
-    loaded = load_rules(paths or [packaged_rules(), *read_settings().rules])
-    problems = list(loaded.problems)
-    tests = 0
-    for rule in loaded.rules:
-        tests += len(rule.tests)
-        problems += run_tests(rule)
-    for problem in problems:
-        _say(str(problem))
-    typer.echo(f"{len(loaded.rules)} rules, {tests} test events, {len(problems)} problems")
-    if problems:
-        raise typer.Exit(1)
+    keys.revoke(opened(read_settings(), migrate=say), name, who=COMMAND_LINE, at=utc_now())
+    say(f"Revoked {name}.")
 
 
 @app.command()
 @plain_errors
 def replay(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE…", help="Files of events; - is stdin.")
+        list[str],
+        typer.Argument(metavar="FILE…", help="Files of events, plain, gzip or zstd; - is stdin."),
     ],
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this rule, also when disabled; may be repeated."),
+    ] = None,
+    all_rules: Annotated[
+        bool, typer.Option("--all-rules", help="All rules, also the disabled ones.")
+    ] = False,
+    fail_on_match: Annotated[
+        bool, typer.Option("--fail-on-match", help="Exit with 3 when a match is not suppressed.")
+    ] = False,
+    summary_only: Annotated[bool, typer.Option("--summary-only", help="Write no matches.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no summary, only problems.")
+    ] = False,
 ) -> None:
-    """Run events through detection and exclusions without storing; one JSON line per match."""
-    from app.replay import replay_files
+    """Run events through detection and exclusions without storing; one JSON line per match.
+
+    A file holds one event a line, an array, or one object. What cannot be read, and a summary, go to
+    stderr. The rules are those that a server would decide with, unless options choose others.
+
+    Exit codes: 0 when every event was judged, 1 when an event was rejected or a file could not be
+    read as a whole, 2 for wrong use, 3 for a match with --fail-on-match, 130 after Ctrl-C.
+    """
+    from app import replay as replaying
+    from app.domain.errors import NotFound
+    from app.replay_screen import Screen
     from app.settings import read_settings
 
-    summary = replay_files(files, read_settings(), write=lambda row: typer.echo(json.dumps(row)))
-    _say(summary.sentence())
-    if summary.rejected:
+    if rule and all_rules:
+        raise typer.BadParameter("these rules or all of them, not both", param_hint="--rule")
+    if files.count(replaying.STDIN) > 1:
+        raise typer.BadParameter("stdin can be read only once", param_hint="FILE")
+    settings = read_settings()
+    try:
+        decides = replaying.deciding_with(settings, rules=rule or (), all_rules=all_rules)
+    except NotFound as error:
+        raise typer.BadParameter(str(error), param_hint="--rule") from None
+    if decides.problems:
+        say(f"{decides.problems} problems in rule files; all of them: deckwatch rules check")
+    screen = Screen(matches=not summary_only, quiet=quiet)
+    summary = replaying.replay_files(files, settings, decides, screen)
+    if not quiet and not summary.unheard and (summary.events or summary.interrupted):
+        say(summary.text())
+    raise typer.Exit(summary.exit_code(fail_on_match=fail_on_match))
+
+
+@app.command()
+@plain_errors
+def explain(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Events, plain, gzip or zstd; - is stdin.")
+    ],
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this rule, also when disabled; may be repeated."),
+    ] = None,
+    all_rules: Annotated[
+        bool, typer.Option("--all-rules", help="All rules, also the disabled ones.")
+    ] = False,
+) -> None:
+    """Why events match rules, or why not: clause by clause, then the exclusions. Nothing is stored.
+
+    Exit codes: 0 when every event could be read, 1 when not, 2 for wrong use.
+    """
+    from app import explaining
+    from app.domain.errors import NotFound
+    from app.settings import read_settings
+
+    if rule and all_rules:
+        raise typer.BadParameter("these rules or all of them, not both", param_hint="--rule")
+    refused = False
+    try:
+        for found in explaining.traces(
+            file, read_settings(), rules=rule or (), all_rules=all_rules
+        ):
+            refused = refused or found.refusal is not None
+            for line in explaining.lines(found, file):
+                typer.echo(line)
+    except NotFound as error:
+        raise typer.BadParameter(str(error), param_hint="--rule") from None
+    if refused:
         raise typer.Exit(1)
 
 
@@ -245,7 +261,7 @@ def db_upgrade() -> None:
     from app.store.database import Database
 
     before, after = schema.upgrade(Database(read_settings().database_url))
-    _say(f"Already at revision {after}." if before == after else f"Now at revision {after}.")
+    say(f"Already at revision {after}." if before == after else f"Now at revision {after}.")
 
 
 @db.command("check")
@@ -267,10 +283,10 @@ def db_check() -> None:
         if broken is not None:
             problems.append(f"The audit log was changed at or just before entry {broken}")
     for problem in problems:
-        _say(problem + ".")
+        say(problem + ".")
     if problems:
         raise typer.Exit(1)
-    _say("All well.")
+    say("All well.")
 
 
 @app.callback(invoke_without_command=True)

@@ -17,10 +17,11 @@ from starlette.middleware import Middleware
 from app import __version__
 from app.clock import utc_now
 from app.detection.detector import Detector
-from app.detection.rule import LoadResult, load_rules
+from app.detection.rule import LoadResult, Rule, load_rules
 from app.domain.errors import Unusable
 from app.formats import MARKERS
 from app.formats.ecs import EVIDENCE
+from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
 from app.ingest.writer import Writer
 from app.resources import packaged_rules, resource
@@ -32,11 +33,12 @@ from app.web.access import refuse_unguarded
 from app.web.api import alerts as api_alerts
 from app.web.api import events, matches, system
 from app.web.api import exclusions as api_exclusions
+from app.web.api import rules as api_rules
 from app.web.body_limit import BodyLimit
 from app.web.forms import FORM_LIMIT
 from app.web.headers import SecurityHeaders
 from app.web.limits import LoginLimits
-from app.web.live import Live
+from app.web.live import Live, keep_looking
 from app.web.pages import (
     agents,
     alert,
@@ -44,8 +46,10 @@ from app.web.pages import (
     audit,
     exclusion_form,
     exclusions,
+    explain,
     login,
     overview,
+    rule,
     rules,
     users,
 )
@@ -60,6 +64,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_alerts.router,
     matches.router,
     api_exclusions.router,
+    api_rules.router,
     system.router,
     login.router,
     overview.router,
@@ -68,6 +73,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     exclusion_form.router,
     exclusions.router,
     rules.router,
+    rule.router,
+    explain.router,
     agents.router,
     users.router,
     audit.router,
@@ -85,13 +92,15 @@ def rules_of(folders: Sequence[Path]) -> LoadResult:
     return load_rules([packaged_rules(), *folders])
 
 
-def detector_of(rules: LoadResult) -> Detector:
-    enabled = [rule for rule in rules.rules if rule.enabled]
-    return Detector(enabled, markers=MARKERS, evidence=EVIDENCE)
+def detector_of(rules: Sequence[Rule]) -> Detector:
+    """Decides with all of them, whether or not their files enable them."""
+    return Detector(rules, markers=MARKERS, evidence=EVIDENCE)
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
-    """Everything but the schema: migrate before. Raises Unusable for what cannot be used as it is."""
+    """Everything but the schema: migrate before. Raises Unusable for what cannot be used as it is, and
+    Unavailable for a database that cannot be read.
+    """
     database = Database(settings.database_url)
     rules = rules_of(settings.rules)
 
@@ -101,12 +110,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     live = Live(revision)
     writer = Writer(database, clock=clock, on_alerts=live.changed)
+    current = CurrentDetector(database, rules.rules, detector_of)
     services = Services(
         settings=settings,
         secret=secret_key(settings),
         database=database,
         rules=rules,
-        pipeline=Pipeline(detector_of(rules), writer, max_event_bytes=settings.max_event_bytes),
+        current_detector=current,
+        pipeline=Pipeline(current, writer, max_event_bytes=settings.max_event_bytes),
         live=live,
         renderer=Renderer(resource("templates"), resource("static")),
         login_limits=LoginLimits(),
@@ -118,7 +129,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         writer.start()
         live.start(asyncio.get_running_loop())
-        watching = asyncio.create_task(live.watch())
+        watching = asyncio.gather(
+            live.watch(),
+            keep_looking(current.refresh, "the rules that people switched cannot be read"),
+        )
         try:
             with _told_on_signal(live.stop, writer.hurry):
                 yield

@@ -1,74 +1,220 @@
 """Events from files through detection and exclusions, with nothing stored."""
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import FileIO
+from operator import length_hint
 from pathlib import Path
+from select import select
+from time import perf_counter
 from typing import Any
 
-from rich.markup import escape
-from rich.progress import Progress
-
 from app.clock import utc_now
-from app.detection.rule import Rule
-from app.domain.errors import Unusable
+from app.detection.detector import Detector
+from app.detection.rule import LoadResult, Rule
+from app.detection.switches import deciding
+from app.domain.errors import NotFound
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
-from app.ingest.body import Item, TooLarge, UnreadableBody, cut, inflate
+from app.domain.text import visible
+from app.ingest.blocks import cut_blocks
+from app.ingest.body import Item, TooLarge, UnreadableBody
+from app.ingest.inflate import PART, Damaged, inflate_any
 from app.ingest.pipeline import judge
 from app.ingest.recording import covering
 from app.main import detector_of, rules_of
+from app.replay_screen import Screen
+from app.replay_summary import Summary
 from app.settings import Settings
-from app.store import exclusions, schema
-from app.store.database import Database
+from app.setup import existing
+from app.store import exclusions, switches
 
-_ENDINGS = {".gz": "gzip", ".zst": "zstd"}
+STDIN = "-"
+# An array, or one object over several lines, takes some three times its size in memory.
+WHOLE_LIMIT = 256 << 20
+# A broken file has a million of them; further ones are counted.
+REJECTIONS_TOLD = 10
 
 
-@dataclass(slots=True)
-class Summary:
-    """Counts over all files; `by_rule` counts matches by the rule's name."""
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """What decides in a replay. `problems` are those of rule files; `note` says why the database had no
+    say, if it had none.
+    """
 
-    events: int = 0
-    suppressed: int = 0
-    rejected: int = 0
-    by_rule: Counter[str] = field(default_factory=Counter)
+    detector: Detector
+    exclusions: Mapping[str, Sequence[Exclusion]]
+    problems: int
+    note: str | None = None
 
-    def sentence(self) -> str:
-        rules = "".join(f"\n  {count:>8,}  {name}" for name, count in self.by_rule.most_common())
-        return (
-            f"{self.events:,} events, {sum(self.by_rule.values()):,} matches "
-            f"({self.suppressed:,} suppressed), {self.rejected:,} rejected{rules}"
-        )
+
+def deciding_with(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> Deciding:
+    """What a server would decide with, or else the `rules` with these ids or file names, or all.
+
+    Raises NotFound for a rule that is not loaded, Unusable for a database that cannot be used.
+    """
+    loaded = rules_of(settings.rules)
+    chosen = loaded.rules if all_rules else tuple(named(loaded, name) for name in rules)
+    database = existing(settings)
+    if database is None:
+        detector = detector_of(chosen or deciding(loaded.rules, {}))
+        note = f"There is no database {settings.sqlite_file}, so no exclusions."
+        return Deciding(detector, {}, len(loaded.problems), note)
+    try:
+        with database.read() as session:
+            wishes = switches.wishes(session)
+            live = exclusions.by_rule(exclusions.live(session))
+    finally:
+        database.close()
+    detector = detector_of(chosen or deciding(loaded.rules, wishes))
+    return Deciding(detector, live, len(loaded.problems))
+
+
+def named(loaded: LoadResult, name: str) -> Rule:
+    """The loaded rule with this id or file name; raises NotFound."""
+    found = next((rule for rule in loaded.rules if name in (rule.id, rule.slug)), None)
+    if found is not None:
+        return found
+    known = [text for rule in loaded.rules for text in (rule.id, rule.slug)]
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "deckwatch rules list shows those there are."
+    raise NotFound(f"No rule “{visible(name)}” is loaded; {hint}")
 
 
 def replay_files(
-    names: Sequence[str], settings: Settings, *, write: Callable[[dict[str, Any]], None]
+    names: Sequence[str], settings: Settings, decides: Deciding, screen: Screen
 ) -> Summary:
-    """`write` gets one row per match. Raises Unusable for a file that cannot be read."""
-    detector = detector_of(rules_of(settings.rules))
-    live = _live_exclusions(settings)
-    now = utc_now()
-    summary = Summary()
-    with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
-        for name in names:
-            items = _items(name, settings)
-            task = progress.add_task(escape(name), total=len(items))
-            summary.events += len(items)
-            for judged in judge(items, detector, settings.max_event_bytes):
-                progress.update(task, completed=judged.item.index + 1)
-                if judged.refusal is not None:
-                    summary.rejected += 1
-                    print(f"{name}:{judged.item.line}: {judged.refusal}", file=sys.stderr)
-                elif judged.rules and judged.document is not None:
-                    event = event_from_ecs(judged.document)
-                    for rule in judged.rules:
-                        excluded_by = covering(live, event, rule.id, now)
-                        summary.by_rule[rule.name] += 1
-                        summary.suppressed += excluded_by is not None
-                        write(_row(name, judged.item.line, rule, event, excluded_by))
+    """Judge what can be read of each file; stopped by the user, or by the reader of the matches."""
+    summary = Summary(note=decides.note)
+    begun = perf_counter()
+    try:
+        with screen.bar(_total(names), summary):
+            for name in names:
+                _Replay(name, settings, decides, screen, summary).run()
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    except BrokenPipeError:
+        summary.unheard = True
+    summary.seconds = perf_counter() - begun
     return summary
+
+
+def _total(names: Sequence[str]) -> int | None:
+    """Bytes of all files, None when one of them has no size, such as a pipe."""
+    total = 0
+    for name in names:
+        # One that is not there is named when its turn comes.
+        with suppress(OSError):
+            about = os.fstat(0) if name == STDIN else Path(name).stat()
+            if not stat.S_ISREG(about.st_mode):
+                return None
+            total += about.st_size
+    return total
+
+
+@dataclass(slots=True)
+class _Replay:
+    """One file. `problem` is why it could not be read any further."""
+
+    name: str
+    settings: Settings
+    decides: Deciding
+    screen: Screen
+    summary: Summary
+    problem: str | None = None
+    rejected: int = 0
+
+    @property
+    def shown(self) -> str:
+        return "stdin" if self.name == STDIN else visible(self.name)
+
+    def run(self) -> None:
+        self.summary.files += 1
+        self.screen.reading(self.shown)
+        try:
+            file = _opened(self.name)
+        except OSError as error:
+            self.problem = _unreadable(error)
+        else:
+            with file:
+                self._judge_all(file)
+        if self.rejected > REJECTIONS_TOLD:
+            more = self.rejected - REJECTIONS_TOLD
+            self.screen.problem(f"{self.shown}: … and {more:,} more rejected")
+        if self.problem is not None:
+            self.summary.failed += 1
+            self.screen.problem(f"{self.shown} {self.problem}.")
+
+    def _judge_all(self, file: FileIO) -> None:
+        blocks = cut_blocks(
+            self._parts(file),
+            whole_limit=max(WHOLE_LIMIT, self.settings.max_body_bytes),
+            max_event_bytes=self.settings.max_event_bytes,
+        )
+        try:
+            for items in blocks:
+                self._judge(items)
+        except UnreadableBody:
+            self.problem = self.problem or "holds no events"
+        except TooLarge as error:
+            self.problem = f"cannot be read: {error}"
+
+    def _parts(self, file: FileIO) -> Iterator[bytes]:
+        """The file's bytes, inflated, as far as they can be read."""
+        try:
+            for part in inflate_any(self._chunks(file)):
+                self.summary.size += len(part)
+                yield part
+        except Damaged as error:
+            self.problem = str(error)
+        except OSError as error:
+            self.problem = _unreadable(error)
+
+    def _chunks(self, file: FileIO) -> Iterator[bytes]:
+        """What there is, a part at most; waits only while there is nothing."""
+        handle = file.fileno()
+        while chunk := os.read(handle, PART):
+            chunks = [chunk]
+            size = len(chunk)
+            # A pipe gives little at once, and a block of little costs more.
+            while chunk and size < PART and select([handle], [], [], 0)[0]:
+                chunk = os.read(handle, PART - size)
+                chunks.append(chunk)
+                size += len(chunk)
+            self.summary.read += size
+            yield b"".join(chunks)
+            if not chunk:
+                return  # whoever types would have to end it twice
+
+    def _judge(self, items: Sequence[Item]) -> None:
+        rest = iter(items)
+        detector, limit = self.decides.detector, self.settings.max_event_bytes
+        try:
+            with self.screen.writing():
+                for judged in judge(rest, detector, limit):
+                    if judged.refusal is not None:
+                        self._rejected(judged.item, judged.refusal)
+                    elif judged.rules and judged.document is not None:
+                        self._matched(judged.item, judged.rules, event_from_ecs(judged.document))
+        finally:
+            # Also right when it was interrupted amid a block.
+            self.summary.events += len(items) - length_hint(rest)
+
+    def _rejected(self, item: Item, reason: str) -> None:
+        self.summary.reject(reason)
+        self.rejected += 1
+        if self.rejected <= REJECTIONS_TOLD:
+            self.screen.problem(f"{self.shown}:{item.line}: {visible(reason)}")
+
+    def _matched(self, item: Item, rules: Sequence[Rule], event: Event) -> None:
+        for rule in rules:
+            excluded_by = covering(self.decides.exclusions, event, rule.id, utc_now())
+            self.summary.match(rule, event, suppressed=excluded_by is not None)
+            self.screen.match(_row(self.name, item.line, rule, event, excluded_by))
 
 
 def _row(
@@ -80,6 +226,7 @@ def _row(
         "rule": {"id": rule.id, "name": rule.name},
         "headline": event.headline,
         "event_id": event.id,
+        "occurred_at": event.occurred_at.isoformat() if event.occurred_at else None,
         "host": event.host_name,
         "container": event.container,
         "user": event.user_name,
@@ -90,24 +237,14 @@ def _row(
     }
 
 
-def _live_exclusions(settings: Settings) -> Mapping[str, Sequence[Exclusion]]:
-    """Those of the database, when there is one: replaying needs none and makes none."""
-    if settings.sqlite_file is not None and not settings.sqlite_file.exists():
-        return {}
-    database = Database(settings.database_url)
-    if problems := schema.check(database):
-        raise Unusable(f"The database cannot be used: {problems[0]}.")
-    with database.read() as session:
-        return exclusions.by_rule(exclusions.live(session))
+def _opened(name: str) -> FileIO:
+    # Unbuffered: what a slow producer has written is there at once, and a part is read in one go.
+    if name == STDIN:
+        return FileIO(0, closefd=False)
+    return FileIO(name)
 
 
-def _items(name: str, settings: Settings) -> list[Item]:
-    try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise Unusable(f"{name} cannot be read: {error.strerror}.") from None
-    limit = max(settings.max_body_bytes, 8 * 1024**3)
-    try:
-        return cut(inflate(raw, _ENDINGS.get(Path(name).suffix, ""), limit))
-    except (UnreadableBody, TooLarge) as error:
-        raise Unusable(f"{name}: {error}") from None
+def _unreadable(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "is a folder; name the files in it"
+    return f"cannot be read: {error.strerror}"

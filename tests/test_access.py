@@ -18,7 +18,7 @@ from tests.factories import exec_event
 # (method, path): (who may, what somebody who may is answered). The paths name things that do not
 # exist where that spares the test from changing anything: 404 is an answer only the allowed get.
 ANYONE, ANALYST, ADMIN = "anyone", "analyst", "admin"
-KEY_AGENT, KEY_ANALYST = "agent key", "analyst, also by key"
+KEY_AGENT, KEY_ANALYST, KEY_ADMIN = "agent key", "analyst, also by key", "admin, also by key"
 
 EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/healthz"): (ANYONE, 200),
@@ -38,6 +38,8 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/api/v1/exclusions/{exclusion_id}"): (KEY_ANALYST, 404),
     ("PATCH", "/api/v1/exclusions/{exclusion_id}"): (KEY_ANALYST, 404),
     ("DELETE", "/api/v1/exclusions/{exclusion_id}"): (KEY_ANALYST, 404),
+    ("GET", "/api/v1/rules"): (KEY_ANALYST, 200),
+    ("PATCH", "/api/v1/rules/{rule_id}"): (KEY_ADMIN, 404),
     ("GET", "/api/v1/stream"): (KEY_ANALYST, 200),
     ("GET", "/api/openapi.json"): (KEY_ANALYST, 200),
     ("GET", "/api/docs"): (ANALYST, 200),
@@ -63,6 +65,9 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("POST", "/exclusions/{exclusion_id}/decline"): (ADMIN, 404),
     ("GET", "/rules"): (ANALYST, 200),
     ("GET", "/rules/{rule_id}"): (ANALYST, 404),
+    ("POST", "/rules/{rule_id}/switch"): (ADMIN, 404),
+    ("GET", "/explain"): (ANALYST, 200),
+    ("POST", "/explain"): (ANALYST, 422),
     ("GET", "/agents"): (ANALYST, 200),
     ("POST", "/agents/keys"): (ADMIN, 422),
     ("POST", "/agents/keys/{key_id}/revoke"): (ADMIN, 404),
@@ -98,6 +103,8 @@ def expected(may: str, answer: int, visitor: str, path: str) -> int:
     if may == KEY_ANALYST:
         allowed = visitor != "agent key"
         return answer if allowed else 403
+    if may == KEY_ADMIN:
+        return answer if visitor in ("admin", "admin key") else 403
     if visitor.endswith("key"):
         return 403
     return answer if may == ANALYST or visitor == "admin" else 403
@@ -121,6 +128,8 @@ class Visitor:
             more["content"] = b"" if path.endswith("/events") else b'{"status":"open"}'
             if "exclusions/" in path:
                 more["content"] = b'{"decision":"approve"}'
+            if "/rules/" in path:
+                more["content"] = b'{"enabled":true}'
             headers["Content-Type"] = "application/json"
         elif method == "POST":
             more["data"] = {"csrf": self.token or "", **FORMS.get(path, {})}

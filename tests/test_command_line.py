@@ -1,7 +1,5 @@
 """The command line as people and scripts meet it: one clear line for a mistake, never a traceback."""
 
-import gzip
-import json
 import shutil
 import socket
 import sqlite3
@@ -11,12 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from app.settings import read_settings
 from app.setup import opened
-from tests.factories import exec_event, quiet_event
-from tests.processes import COMMAND, environment, run, serving, until
+from tests.processes import COMMAND, run, serving, until
 
 PASSWORD = b"correct horse battery staple\n"
 BROKEN_RULE = '[rule]\nname = "x"\nquery = "process where"\n'
@@ -190,7 +186,7 @@ def test_a_key_is_printed_once_listed_without_itself_and_revoked(folder: Path) -
     assert key not in listed
 
 
-# ---- rules and events ----
+# ---- rules ----
 
 
 def test_rules_are_checked_with_their_tests_and_errors_say_where(tmp_path: Path) -> None:
@@ -201,51 +197,6 @@ def test_rules_are_checked_with_their_tests_and_errors_say_where(tmp_path: Path)
     (tmp_path / "binary.toml").write_bytes(b"\xff\x00")
     clear(run(tmp_path, "rules", "check", "."), 1, "broken.toml:", "binary.toml:")
     clear(run(tmp_path, "rules", "check", "missing.toml"), 1, "missing.toml")
-
-
-def test_a_replay_prints_one_json_line_a_match_and_stores_nothing(tmp_path: Path) -> None:
-    lines = [json.dumps(event).encode() for event in (exec_event(), quiet_event(), exec_event())]
-    body = b"\n".join(lines)
-    (tmp_path / "plain [red].json").write_bytes(body)
-    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(body))
-    (tmp_path / "packed.json.zst").write_bytes(zstandard.compress(body))
-    names = ("plain [red].json", "packed.json.gz", "packed.json.zst", "-")
-    ended = run(tmp_path, "replay", *names, stdin=body)
-    clear(ended, 0, "12 events, 8 matches")
-    told = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert [(one["file"], one["line"]) for one in told] == [
-        (name, line) for name in names for line in (1, 3)
-    ]
-    assert not (tmp_path / "deckwatch.db").exists()
-
-
-def test_a_replay_of_what_cannot_be_read_says_which_file_and_why(tmp_path: Path) -> None:
-    (tmp_path / "empty.json").write_bytes(b"\n")
-    (tmp_path / "wrong.gz").write_bytes(b"not gzip at all")
-    (tmp_path / "binary").write_bytes(bytes(range(256)))
-    clear(run(tmp_path, "replay", "missing.json"), 1, "missing.json cannot be read: No such file")
-    clear(run(tmp_path, "replay", "."), 1, ". cannot be read: Is a directory")
-    clear(run(tmp_path, "replay", "empty.json"), 1, "empty.json: The body is empty")
-    clear(run(tmp_path, "replay", "wrong.gz"), 1, "wrong.gz: The body is not gzip")
-    clear(run(tmp_path, "replay", "binary"), 1, "binary:1: not UTF-8", "1 rejected")
-
-
-def test_a_reader_that_has_seen_enough_ends_a_replay_quietly(tmp_path: Path) -> None:
-    body = b"\n".join(json.dumps(exec_event()).encode() for _ in range(2_000))
-    (tmp_path / "many.json").write_bytes(body)
-    with subprocess.Popen(
-        [*COMMAND, "replay", "many.json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert json.loads(process.stdout.readline())["line"] == 1
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == 0
 
 
 # ---- the database ----

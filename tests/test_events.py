@@ -187,6 +187,8 @@ REFUSED = {
     "gzip that is none": (b"\x1f\x8bnot gzip", "gzip", 400),
     "gzip cut short": (gzip.compress(b"{}" * 500)[:-9], "gzip", 400),
     "zstd that is none": (b"not zstd at all", "zstd", 400),
+    "zstd cut short": (zstandard.compress(b'{"a":1}\n' * 500)[:-3], "zstd", 400),
+    "gzip with something behind it": (gzip.compress(b"{}") + b"behind " * 9, "gzip", 400),
     "an unknown encoding": (b"{}", "br", 415),
     "a bomb": (gzip.compress(b" " * 3_000_000), "gzip", 413),
     "a zstd bomb": (zstandard.compress(b" " * 3_000_000), "zstd", 413),

@@ -27,10 +27,14 @@ _OFTEN_NEW = (".args", ".command_line", ".pid", ".entity_id", ".id", ".title")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A rule by its `number`, with the terms that are still to be asked."""
+    """A rule by its `number`, with the terms that are still to be asked.
+
+    `indexed` are fields whose index has led to it: another one would tell nothing new.
+    """
 
     number: int
     terms: tuple[Term, ...]
+    indexed: frozenset[str] = frozenset()
 
     def without(self, met: Iterable[Term]) -> "Wanted":
         gone = set(met)
@@ -203,6 +207,7 @@ def _anchored(
     for rule in rules:
         if term := anchors[rule.number].get(name):
             left = rule.without([term]) if term.exact else rule
+            left = replace(left, indexed=left.indexed | {name})
             key = (term.implied[name], bits.get(rule.number, 0))
             by_questions.setdefault(key, []).append(left)
     return name, by_questions
@@ -214,6 +219,10 @@ def _anchors(rule: Wanted, often_new: bool) -> dict[str, Term]:
     for term in sorted(rule.terms, key=lambda term: (not term.exact, term.cost)):
         for name, questions in term.implied.items():
             fit = not name.startswith(COMMON) and name.endswith(_OFTEN_NEW) is often_new
-            if fit and all(question.reader is Reader.TEXT for question in questions):
+            if (
+                name not in rule.indexed
+                and fit
+                and all(question.reader is Reader.TEXT for question in questions)
+            ):
                 found.setdefault(name, term)
     return found

@@ -4,7 +4,7 @@ This walks the tree that `eql.compiler` compiles and asks the same clauses, one 
 generated functions; a test holds both to the same answer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -18,9 +18,13 @@ from app.detection.eql.values import Scalar
 from app.detection.eql.wording import expected
 from app.detection.rule import Rule
 from app.domain.ecs import Document, values
+from app.domain.text import shortened
 
 MOST_MADE = 20
 """Results of a function that are told; an event may have many values."""
+
+_VALUES_TOLD = 8
+_LONGEST_TOLD = 200
 
 
 class Word(StrEnum):
@@ -92,35 +96,36 @@ def explain(rule: Rule, document: Document) -> Explanation:
     condition = _step(rule.tree.condition, rule.query, document)
     category = category_clause(rule.tree)
     if category is not None:
-        asked = _clause_step(category, f"{rule.tree.category} where", document)
+        asked = _clause_step(category, f"{rule.tree.category} where", document, True)
         steps = condition.steps if condition.word is Word.AND else (condition,)
         holds = asked.holds and condition.holds
         condition = Step(Word.AND, _line(rule.query), holds, steps=(asked, *steps))
     return Explanation(rule, condition)
 
 
-def _step(node: Expression, query: str, document: Document) -> Step:
+def _step(node: Expression, query: str, document: Document, *, wanted: bool = True) -> Step:
+    """`wanted` is what `node` must be for the query to match; each `not` turns it round."""
     text = _line(query[node.span.start : node.span.end])
     if isinstance(node, Not):
-        inner = _step(node.operand, query, document)
+        inner = _step(node.operand, query, document, wanted=not wanted)
         return Step(Word.NOT, text, not inner.holds, steps=(inner,))
     if isinstance(node, And | Or):
-        steps = tuple(_step(operand, query, document) for operand in node.operands)
+        steps = tuple(_step(operand, query, document, wanted=wanted) for operand in node.operands)
         together = all if isinstance(node, And) else any
         word = Word.AND if isinstance(node, And) else Word.OR
         return Step(word, text, together(step.holds for step in steps), steps=steps)
-    return _leaf_step(node, text, document)
+    return _leaf_step(node, text, document, wanted)
 
 
-def _leaf_step(node: Leaf, text: str, document: Document) -> Step:
+def _leaf_step(node: Leaf, text: str, document: Document, wanted: bool) -> Step:
     asked = _asked(node)
     if isinstance(asked, bool):
         said = "always holds" if asked else "never holds"
         return Step(Word.CLAUSE, text, asked, of=text, expects=said)
-    return _clause_step(asked, text, document)
+    return _clause_step(asked, text, document, wanted)
 
 
-def _clause_step(asked: Clause, text: str, document: Document) -> Step:
+def _clause_step(asked: Clause, text: str, document: Document, wanted: bool) -> Step:
     found = [values(document, name) for name in asked.fields]
     fields = tuple(
         FoundField(name, tuple(of_one)) for name, of_one in zip(asked.fields, found, strict=True)
@@ -132,12 +137,28 @@ def _clause_step(asked: Clause, text: str, document: Document) -> Step:
     return Step(
         word=Word.CLAUSE,
         text=text,
-        holds=_asker(asked)(*found) is not asked.negated,
+        holds=_asker(asked, wanted is not asked.negated)(*found) is not asked.negated,
         of=asked.subject if isinstance(asked.subject, str) else "the result",
         expects=expected(asked),
         fields=tuple({one.name: one for one in fields}.values()),
         made=made,
     )
+
+
+def told(values: Sequence[object]) -> str:
+    """Values of an event as a list for people: texts in quotes, long ones cut, the rest counted."""
+    if not values:
+        return "nothing"
+    shown = [_value(value) for value in values[:_VALUES_TOLD]]
+    if len(values) > _VALUES_TOLD:
+        shown.append(f"and {len(values) - _VALUES_TOLD:,} more")
+    return ", ".join(shown)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return f"“{shortened(value, _LONGEST_TOLD)}”"
+    return "null" if value is None else str(value).lower()
 
 
 @lru_cache(maxsize=8_192)
@@ -146,8 +167,8 @@ def _asked(node: Leaf) -> Clause | bool:
 
 
 @lru_cache(maxsize=8_192)
-def _asker(asked: Clause) -> Callable[..., bool]:
-    return asked.asker()
+def _asker(asked: Clause, past_most: bool) -> Callable[..., bool]:
+    return asked.asker(past_most=past_most)
 
 
 def _line(text: str) -> str:

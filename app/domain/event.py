@@ -74,9 +74,10 @@ class Event:
     @property
     def headline(self) -> str:
         """What happened, in one line; holds text from the event, so escape it before showing it."""
+        place = self.container or ("a container" if self.entry_type == "container" else "a host")
         if self.ssh is not None:
-            return headline(self.ssh, container=self.container)
-        return f"{self.process.name or 'a process'} in {self.container or 'a container'}"
+            return headline(self.ssh, container=place)
+        return f"{self.process.name or 'a process'} in {place}"
 
     @property
     def image(self) -> str | None:

@@ -140,14 +140,15 @@ class Condition:
 
     def holds(self, event: Event) -> bool:
         """A negation is the exact opposite, so it also holds where the event lacks the field."""
-        known = field_named(self.field)
-        if known is None:  # an exclusion must never hide more because it says something unknown
-            return False
+        if field_named(self.field) is None:
+            return False  # an exclusion must never hide more because it says something unknown
         kind = OPERATORS[self.operator]
-        found = any(
-            kind.test(value, self.values) for value in known.read(event) if value is not None
-        )
-        return found is not kind.negated
+        return any(kind.test(value, self.values) for value in self.found(event)) is not kind.negated
+
+    def found(self, event: Event) -> tuple[str, ...]:
+        """What the event has in the field; nothing for a field that is not known."""
+        known = field_named(self.field)
+        return tuple(value for value in known.read(event) if value is not None) if known else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """From the bytes of one request to its receipt: cut, decide, hand the few that matter to the writer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.detection.detector import Detector
@@ -10,6 +10,7 @@ from app.domain.event import event_from_ecs
 from app.formats import Unreadable, normalise, read
 from app.formats.json_text import decode, may_be_deep
 from app.ingest.body import EVENTS_LIMIT, Item, cut
+from app.ingest.current_detector import CurrentDetector
 from app.ingest.recording import NewMatch, Outcome
 from app.ingest.writer import Batch, Refused, Writer
 from app.store.keys import Traffic
@@ -47,11 +48,11 @@ class Judged:
     refusal: str | None = None
 
 
-def judge(items: Sequence[Item], detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
+def judge(items: Iterable[Item], detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
     """Decide each event. Most end here, read only as far as the rules look."""
     for item in items:
         if len(item.raw) > max_event_bytes:
-            yield Judged(item, refusal=f"larger than {max_event_bytes} bytes")
+            yield Judged(item, refusal=too_large(max_event_bytes))
             continue
         quick = _is_utf8(item.raw) and not may_be_deep(item.raw)
         rules = detector.decide(item.raw) if quick else None
@@ -59,6 +60,10 @@ def judge(items: Sequence[Item], detector: Detector, max_event_bytes: int) -> It
             yield _judge_whole(item, detector)
         elif rules:
             yield _matched(item, rules)
+
+
+def too_large(max_event_bytes: int) -> str:
+    return f"larger than {max_event_bytes} bytes"
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -90,18 +95,20 @@ def _judge_whole(item: Item, detector: Detector) -> Judged:
 class Pipeline:
     """`take` blocks until everything that matters is durable; it runs on a thread of its own request."""
 
-    def __init__(self, detector: Detector, writer: Writer, *, max_event_bytes: int) -> None:
-        self.detector = detector
+    def __init__(self, current: CurrentDetector, writer: Writer, *, max_event_bytes: int) -> None:
+        self._current = current
         self._writer = writer
         self._max_event_bytes = max_event_bytes
 
     def take(self, body: bytes, *, key_id: int) -> Receipt:
         """Raises UnreadableBody, TooLarge, or Unavailable when nothing was taken."""
         items = cut(body, EVENTS_LIMIT)
+        # Once a request: it is decided by the rules of one moment, however many events it brings.
+        detector = self._current.detector
         matched: list[NewMatch] = []
         refused: list[Refused] = []
         rejected: list[Rejected] = []
-        for judged in judge(items, self.detector, self._max_event_bytes):
+        for judged in judge(items, detector, self._max_event_bytes):
             item = judged.item
             if judged.refusal is not None:
                 refused.append(Refused(item.raw, judged.refusal))

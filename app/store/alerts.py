@@ -223,6 +223,16 @@ def untick(session: Session, alert_id: int, part: str, step_key: str) -> None:
     )
 
 
+def rule_name(session: Session, rule_id: str) -> str | None:
+    """The rule's name as its newest alert has it, None when it has no alert."""
+    return session.exec(
+        select(Alert.rule_name)
+        .where(Alert.rule_id == rule_id)
+        .order_by(col(Alert.id).desc())
+        .limit(1)
+    ).first()
+
+
 @dataclass(frozen=True, slots=True)
 class RuleFigures:
     """What one rule has led to."""

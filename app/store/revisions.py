@@ -6,6 +6,7 @@ from app.store.tables import Revision
 
 EXCLUSIONS = "exclusions"
 ALERTS = "alerts"
+RULES = "rules"
 
 
 def current(session: Session, name: str) -> int:

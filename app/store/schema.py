@@ -44,13 +44,23 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     return before, known[-1]
 
 
-def check(database: Database) -> list[str]:
-    """What is wrong with the database, one sentence each; empty when all is well."""
+def behind(database: Database) -> str | None:
+    """A sentence for a database older than this program, None for one that fits.
+
+    Raises Unusable when it is newer, or cannot be read.
+    """
     known = known_revisions()
     before = current_revision(database)
     _refuse_newer(before, known)
-    if before != known[-1]:
-        return [f"It is at revision {before or 'none'}, not {known[-1]}; run: deckwatch db upgrade"]
+    if before == known[-1]:
+        return None
+    return f"It is at revision {before or 'none'}, not {known[-1]}; run: deckwatch db upgrade"
+
+
+def check(database: Database) -> list[str]:
+    """What is wrong with the database, one sentence each; empty when all is well."""
+    if (problem := behind(database)) is not None:
+        return [problem]
     if not database.is_sqlite:
         return []
     try:

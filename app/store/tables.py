@@ -1,4 +1,4 @@
-"""Every table: how things are kept; what the words mean is in the domain.
+"""Every table, hence long: how things are kept; what the words mean is in the domain.
 
 Histories name people as text (`actor`, …), since they say who it was; live relations are foreign keys.
 """
@@ -261,6 +261,21 @@ class ExclusionVersion(SQLModel, table=True):
     decision: str
     decided_by: str | None
     decided_at: datetime | None = _when(nullable=True)
+
+
+class RuleSwitch(SQLModel, table=True):
+    """Whether people want a rule to decide; a rule without a row goes by its own file.
+
+    `version` grows with every change and guards against lost updates.
+    """
+
+    __tablename__: ClassVar[Any] = "rule_switch"
+
+    rule_id: str = Field(primary_key=True)
+    enabled: bool
+    version: int
+    changed_at: datetime = _when()
+    changed_by: str
 
 
 class Quarantine(SQLModel, table=True):

@@ -8,10 +8,27 @@ from app.domain.errors import Unavailable
 
 # Comments keep proxies from closing a silent stream (HTML standard, server-sent events, 9.2.7).
 BEAT_SECONDS = 15.0
-# How soon a change made by another process is noticed.
-LOOK_SECONDS = 1.0
+# How often it is looked for what other processes have changed.
+LOOK_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
+
+
+async def keep_looking(look: Callable[[], None], failed: str) -> None:
+    """Call `look` on a thread, again and again, until cancelled. One that fails is told with the words
+    `failed`, once in a row, and does not keep the next from coming.
+    """
+    fails = False
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            await asyncio.to_thread(look)
+            fails = False
+        except Exception as error:
+            if not fails:
+                expected = isinstance(error, Unavailable)
+                log.warning("%s: %s", failed, error, exc_info=None if expected else error)
+            fails = True
 
 
 class Live:
@@ -48,18 +65,15 @@ class Live:
 
     async def watch(self) -> None:
         """Notice what other processes changed, for as long as somebody listens; runs until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if not self._listeners:
-                continue
-            try:
-                revision = await asyncio.to_thread(self._revision)
-            except Unavailable as error:  # the next look may find it again
-                log.warning("the streams cannot look for changes: %s", error)
-                continue
-            if self._seen not in (-1, revision):
-                self._wake()
-            self._seen = revision
+        await keep_looking(self._look, "the streams cannot look for changes")
+
+    def _look(self) -> None:
+        if not self._listeners:
+            return
+        revision = self._revision()
+        if self._seen not in (-1, revision):
+            self._wake_soon()
+        self._seen = revision
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The bytes of one browser's event stream: `event: alerts` whenever alerts changed."""

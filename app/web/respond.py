@@ -23,6 +23,8 @@ from app.web.shell import NavItem, Notice, Shell
 _NOTICE_COOKIE = "deckwatch_notice"
 THEME_COOKIE = "deckwatch_theme"
 THEMES = ("auto", "light", "dark")
+# A page that the menu has no entry for stands under another.
+_ABOVE = {"/explain": "/rules"}
 
 
 def page(
@@ -74,7 +76,7 @@ def _shell(
         csrf=form_token(services, session_token(request) or ""),
         theme=theme_of(request),
         path=path + (f"?{request.url.query}" if request.url.query else ""),
-        nav=_nav(path, who, open_alerts, waiting),
+        nav=_nav(_ABOVE.get(path, path), who, open_alerts, waiting),
         notice=notice,
         live=live,
     )

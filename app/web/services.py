@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.detection.rule import LoadResult, Rule
+from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
 from app.settings import Settings
 from app.store.database import Database
@@ -25,6 +26,7 @@ class Services:
     secret: bytes
     database: Database
     rules: LoadResult
+    current_detector: CurrentDetector
     pipeline: Pipeline
     live: Live
     renderer: Renderer

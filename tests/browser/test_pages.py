@@ -29,6 +29,7 @@ PAGES = {
     "new exclusion, hostile": "/exclusions/new?alert=2",
     "edit exclusion": "/exclusions/1/edit",
     "rules": "/rules",
+    "rules, none fits": "/rules?state=disabled&q=nothing-like-this",
     "rule": "/rules/{rule}",
     "agents": "/agents",
     "agents, elastic": "/agents?connect=elastic",

@@ -1,6 +1,7 @@
 """Queries and events made by dice, of few words, so that they often have something to do with each other."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -47,7 +48,7 @@ def event(draw: Random) -> dict[str, Any]:
     """Nested, as agents send it, with the odd missing field, list, number for a text and null."""
     found: dict[str, Any] = {}
     for name, texts in TEXTS.items():
-        _put(draw, found, name.lstrip("?"), lambda texts=texts: _text(draw, texts))
+        _put(draw, found, name.lstrip("?"), partial(_text, draw, texts))
     for name in NUMBERS:
         _put(
             draw,

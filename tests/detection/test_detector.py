@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.detection.detector import Detector
 from app.detection.eql.parser import parse
+from app.detection.explain import explain
 from app.detection.rule import OUR_RULES, Rule, load_rules
 
 (OURS,) = [rule for rule in load_rules([OUR_RULES]).rules if rule.slug == "ssh_in_container"]
@@ -223,5 +224,42 @@ def test_no_bytes_make_it_raise(put: bytes, start: int, end: int) -> None:
 
 
 def test_constants_that_python_takes_for_equal_are_told_apart() -> None:
-    queries = [f'any where concat(process.name, {one}) == "ssh{one}"' for one in ("1", "1.0", "true")]
+    queries = [
+        f'any where concat(process.name, {one}) == "ssh{one}"' for one in ("1", "1.0", "true")
+    ]
     assert decided(detector(*queries), START) == queries
+
+
+def test_rules_that_share_an_or_are_decided_together() -> None:
+    either = '(process.name == "ssh" or process.name == "b")'
+    queries = [f"any where {either} and process.pid == {pid}" for pid in (7, 8)]
+    queries += [f"any where {either}", f'any where ({either} or process.name : "c*")']
+    assert decided(detector(*queries), START) == [queries[0], queries[2], queries[3]]
+
+
+BULK = json.dumps(
+    {
+        "event": {"category": "process"},
+        "process": {"args": ["a"] * 400, "env_vars": ["b"] * 400, "name": ["x"] * 30_000},
+    }
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("startsWith(process.args, process.env_vars)", True),
+        ("not startsWith(process.args, process.env_vars)", True),
+        ('concat(process.args, process.env_vars) != "c"', True),
+        ('not (process.pid == 1 or not concat(process.args, process.env_vars) == "c")', True),
+        ("length(process.name) == 99", False),  # one field is looked through to its end
+        ("not length(process.name) == 1", False),
+    ],
+)
+def test_an_event_cannot_hide_behind_more_values_than_are_tried(
+    condition: str, expected: bool
+) -> None:
+    query = f"process where {condition}"
+    assert bool(decided(detector(query), BULK)) is expected
+    explained = explain(rule(query), json.loads(BULK))
+    assert explained.matches is expected

@@ -131,6 +131,8 @@ def test_a_node_knows_the_text_it_was_written_as() -> None:
         ("any where (a == 1) == null", 1, 11, "compared with true and false only"),
         ("any where (a == 1) + 1 == 2", 1, 11, "compared with true and false only"),
         ("any where a == 1 == 2", 1, 18, "'==' does not belong here"),
+        ("any where a and and b", 1, 17, "'and' does not belong here"),
+        ("any where or", 1, 11, "'or' does not belong here"),
         ("any where a in b", 1, 16, "'b' does not belong here"),
         ("any where a == " + "9" * 400, 1, 16, "more than 300 characters"),
         ("any where", 1, 10, "ends too early"),

@@ -1,8 +1,10 @@
 """Bodies that would cost more than they should."""
 
+import gzip
 import json
 
 import pytest
+import zstandard
 from starlette.testclient import TestClient
 
 from app.ingest.body import EVENTS_LIMIT
@@ -39,6 +41,23 @@ COSTLY: dict[str, bytes] = {  # where time grew with the square of the size, eac
 @pytest.mark.parametrize("body", COSTLY.values(), ids=COSTLY.keys())
 def test_a_broken_body_costs_time_in_proportion(agent: Agent, body: bytes) -> None:
     assert agent.send(body).status_code == 200
+
+
+PACKED: dict[
+    str, tuple[str, bytes]
+] = {  # a second now, minutes where each member copied all the rest
+    "very many gzip members": ("gzip", gzip.compress(b"") * 200_000 + gzip.compress(b"{}")),
+    "very many zstd frames": (
+        "zstd",
+        zstandard.compress(b"") * 200_000 + zstandard.compress(b"{}"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("encoding", "body"), PACKED.values(), ids=PACKED.keys())
+def test_a_packed_body_costs_time_in_proportion(agent: Agent, encoding: str, body: bytes) -> None:
+    receipt = agent.receipt(body, **{"Content-Encoding": encoding})
+    assert receipt["received"] == len(receipt["rejected"]) > 0
 
 
 def test_fifty_thousand_lines_are_one_request(agent: Agent) -> None:

@@ -25,7 +25,7 @@ from app.detection.eql.comparisons import is_true, looked_up, one_of, ordered
 from app.detection.eql.computed import Computed, any_row
 from app.detection.eql.errors import EqlError
 from app.detection.eql.questions import ORDERS, Exists, IsNull, Question, TextIs
-from app.detection.eql.subjects import Subject, known, question_of, refuse
+from app.detection.eql.subjects import Subject, gives_boolean, known, question_of, refuse
 from app.detection.eql.tree import (
     And,
     Call,
@@ -67,12 +67,15 @@ class Clause:
     def fields(self) -> tuple[str, ...]:
         return (self.subject,) if isinstance(self.subject, str) else self.subject.fields
 
-    def asker(self) -> Callable[..., bool]:
-        """Whether any value fits, of what an event has in each of `fields` (see `values`)."""
+    def asker(self, *, past_most: bool) -> Callable[..., bool]:
+        """Whether any value fits, of what an event has in each of `fields` (see `values`).
+
+        `past_most` is the answer for an event with more combinations than are tried.
+        """
         if isinstance(self.subject, str):
             reader, fits = READERS[self.question.reader], self.question.test()
             return lambda found: reader(found, fits)
-        return any_row(self.subject, self.question)
+        return any_row(self.subject, self.question, past_most=past_most)
 
 
 def category_clause(query: Query) -> Clause | None:
@@ -119,8 +122,8 @@ def leaves(condition: Expression) -> Iterator[Leaf]:
 def _truth(operand: Operand, *, as_is: bool) -> Clause | bool:
     found = known(operand)
     if isinstance(found, Literal):
-        written = operand if isinstance(operand, Literal) else None
-        if not isinstance(found.value, bool) and (found.value is not None or written):
+        may_be_null = isinstance(operand, Call) and gives_boolean(operand)
+        if not isinstance(found.value, bool) and not may_be_null:
             refuse(found, "a condition is a comparison, true or false")
         return found.value is True if as_is else found.value is not True
     if isinstance(found.node, Call) and (plain := question_of(found.node)):
@@ -160,8 +163,7 @@ def _comparison(node: Comparison) -> Clause | bool:
         if isinstance(left.of, Computed):
             return Clause(left.of, IsNull(), not equal)
         return Clause(left.of, Exists(), equal)
-    if isinstance(left.node, Call) and isinstance(right.value, bool):
-        is_true(left)
+    if isinstance(left.node, Call) and gives_boolean(left.node) and isinstance(right.value, bool):
         return _truth(left.node, as_is=right.value is equal)
     return Clause(left.of, one_of(left, (right,)), not equal)
 

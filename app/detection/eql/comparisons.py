@@ -1,6 +1,7 @@
 """Which question a comparison with constants asks, by the type of what is compared."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from app.detection.eql.lucene import RegexError, compile_regexes
@@ -29,6 +30,7 @@ from app.detection.eql.values import (
 )
 from app.detection.fields import FieldType
 
+_IN_FULL = re.compile(r"[0-9-]+T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _ANY_CASE = {
     Lookup.MATCHES,
     Lookup.IN_ANY_CASE,
@@ -47,8 +49,7 @@ def is_true(subject: Subject) -> Question:
 def one_of(subject: Subject, literals: Sequence[Literal]) -> Question:
     """What `==` and `in` ask."""
     for literal in literals:
-        if literal.value is None:
-            refuse(literal, "null goes with '==' and '!=' only")
+        _refuse_null(literal)
     kind = comparable(subject)
     if kind is FieldType.OPEN:
         kind = _kind_of(literals)
@@ -107,6 +108,11 @@ def _regex(literals: Sequence[Literal], texts: tuple[str, ...], any_case: bool) 
     return TextRegex(texts, any_case)
 
 
+def _refuse_null(literal: Literal) -> None:
+    if literal.value is None:
+        refuse(literal, "null goes with '==' and '!=' only")
+
+
 def _kind_of(literals: Sequence[Literal]) -> FieldType:
     if all(isinstance(literal.value, bool) for literal in literals):
         return FieldType.BOOLEAN
@@ -116,12 +122,14 @@ def _kind_of(literals: Sequence[Literal]) -> FieldType:
 
 
 def _text(literal: Literal, what: str) -> str:
+    _refuse_null(literal)
     if not isinstance(literal.value, str):
         refuse(literal, f"'{what}' needs a text in double quotes here")
     return literal.value
 
 
 def _number(subject: Subject, literal: Literal) -> int | float:
+    _refuse_null(literal)
     number = as_number(literal.value)
     if number is None or not math.isfinite(number):
         refuse(literal, f"{subject.said} is a number, and this is none")
@@ -146,7 +154,7 @@ def _network(subject: Subject, literal: Literal) -> Network:
 
 def _date(subject: Subject, literal: Literal) -> int:
     value = literal.value
-    moment = as_date(value) if isinstance(value, str) and "T" in value else None
+    moment = as_date(value) if isinstance(value, str) and _IN_FULL.match(value) else None
     if moment is None:
         said = f"{subject.said} is a date; write day and time in full, such as 2026-03-01T10:00:00Z"
         refuse(literal, said)

@@ -52,7 +52,7 @@ class Compiler:
     ) -> None:
         self._local = local
         self._is_text = is_text
-        self._names: dict[Question | tuple[Computed, Question], str] = {}
+        self._names: dict[Question | tuple[Computed, Question, bool], str] = {}
         self.namespace: dict[str, object] = {
             str(reader): function for reader, function in READERS.items()
         }
@@ -75,10 +75,12 @@ class Compiler:
                 found.append(self._term(node))
         return list(dict.fromkeys(found))
 
-    def _term(self, node: Expression) -> Term:
+    def _term(self, node: Expression, *, wanted: bool = True) -> Term:
+        """`wanted` is what `node` must be for the query to match; each `not` turns it round."""
         if isinstance(node, And | Or):
             # Order changes nothing but the speed: a condition is true or false, never unknown.
-            terms = sorted(map(self._term, node.operands), key=lambda term: term.cost)
+            terms = [self._term(operand, wanted=wanted) for operand in node.operands]
+            terms.sort(key=lambda term: term.cost)
             word, implied = (" and ", _all) if isinstance(node, And) else (" or ", _any)
             return Term(
                 source=f"({word.join(term.source for term in terms)})",
@@ -87,19 +89,21 @@ class Compiler:
                 implied=implied([term.implied for term in terms]),
             )
         if isinstance(node, Not):
-            term = self._term(node.operand)
+            term = self._term(node.operand, wanted=not wanted)
             return Term(f"(not {term.source})", term.cost + 1, term.fields, {})
         found = clause(node)
         return (
-            Term(str(found), 0, frozenset(), {}) if isinstance(found, bool) else self._clause(found)
+            Term(str(found), 0, frozenset(), {})
+            if isinstance(found, bool)
+            else self._clause(found, wanted)
         )
 
-    def _clause(self, found: Clause) -> Term:
+    def _clause(self, found: Clause, wanted: bool = True) -> Term:
         cost = _COST.get(type(found.question), 5 if isinstance(found.subject, str) else 20)
         cost += 3 * any(name.startswith(COMMON) for name in found.fields) + found.negated
         fields = frozenset(found.fields)
         if isinstance(found.subject, Computed):
-            source = self._combined(found.subject, found)
+            source = self._combined(found.subject, found, wanted is not found.negated)
             return Term(f"(not {source})" if found.negated else source, cost, fields, {})
         source = self._single(found.subject, found.question)
         if found.negated:
@@ -123,14 +127,14 @@ class Compiler:
             return f"({test}({variable}) if type({variable}) is {shortcut} else {source})"
         return source
 
-    def _combined(self, subject: Computed, found: Clause) -> str:
-        key = (subject, found.question)
-        test = self._name(key, found.question, lambda: found.asker())
+    def _combined(self, subject: Computed, found: Clause, wanted: bool) -> str:
+        key = (subject, found.question, wanted)
+        test = self._name(key, found.question, lambda: found.asker(past_most=wanted))
         return f"{test}({', '.join(map(self._local, found.fields))})"
 
     def _name(
         self,
-        key: Question | tuple[Computed, Question],
+        key: Question | tuple[Computed, Question, bool],
         question: Question,
         made: Callable[[], object],
     ) -> str:

@@ -32,9 +32,9 @@ from app.detection.eql.values import (
 )
 from app.detection.fields import FieldType, field_type
 
-MOST_ROWS = 50_000
-"""Combinations of values that are tried for one condition. An event that offers more was made to,
-and is taken to fit: hiding behind bulk must not work."""
+MOST_ROWS = 10_000
+"""Combinations of the values of several fields that are tried for one condition. An event that offers
+more was made to, and is answered so that the rule matches: hiding behind bulk must not work."""
 
 Row: TypeAlias = Sequence[object]
 Compute: TypeAlias = Callable[[Row], Value]
@@ -66,15 +66,19 @@ def computation(found: Computed) -> Compute:
     return safely
 
 
-def any_row(found: Computed, question: Question) -> Callable[..., bool]:
-    """A test of what an event has in each place, whether any combination gives what fits."""
+def any_row(found: Computed, question: Question, *, past_most: bool) -> Callable[..., bool]:
+    """A test of what an event has in each place, whether any combination gives what fits.
+
+    `past_most` is the answer where there are more than MOST_ROWS and none of them fits.
+    """
     compute, null_fits = computation(found), isinstance(question, IsNull)
     fits: Fits = question.test()
+    most = MOST_ROWS if len(found.fields) > 1 else None
 
     def test(*columns: object) -> bool:
         for number, row in enumerate(rows(columns)):
-            if number == MOST_ROWS:
-                return True
+            if number == most:
+                return past_most
             value = compute(row)
             if null_fits if value is None else bool(fits(value)):
                 return True

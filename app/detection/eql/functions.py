@@ -69,9 +69,14 @@ class Function:
     def counts(self) -> str:
         """How many arguments it takes, in words."""
         least, most = len(self.takes) - self.optional, len(self.takes)
-        if self.repeats:
-            return f"at least {least}"
-        return str(most) if least == most else f"{least} or {most}"
+        told = (
+            f"at least {least}"
+            if self.repeats
+            else str(most)
+            if least == most
+            else f"{least} or {most}"
+        )
+        return f"{told} argument{'' if told.endswith('1') else 's'}"
 
     def accepts(self, arguments: int) -> bool:
         least = len(self.takes) - self.optional
@@ -155,13 +160,13 @@ def _number(text: str | None, base: Value = None) -> Value:
     if base in (None, 10):
         if _INTEGER.fullmatch(text):
             return int(text)
-        return float(text) if _FLOAT.fullmatch(text) else None
-    radix = int(base or 10)
-    if not 2 <= radix <= 36 or not 0 < len(digits) <= 300:
+        number = float(text) if _FLOAT.fullmatch(text) else math.inf
+        return number if math.isfinite(number) else None
+    if not isinstance(base, int) or not 2 <= base <= 36 or not 0 < len(digits) <= 300:
         return None
-    if any(digit not in _DIGITS[:radix] for digit in fold(digits)):
+    if any(digit not in _DIGITS[:base] for digit in fold(digits)):
         return None
-    return int(sign + digits, radix)
+    return int(sign + digits, base)
 
 
 def _add(left: Value, right: Value) -> Value:

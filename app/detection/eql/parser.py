@@ -241,7 +241,7 @@ class _Builder(Transformer[Token, Query]):
     def addition(self, nodes: list[_Node]) -> Call:
         left, sign, right = nodes
         arguments = (_operand(left), _operand(right))
-        return Call(_ARITHMETIC[str(sign)], False, arguments, _span(*nodes))
+        return Call(_ARITHMETIC[str(sign)], False, arguments, _span(*nodes), str(sign))
 
     multiplication = addition
 
@@ -250,7 +250,7 @@ class _Builder(Transformer[Token, Query]):
         operand, span = _operand(node), _span(*nodes)
         if isinstance(operand, Literal) and type(operand.value) in (int, float):
             return Literal(-operand.value, span)  # type: ignore[operator]
-        return Call("subtract", False, (Literal(0, _span(sign)), operand), span)
+        return Call("subtract", False, (Literal(0, _span(sign)), operand), span, "-")
 
     minus_number = minus
 

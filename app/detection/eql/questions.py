@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
-from app.detection.eql.lucene import compile_regexes, search_any
+from app.detection.eql.lucene import compile_regexes
+from app.detection.eql.patterns import (
+    containing,
+    either,
+    ending,
+    folding,
+    like_any,
+    like_any_of_list,
+    of_list,
+    starting,
+)
 from app.detection.eql.tree import Comparator
-from app.detection.eql.values import Fits, Network, Reader, as_address, fold
-from app.domain.wildcard import compile_wildcards
-
-MOST_IN_TURN = 12
-"""Texts to look for one after the other; RE2 looks for more of them at once."""
-
-WORTH_COUNTING = 3
+from app.detection.eql.values import Fits, Network, Reader, as_address, fold, in_ipv6
 
 ORDERS: dict[Comparator, Callable[[Any, Any], bool]] = {
     Comparator.LESS: operator.lt,
@@ -39,15 +43,7 @@ class Asked:
 
     def list_test(self) -> Callable[[list[str]], bool]:
         """For a question about texts: the test of a list of them, whether any fits."""
-        fits = self.test()
-
-        def test(texts: list[str]) -> bool:
-            for text in texts:  # a loop, not any(): this runs for many events  # noqa: SIM110
-                if fits(text):
-                    return True
-            return False
-
-        return test
+        return of_list(self.test())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class TextIs(Asked):
 
     def test(self) -> Callable[[str], object]:
         if self.any_case:
-            return _folding(frozenset(map(fold, self.texts)).__contains__)
+            return folding(frozenset(map(fold, self.texts)).__contains__)
         return self.texts.__contains__
 
     def list_test(self) -> Callable[[list[str]], bool]:
@@ -89,85 +85,10 @@ class TextLike(Asked):
     reader: ClassVar[Reader] = Reader.TEXT
 
     def test(self) -> Callable[[str], object]:
-        patterns = tuple(map(fold, self.patterns)) if self.any_case else self.patterns
-        asked = _simple_tests(patterns)
-        if asked is None:
-            return compile_wildcards(self.patterns, ignore_case=self.any_case).match
-        least = min(len(pattern.replace("*", "")) for pattern in patterns)
-        return _folding(asked, least) if self.any_case else asked
+        return like_any(self.patterns, any_case=self.any_case)
 
-
-def _folding(asked: Callable[[str], object], least: int = 0) -> Callable[[str], object]:
-    """`asked` about a text with its letters folded, if it has `least` characters or more.
-
-    Most arguments are short and most patterns long; and `fold` is written out, as this runs often.
-    """
-    if least < WORTH_COUNTING:
-        return lambda text: asked(text.lower() if text.isascii() else fold(text))
-    return lambda text: len(text) >= least and asked(text.lower() if text.isascii() else fold(text))
-
-
-def _simple_tests(patterns: Sequence[str]) -> Callable[[str], object] | None:
-    """Most patterns have stars at their ends only, and need no regular expression; None for others."""
-    texts = [pattern.strip("*") for pattern in patterns]
-    if any("*" in text or "?" in text for text in texts):
-        return None
-    whole, starts, ends, parts = set(), [], [], []
-    for pattern, text in zip(patterns, texts, strict=True):
-        match pattern.startswith("*"), pattern.endswith("*"):
-            case False, False:
-                whole.add(text)
-            case False, True:
-                starts.append(text)
-            case True, False:
-                ends.append(text)
-            case _:
-                parts.append(text)
-    tests: list[Callable[[str], object]] = []
-    if whole:
-        tests.append(frozenset(whole).__contains__)
-    if starts:
-        tests.append(_starting(tuple(starts)))
-    if ends:
-        tests.append(_ending(tuple(ends)))
-    if parts:
-        tests.append(_containing(tuple(dict.fromkeys(parts))))
-    return _either(tests)
-
-
-def _either(tests: Sequence[Callable[[str], object]]) -> Callable[[str], object]:
-    if len(tests) == 1:
-        return tests[0]
-
-    def test(text: str) -> bool:
-        for fits in tests:  # a loop, not any(): this runs for most events  # noqa: SIM110
-            if fits(text):
-                return True
-        return False
-
-    return test
-
-
-def _starting(starts: tuple[str, ...]) -> Callable[[str], object]:
-    return lambda text: text.startswith(starts)
-
-
-def _ending(ends: tuple[str, ...]) -> Callable[[str], object]:
-    return lambda text: text.endswith(ends)
-
-
-def _containing(parts: tuple[str, ...]) -> Callable[[str], object]:
-    if len(parts) == 1:
-        (part,) = parts
-        return lambda text: part in text
-
-    def test(text: str) -> bool:
-        for part in parts:  # noqa: SIM110 (as above)
-            if part in text:
-                return True
-        return False
-
-    return search_any(parts, test) if len(parts) > MOST_IN_TURN else test
+    def list_test(self) -> Callable[[list[str]], bool]:
+        return like_any_of_list(self.patterns, any_case=self.any_case)
 
 
 def text_like(texts: tuple[str, ...], *, any_case: bool) -> TextIs | TextLike:
@@ -183,6 +104,9 @@ class Where(StrEnum):
     ANYWHERE = "stringContains"
 
 
+_PARTS = {Where.START: starting, Where.END: ending, Where.ANYWHERE: containing}
+
+
 @dataclass(frozen=True, slots=True)
 class TextPart(Asked):
     """Does a value have `part` at its start, at its end, or anywhere?"""
@@ -193,16 +117,9 @@ class TextPart(Asked):
     reader: ClassVar[Reader] = Reader.TEXT
 
     def test(self) -> Callable[[str], object]:
-        part = fold(self.part) if self.any_case else self.part
-        if self.where is Where.START:
-            asked = _starting((part,))
-        elif self.where is Where.END:
-            asked = _ending((part,))
-        elif part == "":
+        if self.where is Where.ANYWHERE and self.part == "":
             return lambda _text: False  # EQL function reference, stringContains: empty strings
-        else:
-            asked = _containing((part,))
-        return _folding(asked) if self.any_case else asked
+        return _PARTS[self.where](self.part, any_case=self.any_case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +208,11 @@ class AddressIn(Asked):
     def test(self) -> Callable[[str], object]:
         def test(text: str) -> bool:
             address = as_address(text)
-            return address is not None and any(address in network for network in self.networks)
+            if address is None:
+                return False
+            # An index keeps IPv4 addresses inside IPv6, so that ::/0 has all of them.
+            both = (address, in_ipv6(address)) if address.version == 4 else (address,)
+            return any(one in network for network in self.networks for one in both)
 
         return test
 
@@ -323,14 +244,14 @@ Question: TypeAlias = (
 )
 
 
-def any_of(questions: Sequence[Question]) -> Callable[[str], object]:
+def any_of(questions: Sequence[Question]) -> Fits:
     """Whether a text fits any of `questions`, all of texts, for less than asking one by one."""
     likes: dict[bool, list[str]] = {}
-    others: list[Callable[[Any], object]] = []
+    others: list[Fits] = []
     for question in questions:
         if isinstance(question, TextLike):
             likes.setdefault(question.any_case, []).extend(question.patterns)
         else:
             others.append(question.test())
-    together = [TextLike(tuple(dict.fromkeys(p)), any_case).test() for any_case, p in likes.items()]
-    return _either([*together, *others]) if together or others else lambda _text: False
+    together = [like_any(dict.fromkeys(found), any_case=case) for case, found in likes.items()]
+    return either([*together, *others])

@@ -45,7 +45,7 @@ class Subject:
     def said(self) -> str:
         """What a complaint calls it."""
         if isinstance(self.node, Call):
-            return f"{self.node.name}(…)"
+            return f"the result of '{self.node.sign or self.node.name}'"
         return f"'{self.node.name}'"
 
 
@@ -73,6 +73,11 @@ def question_of(call: Call) -> tuple[str, Question] | None:
         return None
     question = asked(call, function)
     return None if question is None else (first.name, question)
+
+
+def gives_boolean(call: Call) -> bool:
+    """Whether a call, found meaningful before, is a condition by itself."""
+    return FUNCTIONS[call.name.lower()].gives is Kind.BOOLEAN
 
 
 def comparable(subject: Subject) -> FieldType:
@@ -111,28 +116,33 @@ def _checked(call: Call) -> tuple[Function, Call]:
         refuse(call, f"'{function.name}' has no form with '~'")
     if not function.accepts(len(call.arguments)):
         given = len(call.arguments)
-        refuse(call, f"'{function.name}' takes {function.counts} arguments; here are {given}")
+        refuse(
+            call,
+            f"'{function.name}' takes {function.counts}; here {'is' if given == 1 else 'are'} {given}",
+        )
     arguments = tuple(
-        _argument(function, number, argument) for number, argument in enumerate(call.arguments)
+        _argument(call, function, number, argument)
+        for number, argument in enumerate(call.arguments)
     )
     return function, replace(call, name=function.name, arguments=arguments)
 
 
-def _argument(function: Function, number: int, operand: Operand) -> Operand:
+def _argument(call: Call, function: Function, number: int, operand: Operand) -> Operand:
     kind = function.kind(number)
+    place = f"'{call.sign}'" if call.sign else f"argument {number + 1} of '{function.name}'"
+    wanted = f"{place} needs {kind}" if call.sign else f"{place} must be {kind}"
     found = known(operand)
     if isinstance(found, Literal):
-        _check_constant(function, number, kind, found)
+        _check_constant(function, kind, found, wanted)
         return found
     if kind in CONSTANTS:
-        refuse(operand, f"argument {number + 1} of '{function.name}' must be {kind}")
+        refuse(operand, wanted)
     if found.kind is not FieldType.OPEN and found.kind not in _FITS[kind]:
-        wanted = f"argument {number + 1} of '{function.name}' must be {kind}"
         refuse(operand, f"{wanted}, and {found.said} is none")
     return found.of.call if isinstance(found.of, Computed) else operand
 
 
-def _check_constant(function: Function, number: int, kind: Kind, literal: Literal) -> None:
+def _check_constant(function: Function, kind: Kind, literal: Literal, wanted: str) -> None:
     value = literal.value
     if value is None and kind not in CONSTANTS:
         return  # null gives null
@@ -142,7 +152,7 @@ def _check_constant(function: Function, number: int, kind: Kind, literal: Litera
         Kind.ANY: True,
     }.get(kind, isinstance(value, str))
     if not fits:
-        refuse(literal, f"argument {number + 1} of '{function.name}' must be {kind}")
+        refuse(literal, wanted)
     if kind is Kind.BLOCK and as_network(str(value)) is None:
         refuse(literal, f"'{value}' is no CIDR block, such as 10.0.0.0/8")
     if function.name == "match" and kind is Kind.PATTERN:

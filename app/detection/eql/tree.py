@@ -62,12 +62,16 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`name(arguments)`, or `name~(arguments)` with `any_case`; `a + b` is a call of `add`."""
+    """`name(arguments)`, or `name~(arguments)` with `any_case`.
+
+    `a + b` is a call of `add`, written with the `sign` +.
+    """
 
     name: str
     any_case: bool
     arguments: tuple["Operand", ...]
     span: Span = field(compare=False)
+    sign: str = field(default="", compare=False)
 
 
 Operand: TypeAlias = Field | Literal | Call

@@ -10,6 +10,7 @@ is read as one (mapping parameter `coerce`); a date is ISO 8601 text or millisec
 (mapping parameter `format`).
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -108,7 +109,8 @@ def as_number(value: object) -> int | float | None:
     if isinstance(value, int | float):
         return value
     if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return int(value) if value.lstrip("+-").isdigit() else float(value)
+        number = int(value) if value.lstrip("+-").isdigit() else float(value)
+        return number if abs(number) != math.inf else None
     return None
 
 
@@ -147,6 +149,11 @@ def as_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def in_ipv6(address: IPv4Address) -> IPv6Address:
+    """The IPv6 address that stands for an IPv4 one (RFC 4291, section 2.5.5.2)."""
+    return IPv6Address(bytes(10) + b"\xff\xff" + address.packed)
 
 
 def as_network(text: str) -> Network | None:

@@ -133,6 +133,7 @@ class AlertPage:
     headline: str
     rule_name: str
     rule_href: str
+    explain_href: str
     first_seen: datetime
     last_seen: datetime
     match_count: int
@@ -154,7 +155,7 @@ class AlertPage:
     comment_action: str
     comment: str
     comment_problem: str | None
-    exclude_href: str
+    exclude_href: str | None
     previous: PreviousAlert | None
     grouped_by: tuple[tuple[str, str], ...]
     tokens: tuple[TokenView, ...]

@@ -134,7 +134,7 @@ def _context(
             for sort, label in _SORTS.items()
         ),
         hidden=tuple((name, view[name]) for name in (*EXACT, "status", "verdict") if name in view),
-        filters=_filter_chips(services, view),
+        filters=_filter_chips(session, services, view),
         clear_href=urls.href(PATH, status=query.get("status")),
         rows=tuple(row_of(alert, names) for alert in rows),
         first_href=urls.href(PATH, view) if wanted.after else None,
@@ -193,17 +193,26 @@ def _assignees(session: Session, chosen: str) -> tuple[Option, ...]:
     return tuple(Option(value, label, value == chosen) for value, label in fixed + everyone)
 
 
-def _filter_chips(services: Services, view: dict[str, str]) -> tuple[FilterChip, ...]:
+def _filter_chips(
+    session: Session, services: Services, view: dict[str, str]
+) -> tuple[FilterChip, ...]:
     chips = []
     for name, (_, label) in EXACT.items():
         if value := view.get(name):
-            rule = services.rule(value) if name == "rule" else None
+            shown = _rule_name(session, services, value) if name == "rule" else value
             without = {key: kept for key, kept in view.items() if key != name}
-            chips.append(FilterChip(label, rule.name if rule else value, urls.href(PATH, without)))
+            chips.append(FilterChip(label, shown, urls.href(PATH, without)))
     if verdict := view.get("verdict"):
         without = {key: kept for key, kept in view.items() if key != "verdict"}
         chips.append(FilterChip("Verdict", verdict, urls.href(PATH, without)))
     return tuple(chips)
+
+
+def _rule_name(session: Session, services: Services, rule_id: str) -> str:
+    """Its alerts know the name of a rule that is not loaded any more."""
+    if (rule := services.rule(rule_id)) is not None:
+        return rule.name
+    return alerts.rule_name(session, storable(rule_id)) or rule_id
 
 
 def tone(risk: int) -> str:

@@ -1,4 +1,4 @@
-"""The audit log: who did what to access, keys and exclusions, newest first."""
+"""The audit log: who did what to access, keys, exclusions and rules, newest first."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,7 +67,7 @@ def show(request: Request, who: Admin, services: Parts) -> Response:
     return page(request, who, "pages/audit.html", context, title="Audit log")
 
 
-_LINKS = {"exclusion": "/exclusions/{}"}
+_LINKS = {"exclusion": "/exclusions/{}", "rule": "/rules/{}"}
 
 
 def _row(entry: AuditEntry) -> AuditRow:

@@ -189,7 +189,7 @@ def _form(
     problems: dict[str, str] | None = None,
     conflict: str | None = None,
 ) -> Response:
-    problems = problems or {}
+    refused, problems = bool(problems), problems or {}
     alert, whole = origin.alert, origin.whole
     now = services.clock()
     admin = who.may(Role.ADMIN)
@@ -198,7 +198,9 @@ def _form(
         changed = changes(whole, base_version)
         # Saving again, now knowing what changed, is meant.
         base_version = whole.record.newest_version
-    locked = alert is not None or whole is not None
+    rule_id = whole.record.rule_id if whole else alert.rule_id if alert else None
+    if rule_id is not None and services.rule(rule_id) is None:
+        problems = problems | {"rule": "It is not loaded any more, so no event can match it."}
     context = ExclusionFormPage(
         heading=f"Edit exclusion {whole.record.id}" if whole else "New exclusion",
         action=f"{PATH}/{whole.record.id}/edit" if whole else PATH,
@@ -213,7 +215,7 @@ def _form(
         rules=tuple(
             Option(rule.id, rule.name, rule.id == typed.rule_id) for rule in services.rules.rules
         ),
-        rule_locked=locked,
+        rule_locked=rule_id is not None,
         rows=tuple(_row(number, row, problems) for number, row in enumerate(typed.rows)),
         suggestions=suggestions(origin.event, typed),
         conditions_problem=problems.get("conditions"),
@@ -233,7 +235,7 @@ def _form(
         changed=changed,
         now=now,
     )
-    status = 409 if conflict else 422 if problems else 200
+    status = 409 if conflict else 422 if refused else 200
     template = "pages/exclusion_form.html"
     return page(request, who, template, context, title=context.heading, status=status)
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.domain.alert import Status
 from app.domain.roles import Principal
 from app.domain.severity import Severity
-from app.store import alerts, exclusions, keys, people, quarantine
+from app.store import alerts, exclusions, keys, people, quarantine, switches
 from app.store.alerts import AlertFilter, Sort
 from app.store.database import Session
 from app.store.exclusions import State, Whole
@@ -19,8 +19,9 @@ from app.web.pages.agents import key_rows
 from app.web.pages.alerts import PATH as ALERTS
 from app.web.pages.alerts import row_of
 from app.web.pages.alerts_context import AlertRow
+from app.web.pages.rules_context import PATH as RULES
 from app.web.respond import page
-from app.web.services import Parts
+from app.web.services import Parts, Services
 
 PATH = "/"
 LOOK_FIRST = 8
@@ -53,12 +54,13 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Block `overview` is all of it, and refreshes itself."""
+    """Block `overview` is all of it, and refreshes itself. `rules` are none in most weeks."""
 
     figures: tuple[Figure, ...]
     first: tuple[AlertRow, ...]
     first_href: str
     exclusions: tuple[Reminder, ...]
+    rules: tuple[Reminder, ...]
     agents: tuple[Reminder, ...]
     nothing_ever: bool
 
@@ -76,6 +78,7 @@ def show(request: Request, who: Analyst, services: Parts) -> Response:
             first=tuple(row_of(alert, names) for alert in found),
             first_href=urls.href(ALERTS, sort=Sort.PRIORITY),
             exclusions=_exclusions(session, now),
+            rules=_rules(session, services, now),
             agents=_agents(session, who, now),
             nothing_ever=not alerts.any_at_all(session),
         )
@@ -127,6 +130,22 @@ def _reminder(whole: Whole, now: datetime) -> Reminder | None:
         by = f"approved by {version.decided_by}"
         return Reminder(version.reason, by, href, "plain", "new", version.decided_at)
     return None
+
+
+def _rules(session: Session, services: Services, now: datetime) -> tuple[Reminder, ...]:
+    """Files that were not loaded, and rules that somebody has disabled just lately."""
+    found = []
+    if files := len({problem.path for problem in services.rules.problems}):
+        text = f"{files:,} rule {'file was' if files == 1 else 'files were'} not loaded."
+        found.append(Reminder(text, "", RULES, "notable", "broken", None))
+    last = sorted(switches.everything(session).values(), key=lambda s: s.changed_at, reverse=True)
+    for switch in last:
+        rule = services.rule(switch.rule_id)
+        if rule is not None and not switch.enabled and now - switch.changed_at < NEW_FOR:
+            by = f"by {switch.changed_by}"
+            href = f"{RULES}/{rule.id}"
+            found.append(Reminder(rule.name, by, href, "notable", "disabled", switch.changed_at))
+    return tuple(found[:12])
 
 
 def _agents(session: Session, who: Principal, now: datetime) -> tuple[Reminder, ...]:

@@ -1,156 +1,139 @@
-"""The rules that decide, and one rule with its guide, query and tests."""
+"""The rules, enabled and disabled, and what kept rule files from being loaded; switching one."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.detection.rule import Rule, Technique, run_tests
-from app.domain.errors import NotFound
-from app.store import alerts, exclusions, matches
+from app.actions.rules import named
+from app.detection.problem import Problem
+from app.detection.rule import Rule
+from app.detection.switches import is_enabled
+from app.domain.errors import Conflict, Invalid
+from app.domain.text import clipped, storable
+from app.store import alerts, exclusions, switches
 from app.store.alerts import RuleFigures
-from app.store.exclusions import State, Whole
+from app.store.exclusions import State
 from app.web import urls
-from app.web.access import Analyst
-from app.web.pages.guide import PART_LABELS, part_named
-from app.web.rendering import MARKDOWN
-from app.web.respond import page
+from app.web.access import Admin, Analyst
+from app.web.forms import Form, Posted
+from app.web.pages.rules_context import (
+    PATH,
+    ProblemRow,
+    ProblemsView,
+    RuleRow,
+    RulesPage,
+    SwitchView,
+    file_of,
+    switch_view,
+)
+from app.web.respond import page, see_other
 from app.web.services import Parts
-from app.web.shell import Tab
+from app.web.shell import Notice, Tab
+from app.web.switching import switch_rule
 
-PATH = "/rules"
+PAGE_SIZE = 100
+# More problems than this are folded away, and more than the second are only counted.
+PROBLEMS_OPEN = 10
+PROBLEMS_SHOWN = 300
+# A notice travels in a cookie, and a rule's name has no bound of its own.
+NAME_LIMIT = 100
 router = APIRouter()
 
-
-@dataclass(frozen=True, slots=True)
-class RuleRow:
-    id: str
-    href: str
-    name: str
-    severity: str
-    risk_score: int
-    tactics: tuple[str, ...]
-    open_alerts: int
-    open_href: str
-    last_match: datetime | None
-    exclusions: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemRow:
-    """Why a rule file, or part of one, was not loaded."""
-
-    where: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class RulesPage:
-    rows: tuple[RuleRow, ...]
-    problems: tuple[ProblemRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class QueryToken:
-    """`kind` is keyword, string, number, field, operator or plain."""
-
-    text: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class TestRow:
-    """One of the rule's own test events, run just now."""
-
-    name: str
-    expected: str
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ThreatRow:
-    tactic: str
-    tactic_href: str
-    techniques: tuple[tuple[str, str], ...]  # (name with id, href)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleExclusionRow:
-    href: str
-    reason: str
-    owner: str
-    ends_at: datetime
-    hidden_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class GuidePart:
-    steps_html: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RulePage:
-    """`description_html` and `setup_html` are safe. Block `guide` shows one part."""
-
-    id: str
-    name: str
-    severity: str
-    risk_score: int
-    description_html: str
-    setup_html: str
-    query: tuple[QueryToken, ...]
-    threats: tuple[ThreatRow, ...]
-    tests: tuple[TestRow, ...]
-    false_positives: tuple[str, ...]
-    tags: tuple[str, ...]
-    references: tuple[str, ...]
-    file: str
-    match_count: int
-    open_alerts: int
-    true_positives: int
-    closed_alerts: int
-    alerts_href: str
-    exclusions: tuple[RuleExclusionRow, ...]
-    part: str
-    guide_tabs: tuple[Tab, ...]
-    guide_introduction_html: str
-    guide: GuidePart
+# The tabs, and which rules are under them: those enabled, those that are not, or either.
+_TABS = {"all": None, "enabled": True, "disabled": False}
 
 
 @router.get(PATH)
 def show(request: Request, who: Analyst, services: Parts) -> Response:
+    query = request.query_params
+    tab = query.get("state", "all")
+    tab = tab if tab in _TABS else "all"
+    q = storable(query.get("q", "").strip())
+    skip = urls.number(query.get("from", "")) or 0
     at = services.clock()
     with services.database.read() as session:
+        switched = switches.everything(session)
         figures = alerts.figures_by_rule(session)
         everything = exclusions.everything(session)
-    rows = tuple(
-        _row(rule, figures.get(rule.id, RuleFigures()), _live(everything, rule.id, at))
-        for rule in services.rules.rules
+    live = Counter(whole.record.rule_id for whole in everything if whole.state(at) is State.LIVE)
+    wishes = {rule_id: switch.enabled for rule_id, switch in switched.items()}
+    found = sorted(
+        _with_words(services.rules.rules, q), key=lambda r: (-r.risk_score, r.name.casefold())
     )
-    problems = tuple(
-        ProblemRow(_where(problem.path.name, problem.line), problem.message)
-        for problem in services.rules.problems
+    enabled = {rule.id: is_enabled(rule, wishes.get(rule.id)) for rule in found}
+    chosen = [rule for rule in found if _TABS[tab] in (None, enabled[rule.id])]
+    skip = skip if skip < len(chosen) else 0
+    shown = chosen[skip : skip + PAGE_SIZE]
+    view = {"q": q, "state": None if tab == "all" else tab}
+    more = len(chosen) > skip + PAGE_SIZE
+    context = RulesPage(
+        loaded=len(services.rules.rules),
+        problems=_problems(services.rules.problems),
+        tabs=_tabs(view, tab, list(enabled.values())),
+        action=PATH,
+        q=q,
+        hidden=() if tab == "all" else (("state", tab),),
+        clear_href=urls.href(PATH, view, q=None),
+        rows=tuple(
+            _row(
+                rule,
+                figures.get(rule.id, RuleFigures()),
+                live[rule.id],
+                switch_view(rule, switched.get(rule.id), who),
+            )
+            for rule in shown
+        ),
+        here=urls.href(PATH, {**view, "from": skip or None}),
+        first_href=urls.href(PATH, view) if skip else None,
+        more_href=urls.href(PATH, {**view, "from": skip + PAGE_SIZE}) if more else None,
+        summary=f"{len(shown):,} of {len(chosen):,}" if chosen else "",
     )
-    context = RulesPage(rows, problems)
     return page(request, who, "pages/rules.html", context, title="Rules")
 
 
-def _where(name: str, line: int | None) -> str:
-    return f"{name}:{line}" if line else name
+def _with_words(rules: Iterable[Rule], q: str) -> list[Rule]:
+    """Those of which every word of `q` is in the name, file, id, severity, tactics or tags."""
+    words = q.casefold().split()[:10]
+    return [rule for rule in rules if _has(rule, words)]
 
 
-def _live(everything: Sequence[Whole], rule_id: str, at: datetime) -> list[Whole]:
-    return [
-        whole
-        for whole in everything
-        if whole.record.rule_id == rule_id and whole.state(at) is State.LIVE
-    ]
+def _has(rule: Rule, words: Sequence[str]) -> bool:
+    tactics = (threat.tactic for threat in rule.threats)
+    told = (rule.name, rule.path.name, rule.id, rule.severity, *tactics, *rule.tags)
+    searched = "\n".join(told).casefold()
+    return all(word in searched for word in words)
 
 
-def _row(rule: Rule, figures: RuleFigures, live: Sequence[Whole]) -> RuleRow:
+def _tabs(view: dict[str, str | None], current: str, enabled: Sequence[bool]) -> tuple[Tab, ...]:
+    counts = {"all": len(enabled), "enabled": sum(enabled), "disabled": enabled.count(False)}
+    return tuple(
+        Tab(
+            name.capitalize(),
+            urls.href(PATH, view, state=None if name == "all" else name),
+            name == current,
+            counts[name],
+        )
+        for name in _TABS
+    )
+
+
+def _problems(problems: Sequence[Problem]) -> ProblemsView:
+    return ProblemsView(
+        files=len({problem.path for problem in problems}),
+        total=len(problems),
+        rows=tuple(ProblemRow(_where(one), one.message) for one in problems[:PROBLEMS_SHOWN]),
+        opened=len(problems) <= PROBLEMS_OPEN,
+    )
+
+
+def _where(problem: Problem) -> str:
+    column = "" if problem.column is None else f":{problem.column}"
+    return f"{file_of(problem.path)}:{problem.line}{column}"
+
+
+def _row(rule: Rule, figures: RuleFigures, exclusions: int, switch: SwitchView) -> RuleRow:
     return RuleRow(
         id=rule.id,
         href=f"{PATH}/{rule.id}",
@@ -161,102 +144,41 @@ def _row(rule: Rule, figures: RuleFigures, live: Sequence[Whole]) -> RuleRow:
         open_alerts=figures.open,
         open_href=urls.href("/alerts", rule=rule.id),
         last_match=figures.last_seen,
-        exclusions=len(live),
+        exclusions=exclusions,
+        switch=switch,
     )
 
 
-@router.get(PATH + "/{rule_id}")
-def show_one(request: Request, rule_id: str, who: Analyst, services: Parts) -> Response:
-    rule = services.rule(rule_id)
-    if rule is None:
-        raise NotFound("There is no such rule, or it is not loaded any more.")
-    at = services.clock()
-    with services.database.read() as session:
-        figures = alerts.figures_by_rule(session).get(rule.id, RuleFigures())
-        live = _live(exclusions.everything(session), rule.id, at)
-        hits = matches.suppressed_figures(session)
-    part = part_named(request.query_params.get("guide", ""))
-    chosen = next(one for one in rule.guide.parts if one.name is part)
-    context = RulePage(
-        id=rule.id,
-        name=rule.name,
-        severity=str(rule.severity),
-        risk_score=rule.risk_score,
-        description_html=str(MARKDOWN.html(rule.description)),
-        setup_html=str(MARKDOWN.html(rule.setup)) if rule.setup else "",
-        query=query_tokens(rule.query.strip()),
-        threats=_threats(rule),
-        tests=_tests(rule),
-        false_positives=rule.false_positives,
-        tags=rule.tags,
-        references=rule.references,
-        file=rule.path.name,
-        match_count=figures.matches,
-        open_alerts=figures.open,
-        true_positives=figures.true_positives,
-        closed_alerts=figures.closed,
-        alerts_href=urls.href("/alerts", status="all", rule=rule.id),
-        exclusions=tuple(_exclusion(whole, hits) for whole in live),
-        part=str(part),
-        guide_tabs=tuple(
-            Tab(
-                f"{PART_LABELS[one.name]} {len(one.steps)}",
-                urls.href(f"{PATH}/{rule.id}", guide=one.name),
-                one.name is part,
-            )
-            for one in rule.guide.parts
-        ),
-        guide_introduction_html=str(MARKDOWN.html(chosen.text)) if chosen.text else "",
-        guide=GuidePart(tuple(str(MARKDOWN.html(step.markdown)) for step in chosen.steps)),
+@router.post(PATH + "/{rule_id}/switch")
+def switch(request: Request, rule_id: str, who: Admin, services: Parts, form: Posted) -> Response:
+    """Back to `next` afterwards: the list, filtered as it was, or the rule's own page."""
+    rule = named(services.rules.rules, rule_id)
+    form.only("enabled", "version", "next")
+    enabled = _yes(form)
+    back = urls.local_path(form["next"], f"{PATH}/{rule.id}")
+    try:
+        changed = switch_rule(
+            services, rule, enabled=enabled, version=form.number("version"), who=who
+        )
+    except Conflict as error:
+        return see_other(request, back, Notice("warning", str(error)))
+    return see_other(request, back, _done(rule, enabled, changed, back))
+
+
+def _yes(form: Form) -> bool:
+    if form["enabled"] not in ("yes", "no"):
+        raise Invalid({"enabled": "Say yes or no."})
+    return form["enabled"] == "yes"
+
+
+def _done(rule: Rule, enabled: bool, changed: bool, back: str) -> Notice:
+    name = f"“{clipped(rule.name, NAME_LIMIT)}”"
+    if not changed:
+        return Notice("done", f"{name} is {'enabled' if enabled else 'disabled'} already.")
+    told = (
+        f"{name} is enabled: events that match it raise alerts from now on."
+        if enabled
+        else f"{name} is disabled: events raise no alert of it from now on; alerts that exist stay."
     )
-    return page(request, who, "pages/rule.html", context, title=rule.name)
-
-
-def _threats(rule: Rule) -> tuple[ThreatRow, ...]:
-    def flat(techniques: Sequence[Technique]) -> list[tuple[str, str]]:
-        told: list[tuple[str, str]] = []
-        for technique in techniques:
-            # A sub-technique says more than the technique it is part of.
-            told += flat(technique.subtechniques) or [
-                (f"{technique.name} {technique.id}", technique.reference)
-            ]
-        return told
-
-    return tuple(
-        ThreatRow(threat.tactic, threat.reference, tuple(flat(threat.techniques)))
-        for threat in rule.threats
-    )
-
-
-def _tests(rule: Rule) -> tuple[TestRow, ...]:
-    failed = {problem.line for problem in run_tests(rule)}
-    return tuple(
-        TestRow(test.name, "match" if test.matches else "no match", test.line not in failed)
-        for test in rule.tests
-    )
-
-
-def _exclusion(whole: Whole, hits: dict[int, tuple[int, datetime]]) -> RuleExclusionRow:
-    version = whole.live or whole.newest
-    return RuleExclusionRow(
-        href=f"/exclusions/{whole.record.id}",
-        reason=version.reason,
-        owner=version.owner,
-        ends_at=version.ends_at,
-        hidden_count=hits.get(whole.record.id or 0, (0, None))[0],
-    )
-
-
-_QUERY_TOKEN = re.compile(
-    r'''(?P<string>"""(?s:.*?)"""|"(?:[^"\\]|\\.)*")|(?P<plain>//[^\n]*|/\*(?s:.*?)\*/|\s+)'''
-    r"|(?P<keyword>\b(?:where|and|or|not|in|like|regex|any|process|true|false|null)\b(?![.\w]))~?"
-    r"|(?P<number>\b\d+(?:\.\d+)?\b)|(?P<field>[\w@?`.*]+)|(?P<operator>[^\w\s])"
-)
-
-
-def query_tokens(query: str) -> tuple[QueryToken, ...]:
-    """A query cut for colouring; joined, the pieces are the query again."""
-    return tuple(
-        QueryToken(found.group(), found.lastgroup or "plain")
-        for found in _QUERY_TOKEN.finditer(query)
-    )
+    undo = {"enabled": "no" if enabled else "yes", "next": back}
+    return Notice("done", told, undo_action=f"{PATH}/{rule.id}/switch", undo_fields=undo)

@@ -1,0 +1,15 @@
+"""Which rules decide: those their files enable, unless people have switched them otherwise."""
+
+from collections.abc import Iterable, Mapping
+
+from app.detection.rule import Rule
+
+
+def is_enabled(rule: Rule, wish: bool | None) -> bool:
+    """`wish` is people's; None for a rule that nobody has switched, which goes by its file."""
+    return rule.enabled if wish is None else wish
+
+
+def deciding(rules: Iterable[Rule], wishes: Mapping[str, bool]) -> tuple[Rule, ...]:
+    """Those of `rules` that decide, in the same order; `wishes` are people's, by the rule's id."""
+    return tuple(rule for rule in rules if is_enabled(rule, wishes.get(rule.id)))

@@ -1,0 +1,202 @@
+"""Process events in the shape and size of Elastic Defend's (ECS, 3.1 KB), for every figure the same.
+
+Over 200 process names, drawn as unevenly as hosts run them: the commonest is one event in six, two names
+of three are rarer than one in 500. `event.category`, `event.type` and `process.args` are lists, as the
+agent sends them. Of 100 events one is an ssh inside a container; of ten of those one goes to a destination
+that `renew` changes, so that it opens an alert, while the others join theirs.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from tests.bench.vocabulary import FOLDERS, NAMES, PARENTS, SCRIPTS, SHELLS, WORDS, chance
+
+MATCHING_EVERY = 100
+OPENING_EVERY = 10
+# Digits that the sender overwrites, so that no event is a duplicate: in an id, in a destination.
+STAMP = b"0" * 12
+_STAMPS = re.compile(rb"stamp-(0{12})")
+
+
+def events(count: int, *, seed: int = 1) -> list[bytes]:
+    """`count` events, of which one in a hundred is an ssh inside a container."""
+    draw = chance(seed)
+    weights = list(accumulate(1 / (rank + 1) for rank in range(len(NAMES))))
+    made = []
+    for number in range(count):
+        if number % MATCHING_EVERY == MATCHING_EVERY // 2:
+            opening = (number // MATCHING_EVERY + seed) % OPENING_EVERY == 0
+            made.append(_encoded(_ssh(draw, number, opening=opening)))
+        else:
+            [name] = draw.choices(NAMES, cum_weights=weights)
+            made.append(_encoded(_ordinary(draw, number, name)))
+    return made
+
+
+def stamps(body: bytes | bytearray) -> list[int]:
+    """Where in a body of events the digits stand that make its matching events new ones."""
+    return [found.start(1) for found in _STAMPS.finditer(body)]
+
+
+def renew(body: bytearray, places: Sequence[int], number: int) -> None:
+    """Write `number` to the stamps of a body."""
+    stamp = b"%0*d" % (len(STAMP), number)
+    for place in places:
+        body[place : place + len(STAMP)] = stamp
+
+
+def process_event(
+    draw: Random,
+    number: int,
+    *,
+    args: Sequence[str],
+    executable: str,
+    parent: str,
+    parent_executable: str,
+    container: bool,
+    event_id: str,
+    system: str = "linux",
+) -> dict[str, Any]:
+    """One exec; what is not given is drawn, and of no interest to a rule."""
+    name = executable.rpartition("/")[2]
+    host = f"node-{draw.randrange(40):02}"
+    entity = f"{draw.getrandbits(200):050x}"
+    user = {
+        "name": draw.choice(("root", "app", "www-data", "postgres")),
+        "id": draw.randrange(1000),
+    }
+    start = f"2026-11-24T11:{number // 60 % 60:02}:{number % 60:02}.{draw.randrange(10**6):06}Z"
+    leader = {
+        "interactive": False,
+        "start": start,
+        "pid": draw.randrange(1, 30_000),
+        "working_directory": "/srv/app",
+        "entity_id": entity,
+        "executable": "/usr/bin/containerd-shim",
+        "args": ["containerd-shim", "-namespace", "k8s.io"],
+        "name": "containerd-shim",
+        "args_count": 3,
+        "user": user,
+    }
+    event: dict[str, Any] = {
+        "agent": {"id": f"{draw.getrandbits(128):032x}", "type": "endpoint", "version": "8.17.0"},
+        "process": {
+            "Ext": {"ancestry": [f"{draw.getrandbits(240):060x}" for _ in range(2)]},
+            "parent": leader
+            | {
+                "executable": parent_executable,
+                "name": parent,
+                "args": [parent],
+                "args_count": 1,
+                "command_line": parent,
+            },
+            "group_leader": leader,
+            "interactive": draw.random() < 0.1,
+            "start": start,
+            "pid": draw.randrange(1, 30_000),
+            "working_directory": "/srv/app",
+            "entity_id": entity,
+            "executable": executable,
+            "args": list(args),
+            "session_leader": leader,
+            "entry_leader": leader
+            | {"entry_meta": {"type": "container" if container else draw.choice(("sshd", "init"))}},
+            "name": name,
+            "tty": {"char_device": {"major": 136, "minor": draw.randrange(9)}},
+            "args_count": len(args),
+            "command_line": " ".join(args),
+            "hash": {"sha256": f"{draw.getrandbits(256):064x}"},
+        },
+        "message": "Endpoint process event",
+        "@timestamp": start,
+        "ecs": {"version": "8.10.0"},
+        "data_stream": {
+            "namespace": "default",
+            "type": "logs",
+            "dataset": "endpoint.events.process",
+        },
+        "host": {
+            "hostname": host,
+            "os": {
+                "Ext": {"variant": "Debian"},
+                "kernel": "6.1.0-28-amd64",
+                "name": "Linux",
+                "family": "debian",
+                "type": system,
+                "version": "12.8",
+                "platform": "debian",
+                "full": "Debian 12.8",
+            },
+            "ip": ["127.0.0.1", "::1", f"10.0.2.{draw.randrange(250)}", "fe80::b6:64ff:fef1:a5f0"],
+            "name": host,
+            "id": f"{draw.getrandbits(128):032x}",
+            "mac": ["02-b6-64-f1-a5-f0"],
+            "architecture": "x86_64",
+        },
+        "event": {
+            "sequence": number,
+            "ingested": start,
+            "created": start,
+            "kind": "event",
+            "module": "endpoint",
+            "action": "exec",
+            "id": event_id,
+            "category": ["process"],
+            "type": ["start"],
+            "dataset": "endpoint.events.process",
+        },
+        "user": user,
+        "group": {"name": user["name"], "id": user["id"]},
+    }
+    if container:
+        pod = draw.randrange(60)
+        event["container"] = {
+            "id": f"{pod:064x}",
+            "name": f"web-{pod}",
+            "image": {"name": f"registry.example.org/shop/web-{pod % 12}", "tag": ["9.1"]},
+        }
+        event["orchestrator"] = {
+            "namespace": "prod",
+            "resource": {"name": f"web-{pod}-5c6b7", "type": "pod"},
+        }
+    return event
+
+
+def _ordinary(draw: Random, number: int, name: str) -> dict[str, Any]:
+    parent = draw.choice(PARENTS)
+    if name in SHELLS:
+        args = [name, "-c", draw.choice(SCRIPTS)]
+    else:
+        args = [name, *draw.choices(WORDS, k=draw.randrange(4))]
+    return process_event(
+        draw,
+        number,
+        args=args,
+        executable=f"{draw.choice(FOLDERS)}/{name}",
+        parent=parent,
+        parent_executable=f"/usr/bin/{parent}",
+        container=draw.random() < 0.6,
+        event_id=f"{draw.getrandbits(96):024x}",
+    )
+
+
+def _ssh(draw: Random, number: int, *, opening: bool) -> dict[str, Any]:
+    where = f"stamp-{STAMP.decode()}.example.org" if opening else f"10.42.3.{number // 100 % 200}"
+    return process_event(
+        draw,
+        number,
+        args=["ssh", "-p", "2222", f"deploy@{where}", "uptime"],
+        executable="/usr/bin/ssh",
+        parent="bash",
+        parent_executable="/bin/bash",
+        container=True,
+        event_id=f"{number:06}-stamp-{STAMP.decode()}",
+    )
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode()

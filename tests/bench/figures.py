@@ -1,0 +1,173 @@
+"""What is measured, what it must reach, and how a measurement is told and judged."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Bound(StrEnum):
+    """How a value compares with its floor and its goal."""
+
+    AT_LEAST = "≥"
+    AT_MOST = "≤"
+    BELOW = "<"
+
+    def kept(self, value: float, limit: float) -> bool:
+        match self:
+            case Bound.AT_LEAST:
+                return value >= limit
+            case Bound.AT_MOST:
+                return value <= limit
+            case Bound.BELOW:
+                return value < limit
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One figure: what `value` of its measurement must keep to. `unit` is that of floor and goal, with
+    the space before it."""
+
+    name: str
+    said: str
+    bound: Bound
+    floor: float
+    goal: float
+    unit: str
+
+
+class Unmeasured(Exception):
+    """A figure could not be taken; the first argument says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`ours` and `peer` are in `unit`; `value` is what counts; `note` is what a reader should know.
+
+    `details` go into the JSON report.
+    """
+
+    value: float
+    ours: float
+    peer: float | None
+    unit: str
+    note: str = ""
+    details: Any = None
+
+
+def against_time(ours: float, peer: float, unit: str, note: str = "") -> Measured:
+    """How many times as long the peer takes."""
+    return Measured(peer / ours, ours, peer, unit, note)
+
+
+def against_rate(ours: float, peer: float, unit: str, note: str = "") -> Measured:
+    """Our rate as a multiple of the peer's."""
+    return Measured(ours / peer, ours, peer, unit, note)
+
+
+def growth(more: float, less: float, unit: str, note: str = "") -> Measured:
+    """How many times as long more work takes; the peer is ourselves with less."""
+    return Measured(more / less, more, less, unit, note)
+
+
+def alone(value: float, unit: str, note: str = "", details: Any = None) -> Measured:
+    """A figure that has no peer."""
+    return Measured(value, value, None, unit, note, details)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the report: a target with its measurement, or with why there is none."""
+
+    target: Target
+    measured: Measured | None
+    problem: str = ""
+
+    @property
+    def holds(self) -> bool:
+        found = self.measured
+        return found is not None and self.target.bound.kept(found.value, self.target.floor)
+
+    @property
+    def reaches_goal(self) -> bool:
+        found = self.measured
+        return found is not None and self.target.bound.kept(found.value, self.target.goal)
+
+    @property
+    def verdict(self) -> str:
+        return "holds" if self.holds else "below floor"
+
+    def said(self) -> str:
+        """What it is about, and what to know about this measurement."""
+        note = self.measured.note if self.measured else ""
+        return f"{self.target.said}; {note}" if note else self.target.said
+
+    def row(self) -> str:
+        """The line as printed, under `HEADING`."""
+        target, found = self.target, self.measured
+        floor, goal = (
+            f"{target.bound} {_short(limit)}{target.unit}" for limit in (target.floor, target.goal)
+        )
+        if found is None:
+            told = f"{self.problem:<40}"
+        else:
+            peer = "" if found.peer is None else f"{_short(found.peer)} {found.unit}"
+            ratio = "" if found.peer is None else f"{_short(found.value)}×"
+            told = f"{_short(found.ours) + ' ' + found.unit:>15} {peer:>16} {ratio:>7}"
+        return f"{target.name:<11} {told} {floor:>9} {goal:>9}  {self.verdict}"
+
+    def as_json(self) -> dict[str, Any]:
+        found = self.measured
+        told: dict[str, Any] = {
+            "name": self.target.name,
+            "said": self.target.said,
+            "bound": str(self.target.bound),
+            "floor": self.target.floor,
+            "goal": self.target.goal,
+            "holds": self.holds,
+            "reaches_goal": self.reaches_goal,
+            "problem": self.problem,
+        }
+        if found is not None:
+            told |= {
+                "value": found.value,
+                "ours": found.ours,
+                "peer": found.peer,
+                "unit": found.unit,
+                "note": found.note,
+                "details": found.details,
+            }
+        return told
+
+
+HEADING = f"{'figure':<11} {'ours':>15} {'peer':>16} {'ratio':>7} {'floor':>9} {'goal':>9}"
+
+
+def exit_code(lines: Iterable[Line]) -> int:
+    """0 when every figure holds."""
+    return 0 if all(line.holds for line in lines) else 1
+
+
+def _short(value: float) -> str:
+    """About three digits, which is more than a run can tell apart."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("decide-1", "1 rule: decode + decide", Bound.AT_LEAST, 5, 8, "×"),
+        Target("decide-10", "10 rules: decode + decide", Bound.AT_LEAST, 15, 30, "×"),
+        Target("decide-100", "100 rules: decode + decide", Bound.AT_LEAST, 150, 300, "×"),
+        Target("rules-300", "300 rules against 1, ours alone", Bound.AT_MOST, 1.3, 1.1, "×"),
+        Target("events", "POST /api/v1/events, 1,000 events", Bound.AT_LEAST, 0.25, 0.5, "×"),
+        Target("bulk", "POST /elastic/_bulk, 1,000 events", Bound.AT_LEAST, 0.20, 0.4, "×"),
+        Target("pydantic", "POST, 100 rules, 100 events", Bound.AT_LEAST, 50, 150, "×"),
+        Target("browsers", "POST to 500 browsers, p99", Bound.BELOW, 50, 15, " ms"),
+        Target("alert-list", "a page of a million alerts, p99", Bound.BELOW, 20, 5, " ms"),
+        Target("memory", "eight bodies of 64 MiB at once", Bound.BELOW, 400, 250, " MB"),
+        Target("start", "start to ready", Bound.BELOW, 2, 1, " s"),
+    )
+}

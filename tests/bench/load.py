@@ -1,0 +1,138 @@
+"""A client that costs nearly nothing: bytes made beforehand, sent over plain sockets, kept alive."""
+
+import itertools
+import json
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from tests.bench.events import renew, stamps
+from tests.bench.figures import Unmeasured
+
+PATIENCE = 120.0
+# Where no answer of a benchmark is longer.
+_PIECE = 1 << 16
+
+# Over all figures of a run: what was sent once is never sent again, or it would be a duplicate.
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A POST to be sent many times: `bodies` has one body for each connection."""
+
+    path: str
+    headers: dict[str, str]
+    bodies: Sequence[bytes]
+
+    def head(self, length: int) -> bytes:
+        fields = {"Host": "127.0.0.1", **self.headers, "Content-Length": str(length)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST {self.path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came of one stretch of load: requests answered, in how many seconds, their answers."""
+
+    requests: int
+    seconds: float
+    answers: list[Any]
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Status and body of the next answer; it must have a Content-Length."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += _more(connection)
+    head, _, body = got.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    fields = dict(line.lower().split(": ", 1) for line in lines[1:])
+    if "content-length" not in fields:
+        raise Unmeasured(f"an answer without a length: {lines[0]}")
+    while len(body) < int(fields["content-length"]):
+        body += _more(connection)
+    return int(lines[0].split()[1]), body
+
+
+def _more(connection: socket.socket) -> bytes:
+    piece = connection.recv(_PIECE)
+    if not piece:
+        raise Unmeasured("the server hung up")
+    return piece
+
+
+def connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def hammer(port: int, call: Call, seconds: float) -> Load:
+    """Send `call` again and again on all its connections for `seconds`.
+
+    Raises Unmeasured for any answer but 200.
+    """
+    ready = threading.Barrier(len(call.bodies))
+    with ThreadPoolExecutor(len(call.bodies)) as threads:
+        running = [
+            threads.submit(_one_connection, port, call, body, seconds, ready)
+            for body in call.bodies
+        ]
+        ended = [thread.result() for thread in running]
+    started = min(begin for begin, _, _ in ended)
+    ready_at = max(end for _, end, _ in ended)
+    answers = [json.loads(told) for _, _, some in ended for told in some]
+    return Load(len(answers), ready_at - started, answers)
+
+
+def _one_connection(
+    port: int, call: Call, body: bytes, seconds: float, ready: threading.Barrier
+) -> tuple[float, float, list[bytes]]:
+    head = call.head(len(body))
+    renewed = bytearray(body)
+    places = stamps(renewed)
+    answers = []
+    with closing(connect(port)) as connection:
+        ready.wait(PATIENCE)
+        started = now = perf_counter()
+        while now < started + seconds:
+            renew(renewed, places, next(_numbers))
+            connection.sendall(head)
+            connection.sendall(renewed)
+            status, told = answer(connection)
+            if status != 200:
+                raise Unmeasured(f"{call.path} answers {status}: {told[:200].decode('latin-1')}")
+            answers.append(told)
+            now = perf_counter()
+    return started, now, answers
+
+
+def ask(port: int, call: Call) -> tuple[int, Any]:
+    """Send the first body once; status and the decoded answer, None when it is not JSON."""
+    with closing(connect(port)) as connection:
+        body = call.bodies[0]
+        connection.sendall(call.head(len(body)) + body)
+        status, told = answer(connection)
+    try:
+        return status, json.loads(told)
+    except ValueError:
+        return status, None
+
+
+def at_once(port: int, calls: Sequence[Iterator[bytes]]) -> list[int]:
+    """Send the pieces of every call at the same time, each on a connection of its own; the statuses."""
+
+    def send(pieces: Iterator[bytes]) -> int:
+        with closing(connect(port)) as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+            return answer(connection)[0]
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(send, calls))

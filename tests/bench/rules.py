@@ -1,0 +1,281 @@
+"""Rules in the style of those that people write for Linux processes, made up by the same dice each run.
+
+The first of every set is our own `ssh_in_container`. Of the others, in every 20 and spread evenly:
+
+- 6 ask for one `process.name ==`, 4 for `process.name in`, 1 for a shell's name with `-c` and its script:
+  11 of 20 can be ruled out by the process's name alone.
+- 2 ask for a name or a wildcard (`process.name : ("nc", "ncat*")`), 2 for one of two names, each with
+  arguments of its own (`or`).
+- 2 ask for no name but for where the program lies (`process.executable : "/tmp/*"`), 1 for what a server
+  started (`process.parent.name in`), and 1 begins with `any where`.
+- 1 is for Windows or macOS.
+
+All but those last two begin with host.os.type, event.type and event.action, as people write them, although
+the peer would be faster with the name first. Three in five look into the arguments with wildcards, two in
+five have a `not` for the parents that are harmless. Public rule collections have more rules with a plain
+name.
+
+Every query is text that both engines take but for `process.args`, which holds a list: the `eql` package
+finds no element of a list with `==` or `:` and has functions for it, so those clauses are written twice.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+from app.detection.rule import Rule, load_rules
+from app.resources import packaged_rules
+from tests.bench.events import process_event
+from tests.bench.vocabulary import (
+    COMMON,
+    FAMILIES,
+    HARMLESS,
+    PARENTS,
+    PIECES,
+    PLACES,
+    RARE,
+    SERVERS,
+    SHELLS,
+    SWITCHES,
+    TOOLS,
+    WINDOWS,
+    chance,
+)
+
+OURS = "ssh_in_container"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question, as our engine takes it and as the `eql` package does."""
+
+    ours: str
+    peers: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """A rule to be; `name` is good for a file."""
+
+    name: str
+    query: Query
+
+
+def queries(count: int) -> list[RuleText]:
+    """The first `count` of one row of rules: a longer set begins with the shorter ones."""
+    own = packaged_rule()
+    draw = chance(20)
+    made = [RuleText(own.slug, _same(own.query))]
+    for number in range(1, count):
+        query = _KINDS[(number - 1) % len(_KINDS)](draw)
+        made.append(RuleText(f"made_up_{number:03}", query))
+    return made[:count]
+
+
+def packaged_rule() -> Rule:
+    [own] = load_rules([packaged_rules() / f"{OURS}.toml"]).rules
+    return own
+
+
+def write_rules(folder: Path, texts: Sequence[RuleText]) -> None:
+    """Rule files for all but our own, which every Deckwatch has."""
+    for number, text in enumerate(texts):
+        if text.name != OURS:
+            (folder / f"{text.name}.toml").write_text(_FILE.format(UUID(int=number), text), "utf-8")
+
+
+def loaded(folder: Path, count: int) -> list[Rule]:
+    """A set of `count` rules, through rule files in the empty `folder`."""
+    write_rules(folder, queries(count))
+    found = load_rules([packaged_rules() / f"{OURS}.toml", folder])
+    assert not found.problems, found.problems[0]
+    assert len(found.rules) == count
+    return list(found.rules)
+
+
+def tempting_events(count: int) -> list[bytes]:
+    """Events made of the words that the rules look for, so that most rules match some of them."""
+    draw = chance(3)
+    return [_tempting(draw, number) for number in range(count)]
+
+
+_FILE = """
+[rule]
+rule_id = "{0}"
+name = "{1.name}"
+description = "One of the benchmark."
+type = "eql"
+language = "eql"
+severity = "low"
+risk_score = 21
+query = '''{1.query.ours}'''
+"""
+
+
+def _same(text: str) -> Query:
+    return Query(text, text)
+
+
+def _all(first: str, *clauses: Query) -> Query:
+    return Query(
+        " and\n  ".join([first, *(clause.ours for clause in clauses)]),
+        " and\n  ".join([first, *(clause.peers for clause in clauses)]),
+    )
+
+
+_START = (
+    'process where host.os.type == "linux" and event.type == "start" and event.action == "exec"'
+)
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(f'"{value}"' for value in values)
+
+
+def _name_is(name: str) -> Query:
+    return _same(f'process.name == "{name}"')
+
+
+def _name_in(names: Sequence[str]) -> Query:
+    return _same(f"process.name in ({_listed(names)})")
+
+
+def _args_in(values: Sequence[str]) -> Query:
+    return Query(
+        f'process.args == "{values[0]}"'
+        if len(values) == 1
+        else f"process.args in ({_listed(values)})",
+        f"arrayContains(process.args, {_listed(values)})",
+    )
+
+
+def _args_like(patterns: Sequence[str]) -> Query:
+    return Query(
+        f"process.args : ({_listed(patterns)})",
+        f"arraySearch(process.args, each, each : ({_listed(patterns)}))",
+    )
+
+
+def _harmless(draw: Random) -> Query:
+    if draw.random() < 0.5:
+        return _same(f"not process.parent.executable : ({_listed(draw.sample(HARMLESS, 4))})")
+    names = draw.sample(PARENTS, 3)
+    return _same(
+        f"not (process.parent.name in ({_listed(names)}) or "
+        f"process.parent.executable : ({_listed(draw.sample(HARMLESS, 2))}))"
+    )
+
+
+def _arguments(draw: Random) -> Query:
+    """What a rule asks of the arguments, one way or another."""
+    ways: list[Callable[[], Query]] = [
+        lambda: _args_in(draw.sample(SWITCHES, 1)),
+        lambda: _args_in(draw.sample(SWITCHES, 3)),
+        lambda: _args_like([*draw.sample(SWITCHES, 1), *draw.sample(PIECES, 2)]),
+        lambda: _args_like(draw.sample(PIECES, 3)),
+        lambda: _same(f"process.command_line : ({_listed(draw.sample(PIECES, 3))})"),
+        lambda: _same(f"process.args_count >= {draw.randrange(2, 6)}"),
+    ]
+    return draw.choice(ways)()
+
+
+def _one_name(draw: Random) -> Query:
+    clauses = [_name_is(draw.choice(TOOLS)), _arguments(draw)]
+    if draw.random() < 0.4:
+        clauses.append(_harmless(draw))
+    return _all(_START, *clauses)
+
+
+def _some_names(draw: Random) -> Query:
+    names = draw.sample(TOOLS, draw.randrange(2, 9))
+    clauses = [_name_in(names), _arguments(draw)]
+    if draw.random() < 0.4:
+        clauses.append(_harmless(draw))
+    return _all(_START, *clauses)
+
+
+def _shell(draw: Random) -> Query:
+    return _all(
+        _START,
+        _name_in(SHELLS),
+        _args_in(["-c"]),
+        _same(f"process.command_line : ({_listed(draw.sample(PIECES, 4))})"),
+    )
+
+
+def _wild_name(draw: Random) -> Query:
+    names = [*draw.sample(TOOLS, 2), *draw.sample(FAMILIES, draw.randrange(1, 4))]
+    return _all(
+        _START, _same(f"process.name : ({_listed(names)})"), _args_like(draw.sample(PIECES, 3))
+    )
+
+
+def _either(draw: Random) -> Query:
+    some, others = draw.sample(TOOLS, 2), draw.sample(TOOLS, 3)
+    one, other = _args_in(draw.sample(SWITCHES, 2)), _args_like(draw.sample(PIECES, 2))
+    ways = [
+        f'(process.name == "{some[0]}" and {one}) or\n'
+        f"   (process.name in ({_listed(others)}) and {other})"
+        for one, other in ((one.ours, other.ours), (one.peers, other.peers))
+    ]
+    return _all(_START, Query(f"({ways[0]})", f"({ways[1]})"), _harmless(draw))
+
+
+def _place(draw: Random) -> Query:
+    place = _same(f"process.executable : ({_listed(draw.sample(PLACES, 3))})")
+    return _all(_START, place, _harmless(draw))
+
+
+def _served(draw: Random) -> Query:
+    servers = _same(f"process.parent.name in ({_listed(draw.sample(SERVERS, 5))})")
+    line = _same(f"process.command_line : ({_listed(draw.sample(PIECES, 5))})")
+    return _all(_START, servers, line)
+
+
+def _anything(draw: Random) -> Query:
+    return _all(
+        f'any where event.kind == "event" and user.name == "{draw.choice(("root", "postgres"))}"',
+        _same(f'process.entry_leader.entry_meta.type == "{draw.choice(("container", "sshd"))}"'),
+        _args_like(draw.sample(PIECES, 2)),
+    )
+
+
+def _elsewhere(draw: Random) -> Query:
+    system, names = draw.choice(
+        [("windows", WINDOWS), ("macos", ("osascript", "launchctl", "curl"))]
+    )
+    return _all(
+        f'process where host.os.type == "{system}" and event.type == "start"',
+        _same(f"process.name : ({_listed(draw.sample(names, 2))})"),
+        _arguments(draw),
+    )
+
+
+_KINDS: tuple[Callable[[Random], Query], ...] = (
+    *(_one_name, _some_names, _place, _one_name, _wild_name, _some_names, _one_name, _either),
+    *(_served, _shell, _one_name, _some_names, _anything, _one_name, _wild_name, _some_names),
+    *(_one_name, _either, _place, _elsewhere),
+)
+
+
+def _tempting(draw: Random, number: int) -> bytes:
+    names = (*TOOLS, *SHELLS, *COMMON[:20], *RARE[:20], *WINDOWS, "python3", "ncat", "osascript")
+    name = draw.choice(names)
+    folder = draw.choice(("/usr/bin", *PLACES)).removesuffix("/*").replace("*", "ada")
+    pieces = [piece.replace("*", draw.choice(("", "x", " "))) for piece in draw.sample(PIECES, 2)]
+    parent = draw.choice((*PARENTS, *SERVERS))
+    event = process_event(
+        draw,
+        number,
+        args=[name, *draw.sample(SWITCHES, 3), *pieces][: draw.randrange(2, 7)],
+        executable=f"{folder}/{name}",
+        parent=parent,
+        parent_executable=draw.choice((f"/usr/bin/{parent}", *HARMLESS)).replace("*", "-get"),
+        container=draw.random() < 0.5,
+        event_id=f"tempting-{number}",
+        system=draw.choice(("linux",) * 6 + ("windows", "macos")),
+    )
+    return json.dumps(event).encode()

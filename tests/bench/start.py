@@ -1,0 +1,67 @@
+"""From the command to the first 200 of /readyz, on a database that needs no migration."""
+
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from tests import processes
+from tests.bench.effort import Effort
+from tests.bench.figures import Measured, Unmeasured, alone
+from tests.bench.load import PATIENCE, answer, connect
+
+STARTS = 7
+_REQUEST = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def start_to_ready(effort: Effort) -> Measured:
+    """The middle of seven starts, after one that fills the caches."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if processes.run(folder, "db", "upgrade").returncode:
+            raise Unmeasured("the database could not be made")
+        times = [_once(folder) for _ in range(min(STARTS, effort.rounds) + 1)][1:]
+    return alone(median(times), "s", f"from {min(times):.2f} to {max(times):.2f} s")
+
+
+def _once(folder: Path) -> float:
+    port = _free_port()
+    # The script of the environment that runs this, as an operator starts it.
+    command = [str(Path(sys.executable).with_name("deckwatch")), "serve", "--port", str(port)]
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=processes.environment(folder),
+    )
+    try:
+        while not _ready(port):
+            if process.poll() is not None:
+                raise Unmeasured(f"the server ended with {process.returncode}")
+            if time.perf_counter() > started + PATIENCE:
+                raise Unmeasured("the server did not become ready")
+            time.sleep(0.005)
+        return time.perf_counter() - started
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def _ready(port: int) -> bool:
+    try:
+        with closing(connect(port)) as connection:
+            connection.sendall(_REQUEST)
+            return answer(connection)[0] == 200
+    except ConnectionRefusedError:
+        return False

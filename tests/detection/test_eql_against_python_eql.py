@@ -1,0 +1,412 @@
+"""Our EQL against the `eql` package's; long, as what differs is what the generator keeps out of.
+
+The package is Elastic's own for Python, and older than EQL in Elasticsearch: it ignores case nearly
+everywhere, knows null as a third truth value and takes a list for one value. What differs is in
+`DIFFERENCES`; the generated queries keep out of exactly that. Its optimiser is left out as well.
+
+Two ways lead around the differences. Case is ignored or meant for a whole query: the package has a
+switch, and with it off, `==` and `like` mean what ours do; with it on, `:` and the `~` forms do.
+And below `not`, a leaf is asked only together with `operand != null`, which is never null itself.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any, TypeAlias
+
+import eql
+import eql.utils
+import pytest
+from eql.engine import PythonEngine
+from eql.parser import elasticsearch_syntax, skip_optimizations
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.detection.detector import Detector
+from app.detection.eql.clauses import complaints
+from app.detection.eql.parser import parse
+from app.detection.rule import OUR_RULES, Rule, load_rules
+
+Event: TypeAlias = Mapping[str, object]
+"""Values by dotted field names."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A condition that is true, false, or in theirs null, which it is if one of `operands` is.
+
+    A `negative` one is true of null in ours, such as `!=`.
+    """
+
+    text: str
+    operands: tuple[str, ...]
+    negative: bool = False
+
+    @property
+    def fields(self) -> list[str]:
+        return _FIELD.findall(self.text)
+
+    @property
+    def of_single_values(self) -> bool:
+        """Of a field that is named twice, the two places may stand for two of its values."""
+        names = self.fields
+        return not self.negative and len(set(names)) == len(names) and "process.args" not in names
+
+    def written(self, *, below_not: bool) -> str:
+        if not (below_not or self.negative):
+            return self.text
+        guards = [f"{operand} != null" for operand in self.operands]
+        return f"({' and '.join([*guards, self.text])})"
+
+
+_FIELD = re.compile(r"(?:process|user|event|source)\.[a-z_.]+")
+
+
+@cache
+def a_rule() -> Rule:
+    return load_rules([OUR_RULES]).rules[0]
+
+
+def our_decision(condition: str) -> Callable[[Event], bool]:
+    tree = parse(f"any where {condition}")
+    assert not list(complaints(tree)), condition
+    detector = Detector([replace(a_rule(), tree=tree)])
+
+    def decide(event: Event) -> bool:
+        found = detector.decide(json.dumps(nested(event)).encode())
+        assert found is not None
+        return bool(found)
+
+    return decide
+
+
+def their_decision(condition: str, *, any_case: bool = True) -> Callable[[Event], bool]:
+    with elasticsearch_syntax, skip_optimizations, case(ignored=any_case):
+        query = eql.parse_query(f"any where {condition}").first.query
+        matches = PythonEngine().convert(query, scoped=True)
+
+    def decide(event: Event) -> bool:
+        with case(ignored=any_case):
+            return bool(matches(eql.Event("any", 0, nested(event))))
+
+    return decide
+
+
+@contextmanager
+def case(*, ignored: bool) -> Iterator[None]:
+    before = eql.utils.CASE_INSENSITIVE
+    eql.utils.CASE_INSENSITIVE = ignored
+    try:
+        yield
+    finally:
+        eql.utils.CASE_INSENSITIVE = before
+
+
+def nested(event: Event) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for name, value in event.items():
+        *parents, last = name.split(".")
+        node = document
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return document
+
+
+DIFFERENCES: list[tuple[str, str, Event, bool, bool | type[Exception]]] = [
+    # reason, condition, event, what ours says, what theirs says
+    ("== minds case", 'process.name == "SSH"', {"process.name": "ssh"}, False, True),
+    ("in minds case", 'process.name in ("SSH", "x")', {"process.name": "ssh"}, False, True),
+    ("like minds case", 'process.name like "S*"', {"process.name": "ssh"}, False, True),
+    ("functions mind case", 'startsWith(process.name, "S")', {"process.name": "ssh"}, False, True),
+    ("< minds case", 'process.name > "m"', {"process.name": "SSH"}, False, True),
+    ("only ASCII has case", 'process.name : "É"', {"process.name": "é"}, False, True),
+    ("K is no k", 'process.name regex~ "k.*"', {"process.name": "\u212a"}, False, True),
+    ("not is plain", 'not process.name == "x"', {}, True, False),
+    ("!= is not ==", 'process.name != "x"', {}, True, False),
+    ("not in is not in", 'process.name not in ("x", "y")', {}, True, False),
+    ("== false is not", 'startsWith(process.name, "x") == false', {}, True, False),
+    ("a flag is not false", "not process.interactive", {}, True, False),
+    ("not > is not <=", "not process.pid > 1", {}, True, False),
+    ("any value fits", 'process.name == "b"', {"process.name": ["a", "b"]}, True, False),
+    ("an empty list is null", "process.name == null", {"process.name": []}, True, False),
+    ("[null] is null", "process.name == null", {"process.name": [None]}, True, False),
+    ("values have a length", "length(process.args) == 2", {"process.args": ["a", "b"]}, False, True),
+    ("? is any character", 'process.name : "s?h"', {"process.name": "ssh"}, True, False),
+    ("$ is no wildcard's end", 'process.name : "ssh"', {"process.name": "ssh\n"}, False, True),
+    ("a regex fits all of it", 'process.name regex "ss"', {"process.name": "ssh"}, False, True),
+    ("^ and $ are no anchors", 'process.name regex "^ssh$"', {"process.name": "ssh"}, False, True),
+    ("@ is any text", 'process.name regex "s@"', {"process.name": "ssh"}, True, False),
+    ("quotes quote", r'process.name regex "\"s*\""', {"process.name": "s*"}, True, False),
+    ("\\n is n", r'process.name regex """a\nb"""', {"process.name": "anb"}, True, False),
+    ("\\d is 0 to 9", r'process.name regex """\d"""', {"process.name": "\u0663"}, False, True),
+    ("/ goes towards 0", "process.exit_code / 2 == -3", {"process.exit_code": -7}, True, False),
+    ("% is the dividend's", "process.exit_code % 3 == -1", {"process.exit_code": -7}, True, False),
+    ("% 0 is null", "process.pid % 0 == null", {"process.pid": 7}, True, ZeroDivisionError),
+    ("nothing between", 'between(process.name, "(", ")") == ""', {"process.name": "x"}, True, False),
+    ("no left", 'between(process.name, "", ")") == "a)"', {"process.name": "a)"}, True, False),
+    ("'' is in nothing", 'stringContains(process.name, "")', {"process.name": "x"}, False, True),
+    ("no start before 0", 'indexOf(process.name, "s", -1) == 0', {"process.name": "ss"}, True, False),
+    ("numbers may have space", "number(process.name) == 42", {"process.name": " 42 "}, True, False),
+    ("1e3 is a number", "number(process.name) == 1000", {"process.name": "1e3"}, True, False),
+    ("a.b is none", "number(process.name) == null", {"process.name": "a.b"}, True, ValueError),
+    ("2a is one", "number(process.name, 16) == 42", {"process.name": "2a"}, True, False),
+    ("what is no address", 'cidrMatch(source.ip, "10.0.0.0/8") == false', {"source.ip": "x"},
+     True, ValueError),
+    ("IPv4 in IPv6", 'cidrMatch(source.ip, "10.0.0.0/8")', {"source.ip": "::ffff:10.0.0.1"},
+     True, False),
+    ("addresses have spellings", 'source.ip == "::1"', {"source.ip": "0:0::1"}, True, False),
+    ("blocks have addresses", 'source.ip == "10.0.0.0/8"', {"source.ip": "10.0.0.1"}, True, False),
+    ("moments have spellings", 'process.start == "2026-03-01T10:00:00Z"',
+     {"process.start": "2026-03-01T11:00:00+01:00"}, True, False),
+    ("a number as text", "process.pid == 22", {"process.pid": "22"}, True, False),
+    ("a keyword is text", 'user.id == "1000"', {"user.id": 1000}, True, False),
+    ("functions in any case", "LENGTH(process.name) == 3", {"process.name": "ssh"},
+     True, eql.EqlSemanticError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "event", "our_answer", "their_answer"),
+    [pytest.param(*difference[1:], id=difference[0]) for difference in DIFFERENCES],
+)
+def test_where_the_two_differ_each_is_known(
+    condition: str, event: Event, our_answer: bool, their_answer: bool | type[Exception]
+) -> None:
+    assert our_decision(condition)(event) is our_answer
+    if isinstance(their_answer, bool):
+        assert their_decision(condition)(event) is their_answer is not our_answer
+    else:
+        with pytest.raises(their_answer):
+            their_decision(condition)(event)
+
+
+def test_their_optimiser_takes_another_comparison_for_one_more_value() -> None:
+    condition, event = 'process.name in ("a", "b") or process.name != "z"', {"process.name": "x"}
+    assert our_decision(condition)(event)
+    assert their_decision(condition)(event)
+    with elasticsearch_syntax:
+        query = eql.parse_query(f"any where {condition}").first.query
+    assert query.render() == 'process.name in ("a", "b", "z")'
+
+
+def test_without_elasticsearchs_syntax_a_star_is_a_wildcard_after_two_equal_signs() -> None:
+    assert not our_decision('process.name == "s*"')({"process.name": "ssh"})
+    query = eql.parse_query('any where process.name == "s*"').first.query
+    assert query.render() == 'process.name == "s*"'
+    assert PythonEngine().convert(query, scoped=True)(
+        eql.Event("any", 0, {"process": {"name": "ssh"}})
+    )
+
+
+_CHARACTERS = "abAB-."
+_TEXT_FIELDS = st.sampled_from(["process.name", "process.executable", "user.name"])
+_WHOLE_FIELDS = st.sampled_from(["process.pid", "process.parent.pid"])
+_SMALL = st.integers(0, 4)
+_OFFSETS = st.integers(-4, 4)
+_EVENTS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("process.name", "process.executable", "user.name"), st.text(_CHARACTERS, max_size=5)
+        ),
+        "process.pid": st.integers(0, 9),
+        "process.parent.pid": st.integers(0, 9),
+        "process.args": st.lists(st.text(_CHARACTERS, max_size=2), min_size=1, max_size=2),
+        "process.interactive": st.booleans(),
+        "event.risk_score": st.integers(0, 8).map(lambda halves: halves / 2),
+        "user.id": st.sampled_from(["42", "7", "-3", "0x1f", "1.5", "abc", ""]),
+        "source.ip": st.sampled_from(["10.0.0.1", "10.9.9.9", "192.0.2.1", "::1", "fe80::1"]),
+    },
+)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+_TEXTS = st.text(_CHARACTERS, max_size=3).map(_quoted)
+_SOME_TEXTS = st.text(_CHARACTERS, min_size=1, max_size=2).map(_quoted)
+_PATTERNS = st.text(f"{_CHARACTERS}**", max_size=4).map(_quoted)
+_REGEXES = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "B",
+            "[ab]",
+            "[^a]",
+            "(a|bb)",
+            ".",
+            "a+",
+            "b*",
+            "A?",
+            "(ab){1,2}",
+            r"\.",
+            r"\d",
+            r"\w",
+        ]
+    ),
+    max_size=3,
+).map(lambda pieces: f'"""({"".join(pieces)}).*"""')  # theirs is bound to the beginning only
+
+
+def _call(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+    return st.tuples(*arguments).map(lambda given: f"{name}({', '.join(map(str, given))})")
+
+
+def _infix(
+    left: st.SearchStrategy[str], operators: str, right: st.SearchStrategy[Any]
+) -> st.SearchStrategy[str]:
+    parts = st.tuples(left, st.sampled_from(operators.split()), right)
+    return parts.map(lambda given: "({} {} {})".format(*given))
+
+
+def _listed(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+    lists = st.lists(values, min_size=1, max_size=3)
+    return lists.map(lambda found: f"({', '.join(map(str, found))})")
+
+
+_WHOLE = st.recursive(
+    st.one_of(_WHOLE_FIELDS, _call("length", _TEXT_FIELDS)),
+    lambda inner: st.one_of(
+        _infix(inner, "+ *", st.one_of(inner, _SMALL)),
+        _infix(inner, "/ %", st.integers(1, 4)),
+        _infix(inner, "/", _WHOLE_FIELDS),
+        _call("add", inner, _SMALL),
+        _call("length", _call("string", inner)),
+    ),
+    max_leaves=3,
+)
+"""Never below zero, where the two divide differently."""
+_TEXT = st.recursive(
+    st.one_of(_TEXT_FIELDS, _call("string", _WHOLE), st.just("user.id")),
+    lambda inner: st.one_of(
+        _call("substring", inner, _OFFSETS),
+        _call("substring", inner, _OFFSETS, _OFFSETS),
+        _call("concat", inner, st.one_of(_TEXTS, _TEXT_FIELDS, _WHOLE_FIELDS)),
+        _call("concat", _TEXTS, inner, _SMALL),
+    ),
+    max_leaves=3,
+)
+
+
+def _compared(
+    operands: st.SearchStrategy[str], operators: str, values: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Leaf]:
+    def leaf(operand: str, operator: str, value: object) -> Leaf:
+        negative = operator.startswith(("!=", "not"))
+        return Leaf(f"{operand} {operator} {value}", (operand,), negative)
+
+    return st.builds(leaf, operands, st.sampled_from(operators.split(", ")), values)
+
+
+def _asked(name: str, constants: st.SearchStrategy[str]) -> st.SearchStrategy[Leaf]:
+    def leaf(operand: str, constant: str, answer: str) -> Leaf:
+        return Leaf(f"{name}({operand}, {constant}){answer}", (operand,), answer == " == false")
+
+    return st.builds(leaf, _TEXT, constants, st.sampled_from(["", " == true", " == false"]))
+
+
+def _leaves(mark: str) -> st.SearchStrategy[Leaf]:
+    """All leaves that mean case, or with "~" for `mark`, all that do not."""
+    find, between = f"indexOf{mark}", f"between{mark}"
+    greedy = st.sampled_from(["false", "true"])
+    numbers = st.one_of(
+        _WHOLE,
+        _infix(_WHOLE, "-", st.one_of(_WHOLE, _SMALL)),
+        _WHOLE.map(lambda operand: f"(-{operand})"),
+        _infix(st.just("event.risk_score"), "+ - * /", st.sampled_from([1, 0.5, 2])),
+        _call(find, _TEXT, _SOME_TEXTS),
+        _call(find, _TEXT, _SOME_TEXTS, _SMALL),
+        _call("number", st.just("user.id")),
+    )
+    folded = st.sampled_from(['length("ab") * 2', 'number("0x3")', "7 / 2", "1 - 3"])
+    equal, among, like = (":", "in~", "like~") if mark else ("==", "in", "like")
+    return st.one_of(
+        _compared(numbers, "==, !=, <, <=, >, >=", st.one_of(_OFFSETS, st.just(1.5), folded)),
+        _compared(numbers, "in, not in", _listed(_OFFSETS)),
+        _compared(_TEXT, ":" if mark else "==, !=, <, <=, >, >=", _TEXTS),
+        _compared(_TEXT, f"{among}, not {among}", _listed(_TEXTS)),
+        _compared(_TEXT, like, st.one_of(_PATTERNS, _listed(_PATTERNS))),
+        _compared(_TEXT, f"regex{mark}", st.one_of(_REGEXES, _listed(_REGEXES))),
+        _compared(_call(between, _TEXT, _SOME_TEXTS, _SOME_TEXTS, greedy), equal, _SOME_TEXTS),
+        _asked(f"startsWith{mark}", _TEXTS),
+        _asked(f"endsWith{mark}", _TEXTS),
+        _asked(f"stringContains{mark}", _SOME_TEXTS),
+        _asked(f"wildcard{mark}", _PATTERNS),
+        _asked(f"match{mark}", _REGEXES),
+        st.builds(
+            lambda name, first, second: Leaf(f"{name}{mark}({first}, {second})", (first, second)),
+            st.sampled_from(["startsWith", "endsWith"]),
+            _TEXT,
+            _TEXT_FIELDS,
+        ),
+        st.builds(lambda operand: Leaf(f"{operand} == null", ()), st.one_of(_TEXT, numbers)),
+        st.builds(lambda operand: Leaf(f"{operand} != null", (), True), st.one_of(_TEXT, numbers)),
+        st.sampled_from(
+            [
+                Leaf("process.interactive", ("process.interactive",)),
+                Leaf("process.interactive == false", ("process.interactive",)),
+                Leaf("process.args == null", ()),
+                Leaf('cidrMatch(source.ip, "10.0.0.0/15", "fe80::/10")', ()),
+                Leaf("1 + 1 == 2", ()),
+            ]
+        ),
+    )
+
+
+Condition: TypeAlias = Leaf | tuple[str, list[Any]]
+
+
+def _conditions(leaves: st.SearchStrategy[Leaf]) -> st.SearchStrategy[Condition]:
+    def larger(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+        several = st.lists(inner, min_size=2, max_size=3)
+        return st.one_of(
+            st.tuples(st.sampled_from(["and", "or"]), several),
+            st.tuples(st.just("not"), st.lists(inner, min_size=1, max_size=1)),
+        )
+
+    return st.recursive(leaves, larger, max_leaves=5)
+
+
+def _written(condition: Condition, *, below_not: bool = False) -> str:
+    if isinstance(condition, Leaf):
+        return condition.written(below_not=below_not)
+    word, parts = condition
+    if word == "not":
+        return f"not {_written(parts[0], below_not=True)}"
+    return f"({f' {word} '.join(_written(part, below_not=below_not) for part in parts)})"
+
+
+_LEAVES = {mark: _leaves(mark).filter(lambda leaf: len(leaf.fields) <= 3) for mark in ("", "~")}
+_CONDITIONS = {mark: _conditions(leaves) for mark, leaves in _LEAVES.items()}
+
+
+@pytest.mark.parametrize("mark", ["", "~"], ids=["case is meant", "case is ignored"])
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_both_decide_alike_where_they_mean_the_same(mark: str, data: st.DataObject) -> None:
+    condition = _written(data.draw(_CONDITIONS[mark]))
+    ours, theirs = our_decision(condition), their_decision(condition, any_case=bool(mark))
+    for event in data.draw(st.tuples(_EVENTS, _EVENTS)):
+        assert ours(event) is theirs(event)
+
+
+@pytest.mark.parametrize("mark", ["", "~"], ids=["case is meant", "case is ignored"])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_leaf_fits_several_values_if_it_fits_any_of_them(mark: str, data: st.DataObject) -> None:
+    leaf = data.draw(_LEAVES[mark].filter(lambda leaf: leaf.of_single_values))
+    events = data.draw(st.tuples(_EVENTS, _EVENTS))
+    values = {
+        name: found
+        for name in leaf.fields
+        if (found := [event[name] for event in events if name in event])
+    }
+    singles = [dict(zip(values, single, strict=True)) for single in product(*values.values())]
+    theirs = their_decision(leaf.text, any_case=bool(mark))
+    assert our_decision(leaf.text)(values) is any(map(theirs, singles))

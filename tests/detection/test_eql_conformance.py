@@ -1,0 +1,199 @@
+"""The meaning of EQL as tables (`conformance/`), against each of the ways an event is decided.
+
+A table has conditions, or whole queries, each with the events it `holds` and `fails` for. An event
+is written as JSON: an object has the fields by their dotted names, anything else is the value of
+the field in the last `[brackets]`, and `nothing` is an event without it. `refused/` has queries
+that are refused, with a caret under each place that is complained about and a part of the message.
+
+The answers come from Elasticsearch's documentation (EQL syntax and function references, regexp
+syntax, term, wildcard, range and exists queries, mapping parameters `coerce` and `format`) and its
+tests of how EQL becomes query DSL.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.detection.detector import Detector
+from app.detection.eql.clauses import complaints
+from app.detection.eql.errors import EqlError
+from app.detection.eql.parser import parse
+from app.detection.rule import OUR_RULES, Rule, load_rules
+
+TABLES = Path(__file__).parent / "conformance"
+_HEADING = re.compile(r"\[(.+)]")
+_ANSWER = re.compile(r"  (holds|fails)  (.*)")
+_CARET = re.compile(r" *\^ (.+)")
+_JSON = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class Case:
+    """`query`, and which events it matches; an event is JSON with dotted field names."""
+
+    place: str
+    query: str
+    expected: dict[str, bool]
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.query}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`query` is complained about at each line and column of `complaints`, with that text."""
+
+    place: str
+    query: str
+    complaints: tuple[tuple[int, int, str], ...]
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.query}"
+
+
+def lines_of(table: Path) -> Iterator[tuple[str, str]]:
+    lines = table.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.startswith("#"):
+            yield f"{table.stem}:{number}", line
+
+
+def cases_of(table: Path) -> Iterator[Case]:
+    field, place = "", ""
+    condition: list[str] = []
+    expected: dict[str, bool] = {}
+    for here, line in [*lines_of(table), ("", "[end]")]:
+        heading, answer = _HEADING.fullmatch(line), _ANSWER.fullmatch(line)
+        if answer:
+            for event in map(json.dumps, events(field, answer[2])):
+                assert event not in expected, f"{here}: {event} twice"
+                expected[event] = answer[1] == "holds"
+        elif line:
+            if expected:
+                text = "\n".join(condition)
+                whole = re.search(r"\bwhere\b", text)
+                yield Case(place, text if whole else f"any where {text}", expected)
+                condition, expected = [], {}
+            if heading:
+                field = heading[1]
+            else:
+                place = here if not condition else place
+                condition.append(line)
+
+
+def events(field: str, text: str) -> Iterator[dict[str, object]]:
+    while text:
+        if text.startswith("nothing"):
+            end = len("nothing")
+            yield {}
+        else:
+            value, end = _JSON.raw_decode(text)
+            yield value if isinstance(value, dict) else {field: value}
+        text = text[end:]
+        assert text in ("", ",") or text.startswith(", "), f"no comma before {text}"
+        text = text.removeprefix(",").lstrip(" ")
+
+
+def refusals_of(table: Path) -> Iterator[Refusal]:
+    query: list[str] = []
+    found: list[tuple[int, int, str]] = []
+    for place, line in [*lines_of(table), ("", "")]:
+        if caret := _CARET.fullmatch(line):
+            found.append((len(query), line.index("^") + 1, caret[1]))
+        elif line:
+            query.append(line)
+        elif query:
+            yield Refusal(place or table.stem, "\n".join(query), tuple(found))
+            query, found = [], []
+
+
+def tables(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.txt"))
+
+
+CASES = [case for table in tables(TABLES) for case in cases_of(table)]
+REFUSALS = [case for table in tables(TABLES / "refused") for case in refusals_of(table)]
+
+
+@cache
+def ours() -> Rule:
+    return load_rules([OUR_RULES]).rules[0]
+
+
+def rule(query: str) -> Rule:
+    tree = parse(query)
+    assert not [f"{found.column}: {found.message}" for found in complaints(tree)], query
+    return replace(ours(), slug=query, query=query, tree=tree)
+
+
+def nested(fields: dict[str, object]) -> dict[str, Any]:
+    event: dict[str, Any] = {}
+    for name, value in fields.items():
+        *parents, last = name.split(".")
+        node = event
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return event
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_query_means_the_same_however_the_event_is_written(case: Case) -> None:
+    decider = Detector([rule(case.query)])
+    for event, expected in case.expected.items():
+        document = nested(json.loads(event))
+        answers = {
+            "nested": decider.decide(json.dumps(document).encode()),
+            "dotted": decider.decide(event.encode()),
+            "whole document": decider.decide_document(document),
+        }
+        wanted = decider.rules if expected else ()
+        assert answers == dict.fromkeys(answers, wanted), f"{case.query} for {event}"
+
+
+def test_many_rules_together_decide_as_each_alone() -> None:
+    together = Detector([rule(case.query) for case in CASES])
+    asked: dict[str, list[tuple[str, bool]]] = {}
+    for case in CASES:
+        for event, expected in case.expected.items():
+            asked.setdefault(event, []).append((case.query, expected))
+    for event, questions in asked.items():
+        document = nested(json.loads(event))
+        for decided in (
+            together.decide(json.dumps(document).encode()),
+            together.decide_document(document),
+        ):
+            assert decided is not None, event
+            matched = {found.slug for found in decided}
+            wrong = [query for query, expected in questions if (query in matched) is not expected]
+            assert not wrong, event
+
+
+def test_the_tables_have_many_cases_and_no_query_twice() -> None:
+    assert len({case.query for case in CASES}) == len(CASES)
+    assert sum(len(case.expected) for case in CASES) >= 2_500
+    assert len({refusal.query for refusal in REFUSALS}) == len(REFUSALS) >= 180
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_a_query_without_meaning_is_refused_with_its_places(refusal: Refusal) -> None:
+    assert refusal.complaints
+    found = sorted(refused(refusal.query), key=lambda error: (error.line, error.column))
+    assert [(error.line, error.column) for error in found] == [
+        (line, column) for line, column, _ in refusal.complaints
+    ], [error.message for error in found]
+    for error, (_, _, part) in zip(found, refusal.complaints, strict=True):
+        assert part in error.message
+
+
+def refused(query: str) -> list[EqlError]:
+    try:
+        return list(complaints(parse(query)))
+    except EqlError as error:
+        return [error]
