@@ -16,7 +16,7 @@ from app.detection.eql.questions import Question
 from app.detection.eql.values import Reader
 
 FEWEST = 2
-"""Rules for which an index pays: it costs about as much as asking two questions."""
+"""Rules for which an index pays inside a block: it costs about as much as asking two questions."""
 
 DEEPEST = 20
 """Conditions inside conditions; Python takes a hundred levels of indentation."""
@@ -46,9 +46,11 @@ class Source:
     """The source of a function and of those it calls, and how their tables are made.
 
     The functions read fields of `argument` with the statements that `reading` gives, into the
-    variables that `local` names. They put the numbers of matching rules into the list `found`.
-    `indexes` has, for each index by its name, what is asked and the function that it leads to, with a
-    bit; `tests` has for each bit the function that tells from the values of common fields whether it
+    variables that `local` names; where `is_text`, one holds None, a text or a tuple of texts, which can
+    be looked up as it is. They put the numbers of matching rules into the list `found`.
+
+    `indexes` has, for each index by its name, what is asked and the function that this leads to, with a
+    bit. `tests` has, for each bit, the function that tells from the values of common fields whether it
     is set.
     """
 
@@ -56,32 +58,39 @@ class Source:
     argument: str
     reading: Callable[[Iterable[str]], Iterable[str]]
     local: Callable[[str], str]
+    is_text: Callable[[str], bool]
     functions: list[str] = field(default_factory=list)
     indexes: dict[str, list[tuple[tuple[Question, ...], int, str]]] = field(default_factory=dict)
     tests: list[str] = field(default_factory=list)
 
     def statements(self, rules: Sequence[Wanted]) -> tuple[set[str], list[str]]:
-        """Fields to be read, and the statements that decide all of `rules`."""
+        """Fields to be read, and the statements that decide all of `rules` and leave `found`."""
         fields: set[str] = set()
-        if len(rules) < FEWEST:
-            return fields, list(self._decided(rules, 0, fields))
         groups: dict[frozenset[Term], int] = {}
         bits: dict[int, int] = {}
-        inner: list[Wanted] = []
+        rest: list[Wanted] = []
         for rule in rules:
             common = frozenset(term for term in rule.terms if term.is_common)
             bits[rule.number] = 1 << groups.setdefault(common, len(groups))
-            inner.append(rule.without(common))
+            rest.append(rule.without(common))
         self._common(list(groups))
-        lines = ["held = 0"]
-        rest = list(inner)
-        while anchored := _anchored(rest, often_new=False, bits=bits):
+        lines: list[str] = []
+        possible: list[str] = []
+        while anchored := _anchored(rest, fewest=1, often_new=False, bits=bits):
             name, by_questions = anchored
             rest = _others(rest, by_questions.values())
-            lines += self._index(name, by_questions, fields, bits)
+            possible.append(f"possible{len(possible)}")
+            lines.append(f"{possible[-1]} = {self._index(name, by_questions, fields)}")
+        if possible and not rest:
+            lines.append(f"if not ({' or '.join(possible)}):")
+            lines.append("    return ()")
+        lines += ["found = []", f"held = {self.prefix}_held({self.argument})"]
+        for one in possible:
+            lines += [f"for bit, block in {one}:", "    if held & bit:"]
+            lines.append(f"        block({self.argument}, found)")
         for bit in dict.fromkeys(bits[rule.number] for rule in rest):
             block = self._block([rule for rule in rest if bits[rule.number] == bit])
-            lines += self._held(f"if held & {bit}:", f"    {block}({self.argument}, found)")
+            lines += [f"if held & {bit}:", f"    {block}({self.argument}, found)"]
         return fields, lines
 
     def _common(self, groups: Sequence[frozenset[Term]]) -> None:
@@ -92,16 +101,14 @@ class Source:
             lines = [f"return {' and '.join(t.source for t in sorted(terms, key=_cost)) or True}"]
             self.tests.append(self._function("holds", ", ".join(values), lines))
         lines = list(self.reading(asked))
-        for value in values:
-            lines.append(f"if type({value}) is list:")
-            lines.append(f"    {value} = {value}[0] if len({value}) == 1 else tuple({value})")
+        for name, value in zip(asked, values, strict=True):
+            if not self.is_text(name):
+                lines.append(f"if type({value}) is list:")
+                lines.append(f"    {value} = tuple({value})")
         lines.append(f"return {self.prefix}_gate[({''.join(f'{value}, ' for value in values)})]")
         self.functions.append(
             "\n    ".join([f"def {self.prefix}_held({self.argument}):", *lines]) + "\n"
         )
-
-    def _held(self, *lines: str) -> list[str]:
-        return [f"held = held or {self.prefix}_held({self.argument})", *lines]
 
     def _block(self, rules: Sequence[Wanted]) -> str:
         fields: set[str] = set()
@@ -137,30 +144,24 @@ class Source:
     ) -> Generator[str, None, list[Wanted]]:
         """Gives back the rules that no index leads to."""
         rest = list(rules)
-        while anchored := _anchored(rest, often_new=often_new, bits={}):
+        while anchored := _anchored(rest, fewest=FEWEST, often_new=often_new, bits={}):
             name, by_questions = anchored
             rest = _others(rest, by_questions.values())
-            yield from self._index(name, by_questions, fields, {})
+            yield f"for _, block in {self._index(name, by_questions, fields)}:"
+            yield f"    block({self.argument}, found)"
         return rest
 
-    def _index(
-        self,
-        name: str,
-        by_questions: "Anchored",
-        fields: set[str],
-        bits: Mapping[int, int],
-    ) -> Iterator[str]:
+    def _index(self, name: str, by_questions: "Anchored", fields: set[str]) -> str:
+        """An expression for the blocks that the field `name` leaves possible, with their bits."""
         index = f"{self.prefix}_index{len(self.indexes)}"
         entries = self.indexes[index] = []
         for (questions, bit), members in by_questions.items():
             entries.append((questions, bit, self._block(members)))
         fields.add(name)
         value = self.local(name)
-        found = f"{index}[{value}] if type({value}) is str else {index}.look({value})"
-        yield f"for bit, block in {found}:"
-        call = f"block({self.argument}, found)"
-        lines = self._held("if held & bit:", f"    {call}") if bits else [call]
-        yield from (f"    {line}" for line in lines)
+        if self.is_text(name) and not name.endswith(_OFTEN_NEW):
+            return f"{index}[{value}]"
+        return f"{index}[{value}] if type({value}) is str else {index}.look({value})"
 
 
 Anchored: TypeAlias = dict[tuple[tuple[Question, ...], int], list[Wanted]]
@@ -191,16 +192,21 @@ def _sharing(rules: Sequence[Wanted]) -> list[Wanted]:
     return [rule for rule in rules if most in rule.terms]
 
 
+def all_indexed(rules: Iterable[Wanted]) -> bool:
+    """Whether an index leads to each of `rules`, so that most events end there."""
+    return all(_anchors(rule, often_new=False) for rule in rules)
+
+
 def _anchored(
-    rules: Sequence[Wanted], *, often_new: bool, bits: Mapping[int, int]
+    rules: Sequence[Wanted], *, fewest: int, often_new: bool, bits: Mapping[int, int]
 ) -> tuple[str, Anchored] | None:
     """The field by which an index leads to most of `rules`, and those rules by what they ask of it.
 
     A term that asks no more than the index has answered is not asked again.
     """
-    anchors = {rule.number: _anchors(rule, often_new) for rule in rules}
+    anchors = {rule.number: _anchors(rule, often_new=often_new) for rule in rules}
     counts = Counter(name for found in anchors.values() for name in found)
-    if not counts or max(counts.values()) < FEWEST:
+    if not counts or max(counts.values()) < fewest:
         return None
     name = max(counts, key=lambda name: (counts[name], name))
     by_questions: Anchored = {}
@@ -213,7 +219,7 @@ def _anchored(
     return name, by_questions
 
 
-def _anchors(rule: Wanted, often_new: bool) -> dict[str, Term]:
+def _anchors(rule: Wanted, *, often_new: bool) -> dict[str, Term]:
     """For each field that an index could have, the term that says most about it for least."""
     found: dict[str, Term] = {}
     for term in sorted(rule.terms, key=lambda term: (not term.exact, term.cost)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from app.detection.decision import Source, Wanted
+from app.detection.decision import Source, Wanted, all_indexed
 from app.detection.eql.clauses import fields_of
 from app.detection.eql.compiler import Compiler
 from app.detection.fields import FieldType, field_type
@@ -20,6 +20,12 @@ from app.domain.ecs import values
 
 if TYPE_CHECKING:
     from app.detection.rule import Rule
+
+_RESULT = "return rules_of(found) if found else ()"
+_LATE = ("host.os.", "process.entry_leader.", "data_stream.")
+"""Fields that decide little. With FEW rules, few events come so far that they matter, and objects with
+nothing else are decoded only then; with many, decoding all at once costs less."""
+FEW = 20
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -49,15 +55,27 @@ class Detector:
         self.rules = tuple(rules)
         asked = [name for rule in self.rules for name in fields_of(rule.tree)]
         self._evidence = list(dict.fromkeys(evidence))
-        self._reader = reader = FieldReader(
-            [*evidence[:1], *asked], also=evidence[1:], refused=markers, is_text=_is_text
-        )
+
+        def reader_of(late: bool) -> FieldReader:
+            return FieldReader(
+                [*evidence[:1], *asked],
+                also=evidence[1:],
+                refused=markers,
+                is_text=_is_text,
+                is_late=lambda name: late and name.startswith(_LATE),
+            )
+
+        reader = reader_of(late=False)
         self._compiler = Compiler(reader.local, _is_text)
-        nested = Source("nested", "event", reader.reading, reader.local)
-        self._decide = "\n".join(self._deciding(nested, self._wanted(self._compiler)))
+        wanted = self._wanted(self._compiler)
+        if len(wanted) <= FEW and all_indexed(wanted):
+            reader = reader_of(late=True)
+        self._reader = reader
+        nested = Source("nested", "event", reader.reading, reader.local, _is_text)
+        self._decide = "\n".join(self._deciding(nested, wanted))
         self._functions = nested.functions
         compiler = Compiler(reader.local)
-        given = Source("given", "values", self._given, reader.local)
+        given = Source("given", "values", self._given, reader.local, lambda _name: False)
         decide_given = "\n".join(self._deciding_given(given, self._wanted(compiler)))
         tools: dict[str, object] = {
             **reader.namespace,
@@ -114,22 +132,27 @@ class Detector:
         fields, statements = source.statements(rules)
         yield "def decide(raw):"
         yield "    try:"
-        yield "        event = decode(raw)"
+        for line in self._decided(fields, statements):
+            yield f"        {line}"
         yield "    except ValidationError:"
         yield "        return decide_mixed(raw)"
         yield "    except UNREADABLE:"
         yield "        return None"
-        yield from _indented(self._reader.reading([*self._evidence[:1], *fields]))
+
+    def _decided(self, fields: Iterable[str], statements: Iterable[str]) -> Iterator[str]:
+        yield "event = decode(raw)"
+        yield from self._reader.reading([*self._evidence[:1], *fields])
         for first in self._evidence[:1]:
-            yield f"    if {self._reader.local(first)} is None:"
-            yield "        return decide_mixed(raw)"
-        yield from _finding(statements)
+            yield f"if {self._reader.local(first)} is None:"
+            yield "    return decide_mixed(raw)"
+        yield from statements
+        yield _RESULT
 
     def _deciding_given(self, source: Source, rules: Sequence[Wanted]) -> Iterator[str]:
         fields, statements = source.statements(rules)
         yield "def decide_given(values):"
-        yield from _indented(self._given(fields))
-        yield from _finding(statements)
+        for line in [*self._given(fields), *statements, _RESULT]:
+            yield f"    {line}"
 
 
 def _executed(source: Source, text: str, namespace: dict[str, Any]) -> dict[str, Any]:
@@ -149,13 +172,3 @@ def _executed(source: Source, text: str, namespace: dict[str, Any]) -> dict[str,
 def _is_text(name: str) -> bool:
     """Whether agents send nothing but text in the field. Some send numbers for the ids of users."""
     return field_type(name) is FieldType.TEXT and not name.endswith(".id")
-
-
-def _finding(statements: Iterable[str]) -> Iterator[str]:
-    yield "    found = []"
-    yield from _indented(statements)
-    yield "    return rules_of(found) if found else ()"
-
-
-def _indented(lines: Iterable[str]) -> Iterator[str]:
-    return (f"    {line}" for line in lines)

@@ -19,8 +19,9 @@ LONGEST_KEPT = 256
 end; they are answered too, only more slowly."""
 
 
-class Index(dict[str, tuple[Block, ...]]):
-    """By one field: `index[text]` for a text, `index.look(found)` for all else that an event may have.
+class Index(dict[object, Sequence[Block]]):
+    """By one field: `index[found]` for None, a text or a tuple of texts, `index.look(found)` for all else
+    that an event may have.
 
     `blocks` pairs questions, of which a value of the field must fit one, with a block of rules.
     """
@@ -43,7 +44,9 @@ class Index(dict[str, tuple[Block, ...]]):
         ]
         self._any = any_of(list(asked))
 
-    def __missing__(self, text: str) -> tuple[Block, ...]:
+    def __missing__(self, text: object) -> Sequence[Block]:
+        if not isinstance(text, str):
+            return self.look(text)
         found = [*self._exact.get(text, ()), *self._folded.get(fold(text), ())]
         if self._any(text):
             found += (block for fits, blocks in self._asked if fits(text) for block in blocks)
@@ -69,8 +72,8 @@ class Index(dict[str, tuple[Block, ...]]):
 class Gate(dict[tuple[object, ...], int]):
     """From the values of several fields with few values, `gate[values]`, to bits: one for each of `tests`.
 
-    Each value is None, a scalar, or a tuple of them; a test gets them all, with lists for tuples. One
-    more bit is always set, so that an answer is never 0.
+    Each value is None, a scalar, or a tuple of them; a test gets them all. One more bit is always set,
+    so that an answer is never 0.
     """
 
     def __init__(self, tests: Sequence[Callable[..., object]]) -> None:
@@ -78,10 +81,9 @@ class Gate(dict[tuple[object, ...], int]):
         self._tests = tests
 
     def __missing__(self, values: tuple[object, ...]) -> int:
-        found = [list(value) if isinstance(value, tuple) else value for value in values]
         held = 1 << len(self._tests)
         for number, holds in enumerate(self._tests):
-            held |= bool(holds(*found)) << number
+            held |= bool(holds(*values)) << number
         if all(map(_is_kept, values)):
             if len(self) >= MOST_KEPT:
                 self.clear()

@@ -21,7 +21,7 @@ import msgspec
 
 Scalar: TypeAlias = str | int | float | bool | None
 Leaf: TypeAlias = Scalar | list[Scalar]
-Text: TypeAlias = str | list[str] | None
+Text: TypeAlias = str | tuple[str, ...] | None
 Refused: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0)]
 """No value fits, so that a key of this type makes a decoder give up."""
 
@@ -33,7 +33,9 @@ class _Name:
     """A field, or what fields begin with; `index` is the field's place among those asked for.
 
     `usual` says whether the nested decoder reads it, or a field below it; `is_text`, that it takes
-    nothing there but a text or a list of texts.
+    nothing there but a text or a list of texts, which becomes a tuple; `is_late`, that an object here is
+    decoded only when it is looked into.
+
     `below` has every name below with the attribute and the key that lead to it from here, direct
     children first. `nested` and `mixed` are the structs of an object under this name, None if
     there is nothing below.
@@ -43,6 +45,7 @@ class _Name:
     index: int | None = None
     usual: bool = False
     is_text: bool = False
+    is_late: bool = False
     children: "dict[str, _Name]" = field(default_factory=dict)
     below: "list[tuple[str, str, _Name]]" = field(default_factory=list)
     nested: type[msgspec.Struct] | None = None
@@ -59,9 +62,11 @@ class FieldReader:
     """Reads `fields` from JSON; refuses an event with one of the root keys `refused`.
 
     The fields `also` are read by `decode_mixed` only. `is_text` tells of which fields `decode_nested`
-    takes nothing but texts, so that whoever reads them need not look. Both take bytes and raise
-    msgspec.DecodeError, UnicodeDecodeError or RecursionError for what they cannot tell. Names must not
-    hold quotes, backslashes or control characters.
+    takes nothing but texts, lists being tuples, so that whoever reads them need not look. Both decoders
+    take bytes and raise msgspec.DecodeError, UnicodeDecodeError or RecursionError for what they cannot
+    tell, as do the statements of `reading`. Objects with no other fields than those that `is_late`
+    tells of are decoded by these statements only. Names must not hold quotes, backslashes or control
+    characters.
     """
 
     def __init__(
@@ -71,16 +76,19 @@ class FieldReader:
         also: Sequence[str] = (),
         refused: Sequence[str] = (),
         is_text: Callable[[str], bool] = lambda _name: False,
+        is_late: Callable[[str], bool] = lambda _name: False,
     ) -> None:
         self.fields = tuple(dict.fromkeys([*fields, *also]))
         self._places = {name: index for index, name in enumerate(self.fields)}
         self.namespace: dict[str, object] = {}
         """What the statements of `reading` refer to."""
         self._above: dict[str, int] = {}
+        self._late: dict[str, Callable[[bytes], msgspec.Struct | None]] = {}
         self._root = _Name("")
         for index, name in enumerate(self.fields):
             planted = _plant(self._root, name, name in fields)
-            planted.index, planted.is_text = index, is_text(name)
+            planted.index, planted.is_text, planted.is_late = index, is_text(name), is_late(name)
+        _mark_late(self._root)
         self._define(self._root, tuple(dict.fromkeys(refused)))
         self.decode_nested = msgspec.json.Decoder(self._root.nested).decode
         self.decode_mixed = msgspec.json.Decoder(self._root.mixed).decode
@@ -92,7 +100,8 @@ class FieldReader:
     def reading(self, names: Iterable[str]) -> Iterator[str]:
         """Python statements that take the fields `names` of `event`, decoded nested, to their locals.
 
-        A local then holds None, a scalar, or a list of scalars and None.
+        A local then holds None, a scalar, or a list of scalars and None; where `is_text`, None, a text
+        or a tuple of texts.
         """
         yield from self._reading(self._root, "event", frozenset(names))
 
@@ -102,10 +111,11 @@ class FieldReader:
         _gather(event, self._root, found)
         return found
 
-    def _define(self, name: _Name, refused: Sequence[str] = ()) -> None:
+    def _define(self, name: _Name, refused: Sequence[str] = (), *, is_late: bool = False) -> None:
+        """`is_late` says that `name`, or an object around it, is decoded late: one decoding is enough."""
         for child in name.children.values():
             if child.children:
-                self._define(child)
+                self._define(child, is_late=is_late or child.is_late)
         name.below = [(f"k{number}", *below) for number, below in enumerate(name.descendants())]
         known = {key for _, key, _ in name.below}
         nested: list[_Attribute] = [
@@ -117,6 +127,10 @@ class FieldReader:
             if below.usual:
                 leaf = Text if below.is_text else Leaf
                 kind = _type(below, below.nested, read and direct, leaf)
+                if read and direct and below.nested and below.is_late and not is_late:
+                    kind = msgspec.Raw
+                    late = _type(below, below.nested, True, None)
+                    self._late[below.path] = msgspec.json.Decoder(late).decode
                 nested.append((attribute, kind, _named(key)))
             mixed.append((attribute, _type(below, below.mixed, read, Leaf), _named(key)))
         name.nested = msgspec.defstruct("Nested", nested, frozen=True, gc=False)
@@ -132,6 +146,9 @@ class FieldReader:
                 continue
             inner = f"n{self._number(child.path)}_{_identifier(child.path)}"
             self.namespace[f"empty_{inner}"] = child.nested()
+            if child.path in self._late:
+                self.namespace[f"decode_{inner}"] = self._late[child.path]
+                value = f"({value} and decode_{inner}({value}))"
             if child.path in wanted:
                 self.namespace[f"struct_{inner}"] = child.nested
                 yield f"{inner} = empty_{inner}"
@@ -147,6 +164,14 @@ class FieldReader:
     def _number(self, path: str) -> int:
         """A number of its own for each name above a field: two may look alike as an identifier."""
         return self._above.setdefault(path, len(self._above))
+
+
+def _mark_late(name: _Name) -> None:
+    for child in name.children.values():
+        if child.children:
+            _mark_late(child)
+            usual = [one for one in child.children.values() if one.usual]
+            child.is_late = child.index is None and all(one.is_late for one in usual)
 
 
 def _identifier(name: str) -> str:

@@ -15,6 +15,8 @@ from app.detection.eql.values import READERS, Reader
 
 _SHORTCUT = {Reader.TEXT: "str", Reader.VALUE: "str", Reader.NUMBER: "int"}
 _COST: dict[type, int] = {TextIs: 1, Exists: 1}
+_TELLING = (".name", ".executable")
+"""Ends of fields with many values, few of which a rule looks for: asking them first saves the rest."""
 COMMON = ("event.", "host.os.", "data_stream.", "ecs.")
 """Fields with few values, the same in most events: asking them early decides little."""
 
@@ -44,7 +46,7 @@ class Compiler:
     """Compiles queries that share a namespace.
 
     `local` gives the local variable of a field, which holds None, a scalar, or a list of scalars and
-    None; where `is_text`, None, a text, or a list of texts.
+    None; where `is_text`, None, a text, or a tuple of texts.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Compiler:
     def _clause(self, found: Clause, wanted: bool = True) -> Term:
         cost = _COST.get(type(found.question), 5 if isinstance(found.subject, str) else 20)
         cost += 3 * any(name.startswith(COMMON) for name in found.fields) + found.negated
+        cost -= all(name.endswith(_TELLING) for name in found.fields)
         fields = frozenset(found.fields)
         if isinstance(found.subject, Computed):
             source = self._combined(found.subject, found, wanted is not found.negated)
@@ -113,7 +116,7 @@ class Compiler:
     def _single(self, name: str, question: Question) -> str:
         variable = self._local(name)
         if self._is_text(name) and isinstance(question, Exists):
-            return f"({variable} is not None and {variable} != [])"
+            return f"({variable} is not None and {variable} != ())"
         test = self._name(question, question, question.test)
         if self._is_text(name) and question.reader is Reader.TEXT:
             of_list = f"{test}_of_list"

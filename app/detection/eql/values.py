@@ -1,7 +1,7 @@
 """What an event has in a field, read by the field's type, and put to a test value by value.
 
 What an event has in a field, as the generated code hands it over, is None for nothing, a scalar, or
-a list of scalars and None. Anything else (an object that stands where a scalar was expected) counts
+a list or tuple of scalars and None. Anything else (an object that stands where a scalar was expected) counts
 as nothing, as it does in `app.domain.ecs.values`.
 
 The rules are Elasticsearch's, whose index knows neither order nor any type but the field's: a
@@ -88,7 +88,7 @@ READERS: dict[Reader, Callable[[object, Fits], bool]] = {
 
 
 def each(found: object) -> Sequence[object]:
-    return found if type(found) is list else (found,)
+    return found if isinstance(found, list | tuple) else (found,)
 
 
 def as_text(value: object) -> str | None:
