@@ -19,7 +19,15 @@ from tests.bench.figures import (
     growth,
 )
 
-DETECTION = ("decide-1", "decide-10", "decide-100", "rules-300")
+DETECTION = (
+    "decide-1",
+    "decide-10",
+    "decide-100",
+    "rules-300",
+    "mixed-10",
+    "mixed-100",
+    "mixed-300",
+)
 
 JUDGED: dict[str, tuple[Bound, float, float, Measured, bool, bool]] = {
     # bound, floor, goal, measured: holds, reaches the goal
@@ -66,6 +74,15 @@ def test_one_figure_below_its_floor_or_not_taken_fails_the_run() -> None:
     assert none.row().endswith("below floor")
 
 
+def test_a_figure_without_a_floor_is_told_and_fails_nothing_unless_it_was_not_taken() -> None:
+    taken = Line(TARGETS["mixed-100"], against_time(1, 2, "µs"))
+    none = Line(TARGETS["mixed-100"], None, "the engines differ")
+    assert taken.row().endswith("no floor set")
+    assert exit_code([taken]) == 0
+    assert none.row().endswith("below floor")
+    assert exit_code([none]) == 1
+
+
 def test_the_detection_figures_are_taken_told_and_judged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,11 +93,13 @@ def test_the_detection_figures_are_taken_told_and_judged(
     for figure in figures:
         assert figure["problem"] == "", "both engines must find the same"
         times, peer = figure["ours"], figure["peer"]
-        ratio = times / peer if figure["name"] == "rules-300" else peer / times
+        ratio = times / peer if figure["name"].endswith("-300") else peer / times
         assert figure["value"] == pytest.approx(ratio)
-        kept = ratio <= figure["floor"] if figure["bound"] == "≤" else ratio >= figure["floor"]
+        floor = figure["floor"]
+        kept = floor is None or (ratio <= floor if figure["bound"] == "≤" else ratio >= floor)
         assert figure["holds"] is kept
-        assert rows[figure["name"]].endswith("holds" if kept else "below floor")
+        said = "no floor set" if floor is None else "holds" if kept else "below floor"
+        assert rows[figure["name"]].endswith(said)
     assert ended == (0 if all(figure["holds"] for figure in figures) else 1)
 
 

@@ -17,12 +17,16 @@ from typing import Any
 from tests.bench import alert_list, browsers, detection, service, start
 from tests.bench.effort import FULL, QUICK, Effort
 from tests.bench.figures import HEADING, TARGETS, Line, Measured, Unmeasured, exit_code
+from tests.bench.rules import Row
 
 MEASURES: dict[str, Callable[[Effort], Measured]] = {
-    "decide-1": partial(detection.decide, 1),
-    "decide-10": partial(detection.decide, 10),
-    "decide-100": partial(detection.decide, 100),
-    "rules-300": detection.more_rules,
+    "decide-1": partial(detection.decide, 1, Row.ALIKE),
+    "decide-10": partial(detection.decide, 10, Row.ALIKE),
+    "decide-100": partial(detection.decide, 100, Row.ALIKE),
+    "rules-300": partial(detection.more_rules, Row.ALIKE),
+    "mixed-10": partial(detection.decide, 10, Row.MIXED),
+    "mixed-100": partial(detection.decide, 100, Row.MIXED),
+    "mixed-300": partial(detection.more_rules, Row.MIXED),
     "events": service.events_against_sink,
     "bulk": service.bulk_against_sink,
     "pydantic": service.against_pydantic,
@@ -31,8 +35,16 @@ MEASURES: dict[str, Callable[[Effort], Measured]] = {
     "memory": service.memory,
     "start": start.start_to_ready,
 }
-# The number of rules that a figure of detection is about.
-PROFILED = {"decide-1": 1, "decide-10": 10, "decide-100": 100, "rules-300": 300}
+# What rules a figure of detection is about, and how many.
+PROFILED = {
+    "decide-1": (1, Row.ALIKE),
+    "decide-10": (10, Row.ALIKE),
+    "decide-100": (100, Row.ALIKE),
+    "rules-300": (300, Row.ALIKE),
+    "mixed-10": (10, Row.MIXED),
+    "mixed-100": (100, Row.MIXED),
+    "mixed-300": (300, Row.MIXED),
+}
 
 
 def main(words: Sequence[str]) -> int:
@@ -55,7 +67,7 @@ def main(words: Sequence[str]) -> int:
         print(line.row())
         print(f"            {line.said()}", flush=True)
         if asked.profile and name in PROFILED:
-            for what, microseconds in detection.profile(PROFILED[name], effort):
+            for what, microseconds in detection.profile(*PROFILED[name], effort):
                 print(f"            {microseconds:8.2f} µs  {what}", flush=True)
     if asked.json:
         report = {"machine": machine, "figures": [line.as_json() for line in lines]}

@@ -77,7 +77,7 @@ def million_alerts(effort: Effort) -> Measured:
             key = keys.create(database, "fleet", Role.AGENT, who=COMMAND_LINE, at=utc_now())[0]
             times = uvloop.run(_timed(settings, database, cookie, key.id or 0, effort))
     slowest = sorted(times, key=lambda view: -times[view])
-    floor = TARGETS["alert-list"].floor
+    floor = TARGETS["alert-list"].floor or 0.0
     within = sum(time < floor for time in times.values())
     note = f"{within} of {len(times)} views within {floor:g} ms; slowest: " + ", ".join(
         f"{view} {times[view]:,.0f} ms" for view in slowest[:3]

@@ -19,7 +19,7 @@ from tests.bench.effort import Effort
 from tests.bench.events import events
 from tests.bench.figures import Measured, Unmeasured, against_time, growth
 from tests.bench.peers import EqlPeer, matches_by_rule
-from tests.bench.rules import RuleText, loaded, queries, tempting_events
+from tests.bench.rules import Row, RuleText, loaded, queries, tempting_events
 
 MICROSECONDS = 1e6
 
@@ -34,10 +34,10 @@ class _Set:
     matches: int
 
 
-def decide(count: int, effort: Effort) -> Measured:
+def decide(count: int, row: Row, effort: Effort) -> Measured:
     """`count` rules, ours against the peer."""
     timed = events(effort.events)
-    ours = _checked(count, timed, effort)
+    ours = _checked(count, row, timed, effort)
     peer = EqlPeer(ours.texts)
     best = _best(
         {
@@ -51,10 +51,10 @@ def decide(count: int, effort: Effort) -> Measured:
     return against_time(per_event["ours"], per_event["peer"], "µs", note)
 
 
-def more_rules(effort: Effort) -> Measured:
+def more_rules(row: Row, effort: Effort) -> Measured:
     """300 rules against 1."""
     timed = events(effort.events)
-    few, many = (_detector(count)[1] for count in (1, 300))
+    few, many = (_detector(count, row)[1] for count in (1, 300))
     best = _best(
         {
             "few": partial(_decide_all, few, timed),
@@ -66,10 +66,10 @@ def more_rules(effort: Effort) -> Measured:
     return growth(many_us, few_us, "µs", "the peer is our own detector with 1 rule")
 
 
-def profile(count: int, effort: Effort) -> list[tuple[str, float]]:
+def profile(count: int, row: Row, effort: Effort) -> list[tuple[str, float]]:
     """Where the microseconds of `count` rules go, one event at a time."""
     timed = events(effort.events)
-    detector = _detector(count)[1]
+    detector = _detector(count, row)[1]
     # Its own, so that the struct is the same.
     decode = detector._reader.decode_nested
     skip = msgspec.json.Decoder(msgspec.Raw).decode
@@ -89,10 +89,10 @@ def profile(count: int, effort: Effort) -> list[tuple[str, float]]:
     return told
 
 
-def _checked(count: int, timed: Sequence[bytes], effort: Effort) -> _Set:
+def _checked(count: int, row: Row, timed: Sequence[bytes], effort: Effort) -> _Set:
     """The set of rules, once both engines have found the same; raises Unmeasured when they differ."""
-    texts = queries(count)
-    rules, detector = _detector(count)
+    texts = queries(count, row)
+    rules, detector = _detector(count, row)
     matches = 0
     for some in (timed, tempting_events(effort.events)):
         ours = Counter(rule.slug for raw in some for rule in _decided(detector, raw))
@@ -111,9 +111,9 @@ def _decided(detector: Detector, raw: bytes) -> tuple[Rule, ...]:
     return found
 
 
-def _detector(count: int) -> tuple[list[Rule], Detector]:
+def _detector(count: int, row: Row) -> tuple[list[Rule], Detector]:
     with TemporaryDirectory() as folder:
-        rules = loaded(Path(folder), count)
+        rules = loaded(Path(folder), count, row)
     return rules, Detector(rules, markers=MARKERS, evidence=EVIDENCE)
 
 
