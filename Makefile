@@ -11,7 +11,7 @@ HTMX := htmx.org@4.0.1
 TABLER := @tabler/core@1.6.1
 ICONS := @tabler/icons@3.51.0
 
-.PHONY: help demo test install install-dev check bench format vendor lock clean
+.PHONY: help demo test torture install install-dev check bench format vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,9 @@ install-dev: $(VENV)/.installed-dev ## the same, with what tests and checks need
 
 test: install-dev check ## everything CI runs
 	$(BIN)/pytest -n 2 --dist worksteal
+
+torture: install-dev ## the long forms of tests that have a short one in make test
+	RULE_MUTATIONS=10000 $(BIN)/pytest -n 2 tests/detection/test_rule_mutations.py
 
 check: install-dev ## format, lint, types, the direction of imports
 	$(BIN)/ruff format --check --quiet .

@@ -8,6 +8,7 @@ import typer
 
 from app import __version__
 from app.cli_errors import plain_errors, say
+from app.cli_replay import replay
 from app.cli_rules import PROBLEMS_TOLD, rules
 from app.domain.errors import Unusable
 from app.domain.roles import COMMAND_LINE, Role
@@ -161,57 +162,7 @@ def key_revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> 
     say(f"Revoked {name}.")
 
 
-@app.command()
-@plain_errors
-def replay(
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE…", help="Files of events, plain, gzip or zstd; - is stdin."),
-    ],
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID", help="Only this rule, also when disabled; may be repeated."),
-    ] = None,
-    all_rules: Annotated[
-        bool, typer.Option("--all-rules", help="All rules, also the disabled ones.")
-    ] = False,
-    fail_on_match: Annotated[
-        bool, typer.Option("--fail-on-match", help="Exit with 3 when a match is not suppressed.")
-    ] = False,
-    summary_only: Annotated[bool, typer.Option("--summary-only", help="Write no matches.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress and no summary, only problems.")
-    ] = False,
-) -> None:
-    """Run events through detection and exclusions without storing; one JSON line per match.
-
-    A file holds one event a line, an array, or one object. What cannot be read, and a summary, go to
-    stderr. The rules are those that a server would decide with, unless options choose others.
-
-    Exit codes: 0 when every event was judged, 1 when an event was rejected or a file could not be
-    read as a whole, 2 for wrong use, 3 for a match with --fail-on-match, 130 after Ctrl-C.
-    """
-    from app import replay as replaying
-    from app.domain.errors import NotFound
-    from app.replay_screen import Screen
-    from app.settings import read_settings
-
-    if rule and all_rules:
-        raise typer.BadParameter("these rules or all of them, not both", param_hint="--rule")
-    if files.count(replaying.STDIN) > 1:
-        raise typer.BadParameter("stdin can be read only once", param_hint="FILE")
-    settings = read_settings()
-    try:
-        decides = replaying.deciding_with(settings, rules=rule or (), all_rules=all_rules)
-    except NotFound as error:
-        raise typer.BadParameter(str(error), param_hint="--rule") from None
-    if decides.problems:
-        say(f"{decides.problems} problems in rule files; all of them: deckwatch rules check")
-    screen = Screen(matches=not summary_only, quiet=quiet)
-    summary = replaying.replay_files(files, settings, decides, screen)
-    if not quiet and not summary.unheard and (summary.events or summary.interrupted):
-        say(summary.text())
-    raise typer.Exit(summary.exit_code(fail_on_match=fail_on_match))
+app.command()(replay)
 
 
 @app.command()

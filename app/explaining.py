@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from app.clock import utc_now
@@ -12,7 +13,7 @@ from app.domain.errors import Unusable
 from app.domain.text import visible
 from app.ingest.blocks import cut_blocks
 from app.ingest.body import TooLarge, UnreadableBody
-from app.ingest.inflate import Damaged, inflate_any
+from app.ingest.inflate import PART, Damaged, inflate_any
 from app.ingest.trace import ConditionTrace, EventTrace, ExclusionTrace, RuleTrace, trace
 from app.main import rules_of
 from app.replay import WHOLE_LIMIT, named
@@ -66,10 +67,9 @@ def traces(
 
 
 def _parts(name: str) -> Iterator[bytes]:
-    if name == STDIN:
-        yield sys.stdin.buffer.read()
-    else:
-        yield Path(name).read_bytes()
+    with nullcontext(sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as file:
+        while part := file.read(PART):
+            yield part
 
 
 def lines(found: EventTrace, name: str) -> Iterator[str]:

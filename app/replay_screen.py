@@ -26,7 +26,9 @@ class Screen:
 
     def __init__(self, *, matches: bool = True, quiet: bool = False) -> None:
         self._matches = matches
+        # Either is None for a process that was started without it.
         self._wants_bar = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self._on_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._bar: Progress | None = None
         self._name = ""
 
@@ -72,7 +74,7 @@ class Screen:
         if not self._matches:
             return
         line = json.dumps(row)
-        if self._bar is not None and sys.stdout.isatty():
+        if self._bar is not None and self._on_terminal:
             # Whoever draws the bar must know of the line, or each would write over the other.
             self._bar.console.out(line, highlight=False)
         else:

@@ -278,3 +278,16 @@ def test_programs_list_and_switch_rules(
     assert call(Role.ADMIN, "PATCH", "/nope", {"enabled": True}).status_code == 404
     disabled = call(Role.ANALYST, "GET", "?enabled=false").json()["rules"]
     assert "sample-a" not in [rule["id"] for rule in disabled]
+
+
+def test_a_reference_is_a_link_only_if_a_browser_may_follow_it(
+    folder: Path, restarted: Callable[[], Person]
+) -> None:
+    write(folder, "linked")
+    file = folder / "linked.toml"
+    links = 'references = ["https://example.org/a", "javascript:alert(1)", "A book, page 3"]'
+    file.write_text(file.read_text().replace("enabled =", f"{links}\nenabled ="))
+    page = restarted().get("/rules/linked").text
+    assert '<a href="https://example.org/a" rel="noreferrer">' in page
+    assert "<li><bdi>javascript:alert(1)</bdi></li>" in page
+    assert "<li><bdi>A book, page 3</bdi></li>" in page

@@ -69,7 +69,8 @@ class Rule:
 
     `slug` is the file's name without `.toml`. `tree` is `query`, parsed and found meaningful.
     `risk_score` runs from 0 to 100. `note`, `setup` and `description` are Markdown, the first
-    also as `guide`. `enabled` is the file's own wish; people may switch a rule otherwise.
+    also as `guide`. `references` are mostly addresses. `enabled` is the file's own wish; people may
+    switch a rule otherwise.
     """
 
     id: str
@@ -187,7 +188,7 @@ def _rule(path: Path, table: Table, file_table: Table) -> Rule:
         guide=parse_guide(note),
         setup=table.text("setup", default=""),
         false_positives=table.texts("false_positives"),
-        references=table.texts("references", shape=_URL),
+        references=table.texts("references"),
         tags=table.texts("tags"),
         enabled=table.flag("enabled", default=True),
         path=path,

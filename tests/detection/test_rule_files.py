@@ -172,7 +172,7 @@ def test_a_query_that_is_not_supported_is_told_with_file_line_and_column(
         ('type = "eql"', 'type = "threshold"', "7:1: 'rule.type' must be 'eql'"),
         ("[rule]", "note = 1\n[rule]\nnote = 1", "3:1: 'rule.note' must be a text"),
         ("[rule]", "[rule]\ntags = [1]", "2:1: 'rule.tags' must be a list, of which each is a"),
-        ("[rule]", '[rule]\nreferences = ["javascript:1"]', "2:1: 'rule.references' must be a"),
+        ("[rule]", "[rule]\nreferences = [1]", "2:1: 'rule.references' must be a"),
         ("[rule]", '[rule]\nenabled = "no"', "2:1: 'rule.enabled' must be true or false"),
         ("[rule]", "[rule]\nthreat = 3", "2:1: 'rule.threat' must be an array of tables"),
         ("[rule]", "[rule]\nthreat = [3]", "2:1: 'rule.threat' must be a table"),

@@ -22,6 +22,7 @@ from app.web.pages.rules_context import (
     GoneRulePage,
     GuidePart,
     QueryToken,
+    Reference,
     RuleExclusionRow,
     RulePage,
     SoFar,
@@ -60,7 +61,7 @@ def show_one(request: Request, rule_id: str, who: Analyst, services: Parts) -> R
         tests=_tests(rule),
         false_positives=rule.false_positives,
         tags=rule.tags,
-        references=rule.references,
+        references=tuple(map(_reference, rule.references)),
         file=rule.path.name,
         explain_href=urls.href("/explain", rule=rule.id),
         so_far=so_far,
@@ -113,6 +114,10 @@ def _so_far(session: Session, services: Services, rule_id: str) -> SoFar:
         alerts_href=urls.href("/alerts", status="all", rule=rule_id),
         exclusions=tuple(_exclusion(whole, hits.get(whole.record.id or 0)) for whole in live),
     )
+
+
+def _reference(text: str) -> Reference:
+    return Reference(text, text if text.startswith(("https://", "http://")) else None)
 
 
 def _threats(rule: Rule) -> tuple[ThreatRow, ...]:

@@ -132,6 +132,14 @@ class SoFar:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """`href` only where `text` is an address that a browser may be sent to."""
+
+    text: str
+    href: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RulePage:
     """`description_html` and `setup_html` are safe. Block `guide` shows one part."""
 
@@ -147,7 +155,7 @@ class RulePage:
     tests: tuple[TestRow, ...]
     false_positives: tuple[str, ...]
     tags: tuple[str, ...]
-    references: tuple[str, ...]
+    references: tuple[Reference, ...]
     file: str
     explain_href: str
     so_far: SoFar

@@ -1,0 +1,132 @@
+"""Rule files damaged by dice: whatever is in one, loading tells problems with places and never raises."""
+
+import os
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from app.detection.detector import Detector
+from app.detection.rule import OUR_RULES, load_rules, run_tests
+
+MUTATIONS = int(os.environ.get("RULE_MUTATIONS", "2000"))
+"""`make torture` asks for 10,000."""
+
+SHARES = 8
+WORDS = (
+    *(
+        "and",
+        "or",
+        "not",
+        "where",
+        "in",
+        "in~",
+        "like~",
+        "regex",
+        ":",
+        "==",
+        "!=",
+        "<",
+        "(",
+        ")",
+        ",",
+    ),
+    *(
+        '"',
+        '"""',
+        "'''",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        "\n",
+        "\\",
+        "\x00",
+        "\u202e",
+        "ſ",
+        "`",
+        "?",
+    ),
+    *(
+        "null",
+        "true",
+        "-1",
+        "9" * 400,
+        "1e999",
+        "*",
+        "%",
+        "|",
+        "sequence",
+        "any",
+        "length(",
+        "cidrMatch(",
+    ),
+    *(
+        "query",
+        "[rule]",
+        "[[test]]",
+        "matches",
+        "event",
+        "risk_score",
+        "severity",
+        "note",
+        "threat",
+    ),
+)
+SOURCES = tuple(path.read_text() for path in sorted(OUR_RULES.glob("*.toml")))
+
+
+def mutated(draw: Random) -> bytes:
+    """A rule file, mostly without its guide, changed in one to five places."""
+    text = draw.choice(SOURCES)
+    if draw.random() < 0.9:
+        text = re.sub(r'note = """.*?"""', 'note = "A guide."', text, flags=re.DOTALL)
+        text = text[: text.find("[[test]]", text.find("[[test]]") + 1)]
+    for _ in range(draw.randrange(1, 6)):
+        start = draw.randrange(len(text) + 1)
+        end = min(len(text), start + draw.choice((0, 1, 1, 3, 20, 200)))
+        middle = draw.choice(
+            (
+                "",
+                draw.choice(WORDS),
+                " ".join(draw.choices(WORDS, k=4)),
+                text[start:end] * draw.choice((2, 3, 50)),
+                text[start:end][::-1],
+                draw.choice(WORDS) * draw.choice((1, 40, 2_000)),
+            )
+        )
+        text = text[:start] + middle + text[end:]
+    raw = text.encode("utf-8", "surrogatepass")
+    if draw.random() < 0.1:
+        at = draw.randrange(len(raw) + 1)
+        raw = (
+            raw[:at] + draw.choice((b"\xff", b"\x00", b"\xed\xa0\x80", b"\r", b"")) + raw[at + 1 :]
+        )
+    return raw
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_damaged_rule_file_is_loaded_or_told_with_a_place(share: int, tmp_path: Path) -> None:
+    draw = Random(share)  # noqa: S311 (no secret)
+    path = tmp_path / "damaged.toml"
+    loaded = refused = 0
+    for _ in range(MUTATIONS // SHARES):
+        raw = mutated(draw)
+        path.write_bytes(raw)
+        found = load_rules([path])
+        loaded += len(found.rules)
+        refused += bool(found.problems)
+        assert found.rules or found.problems
+        lines = raw.count(b"\n") + raw.count(b"\r") + 1
+        for problem in found.problems:
+            assert 1 <= problem.line <= lines
+            assert str(problem).startswith(f"{path}:{problem.line}")
+        for rule in found.rules:
+            run_tests(rule)
+            Detector([rule]).decide(b'{"event": {"category": "process"}}')
+    assert loaded > MUTATIONS / SHARES / 50, "most damage must not be of a kind that hides the rest"
+    assert refused > MUTATIONS / SHARES / 2
