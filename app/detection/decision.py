@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from app.detection.eql.compiler import COMMON, Term
+from app.detection.eql.compiler import COMMON, OFTEN_NEW, Term
 from app.detection.eql.questions import Question
 from app.detection.eql.values import Reader
 
@@ -20,9 +20,6 @@ FEWEST = 2
 
 DEEPEST = 20
 """Conditions inside conditions; Python takes a hundred levels of indentation."""
-
-_OFTEN_NEW = (".args", ".command_line", ".pid", ".entity_id", ".id", ".title")
-"""Ends of fields with many values, to be looked at only where other conditions hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +156,7 @@ class Source:
             entries.append((questions, bit, self._block(members)))
         fields.add(name)
         value = self.local(name)
-        if self.is_text(name) and not name.endswith(_OFTEN_NEW):
+        if self.is_text(name) and not name.endswith(OFTEN_NEW):
             return f"{index}[{value}]"
         return f"{index}[{value}] if type({value}) is str else {index}.look({value})"
 
@@ -224,7 +221,7 @@ def _anchors(rule: Wanted, *, often_new: bool) -> dict[str, Term]:
     found: dict[str, Term] = {}
     for term in sorted(rule.terms, key=lambda term: (not term.exact, term.cost)):
         for name, questions in term.implied.items():
-            fit = not name.startswith(COMMON) and name.endswith(_OFTEN_NEW) is often_new
+            fit = not name.startswith(COMMON) and name.endswith(OFTEN_NEW) is often_new
             if (
                 name not in rule.indexed
                 and fit

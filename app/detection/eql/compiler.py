@@ -6,15 +6,22 @@ numbers and patterns are bound to generated names, one per distinct question.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from app.detection.eql.answers import Answers
 from app.detection.eql.clauses import Clause, category_clause, clause
 from app.detection.eql.computed import Computed
 from app.detection.eql.questions import Exists, Question, TextIs
 from app.detection.eql.tree import And, Expression, Not, Or, Query
 from app.detection.eql.values import READERS, Reader
 
+_Key: TypeAlias = Question | tuple[Question, str] | tuple[Computed, Question, bool]
+
 _SHORTCUT = {Reader.TEXT: "str", Reader.VALUE: "str", Reader.NUMBER: "int"}
 _COST: dict[type, int] = {TextIs: 1, Exists: 1}
+OFTEN_NEW = (".args", ".command_line", ".pid", ".entity_id", ".id", ".title")
+"""Ends of fields with so many values that answers about one are hardly asked for again."""
+
 _TELLING = (".name", ".executable")
 """Ends of fields with many values, few of which a rule looks for: asking them first saves the rest."""
 COMMON = ("event.", "host.os.", "data_stream.", "ecs.")
@@ -54,7 +61,7 @@ class Compiler:
     ) -> None:
         self._local = local
         self._is_text = is_text
-        self._names: dict[Question | tuple[Computed, Question, bool], str] = {}
+        self._names: dict[_Key, str] = {}
         self.namespace: dict[str, object] = {
             str(reader): function for reader, function in READERS.items()
         }
@@ -117,14 +124,17 @@ class Compiler:
         variable = self._local(name)
         if self._is_text(name) and isinstance(question, Exists):
             return f"({variable} is not None and {variable} != ())"
-        test = self._name(question, question, question.test)
         if self._is_text(name) and question.reader is Reader.TEXT:
+            if not name.endswith(OFTEN_NEW):
+                return f"{self._name(question, question, lambda: Answers(question))}[{variable}]"
+            test = self._name((question, "new"), question, question.test)
             of_list = f"{test}_of_list"
             self.namespace[of_list] = question.list_test()
             return (
                 f"({test}({variable}) if type({variable}) is str"
                 f" else {variable} is not None and {of_list}({variable}))"
             )
+        test = self._name((question, "any"), question, question.test)
         source = f"{question.reader}({variable}, {test})"
         if shortcut := _SHORTCUT.get(question.reader):
             return f"({test}({variable}) if type({variable}) is {shortcut} else {source})"
@@ -137,7 +147,7 @@ class Compiler:
 
     def _name(
         self,
-        key: Question | tuple[Computed, Question, bool],
+        key: _Key,
         question: Question,
         made: Callable[[], object],
     ) -> str:

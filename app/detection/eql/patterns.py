@@ -53,7 +53,7 @@ def like_any(patterns: Iterable[str], *, any_case: bool) -> Fits:
     return folding(test, min(map(_least, folded))) if any_case else test
 
 
-def like_any_of_list(patterns: Iterable[str], *, any_case: bool) -> Callable[[list[str]], bool]:
+def like_any_of_list(patterns: Iterable[str], *, any_case: bool) -> Callable[[Sequence[str]], bool]:
     """The same for a list of texts, of which any may fit.
 
     Most lists have nothing of what the patterns look for, which is seen at once in all texts together.
@@ -67,8 +67,8 @@ def like_any_of_list(patterns: Iterable[str], *, any_case: bool) -> Callable[[li
     return lambda texts: bool(possible("\0".join(texts))) and each_in_turn(texts)
 
 
-def of_list(fits: Fits) -> Callable[[list[str]], bool]:
-    def test(texts: list[str]) -> bool:
+def of_list(fits: Fits) -> Callable[[Sequence[str]], bool]:
+    def test(texts: Sequence[str]) -> bool:
         for text in texts:  # noqa: SIM110
             if fits(text):
                 return True
@@ -147,7 +147,8 @@ def _described(patterns: Sequence[str]) -> Fits:
 
 
 def _longest_piece(pattern: str) -> str:
-    return max(_WILDCARDS.split(pattern), key=len)
+    """The piece of text that tells most; of two as long, not a dash or a slash, which many texts have."""
+    return max(_WILDCARDS.split(pattern), key=lambda piece: (len(piece), piece.isalnum()))
 
 
 def _least(pattern: str) -> int:

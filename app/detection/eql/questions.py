@@ -41,7 +41,7 @@ class Asked:
     def test(self) -> Fits:
         raise NotImplementedError
 
-    def list_test(self) -> Callable[[list[str]], bool]:
+    def list_test(self) -> Callable[[Sequence[str]], bool]:
         """For a question about texts: the test of a list of them, whether any fits."""
         return of_list(self.test())
 
@@ -69,7 +69,7 @@ class TextIs(Asked):
             return folding(frozenset(map(fold, self.texts)).__contains__)
         return self.texts.__contains__
 
-    def list_test(self) -> Callable[[list[str]], bool]:
+    def list_test(self) -> Callable[[Sequence[str]], bool]:
         if self.any_case:
             return Asked.list_test(self)
         disjoint = self.texts.isdisjoint
@@ -87,7 +87,7 @@ class TextLike(Asked):
     def test(self) -> Callable[[str], object]:
         return like_any(self.patterns, any_case=self.any_case)
 
-    def list_test(self) -> Callable[[list[str]], bool]:
+    def list_test(self) -> Callable[[Sequence[str]], bool]:
         return like_any_of_list(self.patterns, any_case=self.any_case)
 
 

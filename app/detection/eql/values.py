@@ -59,6 +59,8 @@ def any_value(found: object, fits: Fits) -> bool:
 
 
 def any_text(found: object, fits: Fits) -> bool:
+    if found is None:
+        return False
     for value in each(found):  # a loop, not any(): this runs for each event with a list
         text = value if type(value) is str else as_text(value)
         if text is not None and fits(text):
