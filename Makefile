@@ -10,6 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 HTMX := htmx.org@4.0.1
 TABLER := @tabler/core@1.6.1
 ICONS := @tabler/icons@3.51.0
+UPLOT := uplot@1.6.32
 
 .PHONY: help demo test torture install install-dev check bench format vendor lock clean
 .DEFAULT_GOAL := help
@@ -84,10 +85,11 @@ vendor: ## fetch the pinned front-end files into static/vendor again (needs npm)
 	unpack() { mkdir -p "$$1" "$$there/$$1"; tar -xzf "$$(npm pack --silent "$$2")" -C "$$1" --strip-components=1; \
 		echo "$$2" >"$$there/$$1/VERSION"; }; \
 	rm -rf "$$there"; \
-	unpack htmx $(HTMX); unpack tabler $(TABLER); unpack tabler-icons $(ICONS); \
+	unpack htmx $(HTMX); unpack tabler $(TABLER); unpack tabler-icons $(ICONS); unpack uplot $(UPLOT); \
 	cp htmx/LICENSE htmx/dist/htmx.min.js htmx/dist/ext/hx-sse.min.js "$$there/htmx"; \
 	sed '/^\/\*# sourceMappingURL=/d' tabler/dist/css/tabler.min.css >"$$there/tabler/tabler.min.css"; \
 	cp tabler-icons/LICENSE "$$there/tabler-icons"; \
+	cp uplot/LICENSE uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css "$$there/uplot"; \
 	{ printf 'MIT License\n\n'; sed -n 's/^ \* \(Copyright .*\)/\1/p; /\*\//q' "$$there/tabler/tabler.min.css"; \
 		sed '1,/^Copyright/d' tabler-icons/LICENSE; } >"$$there/tabler/LICENSE"; \
 	for name in $(ICON_NAMES); do \

@@ -1,5 +1,6 @@
 """The command line; each command is a few lines over the rooms below."""
 
+import gc
 import getpass
 import sys
 from typing import Annotated
@@ -7,9 +8,10 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli_errors import plain_errors, say
+from app.cli_db import db
 from app.cli_replay import replay
 from app.cli_rules import PROBLEMS_TOLD, rules
+from app.cli_shared import chosen, plain_errors, say
 from app.domain.errors import Unusable
 from app.domain.roles import COMMAND_LINE, Role
 
@@ -23,7 +25,6 @@ app = typer.Typer(
 )
 user = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 key = typer.Typer(help="Keys that programs present.", no_args_is_help=True)
-db = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(rules, name="rules")
@@ -38,7 +39,9 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes to serve with.")] = 1,
 ) -> None:
     """Migrate the database when needed, then serve until told to stop."""
-    from app import server
+    # Until it serves next to nothing is garbage, and looking for some takes a tenth of a start.
+    gc.disable()
+    from app import logs, server
     from app.clock import utc_now
     from app.main import create_app, rules_of
     from app.settings import read_settings, secret_key, with_address
@@ -47,7 +50,8 @@ def serve(
     bound = server.listen(host, port)
     settings = with_address(read_settings(), host, bound.getsockname()[1])
     secret_key(settings)
-    problems = rules_of(settings.rules).problems
+    loaded = rules_of(settings.rules)
+    problems = loaded.problems
     for problem in problems[:PROBLEMS_TOLD]:
         say(str(problem))
     if problems:
@@ -58,8 +62,9 @@ def serve(
     if link is not None:
         say(f"Nobody can sign in yet. Set up the first admin, once, at:\n  {link}")
     say(f"Deckwatch {__version__} on {settings.base_url}")
+    logs.set_up(settings.log_format)
     if workers == 1:
-        server.run(create_app(settings), bound)
+        server.run(create_app(settings, rules=loaded), bound)
     else:
         server.run_workers("app.main:create_app_from_environment", bound, workers)
 
@@ -184,60 +189,16 @@ def explain(
     Exit codes: 0 when every event could be read, 1 when not, 2 for wrong use.
     """
     from app import explaining
-    from app.domain.errors import NotFound
     from app.settings import read_settings
-
-    if rule and all_rules:
-        raise typer.BadParameter("these rules or all of them, not both", param_hint="--rule")
-    refused = False
-    try:
-        for found in explaining.traces(
-            file, read_settings(), rules=rule or (), all_rules=all_rules
-        ):
-            refused = refused or found.refusal is not None
-            for line in explaining.lines(found, file):
-                typer.echo(line)
-    except NotFound as error:
-        raise typer.BadParameter(str(error), param_hint="--rule") from None
-    if refused:
-        raise typer.Exit(1)
-
-
-@db.command("upgrade")
-@plain_errors
-def db_upgrade() -> None:
-    """Bring the database to the newest revision."""
-    from app.settings import read_settings
-    from app.store import schema
-    from app.store.database import Database
-
-    before, after = schema.upgrade(Database(read_settings().database_url))
-    say(f"Already at revision {after}." if before == after else f"Now at revision {after}.")
-
-
-@db.command("check")
-@plain_errors
-def db_check() -> None:
-    """Look for damage: the schema, SQLite's integrity, the audit log's chain; exit 1 on any."""
-    from app.settings import read_settings
-    from app.store import audit, schema
-    from app.store.database import Database
 
     settings = read_settings()
-    if settings.sqlite_file is not None and not settings.sqlite_file.exists():
-        raise Unusable(f"There is no database {settings.sqlite_file}.")
-    database = Database(settings.database_url)
-    problems = schema.check(database)
-    if not problems:
-        with database.read() as session:
-            broken = audit.first_broken(session)
-        if broken is not None:
-            problems.append(f"The audit log was changed at or just before entry {broken}")
-    for problem in problems:
-        say(problem + ".")
-    if problems:
+    refused = False
+    for found in explaining.traces(file, settings, chosen(settings, rule, all_rules=all_rules)):
+        refused = refused or found.refusal is not None
+        for line in explaining.lines(found, file):
+            typer.echo(line)
+    if refused:
         raise typer.Exit(1)
-    say("All well.")
 
 
 @app.callback(invoke_without_command=True)

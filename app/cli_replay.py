@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli_errors import plain_errors, say
+from app.cli_shared import chosen, plain_errors, say
 
 
 @plain_errors
@@ -37,21 +37,13 @@ def replay(
     read as a whole, 2 for wrong use, 3 for a match with --fail-on-match, 130 after Ctrl-C.
     """
     from app import replay as replaying
-    from app.domain.errors import NotFound
     from app.replay_screen import Screen
     from app.settings import read_settings
 
-    if rule and all_rules:
-        raise typer.BadParameter("these rules or all of them, not both", param_hint="--rule")
     if files.count(replaying.STDIN) > 1:
         raise typer.BadParameter("stdin can be read only once", param_hint="FILE")
     settings = read_settings()
-    try:
-        decides = replaying.deciding_with(settings, rules=rule or (), all_rules=all_rules)
-    except NotFound as error:
-        raise typer.BadParameter(str(error), param_hint="--rule") from None
-    if decides.problems:
-        say(f"{decides.problems} problems in rule files; all of them: deckwatch rules check")
+    decides = replaying.deciding_with(chosen(settings, rule, all_rules=all_rules))
     screen = Screen(matches=not summary_only, quiet=quiet)
     summary = replaying.replay_files(files, settings, decides, screen)
     if not quiet and not summary.unheard and (summary.events or summary.interrupted):

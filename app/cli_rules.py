@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli_errors import plain_errors, say
+from app.cli_shared import plain_errors, say
 from app.domain.roles import COMMAND_LINE
 
 rules = typer.Typer(help="The rules that decide.", no_args_is_help=True)

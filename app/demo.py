@@ -11,10 +11,10 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from app import server
+from app import logs, server
 from app.actions import accounts, keys
 from app.clock import utc_now
-from app.demo_fleet import BROKEN, EVENTS, Scene, event_of, noise
+from app.demo_fleet import BROKEN, EVENTS, NAMELESS, Scene, event_of, noise
 from app.domain.roles import COMMAND_LINE, Role
 from app.main import create_app
 from app.settings import Settings, read_settings
@@ -22,7 +22,7 @@ from app.setup import opened
 from app.store.database import Database
 from app.store.people import Purpose
 
-AGENTS = ("fleet-eu", "ci-runners", "cloud-defend")
+AGENTS = ("fleet-eu", "ci-runners", "cloud-defend", "falco", "tetragon", "tracee")
 # A few more each minute, so that the live list moves while somebody looks.
 PAUSE_SECONDS = 20.0
 
@@ -42,6 +42,8 @@ def run_demo(port: int, *, say: Callable[[str], None]) -> None:
         say(f"Deckwatch demo on {base_url}")
         say(f"Open this link; it signs you in, once:\n\n  {link}\n")
         say("Ctrl-C ends it and removes what it made.")
+        # Its reader wants the link above, not a line for each request.
+        logs.set_up(settings.log_format, quiet=True)
         story.start()
         try:
             server.run(create_app(settings), bound)
@@ -115,9 +117,10 @@ class Story(threading.Thread):
         for agent in AGENTS:
             for _ in range(600):
                 at = start + timedelta(seconds=self._random.uniform(0, 86_000))
-                lines[agent].append(_line(noise(at, self._random)))
+                lines[agent].append(_line(noise(agent, at, self._random)))
             self._random.shuffle(lines[agent])
         lines["fleet-eu"] += BROKEN
+        lines["falco"].append(NAMELESS)
         for agent, told in lines.items():
             for begin in range(0, len(told), 200):
                 yield agent, b"\n".join(told[begin : begin + 200])
@@ -127,7 +130,7 @@ class Story(threading.Thread):
         for scene in self._random.sample(EVENTS, 2):
             yield scene.agent, _line(event_of(scene, now, self._random))
         for agent in AGENTS:
-            yield agent, b"\n".join(_line(noise(now, self._random)) for _ in range(15))
+            yield agent, b"\n".join(_line(noise(agent, now, self._random)) for _ in range(15))
 
     def _work_on_alerts(self) -> None:
         """What people did that day: taken, closed, excluded."""

@@ -6,6 +6,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from app.demo_agents import WRITERS, Run, ordinary
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -65,6 +67,14 @@ EVENTS = (
           ("ssh", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no",
            "root@172.17.0.1", "id; cat /etc/shadow"), ("java", "-jar", "cart.jar"), times=2,
           then="true positive: Remote code execution in the cart service, INC-5512."),
+    Scene("falco", "mail-relay-1", "ops/mail", "3.7", "ops", "edge-02", "postfix",
+          ("ssh", "-o", "StrictHostKeyChecking=no", "-R", "9000:localhost:25", "ops@198.51.100.23"),
+          ("sh",), times=4),
+    Scene("tetragon", "scheduler-0", "data/airflow", "2.9", "data", "node-14", "airflow",
+          ("ssh", "etl@warehouse-02.example", "/opt/etl/run.sh --full"),
+          ("python3", "/opt/airflow/task.py"), times=24),
+    Scene("tracee", "debug-box", "ops/debug", "1", "staging", "node-19", "root",
+          ("/usr/sbin/sshd", "-D", "-p", "2200"), ("sh", "/entrypoint.sh"), times=2),
     Scene("ci-runners", "deploy-\u202egnp.4f2", "ci/runner", "51", "ci", "node-05", "runner",
           ("ssh", "deploy@b\u0430stion.corp.example", "true"), ("bash",)),
 )  # fmt: skip
@@ -75,6 +85,13 @@ BROKEN = [
     b'{"event":{"category":["process"],"action":"exec"},"process":{"name":"ssh","args":["ssh"',
 ]
 
+# Falco's rule lacks %proc.name in its output, so that nobody can tell what ran.
+NAMELESS = (
+    b'{"hostname":"edge-02","output":"A process in a container","output_fields":{"container.id":'
+    b'"5f2c1e0d9b7a","evt.type":"execve","user.name":"root"},"priority":"Notice","rule":'
+    b'"Process in a container","source":"syscall","time":"2026-01-01T00:00:00.000000001Z"}'
+)
+
 _ORDINARY = (
     ("ls", "-la"), ("curl", "-fsS", "http://127.0.0.1/health"), ("sh", "-c", "date"),
     ("python3", "manage.py", "migrate"), ("cat", "/etc/hosts"), ("node", "server.js"),
@@ -84,6 +101,20 @@ _ORDINARY = (
 
 def event_of(scene: Scene, at: datetime, dice: random.Random) -> dict[str, Any]:
     """An exec of `scene` as its agent writes it."""
+    if scene.agent in WRITERS:
+        run = Run(
+            args=scene.args,
+            parent=scene.parent,
+            host=scene.host,
+            user=scene.user,
+            container=scene.container,
+            image=scene.image,
+            tag=scene.tag,
+            namespace=scene.namespace,
+            at=at,
+            pid=dice.randrange(300, 30_000),
+        )
+        return WRITERS[scene.agent](run)
     name = scene.args[0].rpartition("/")[2].partition(":")[0]
     process = {
         "name": name,
@@ -113,9 +144,11 @@ def event_of(scene: Scene, at: datetime, dice: random.Random) -> dict[str, Any]:
     }
 
 
-def noise(at: datetime, dice: random.Random) -> dict[str, Any]:
+def noise(agent: str, at: datetime, dice: random.Random) -> dict[str, Any]:
     """An ordinary process: no rule should care."""
     args = dice.choice(_ORDINARY)
+    if agent in WRITERS:
+        return WRITERS[agent](ordinary(args, at, dice))
     process = {
         "name": args[0],
         "executable": f"/usr/bin/{args[0]}",

@@ -5,43 +5,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from app.choice import Choice
 from app.clock import utc_now
 from app.detection.explain import Step, Word, told
 from app.detection.rule import Rule
-from app.detection.switches import deciding
 from app.domain.errors import Unusable
 from app.domain.text import visible
 from app.ingest.blocks import cut_blocks
 from app.ingest.body import TooLarge, UnreadableBody
 from app.ingest.inflate import PART, Damaged, inflate_any
 from app.ingest.trace import ConditionTrace, EventTrace, ExclusionTrace, RuleTrace, trace
-from app.main import rules_of
-from app.replay import WHOLE_LIMIT, named
+from app.replay import WHOLE_LIMIT
 from app.settings import Settings
-from app.setup import existing
-from app.store import exclusions, switches
 
 STDIN = "-"
 
 
-def traces(
-    name: str, settings: Settings, *, rules: Sequence[str], all_rules: bool
-) -> Iterator[EventTrace]:
-    """Each event of a file (plain, gzip or zstd; `-` is stdin), explained with the rules that decide.
-
-    Or with the `rules` of these ids or file names, or with all. Raises Unusable, or NotFound for a
-    rule that is not loaded.
-    """
-    loaded = rules_of(settings.rules)
-    chosen = loaded.rules if all_rules else tuple(named(loaded, text) for text in rules)
-    wishes, live = {}, {}
-    if (database := existing(settings)) is not None:
-        with database.read() as session:
-            wishes = switches.wishes(session)
-            live = exclusions.by_rule(exclusions.live(session))
-        database.close()
-    enabled = deciding(loaded.rules, wishes)
-    asked = chosen or enabled
+def traces(name: str, settings: Settings, choice: Choice) -> Iterator[EventTrace]:
+    """Each event of a file (plain, gzip or zstd; `-` is stdin), explained. Raises Unusable."""
     try:
         blocks = cut_blocks(
             inflate_any(_parts(name)),
@@ -52,9 +33,9 @@ def traces(
             for item in items:
                 yield trace(
                     item,
-                    asked,
-                    deciding=enabled,
-                    exclusions=live,
+                    choice.rules,
+                    deciding=choice.enabled,
+                    exclusions=choice.exclusions,
                     at=utc_now(),
                     max_event_bytes=settings.max_event_bytes,
                 )

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -14,13 +16,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
-from app import __version__
+from app import __version__, logs
+from app.actions.retention import Retention
 from app.clock import utc_now
 from app.detection.detector import Detector
 from app.detection.rule import LoadResult, Rule, load_rules
 from app.domain.errors import Unusable
 from app.formats import MARKERS
-from app.formats.ecs import EVIDENCE
+from app.formats.ecs import AT_SIGHT
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
 from app.ingest.writer import Writer
@@ -31,7 +34,7 @@ from app.store.database import Database
 from app.web import errors
 from app.web.access import refuse_unguarded
 from app.web.api import alerts as api_alerts
-from app.web.api import events, matches, system
+from app.web.api import elastic, events, matches, system
 from app.web.api import exclusions as api_exclusions
 from app.web.api import rules as api_rules
 from app.web.body_limit import BodyLimit
@@ -39,7 +42,9 @@ from app.web.forms import FORM_LIMIT
 from app.web.headers import SecurityHeaders
 from app.web.limits import LoginLimits
 from app.web.live import Live, keep_looking
+from app.web.metrics import SHARED_VARIABLE, Metrics, Standing
 from app.web.pages import (
+    agent,
     agents,
     alert,
     alerts,
@@ -49,18 +54,23 @@ from app.web.pages import (
     explain,
     login,
     overview,
+    quarantine,
     rule,
     rules,
     users,
 )
 from app.web.readiness import Readiness
 from app.web.rendering import STATIC_URL, Renderer
+from app.web.request_log import RequestLog
 from app.web.services import Services
 from app.web.static import CachedStatic
+
+log = logging.getLogger(__name__)
 
 # Order matters where one path could be read as another's parameter: the form's /new comes first.
 ROUTERS: tuple[APIRouter, ...] = (
     events.router,
+    elastic.router,
     api_alerts.router,
     matches.router,
     api_exclusions.router,
@@ -76,6 +86,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     rule.router,
     explain.router,
     agents.router,
+    agent.router,
+    quarantine.router,
     users.router,
     audit.router,
 )
@@ -94,22 +106,30 @@ def rules_of(folders: Sequence[Path]) -> LoadResult:
 
 def detector_of(rules: Sequence[Rule]) -> Detector:
     """Decides with all of them, whether or not their files enable them."""
-    return Detector(rules, markers=MARKERS, evidence=EVIDENCE)
+    return Detector(rules, markers=MARKERS, evidence=AT_SIGHT)
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    metrics: Metrics | None = None,
+    rules: LoadResult | None = None,
+) -> FastAPI:
     """Everything but the schema: migrate before. Raises Unusable for what cannot be used as it is, and
-    Unavailable for a database that cannot be read.
+    Unavailable for a database that cannot be read. `rules` are those of the settings, if loaded already.
     """
     database = Database(settings.database_url)
-    rules = rules_of(settings.rules)
+    rules = rules or rules_of(settings.rules)
 
     def revision() -> int:
         with database.read() as session:
             return revisions.current(session, revisions.ALERTS)
 
     live = Live(revision)
-    writer = Writer(database, clock=clock, on_alerts=live.changed)
+    metrics = metrics or Metrics()
+    writer = Writer(database, clock=clock, on_alerts=live.changed, measures=metrics)
+    retention = Retention(database, settings, clock=clock)
     current = CurrentDetector(database, rules.rules, detector_of)
     services = Services(
         settings=settings,
@@ -117,31 +137,51 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         database=database,
         rules=rules,
         current_detector=current,
-        pipeline=Pipeline(current, writer, max_event_bytes=settings.max_event_bytes),
+        pipeline=Pipeline(
+            current,
+            writer,
+            max_event_bytes=settings.max_event_bytes,
+            max_body_bytes=settings.max_body_bytes,
+        ),
         live=live,
         renderer=Renderer(resource("templates"), resource("static")),
         login_limits=LoginLimits(),
         readiness=Readiness(database, clock=clock),
+        metrics=metrics,
+        standing=Standing(database, clock=clock),
         clock=clock,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
         writer.start()
-        live.start(asyncio.get_running_loop())
+        live.start(loop)
+        retention.start()
+        log.info("serving", extra={"version": __version__})
+        told = threading.Event()
+
+        def tell() -> None:
+            if not told.is_set():
+                told.set()
+                # Later, since a signal may have come while another line was being written.
+                loop.call_soon_threadsafe(log.info, "stopping; requests in flight are answered")
+
         watching = asyncio.gather(
             live.watch(),
             keep_looking(current.refresh, "the rules that people switched cannot be read"),
         )
         try:
-            with _told_on_signal(live.stop, writer.hurry):
+            with _told_on_signal(live.stop, writer.hurry, retention.hurry, tell):
                 yield
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
         finally:
             await asyncio.to_thread(writer.stop)
+            await asyncio.to_thread(retention.stop)
             database.close()
+            log.info("stopped")
 
     refuse_unguarded(ROUTERS)
     app = FastAPI(
@@ -153,8 +193,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         openapi_url=None,
         lifespan=lifespan,
         middleware=[
+            Middleware(RequestLog, metrics=metrics),
             Middleware(SecurityHeaders, https=settings.https),
-            Middleware(BodyLimit, usual=FORM_LIMIT, larger={events.PATH: settings.max_body_bytes}),
+            Middleware(
+                BodyLimit,
+                usual=FORM_LIMIT,
+                larger=dict.fromkeys((events.PATH, elastic.PREFIX), settings.max_body_bytes),
+            ),
         ],
         generate_unique_id_function=_operation_id,
     )
@@ -172,7 +217,9 @@ def _operation_id(route: APIRoute) -> str:
 
 def create_app_from_environment() -> FastAPI:
     """For worker processes, which build their own."""
-    return create_app(read_settings())
+    settings = read_settings()
+    logs.set_up(settings.log_format)
+    return create_app(settings, metrics=Metrics(Path(os.environ[SHARED_VARIABLE])))
 
 
 @contextlib.contextmanager

@@ -2,10 +2,9 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from io import FileIO
 from operator import length_hint
 from pathlib import Path
@@ -13,11 +12,10 @@ from select import select
 from time import perf_counter
 from typing import Any
 
+from app.choice import Choice
 from app.clock import utc_now
 from app.detection.detector import Detector
-from app.detection.rule import LoadResult, Rule
-from app.detection.switches import deciding
-from app.domain.errors import NotFound
+from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.text import visible
@@ -26,12 +24,10 @@ from app.ingest.body import Item, TooLarge, UnreadableBody
 from app.ingest.inflate import PART, Damaged, inflate_any
 from app.ingest.pipeline import judge
 from app.ingest.recording import covering
-from app.main import detector_of, rules_of
+from app.main import detector_of
 from app.replay_screen import Screen
 from app.replay_summary import Summary
 from app.settings import Settings
-from app.setup import existing
-from app.store import exclusions, switches
 
 STDIN = "-"
 # An array, or one object over several lines, takes some three times its size in memory.
@@ -42,54 +38,21 @@ REJECTIONS_TOLD = 10
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """What decides in a replay. `problems` are those of rule files; `note` says why the database had no
-    say, if it had none.
-    """
+    """What decides in a replay."""
 
     detector: Detector
-    exclusions: Mapping[str, Sequence[Exclusion]]
-    problems: int
-    note: str | None = None
+    choice: Choice
 
 
-def deciding_with(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> Deciding:
-    """What a server would decide with, or else the `rules` with these ids or file names, or all.
-
-    Raises NotFound for a rule that is not loaded, Unusable for a database that cannot be used.
-    """
-    loaded = rules_of(settings.rules)
-    chosen = loaded.rules if all_rules else tuple(named(loaded, name) for name in rules)
-    database = existing(settings)
-    if database is None:
-        detector = detector_of(chosen or deciding(loaded.rules, {}))
-        note = f"There is no database {settings.sqlite_file}, so no exclusions."
-        return Deciding(detector, {}, len(loaded.problems), note)
-    try:
-        with database.read() as session:
-            wishes = switches.wishes(session)
-            live = exclusions.by_rule(exclusions.live(session))
-    finally:
-        database.close()
-    detector = detector_of(chosen or deciding(loaded.rules, wishes))
-    return Deciding(detector, live, len(loaded.problems))
-
-
-def named(loaded: LoadResult, name: str) -> Rule:
-    """The loaded rule with this id or file name; raises NotFound."""
-    found = next((rule for rule in loaded.rules if name in (rule.id, rule.slug)), None)
-    if found is not None:
-        return found
-    known = [text for rule in loaded.rules for text in (rule.id, rule.slug)]
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "deckwatch rules list shows those there are."
-    raise NotFound(f"No rule “{visible(name)}” is loaded; {hint}")
+def deciding_with(choice: Choice) -> Deciding:
+    return Deciding(detector_of(choice.rules), choice)
 
 
 def replay_files(
     names: Sequence[str], settings: Settings, decides: Deciding, screen: Screen
 ) -> Summary:
     """Judge what can be read of each file; stopped by the user, or by the reader of the matches."""
-    summary = Summary(note=decides.note)
+    summary = Summary(note=decides.choice.note)
     begun = perf_counter()
     try:
         with screen.bar(_total(names), summary):
@@ -212,7 +175,7 @@ class _Replay:
 
     def _matched(self, item: Item, rules: Sequence[Rule], event: Event) -> None:
         for rule in rules:
-            excluded_by = covering(self.decides.exclusions, event, rule.id, utc_now())
+            excluded_by = covering(self.decides.choice.exclusions, event, rule.id, utc_now())
             self.summary.match(rule, event, suppressed=excluded_by is not None)
             self.screen.match(_row(self.name, item.line, rule, event, excluded_by))
 

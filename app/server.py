@@ -2,10 +2,11 @@
 
 import contextlib
 import errno
-import logging
+import gc
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from app.domain.errors import Unusable
+from app.web.metrics import SHARED_VARIABLE
 
 # Requests in flight get this long; event streams and the writer have been told to end before.
 GRACE_SECONDS = 1
@@ -95,6 +97,7 @@ def config(app: FastAPI | str) -> uvicorn.Config:
         factory=isinstance(app, str),
         loop="uvloop",
         http=BoundedHead,
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -104,13 +107,18 @@ def config(app: FastAPI | str) -> uvicorn.Config:
 
 def run(app: FastAPI, bound: socket.socket) -> None:
     """Serve in this process until told to stop."""
+    # All there is by now stays: nobody needs to look through it for garbage again.
+    gc.freeze()
+    gc.enable()
     Server(config(app)).run(sockets=[bound])
 
 
 def run_workers(factory: str, bound: socket.socket, workers: int) -> None:
     """Serve in `workers` processes, each of which builds its own application from the environment."""
+    gc.enable()
     settings = config(factory)
     settings.workers = workers
     os.set_inheritable(bound.fileno(), True)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    Multiprocess(settings, sockets=[bound]).run()
+    with tempfile.TemporaryDirectory(prefix="deckwatch-metrics-") as folder:
+        os.environ[SHARED_VARIABLE] = folder
+        Multiprocess(settings, sockets=[bound]).run()

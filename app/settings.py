@@ -4,13 +4,14 @@ import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain.errors import Unusable
+from app.logs import LogFormat
 
 PREFIX = "DECKWATCH_"
 SQLITE = "sqlite:///"
@@ -28,6 +29,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024**3)
     max_event_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=1024**3)
     exclusion_max_days: int = Field(default=90, ge=1, le=3650)
+    log_format: LogFormat = LogFormat.AUTO
+    retention_days: int = Field(default=365, ge=1, le=36500)
+    retention_quarantine_days: int = Field(default=30, ge=1, le=36500)
+    retention_traffic_days: int = Field(default=90, ge=2, le=36500)
+    retention_max_bytes: int | None = Field(default=None, ge=1024 * 1024)
 
     @field_validator("rules", mode="before")
     @classmethod
@@ -65,6 +71,13 @@ class Settings(BaseSettings):
             raise ValueError("at least 32 characters, for example from: openssl rand -base64 32")
         return value
 
+    @model_validator(mode="after")
+    def _size_that_shrinks(self) -> Self:
+        if self.retention_max_bytes is not None and self.sqlite_file is None:
+            # PostgreSQL's files do not tell what was removed: all that may go would go, for nothing.
+            raise ValueError("DECKWATCH_RETENTION_MAX_BYTES works with a SQLite database only")
+        return self
+
     @property
     def https(self) -> bool:
         return self.base_url.startswith("https://")
@@ -88,7 +101,8 @@ def read_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
-        raise Unusable(f"{name}: {message}") from None
+        # What two settings say together has no place of its own, and names them itself.
+        raise Unusable(f"{name}: {message}" if first["loc"] else f"{message}.") from None
 
 
 def with_address(settings: Settings, host: str, port: int) -> Settings:

@@ -17,9 +17,11 @@ from app.settings import read_settings
 class EarlyAcknowledger(writer.Writer):
     """Says that all was stored as soon as it is queued."""
 
-    def write(self, batch: Batch) -> Outcome:
-        queued: Future[Outcome] = self._submit(batch)
-        return queued.result() if queued.done() else Outcome(matched=len(batch.matches))
+    def submit(self, batch: Batch) -> "Future[Outcome]":
+        super().submit(batch)
+        told: Future[Outcome] = Future()
+        told.set_result(Outcome(matched=len(batch.matches)))
+        return told
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -103,20 +104,33 @@ def serving(
 ) -> Iterator[Serving]:
     """A server on a port that the system chooses; killed at the end unless it has ended before.
 
-    `heard` gets the lines that it says until it serves; `temporary` is where it may put its files.
+    `heard` gets the lines that it says, all of them once this has ended; `temporary` is where it may put
+    its files.
     """
     own = environment(folder, **settings) | ({"TMPDIR": str(temporary)} if temporary else {})
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=own
     )
+    lines = [] if heard is None else heard
+    listener = threading.Thread(target=_go_on_listening, args=(process, lines), daemon=True)
     try:
-        yield Serving(process, _port_of(process, [] if heard is None else heard))
+        port = _port_of(process, lines)
+        listener.start()
+        yield Serving(process, port)
     finally:
         if process.poll() is None:
             process.kill()
         process.wait(PATIENCE)
+        if listener.ident is not None:
+            listener.join(PATIENCE)
         if process.stdout:
             process.stdout.close()
+
+
+def _go_on_listening(process: "subprocess.Popen[bytes]", heard: list[str]) -> None:
+    """A server whose log nobody reads stands still once the pipe is full."""
+    assert process.stdout is not None
+    heard.extend(raw.decode(errors="replace") for raw in process.stdout)
 
 
 def _port_of(process: "subprocess.Popen[bytes]", heard: list[str]) -> int:

@@ -23,11 +23,25 @@ KEY_AGENT, KEY_ANALYST, KEY_ADMIN = "agent key", "analyst, also by key", "admin,
 EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/healthz"): (ANYONE, 200),
     ("GET", "/readyz"): (ANYONE, 200),
+    ("GET", "/metrics"): (ANYONE, 200),
     ("GET", "/login"): (ANYONE, 200),
     ("POST", "/login"): (ANYONE, 403),
     ("GET", "/setup/{token}"): (ANYONE, 404),
     ("POST", "/setup/{token}"): (ANYONE, 403),
     ("POST", "/api/v1/events"): (KEY_AGENT, 400),
+    ("GET", "/elastic"): (KEY_AGENT, 200),
+    ("HEAD", "/elastic"): (KEY_AGENT, 200),
+    ("GET", "/elastic/"): (KEY_AGENT, 200),
+    ("HEAD", "/elastic/"): (KEY_AGENT, 200),
+    ("GET", "/elastic/_license"): (KEY_AGENT, 200),
+    ("GET", "/elastic/_cluster/health"): (KEY_AGENT, 200),
+    ("GET", "/elastic/_cat/health"): (KEY_AGENT, 200),
+    ("GET", "/elastic/{index}/_refresh"): (KEY_AGENT, 200),
+    ("POST", "/elastic/{index}/_refresh"): (KEY_AGENT, 200),
+    ("POST", "/elastic/_bulk"): (KEY_AGENT, 400),
+    ("PUT", "/elastic/_bulk"): (KEY_AGENT, 400),
+    ("POST", "/elastic/{index}/_bulk"): (KEY_AGENT, 400),
+    ("PUT", "/elastic/{index}/_bulk"): (KEY_AGENT, 400),
     ("GET", "/api/v1/alerts"): (KEY_ANALYST, 200),
     ("GET", "/api/v1/alerts/{alert_id}"): (KEY_ANALYST, 404),
     ("PATCH", "/api/v1/alerts/{alert_id}"): (KEY_ANALYST, 404),
@@ -71,6 +85,12 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/agents"): (ANALYST, 200),
     ("POST", "/agents/keys"): (ADMIN, 422),
     ("POST", "/agents/keys/{key_id}/revoke"): (ADMIN, 404),
+    ("GET", "/agents/{key_id}"): (ANALYST, 404),
+    ("GET", "/quarantine"): (ANALYST, 200),
+    ("GET", "/quarantine/export.ndjson"): (ANALYST, 200),
+    ("POST", "/quarantine/retry"): (ADMIN, 422),
+    ("POST", "/quarantine/delete"): (ADMIN, 422),
+    ("GET", "/quarantine/{quarantine_id}"): (ANALYST, 404),
     ("GET", "/quarantine/{quarantine_id}/event.bin"): (ANALYST, 404),
     ("GET", "/users"): (ADMIN, 200),
     ("POST", "/users"): (ADMIN, 422),
@@ -91,7 +111,7 @@ def expected(may: str, answer: int, visitor: str, path: str) -> int:
     """What `visitor` should be answered."""
     if path == "/login" and visitor in ("analyst", "admin") and answer == 200:
         return 303  # they are in already
-    program = path.startswith("/api/") and path != "/api/docs"
+    program = path.startswith(("/api/", "/elastic")) and path != "/api/docs"
     refused = 401 if program else 303  # a person is sent to the sign-in page
     if may == ANYONE:
         return answer
@@ -131,7 +151,7 @@ class Visitor:
             if "/rules/" in path:
                 more["content"] = b'{"enabled":true}'
             headers["Content-Type"] = "application/json"
-        elif method == "POST":
+        elif method == "POST" and not path.startswith("/elastic"):
             more["data"] = {"csrf": self.token or "", **FORMS.get(path, {})}
         return self.client.request(method, filled, headers=headers, **more)
 

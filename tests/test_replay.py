@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from app.actions import exclusions
+from app.choice import choose
 from app.clock import utc_now
 from app.domain.exclusion import Condition, Operator
 from app.domain.roles import COMMAND_LINE
@@ -126,7 +127,7 @@ class TestTheSameAsPosted:
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        decides = deciding_with(settings, rules=(), all_rules=False)
+        decides = deciding_with(choose(settings, rules=(), all_rules=False))
         for name, body in _bodies().items():
             for encoding, encode in ENCODINGS.items():
                 (tmp_path / "body").write_bytes(encode(body))

@@ -36,9 +36,9 @@ Decided: TypeAlias = "tuple[Rule, ...] | None"
 class Detector:
     """Decides with `rules`, all of them; leaving out the disabled ones is the caller's choice.
 
-    `markers` are root keys that show an event to be in another format than ECS, or wrapped.
-    `evidence` are fields of which an event must have one to be taken for ECS at sight, the one that
-    nearly every event has first.
+    `evidence` are fields of which an event must have one to be taken for ECS at sight; one with the
+    first is ECS whatever else it has. `markers` are root keys that show any other event to be in
+    another format, or wrapped.
     """
 
     decide: Callable[[bytes], Decided]
@@ -61,6 +61,7 @@ class Detector:
                 [*evidence[:1], *asked],
                 also=evidence[1:],
                 refused=markers,
+                refused_at_once=() if evidence else markers,
                 is_text=_is_text,
                 is_late=lambda name: late and name.startswith(_LATE),
             )
@@ -143,7 +144,7 @@ class Detector:
         yield "event = decode(raw)"
         yield from self._reader.reading([*self._evidence[:1], *fields])
         for first in self._evidence[:1]:
-            yield f"if {self._reader.local(first)} is None:"
+            yield f"if not {self._reader.local(first)}:"
             yield "    return decide_mixed(raw)"
         yield from statements
         yield _RESULT

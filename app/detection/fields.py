@@ -42,8 +42,10 @@ _MAPPING_TYPES = {
     FieldType.OBJECT: "object flattened nested",
 }
 
-_BESIDES = {"auditd.data": FieldType.OBJECT}
-"""Not in the table, but what Auditbeat and the Auditd Manager integration send; open below."""
+_BESIDES = dict.fromkeys(
+    ("auditd.data", "winlog", "powershell", "crowdstrike", "m365_defender"), FieldType.OBJECT
+)
+"""Not in the table, but what integrations send whose events public rules ask about; open below."""
 
 
 def field_type(name: str) -> FieldType | None:

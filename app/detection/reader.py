@@ -13,7 +13,7 @@ take) is left to a reading of the whole document.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, Union
 
@@ -59,14 +59,15 @@ class _Name:
 
 
 class FieldReader:
-    """Reads `fields` from JSON; refuses an event with one of the root keys `refused`.
+    """Reads `fields` from JSON.
 
-    The fields `also` are read by `decode_mixed` only. `is_text` tells of which fields `decode_nested`
-    takes nothing but texts, lists being tuples, so that whoever reads them need not look. Both decoders
-    take bytes and raise msgspec.DecodeError, UnicodeDecodeError or RecursionError for what they cannot
-    tell, as do the statements of `reading`. Objects with no other fields than those that `is_late`
-    tells of are decoded by these statements only. Names must not hold quotes, backslashes or control
-    characters.
+    `decode_mixed` alone reads the fields `also`. Root keys `refused` make it refuse an event, and
+    `decode_nested` only those of them that are `refused_at_once`. `is_text` tells of which fields
+    `decode_nested` takes nothing but texts, lists being tuples, so that whoever reads them need not
+    look. Both take bytes and raise msgspec.DecodeError, UnicodeDecodeError or RecursionError for what
+    they cannot tell, as do the statements of `reading`. Objects with no other fields than those that
+    `is_late` tells of are decoded by these statements only. Names must not hold quotes, backslashes or
+    control characters.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class FieldReader:
         *,
         also: Sequence[str] = (),
         refused: Sequence[str] = (),
+        refused_at_once: Sequence[str] = (),
         is_text: Callable[[str], bool] = lambda _name: False,
         is_late: Callable[[str], bool] = lambda _name: False,
     ) -> None:
@@ -89,7 +91,7 @@ class FieldReader:
             planted = _plant(self._root, name, name in fields)
             planted.index, planted.is_text, planted.is_late = index, is_text(name), is_late(name)
         _mark_late(self._root)
-        self._define(self._root, tuple(dict.fromkeys(refused)))
+        self._define(self._root, dict.fromkeys(refused), dict.fromkeys(refused_at_once))
         self.decode_nested = msgspec.json.Decoder(self._root.nested).decode
         self.decode_mixed = msgspec.json.Decoder(self._root.mixed).decode
 
@@ -111,28 +113,35 @@ class FieldReader:
         _gather(event, self._root, found)
         return found
 
-    def _define(self, name: _Name, refused: Sequence[str] = (), *, is_late: bool = False) -> None:
+    def _define(
+        self,
+        name: _Name,
+        refused: Collection[str] = (),
+        at_once: Collection[str] = (),
+        *,
+        is_late: bool = False,
+    ) -> None:
         """`is_late` says that `name`, or an object around it, is decoded late: one decoding is enough."""
         for child in name.children.values():
             if child.children:
                 self._define(child, is_late=is_late or child.is_late)
         name.below = [(f"k{number}", *below) for number, below in enumerate(name.descendants())]
         known = {key for _, key, _ in name.below}
-        nested: list[_Attribute] = [
-            (f"r{n}", Refused, _named(key)) for n, key in enumerate(refused) if key not in known
-        ]
-        mixed = list(nested)
+        nested: list[_Attribute] = _refusing(at_once, known)
+        mixed: list[_Attribute] = _refusing(refused, known)
         for attribute, key, below in name.below:
-            read, direct = key not in refused, key in name.children
+            direct = key in name.children and key not in at_once
             if below.usual:
                 leaf = Text if below.is_text else Leaf
-                kind = _type(below, below.nested, read and direct, leaf)
-                if read and direct and below.nested and below.is_late and not is_late:
+                kind = _type(below, below.nested, direct, leaf)
+                if direct and below.nested and below.is_late and not is_late:
                     kind = msgspec.Raw
                     late = _type(below, below.nested, True, None)
                     self._late[below.path] = msgspec.json.Decoder(late).decode
                 nested.append((attribute, kind, _named(key)))
-            mixed.append((attribute, _type(below, below.mixed, read, Leaf), _named(key)))
+            mixed.append(
+                (attribute, _type(below, below.mixed, key not in refused, Leaf), _named(key))
+            )
         name.nested = msgspec.defstruct("Nested", nested, frozen=True, gc=False)
         name.mixed = msgspec.defstruct("Mixed", mixed, frozen=True, gc=False)
 
@@ -164,6 +173,10 @@ class FieldReader:
     def _number(self, path: str) -> int:
         """A number of its own for each name above a field: two may look alike as an identifier."""
         return self._above.setdefault(path, len(self._above))
+
+
+def _refusing(keys: Collection[str], known: Collection[str]) -> list[_Attribute]:
+    return [(f"r{n}", Refused, _named(key)) for n, key in enumerate(keys) if key not in known]
 
 
 def _mark_late(name: _Name) -> None:

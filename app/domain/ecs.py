@@ -6,10 +6,15 @@ agent wrote it. Everything that reads an event by field name goes through here.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 Scalar: TypeAlias = str | int | float | bool
 Document: TypeAlias = Mapping[str, object]
+
+# Made once: `str | int` in a function would be made anew each time it is asked.
+_SCALAR = (str, int, float, bool)
+_MAPPING = (dict, Mapping)
 
 
 def values(document: Document, field: str) -> list[Scalar]:
@@ -17,7 +22,9 @@ def values(document: Document, field: str) -> list[Scalar]:
 
     Missing fields, `null` and objects give nothing; lists are flattened.
     """
-    return list(_scalars(_at(document, field)))
+    found: list[Scalar] = []
+    _gather(document, field, found)
+    return found
 
 
 def first_text(document: Document, field: str) -> str | None:
@@ -54,24 +61,33 @@ def below(node: object, field: str) -> Iterator[tuple[str, object]]:
                 yield from below(value, field[len(key) + 1 :])
 
 
-def _at(node: object, field: str) -> Iterator[object]:
-    if isinstance(node, Mapping):
-        if field in node:
-            yield node[field]
-        start = field.find(".")
-        while start != -1:
-            child = node.get(field[:start])
+def _gather(node: object, field: str, found: list[Scalar]) -> None:
+    # `dict` first: it tells at once what JSON is read to, and this is asked a hundred times an event.
+    if isinstance(node, _MAPPING):
+        for key, rest in _ways(field):
+            child = node.get(key)
             if child is not None:
-                yield from _at(child, field[start + 1 :])
-            start = field.find(".", start + 1)
+                if rest:
+                    _gather(child, rest, found)
+                elif isinstance(child, _SCALAR):
+                    found.append(child)
+                elif isinstance(child, list):
+                    _add(child, found)
     elif isinstance(node, list):
         for item in node:
-            yield from _at(item, field)
+            _gather(item, field, found)
 
 
-def _scalars(found: Iterator[object]) -> Iterator[Scalar]:
-    for value in found:
-        if isinstance(value, str | int | float | bool):
-            yield value
-        elif isinstance(value, list):
-            yield from _scalars(iter(value))
+def _add(items: list[object], found: list[Scalar]) -> None:
+    for item in items:
+        if isinstance(item, _SCALAR):
+            found.append(item)
+        elif isinstance(item, list):
+            _add(item, found)
+
+
+@lru_cache(maxsize=4096)
+def _ways(field: str) -> tuple[tuple[str, str], ...]:
+    """The keys under which `field` may begin, whole first, each with the rest of the name below it."""
+    dots = [at for at, character in enumerate(field) if character == "."]
+    return ((field, ""), *((field[:at], field[at + 1 :]) for at in dots))

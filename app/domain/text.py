@@ -15,6 +15,8 @@ _STORED_ESCAPE = r"\\x00|\\ud[89a-f][0-9a-f]{2}"
 
 def storable(text: str) -> str:
     """`text` with NUL written as `\\x00` and lone surrogates as `\\udXXX`; nothing else changes."""
+    if text.isascii() and "\0" not in text:  # nearly all of it
+        return text
     return _UNSTORABLE.sub(lambda found: _escape(found.group()), text)
 
 

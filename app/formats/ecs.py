@@ -1,29 +1,26 @@
-"""Events that are ECS already (Elastic Defend, Cloud Defend, Auditbeat), bare or as a search hit."""
+"""Events that are ECS already: Elastic Defend, Cloud Defend, Auditbeat."""
 
 from collections.abc import Mapping
 
-from app.domain.ecs import Document, values
-from app.formats.format import Format, Unreadable
+from app.domain.ecs import values
+from app.formats.format import Format
 
 # Elastic's agents always set one of these (ECS, "Event fields"; `ecs.version` is required in ECS).
+# Who sets the first wrote ECS, whatever else stands beside it; the others a shipper may add to what
+# another agent wrote.
 EVIDENCE = ("event.category", "event.type", "event.action", "event.kind", "ecs.version")
+
+
+def is_categorised(document: Mapping[str, object]) -> bool:
+    return bool(values(document, EVIDENCE[0]))
+
+
+# Those of an event that is its agent's own. A shipper's envelope around a line of a log has ecs.version.
+AT_SIGHT = EVIDENCE[:-1]
 
 
 def _is_ecs(document: Mapping[str, object]) -> bool:
     return any(values(document, field) for field in EVIDENCE)
 
 
-def _is_hit(document: Mapping[str, object]) -> bool:
-    return "_source" in document
-
-
-def _source(document: Mapping[str, object]) -> Document:
-    """The event inside an Elasticsearch hit, as exports and copies from Kibana wrap it."""
-    source = document["_source"]
-    if not isinstance(source, dict) or not _is_ecs(source):
-        raise Unreadable("the _source of this Elasticsearch hit is not an ECS event")
-    return source
-
-
 ECS = Format("ecs", (), _is_ecs, lambda document: document)
-HIT = Format("elasticsearch hit", ("_source",), _is_hit, _source)

@@ -1,14 +1,14 @@
 """Request bytes to the bytes of single events: encodings, limits, arrays and lines."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
 import msgspec
 
 from app.domain.errors import DeckwatchError
-from app.ingest.inflate import Damaged, gunzip, unzstd
+from app.ingest.inflate import Damaged, Gunzip, Inflater, Plain, Unzstd
 
 UTF8_BOM = b"\xef\xbb\xbf"
 # A body of the greatest size holds about as many of the smallest real events. Without this, 64 MiB of
@@ -30,7 +30,8 @@ class UnknownEncoding(DeckwatchError):
     """415: a Content-Encoding other than identity, gzip and zstd."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, since every event is one first, and making it would take three times as long.
+@dataclass(slots=True)
 class Item:
     """One event's bytes: its place among the events (from 0) and the line it starts on (from 1)."""
 
@@ -41,33 +42,54 @@ class Item:
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     """The body without its Content-Encoding; raises UnknownEncoding, UnreadableBody or TooLarge."""
-    try:
-        inflater = _ENCODINGS[encoding.strip().lower()]
-    except KeyError:
-        raise UnknownEncoding(
-            f"Content-Encoding “{encoding}” is not read here; send identity, gzip or zstd."
-        ) from None
-    parts: list[bytes] = []
-    size = 0
-    try:
-        for part in inflater([body]):
-            size += len(part)
-            if size > limit:
-                raise TooLarge(
-                    f"The body inflates to more than {limit} bytes; send fewer events a request."
-                )
-            parts.append(part)
-    except Damaged as error:
-        raise UnreadableBody(f"The body {error}.") from None
-    return b"".join(parts)
+    inflated = Inflated(encoding, limit)
+    whole = b"".join(inflated.feed(body))
+    inflated.end()
+    return whole
 
 
-_ENCODINGS: dict[str, Callable[[Iterable[bytes]], Iterator[bytes]]] = {
-    "": iter,
-    "identity": iter,
-    "gzip": gunzip,
-    "x-gzip": gunzip,  # RFC 9110 section 8.4.1.3: the same
-    "zstd": unzstd,
+class Inflated:
+    """A body without its Content-Encoding, part by part; raises UnknownEncoding.
+
+    `feed` gives what a chunk of it becomes; raises UnreadableBody, as `end` does, or TooLarge.
+    """
+
+    def __init__(self, encoding: str, limit: int) -> None:
+        try:
+            self._inflater = _ENCODINGS[encoding.strip().lower()]()
+        except KeyError:
+            raise UnknownEncoding(
+                f"Content-Encoding “{encoding}” is not read here; send identity, gzip or zstd."
+            ) from None
+        self._limit = limit
+        self.size = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        try:
+            for part in self._inflater.feed(chunk):
+                self.size += len(part)
+                if self.size > self._limit:
+                    raise TooLarge(
+                        f"The body inflates to more than {self._limit} bytes; "
+                        "send fewer events a request."
+                    )
+                yield part
+        except Damaged as error:
+            raise UnreadableBody(f"The body {error}.") from None
+
+    def end(self) -> None:
+        try:
+            self._inflater.end()
+        except Damaged as error:
+            raise UnreadableBody(f"The body {error}.") from None
+
+
+_ENCODINGS: dict[str, Callable[[], Inflater]] = {
+    "": Plain,
+    "identity": Plain,
+    "gzip": Gunzip,
+    "x-gzip": Gunzip,  # RFC 9110 section 8.4.1.3: the same
+    "zstd": Unzstd,
 }
 
 
@@ -88,8 +110,12 @@ def cut(body: bytes, most: int | None = None) -> list[Item]:
     if not is_array and _is_one_printed(body, items):
         return [Item(0, items[0].line, body.strip())]
     if most is not None and len(items) > most:
-        raise TooLarge(f"The body holds more than {most:,} events; send fewer a request.")
+        raise too_many(most)
     return items
+
+
+def too_many(most: int) -> TooLarge:
+    return TooLarge(f"The body holds more than {most:,} events; send fewer a request.")
 
 
 _LINE = re.compile(rb"\S[^\n]*")

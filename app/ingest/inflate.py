@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Protocol
 
 import zstandard
 from isal import isal_zlib
@@ -48,21 +49,58 @@ def inflate_any(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """RFC 1952; members may follow one another (section 2.2). Raises Damaged."""
-    inflater = None
-    for rest in _sliced(chunks, _GZIP_SLICE):
-        while (
-            rest := rest if inflater else rest.lstrip(b"\0")
-        ):  # tape padding, as gzip(1) ignores it
-            inflater = inflater or isal_zlib.decompressobj(_GZIP_WINDOW)
-            try:
-                yield from _member(inflater, rest)
-            except IsalError as error:  # type: ignore[misc]  # its stub says int; it is an exception
-                raise Damaged(f"holds damaged gzip data: {_reason(error)}") from None
-            if not inflater.eof:
-                break
-            rest, inflater = inflater.unused_data, None
-    if inflater is not None:
-        raise Damaged("ends in the middle of its gzip data")
+    return _inflated(Gunzip(), chunks)
+
+
+def unzstd(chunks: Iterable[bytes], window: int = _ZSTD_WINDOW) -> Iterator[bytes]:
+    """RFC 8878; frames may follow one another. Raises Damaged, also for a larger window."""
+    return _inflated(Unzstd(window), chunks)
+
+
+class Inflater(Protocol):
+    """Given chunk after chunk by whoever cannot wait for the next one. Both raise Damaged."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """What the chunk becomes."""
+        ...
+
+    def end(self) -> None:
+        """No chunk follows."""
+        ...
+
+
+class Plain:
+    """Nothing to inflate."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        yield chunk
+
+    def end(self) -> None:
+        pass
+
+
+class Gunzip:
+    def __init__(self) -> None:
+        self._inflater: isal_zlib.Decompress | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        for rest in _sliced(chunk, _GZIP_SLICE):
+            while (
+                rest := rest if self._inflater else rest.lstrip(b"\0")
+            ):  # tape padding, as gzip(1) ignores it
+                inflater = self._inflater or isal_zlib.decompressobj(_GZIP_WINDOW)
+                self._inflater = inflater
+                try:
+                    yield from _member(inflater, rest)
+                except IsalError as error:  # type: ignore[misc]  # its stub says int; it is an exception
+                    raise Damaged(f"holds damaged gzip data: {_reason(error)}") from None
+                if not inflater.eof:
+                    break
+                rest, self._inflater = inflater.unused_data, None
+
+    def end(self) -> None:
+        if self._inflater is not None:
+            raise Damaged("ends in the middle of its gzip data")
 
 
 def _member(inflater: "isal_zlib.Decompress", rest: bytes) -> Iterator[bytes]:
@@ -74,30 +112,32 @@ def _member(inflater: "isal_zlib.Decompress", rest: bytes) -> Iterator[bytes]:
         part = inflater.decompress(inflater.unconsumed_tail, PART)
 
 
-def unzstd(chunks: Iterable[bytes], window: int = _ZSTD_WINDOW) -> Iterator[bytes]:
-    """RFC 8878; frames may follow one another. Raises Damaged, also for a larger window."""
-    held: list[bytes] = []
-    size = 0
-    try:
-        for piece in _zstd_pieces(chunks, window):
-            held.append(piece)
-            size += len(piece)
-            if size >= PART or not piece:
-                yield b"".join(held)
-                held, size = [], 0
-    except Damaged:
-        yield b"".join(held)
-        raise
+class Unzstd:
+    def __init__(self, window: int = _ZSTD_WINDOW) -> None:
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=window)
+        self._inflater: zstandard.ZstdDecompressionObj | None = None
 
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        held: list[bytes] = []
+        size = 0
+        try:
+            for piece in self._pieces(chunk):
+                held.append(piece)
+                size += len(piece)
+                if size >= PART:
+                    yield b"".join(held)
+                    held, size = [], 0
+        except Damaged:
+            yield b"".join(held)
+            raise
+        if held:
+            yield b"".join(held)
 
-def _zstd_pieces(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
-    """What the slices of each chunk become, and behind each chunk nothing, to say that it ends."""
-    decompressor = zstandard.ZstdDecompressor(max_window_size=window)
-    inflater = None
-    for chunk in chunks:
-        for rest in _sliced([chunk], _ZSTD_SLICE):
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
+        for rest in _sliced(chunk, _ZSTD_SLICE):
             while rest:
-                inflater = inflater or decompressor.decompressobj()
+                inflater = self._inflater or self._decompressor.decompressobj()
+                self._inflater = inflater
                 try:
                     piece = inflater.decompress(rest)
                 except zstandard.ZstdError as error:
@@ -106,15 +146,21 @@ def _zstd_pieces(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
                     yield piece
                 if not inflater.eof:
                     break
-                rest, inflater = inflater.unused_data, None
-        yield b""
-    if inflater is not None:
-        raise Damaged("ends in the middle of its zstd data")
+                rest, self._inflater = inflater.unused_data, None
+
+    def end(self) -> None:
+        if self._inflater is not None:
+            raise Damaged("ends in the middle of its zstd data")
 
 
-def _sliced(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+def _inflated(inflater: Inflater, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        yield from (chunk[at : at + size] for at in range(0, len(chunk), size))
+        yield from inflater.feed(chunk)
+    inflater.end()
+
+
+def _sliced(chunk: bytes, size: int) -> Iterator[bytes]:
+    return (chunk[at : at + size] for at in range(0, len(chunk), size))
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,10 @@
 """From the bytes of one request to its receipt: cut, decide, hand the few that matter to the writer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Protocol
 
 from app.detection.detector import Detector
 from app.detection.rule import Rule
@@ -9,11 +12,22 @@ from app.domain.ecs import Document
 from app.domain.event import event_from_ecs
 from app.formats import Unreadable, normalise, read
 from app.formats.json_text import decode, may_be_deep
-from app.ingest.body import EVENTS_LIMIT, Item, cut
+from app.ingest.blocks import Cutter
+from app.ingest.body import EVENTS_LIMIT, Inflated, Item, cut
+from app.ingest.budget import Budget, Share
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.recording import NewMatch, Outcome
+from app.ingest.turns import Turns
 from app.ingest.writer import Batch, Refused, Writer
 from app.store.keys import Traffic
+
+# As many bytes of a body are judged at once: more would be held longer, fewer cost a change of threads.
+BLOCK = 1 << 20
+# How many bodies of the largest size may be held in memory, by all requests together.
+BODIES_HELD = 4
+# What a match and a rejection take besides the event's own bytes, about.
+_MATCHED_BYTES = 8 << 10
+_REJECTED_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,41 +106,178 @@ def _judge_whole(item: Item, detector: Detector) -> Judged:
     return Judged(item, detector.decide_document(document), document)
 
 
-class Pipeline:
-    """`take` blocks until everything that matters is durable; it runs on a thread of its own request."""
+class Intake:
+    """One request's events. `judge` may be called again and again; what matters is kept until it is
+    stored as a whole or not at all. All are decided by the rules of one moment.
+    """
 
-    def __init__(self, current: CurrentDetector, writer: Writer, *, max_event_bytes: int) -> None:
-        self._current = current
-        self._writer = writer
+    def __init__(self, detector: Detector, *, key_id: int, max_event_bytes: int) -> None:
+        self._detector = detector
+        self._key_id = key_id
         self._max_event_bytes = max_event_bytes
+        self._matched: list[NewMatch] = []
+        self._refused: list[Refused] = []
+        self._rejected: list[Rejected] = []
+        self._received = 0
+        # About how many bytes all this takes.
+        self.held = 0
 
-    def take(self, body: bytes, *, key_id: int) -> Receipt:
-        """Raises UnreadableBody, TooLarge, or Unavailable when nothing was taken."""
-        items = cut(body, EVENTS_LIMIT)
-        # Once a request: it is decided by the rules of one moment, however many events it brings.
-        detector = self._current.detector
-        matched: list[NewMatch] = []
-        refused: list[Refused] = []
-        rejected: list[Rejected] = []
-        for judged in judge(items, detector, self._max_event_bytes):
+    def judge(self, items: Sequence[Item], broken: Sequence[Judged] = ()) -> None:
+        """`broken` are refused already."""
+        self._received += len(items) + len(broken)
+        for judged in chain(broken, judge(items, self._detector, self._max_event_bytes)):
             item = judged.item
             if judged.refusal is not None:
-                refused.append(Refused(item.raw, judged.refusal))
-                rejected.append(Rejected(item.index, item.line, judged.refusal))
+                self._refused.append(Refused(item.raw, judged.refusal))
+                self._rejected.append(Rejected(item.index, item.line, judged.refusal))
+                self.held += len(item.raw) + _REJECTED_BYTES
             elif judged.rules and judged.document is not None:
                 event = event_from_ecs(judged.document)
-                matched += (NewMatch(key_id, rule, event, item.raw) for rule in judged.rules)
-        outcome = Outcome()
-        if matched or refused:
-            outcome = self._writer.write(
-                Batch(key_id, matched, refused, received=len(items), size=len(body))
-            )
-        else:
-            self._writer.count(key_id, Traffic(received=len(items), bytes=len(body)))
+                self._matched += (
+                    NewMatch(self._key_id, rule, event, item.raw) for rule in judged.rules
+                )
+                self.held += len(item.raw) + _MATCHED_BYTES
+
+    def batch(self, size: int) -> Batch | None:
+        """What there is to be written, None when nothing is; `size` is the body's."""
+        if not self._matched and not self._refused:
+            return None
+        return Batch(self._key_id, self._matched, self._refused, self._received, size)
+
+    def traffic(self, size: int) -> Traffic:
+        """What there is to be counted when nothing is written."""
+        return Traffic(received=self._received, bytes=size)
+
+    def receipt(self, outcome: Outcome) -> Receipt:
         return Receipt(
-            received=len(items),
+            received=self._received,
             matched=outcome.matched,
             suppressed=outcome.suppressed,
             duplicates=outcome.duplicates,
-            rejected=tuple(rejected),
+            rejected=tuple(self._rejected),
         )
+
+
+class EventCutter(Protocol):
+    """Finds the events of a body, part by part; `refused` gives once what was refused meanwhile."""
+
+    @property
+    def held(self) -> int: ...
+
+    def feed(self, part: bytes) -> Sequence[Item]: ...
+
+    def end(self) -> Sequence[Item]: ...
+
+    def refused(self) -> Sequence[Judged]: ...
+
+
+class Pipeline:
+    """What matters of a request is durable before its receipt is there.
+
+    `take` and `take_items` block until then; `take_stream` and `stored` only wait.
+    """
+
+    def __init__(
+        self,
+        current: CurrentDetector,
+        writer: Writer,
+        *,
+        max_event_bytes: int,
+        max_body_bytes: int,
+    ) -> None:
+        self._current = current
+        self._writer = writer
+        self._max_event_bytes = max_event_bytes
+        self._max_body_bytes = max_body_bytes
+        self._turns = Turns()
+        self._budget = Budget(BODIES_HELD * max_body_bytes)
+
+    def take(self, body: bytes, *, key_id: int) -> Receipt:
+        """Raises UnreadableBody, TooLarge, or Unavailable when nothing was taken."""
+        return self.take_items(cut(body, EVENTS_LIMIT), size=len(body), key_id=key_id)
+
+    def take_items(
+        self, items: Sequence[Item], broken: Sequence[Judged] = (), *, size: int, key_id: int
+    ) -> Receipt:
+        """The same for events that are cut already; `broken` are those that are refused already."""
+        intake = self._intake(key_id)
+        intake.judge(items, broken)
+        batch = intake.batch(size)
+        if batch is not None:
+            return intake.receipt(self._writer.write(batch))
+        self._writer.count(key_id, intake.traffic(size))
+        return intake.receipt(Outcome())
+
+    async def take_stream(
+        self,
+        parts: AsyncIterable[bytes],
+        *,
+        encoding: str,
+        key_id: int,
+        cutter: EventCutter | None = None,
+    ) -> Receipt:
+        """The same for a body that is still arriving, judged block by block; raises UnknownEncoding too.
+
+        Only one block and what matters of those before it are held, but for a body that has to be
+        read whole (see Cutter). Raises Unavailable when all requests together hold too much.
+        """
+        reading = _Reading(
+            Inflated(encoding, self._max_body_bytes),
+            cutter
+            or Cutter(
+                whole_limit=self._max_body_bytes,
+                max_line_bytes=self._max_body_bytes,
+                most=EVENTS_LIMIT,
+            ),
+            self._intake(key_id),
+        )
+        pending: list[bytes] = []
+        size = 0
+        with self._budget.share(key_id) as share:
+            async for part in parts:
+                pending.append(part)
+                size += len(part)
+                share.hold(size + reading.held)
+                if size >= BLOCK:
+                    block, pending, size = pending, [], 0
+                    await self._turns.run(key_id, partial(reading.judge, block, share))
+            await self._turns.run(key_id, partial(reading.judge_last, pending, share))
+            return await self._stored(reading.intake, reading.size, key_id)
+
+    async def _stored(self, intake: Intake, size: int, key_id: int) -> Receipt:
+        batch = intake.batch(size)
+        if batch is not None:
+            return intake.receipt(await self._writer.written(batch))
+        self._writer.count(key_id, intake.traffic(size))
+        return intake.receipt(Outcome())
+
+    def _intake(self, key_id: int) -> Intake:
+        return Intake(self._current.detector, key_id=key_id, max_event_bytes=self._max_event_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A body on its way from its chunks to judged events."""
+
+    inflated: Inflated
+    cutter: EventCutter
+    intake: Intake
+
+    @property
+    def held(self) -> int:
+        return self.cutter.held + self.intake.held
+
+    @property
+    def size(self) -> int:
+        return self.inflated.size
+
+    def judge(self, chunks: Sequence[bytes], share: Share) -> None:
+        for part in self.inflated.feed(b"".join(chunks)):
+            self.intake.judge(self.cutter.feed(part), self.cutter.refused())
+            share.hold(len(part) + self.held)
+
+    def judge_last(self, chunks: Sequence[bytes], share: Share) -> None:
+        self.judge(chunks, share)
+        self.inflated.end()
+        self.intake.judge(self.cutter.end(), self.cutter.refused())
+        share.hold(self.held)

@@ -1,4 +1,4 @@
-"""One batch of matches into one open transaction: known already, suppressed, or into its alert."""
+"""Batches of matches into one open transaction: known already, suppressed, or into its alert."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ from app.domain.exclusion import Exclusion
 from app.domain.text import clipped
 from app.store import alerts, matches, revisions
 from app.store.database import Session
-from app.store.tables import Alert
 
 # A megabyte of arguments belongs in the event, not in every line of a list.
 SHOWN_LIMIT = 4_000
@@ -50,38 +49,52 @@ class Outcome:
     duplicates: int = 0
 
 
+@dataclass(slots=True)
+class _Episode:
+    """What one transaction does to one alert, new or standing; `row` is a new one's."""
+
+    id: int
+    priority: int
+    history: Sequence[Mapping[str, Any]]
+    last_seen: datetime
+    row: dict[str, Any] | None = None
+    more: int = 0
+    told: dict[str, Any] | None = None
+
+
 def record(
     session: Session,
-    batch: Sequence[NewMatch],
+    batches: Sequence[Sequence[NewMatch]],
     *,
     exclusions: Mapping[str, Sequence[Exclusion]],
     at: datetime,
-) -> Outcome:
-    """Store what is new of `batch` as received `at`; the caller commits. `exclusions` are by rule."""
-    outcome = Outcome()
-    seen = matches.known(session, {_identity(match) for match in batch})
+) -> list[Outcome]:
+    """Store what is new of each batch as received `at`; the caller commits. `exclusions` are by rule."""
+    seen = matches.known(session, {_identity(match) for batch in batches for match in batch})
+    outcomes: list[Outcome] = []
     rows: list[dict[str, Any]] = []
     alerting: list[tuple[NewMatch, Grouping, dict[str, Any]]] = []
-    for match in batch:
-        if _identity(match) in seen:
-            outcome.duplicates += 1
-            continue
-        seen.add(_identity(match))
-        outcome.matched += 1
-        row = _row(match, at)
-        rows.append(row)
-        excluded_by = covering(exclusions, match.event, match.rule.id, at)
-        if excluded_by is not None:
-            outcome.suppressed += 1
-            row["exclusion_id"] = excluded_by.id
-            row["exclusion_version"] = excluded_by.version
-        else:
-            alerting.append((match, grouping(match.rule.id, match.event), row))
-    _raise_alerts(session, alerting, at)
-    matches.insert_many(session, rows)
+    for batch in batches:
+        outcomes.append(outcome := Outcome())
+        for match in batch:
+            if _identity(match) in seen:
+                outcome.duplicates += 1
+                continue
+            seen.add(_identity(match))
+            outcome.matched += 1
+            rows.append(row := _row(match, at))
+            excluded_by = covering(exclusions, match.event, match.rule.id, at)
+            if excluded_by is not None:
+                outcome.suppressed += 1
+                row["exclusion_id"] = excluded_by.id
+                row["exclusion_version"] = excluded_by.version
+            else:
+                alerting.append((match, grouping(match.rule.id, match.event), row))
     if alerting:
+        _raise_alerts(session, alerting, at)
         revisions.bump(session, revisions.ALERTS)
-    return outcome
+    matches.insert_many(session, rows)
+    return outcomes
 
 
 def _identity(match: NewMatch) -> matches.Identity:
@@ -117,95 +130,131 @@ def _raise_alerts(
 ) -> None:
     """Open or bump the alert of each match, and name it in the match's row."""
     prints = [fingerprint(shared) for _, shared, _ in alerting]
-    unclosed = alerts.unclosed(session, prints)
-    closed = alerts.last_closed(session, set(prints).difference(unclosed))
-    opened: list[Alert] = []
+    standing = alerts.standing(session, prints)
+    closed = alerts.last_closed(session, set(prints).difference(standing))
+    episodes = {
+        shared_print: _Episode(found.id, found.priority, _history(found), found.last_seen)
+        for shared_print, found in standing.items()
+    }
     for shared_print, (match, shared, _) in zip(prints, alerting, strict=True):
-        alert = unclosed.get(shared_print)
-        if alert is None:
-            before = closed.get(shared_print)
-            alert = unclosed[shared_print] = _opened(match, shared, shared_print, before, at)
-            opened.append(alert)
+        if shared_print in episodes:
+            _bump(episodes[shared_print], match)
         else:
-            _bump(alert, match, at)
-    # One flush for all: one for each would hold the write lock for half a minute in a flood.
-    session.add_all(unclosed.values())
-    session.flush()
-    for alert in opened:
-        _tell_opened(session, alert, closed.get(alert.fingerprint), at)
+            before = closed.get(shared_print)
+            episodes[shared_print] = _opened(match, shared, shared_print, before, at)
+    _store(session, episodes, closed, at)
     for shared_print, (_, _, row) in zip(prints, alerting, strict=True):
-        row["alert_id"] = unclosed[shared_print].id
+        row["alert_id"] = episodes[shared_print].id
+
+
+def _store(
+    session: Session,
+    episodes: Mapping[str, _Episode],
+    closed: Mapping[str, alerts.Closed],
+    at: datetime,
+) -> None:
+    """One statement for all of a kind: one for each would hold the write lock for long in a flood."""
+    opened: list[tuple[str, _Episode, dict[str, Any]]] = []
+    added: list[tuple[int, int, datetime]] = []
+    told: list[tuple[int, Mapping[str, Any]]] = []
+    for shared_print, episode in episodes.items():
+        if episode.row is not None:
+            row = episode.row | (episode.told or {})
+            opened.append((shared_print, episode, row | {"match_count": 1 + episode.more}))
+            continue
+        added.append((episode.id, episode.more, max(episode.last_seen, at)))
+        if episode.told is not None:
+            told.append((episode.id, episode.told))
+    ids = alerts.open_many(session, [row for _, _, row in opened])
+    for (_, episode, _), made in zip(opened, ids, strict=True):
+        episode.id = made
+    alerts.add_matches(session, added)
+    alerts.tell(session, told)
+    alerts.add_activities(
+        session,
+        [_opening(episode.id, closed.get(shared_print), at) for shared_print, episode, _ in opened],
+    )
+
+
+def _history(found: alerts.Standing) -> list[Mapping[str, Any]]:
+    return [part for part in found.priority_parts if part.get("history")]
 
 
 def _opened(
-    match: NewMatch, shared: Grouping, shared_print: str, previous: Alert | None, at: datetime
-) -> Alert:
+    match: NewMatch,
+    shared: Grouping,
+    shared_print: str,
+    previous: alerts.Closed | None,
+    at: datetime,
+) -> _Episode:
     last_verdict = Verdict(previous.verdict) if previous and previous.verdict else None
     ranked = priority(match.rule.risk_score, match.event, last_verdict)
     event = match.event
-    return Alert(
-        rule_id=match.rule.id,
-        rule_name=match.rule.name,
-        fingerprint=shared_print,
-        status=Status.OPEN,
-        version=1,
-        first_seen=at,
-        last_seen=at,
-        match_count=1,
-        assignee_id=None,
-        verdict=None,
-        reason=None,
-        closed_at=None,
-        closed_by=None,
-        previous_id=previous.id if previous else None,
-        host=_name(shared.host),
-        container_id=_name(event.container_id),
-        container=_name(event.container),
-        image=_name(event.image),
-        namespace=_name(event.namespace),
-        pod=_name(event.pod),
-        user_name=_name(shared.account),
-        process_name=_name(shared.process),
-        destination=_name(shared.destination),
-        **_telling(match, ranked),
-    )
+    telling = _telling(match, ranked)
+    row = {
+        "rule_id": match.rule.id,
+        "rule_name": match.rule.name,
+        "fingerprint": shared_print,
+        "status": str(Status.OPEN),
+        "version": 1,
+        "first_seen": at,
+        "last_seen": at,
+        "assignee_id": None,
+        "verdict": None,
+        "reason": None,
+        "closed_at": None,
+        "closed_by": None,
+        "previous_id": previous.id if previous else None,
+        "host": _name(shared.host),
+        "container_id": _name(event.container_id),
+        "container": _name(event.container),
+        "image": _name(event.image),
+        "namespace": _name(event.namespace),
+        "pod": _name(event.pod),
+        "user_name": _name(shared.account),
+        "process_name": _name(shared.process),
+        "destination": _name(shared.destination),
+        **telling,
+    }
+    history = [part for part in telling["priority_parts"] if part["history"]]
+    return _Episode(0, telling["priority"], history, at, row)
 
 
-def _tell_opened(session: Session, alert: Alert, previous: Alert | None, at: datetime) -> None:
-    alerts.add_activity(
-        session,
-        alert.id or 0,
-        at=at,
-        actor="Deckwatch",
-        kind="opened",
-        before=str(previous.id) if previous else None,
-        after=previous.verdict if previous else None,
-    )
+def _opening(alert_id: int, previous: alerts.Closed | None, at: datetime) -> dict[str, Any]:
+    return {
+        "alert_id": alert_id,
+        "at": at,
+        "actor": "Deckwatch",
+        "kind": "opened",
+        "before": str(previous.id) if previous else None,
+        "after": previous.verdict if previous else None,
+        "comment": None,
+    }
 
 
-def _bump(alert: Alert, match: NewMatch, at: datetime) -> None:
-    alert.match_count += 1
-    alert.last_seen = max(alert.last_seen, at)
-    history = [part for part in alert.priority_parts if part.get("history")]
+def _bump(episode: _Episode, match: NewMatch) -> None:
+    episode.more += 1
     ranked = priority(match.rule.risk_score, match.event, None)
-    points = [part.points for part in ranked.parts] + [int(part["points"]) for part in history]
-    if bounded(points) > alert.priority:
+    points = [part.points for part in ranked.parts]
+    points += [int(part["points"]) for part in episode.history]
+    if (total := bounded(points)) > episode.priority:
         # The list shows the worst that an alert holds, not what happened to come first.
-        for name, value in _telling(match, ranked, history).items():
-            setattr(alert, name, value)
+        episode.told = _telling(match, ranked, episode.history)
+        episode.priority = total
 
 
 def _telling(
-    match: NewMatch, ranked: Priority, history: Sequence[dict[str, Any]] = ()
+    match: NewMatch, ranked: Priority, history: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """What a list shows of the match that ranks highest."""
     event = match.event
     line = event.process.command_line
     title = event.headline
-    parts = [
+    parts: list[Mapping[str, Any]] = [
         {"why": part.why, "points": part.points, "history": part.from_history}
         for part in ranked.parts
-    ] + list(history)
+    ]
+    parts += history
     total = bounded(int(part["points"]) for part in parts)
     searched = [
         title,
@@ -222,7 +271,7 @@ def _telling(
     return {
         "shown_key_id": match.key_id,
         "shown_event_id": event.id,
-        "severity": severity_of(total),
+        "severity": str(severity_of(total)),
         "priority": total,
         "priority_parts": parts,
         "headline": clipped(title, NAME_LIMIT),

@@ -4,6 +4,7 @@ Group commit: while one transaction is on its way to the disk the next batches g
 cost of an fdatasync is shared by all of them.
 """
 
+import asyncio
 import logging
 import queue
 import threading
@@ -11,9 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from time import perf_counter
 from typing import TypeAlias
 
 from app.domain.errors import Unavailable
+from app.ingest.measures import Measures
 from app.ingest.recording import NewMatch, Outcome, record
 from app.store import keys, quarantine
 from app.store.database import Database, Session
@@ -30,7 +33,11 @@ TRAFFIC_SECONDS = 2.0
 STOP_SECONDS = 0.5
 # How long a request may go on waiting for its commit once the server was told to stop.
 HURRY_SECONDS = 0.5
+# How long a batch may wait for its transaction to begin; that itself takes no longer than the database
+# waits for a lock.
+PATIENCE_SECONDS = 5.0
 STOPPING = "Deckwatch is stopping; send this again in a moment."
+BUSY = "The database is busy; nothing was stored. Send this again in a moment."
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +79,10 @@ class Writer:
         *,
         clock: Callable[[], datetime],
         on_alerts: Callable[[], None],
+        measures: Measures | None = None,
     ) -> None:
         self._database = database
+        self._measures = measures or Measures()
         self._clock = clock
         self._on_alerts = on_alerts
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
@@ -110,21 +119,45 @@ class Writer:
 
         One that was refused in a hurry may be committed all the same; sent again, it is a duplicate.
         """
-        done = self._submit(batch)
+        done = self.submit(batch)
+        waited = 0.0
         while True:
             try:
                 return done.result(timeout=HURRY_SECONDS)
             except TimeoutError:
-                if self._hurried:
-                    raise Unavailable(STOPPING, 2) from None
+                waited += HURRY_SECONDS
+                self._give_up(done, waited)
 
-    def _submit(self, batch: Batch) -> "Future[Outcome]":
+    async def written(self, batch: Batch) -> Outcome:
+        """The same without a thread that waits: however many batches wait, pages are served."""
+        done = self.submit(batch)
+        waiting = asyncio.wrap_future(done)
+        waited = 0.0
+        while True:
+            finished, _ = await asyncio.wait([waiting], timeout=HURRY_SECONDS)
+            if finished:
+                return waiting.result()
+            waited += HURRY_SECONDS
+            self._give_up(done, waited)
+
+    def _give_up(self, done: "Future[Outcome]", waited: float) -> None:
+        """Raises Unavailable when it was waited for long enough."""
+        if self._hurried:
+            done.cancel()
+            raise Unavailable(STOPPING, 2)
+        # What is being written is not given up: it will be stored, or be refused by the database.
+        if waited >= PATIENCE_SECONDS and done.cancel():
+            raise Unavailable(BUSY, 2)
+
+    def submit(self, batch: Batch) -> "Future[Outcome]":
+        """Queue a batch; raises Unavailable. One that is cancelled before its turn is not written."""
         with self._gate:  # nothing may queue behind the mark that ends the thread
             if self._stopping:
                 raise Unavailable(STOPPING, 2)
             if self._queue.qsize() >= QUEUE_LIMIT:
                 raise Unavailable("Too many requests wait for the database; try again.")
             self._queue.put(batch)
+            self._measures.waiting(self._queue.qsize())
         return batch.done
 
     def count(self, key_id: int, traffic: Traffic) -> None:
@@ -132,11 +165,13 @@ class Writer:
         traffic.seen_at = self._clock()
         with self._traffic_lock:
             _add(self._traffic, key_id, traffic)
+        self._measures.took(traffic, ())
 
     def _run(self) -> None:
         ending = False
         while not ending:
             group, ending = self._gather()
+            self._measures.waiting(self._queue.qsize())
             if group or self._traffic:
                 self._write_group(group)
 
@@ -147,8 +182,10 @@ class Writer:
         try:
             next_one = self._queue.get(timeout=TRAFFIC_SECONDS)
             while next_one is not None:
-                group.append(next_one)
-                weight += len(next_one.matches) + len(next_one.refused)
+                # From here on it cannot be cancelled.
+                if next_one.done.set_running_or_notify_cancel():
+                    group.append(next_one)
+                    weight += len(next_one.matches) + len(next_one.refused)
                 if weight >= GROUP_ROWS:
                     return group, False
                 next_one = self._queue.get_nowait()
@@ -181,13 +218,14 @@ class Writer:
         with self._traffic_lock:
             traffic, self._traffic = self._traffic, {}
         kept = {place: replace(figures) for place, figures in traffic.items()}
+        begun = perf_counter()
         try:
             with self._database.write() as session:
                 at = self._receipt_time()
                 exclusions = self._exclusions.as_of(session)
-                outcomes = [
-                    record(session, batch.matches, exclusions=exclusions, at=at) for batch in group
-                ]
+                outcomes = record(
+                    session, [batch.matches for batch in group], exclusions=exclusions, at=at
+                )
                 for batch, outcome in zip(group, outcomes, strict=True):
                     _quarantine(session, batch, at)
                     _add(traffic, batch.key_id, _traffic_of(batch, outcome, at))
@@ -198,6 +236,10 @@ class Writer:
                 for (key_id, _), figures in kept.items():
                     _add(self._traffic, key_id, figures)
             raise
+        self._measures.committed(perf_counter() - begun)
+        for batch, outcome in zip(group, outcomes, strict=True):
+            reasons = (refused.reason for refused in batch.refused)
+            self._measures.took(_traffic_of(batch, outcome, at), reasons)
         return outcomes
 
     def _receipt_time(self) -> datetime:

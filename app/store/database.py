@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -21,6 +22,7 @@ from app.domain.errors import Unavailable, Unusable
 # Longer than any transaction of ours, shorter than an agent's patience.
 LOCK_WAIT_SECONDS = 5.0
 
+# An option of a connection that writes: how many seconds it may wait for its turn.
 _WRITES = "deckwatch_writes"
 
 
@@ -49,11 +51,13 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
+        until = monotonic() + LOCK_WAIT_SECONDS
         if not self._one_writer.acquire(timeout=LOCK_WAIT_SECONDS):
             raise Unavailable("The database is busy; nothing was changed. Try again.")
         try:
             with _translated(), self.engine.connect() as connection:
-                connection.execution_options(**{_WRITES: True})
+                # Waiting for other threads and waiting for other processes come out of one purse.
+                connection.execution_options(**{_WRITES: max(0.0, until - monotonic())})
                 with (
                     connection.begin(),
                     Session(connection, expire_on_commit=False) as session,
@@ -94,8 +98,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    patience = connection.get_execution_options().get(_WRITES)
+    if patience is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """Keys that programs present, and what each of them sent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import func
-from sqlalchemy import select as sql_select
+from sqlalchemy import bindparam, case, insert, update
 from sqlmodel import Session, col, select
 
-from app.store.tables import Key, KeyMinute
+from app.store.tables import Key, metadata
 
 
 def by_hash(session: Session, key_hash: str) -> Key | None:
@@ -17,6 +16,10 @@ def by_hash(session: Session, key_hash: str) -> Key | None:
 
 def by_name(session: Session, name: str) -> Key | None:
     return session.exec(select(Key).where(Key.name == name)).first()
+
+
+def by_id(session: Session, key_id: int) -> Key | None:
+    return session.get(Key, key_id)
 
 
 def all_keys(session: Session) -> list[Key]:
@@ -51,45 +54,27 @@ class Traffic:
 
 COUNTERS = ("received", "matched", "suppressed", "duplicates", "rejected", "bytes")
 
+# Core: this is written with each batch of events.
+_MINUTES = metadata.tables["key_minute"]
+_SEEN = bindparam("seen", type_=_MINUTES.c.seen_at.type)
+_ADD_TRAFFIC = (
+    update(_MINUTES)
+    .where(_MINUTES.c.key_id == bindparam("of_key"), _MINUTES.c.minute == bindparam("of_minute"))
+    .values(
+        seen_at=case((_MINUTES.c.seen_at < _SEEN, _SEEN), else_=_MINUTES.c.seen_at),
+        **{name: _MINUTES.c[name] + bindparam(f"more_{name}") for name in COUNTERS},
+    )
+)
+
 
 def add_traffic(session: Session, key_id: int, minute: datetime, more: Traffic) -> None:
     """Add to the row of this key and minute, making it when it is the first."""
-    row = session.get(KeyMinute, (key_id, minute))
-    if row is None:
-        row = KeyMinute(
-            key_id=key_id,
-            minute=minute,
-            seen_at=more.seen_at or minute,
-            **{name: getattr(more, name) for name in COUNTERS},
+    connection = session.connection()
+    added = {f"more_{name}": getattr(more, name) for name in COUNTERS}
+    seen_at = more.seen_at or minute
+    place = {"of_key": key_id, "of_minute": minute}
+    if connection.execute(_ADD_TRAFFIC, {**added, **place, "seen": seen_at}).rowcount == 0:
+        row = {name: getattr(more, name) for name in COUNTERS}
+        connection.execute(
+            insert(_MINUTES), {**row, "key_id": key_id, "minute": minute, "seen_at": seen_at}
         )
-    else:
-        for name in COUNTERS:
-            setattr(row, name, getattr(row, name) + getattr(more, name))
-        row.seen_at = max(row.seen_at, more.seen_at or minute)
-    session.add(row)
-
-
-def _traffic(counted: Sequence[int]) -> Traffic:
-    figures = Traffic()
-    for name, value in zip(COUNTERS, counted, strict=True):
-        setattr(figures, name, int(value))
-    return figures
-
-
-def traffic(session: Session, *, since: datetime) -> dict[int, Traffic]:
-    """Sums per key since then; `seen_at` is the newest receipt ever."""
-    sums = [func.sum(col(getattr(KeyMinute, name))) for name in COUNTERS]
-    rows = session.execute(
-        sql_select(col(KeyMinute.key_id), *sums)
-        .where(col(KeyMinute.minute) >= since - timedelta(minutes=1))
-        .group_by(col(KeyMinute.key_id))
-    )
-    found: dict[int, Traffic] = {}
-    for key_id, *counted in rows:
-        found[key_id] = _traffic(counted)
-    newest = session.exec(
-        select(KeyMinute.key_id, func.max(KeyMinute.seen_at)).group_by(col(KeyMinute.key_id))
-    ).all()
-    for key_id, seen_at in newest:
-        found.setdefault(key_id, Traffic()).seen_at = seen_at
-    return found

@@ -132,6 +132,7 @@ class Alert(SQLModel, table=True):
         Index("ix_alert_status_priority", "status", "priority", "id"),
         Index("ix_alert_status_match_count", "status", "match_count", "id"),
         Index("ix_alert_last_seen", "last_seen", "id"),
+        Index("ix_alert_closed_at", "closed_at", "id"),
         CheckConstraint("status IN ('open', 'acknowledged', 'closed')", name="status"),
         CheckConstraint("(status = 'closed') = (verdict IS NOT NULL)", name="verdict"),
     )
@@ -153,7 +154,7 @@ class Alert(SQLModel, table=True):
     reason: str | None = Field(sa_type=Text)
     closed_at: datetime | None = _when(nullable=True)
     closed_by: str | None
-    previous_id: int | None = Field(foreign_key="alert.id")
+    previous_id: int | None = Field(foreign_key="alert.id", index=True)
     shown_key_id: int = Field(foreign_key="api_key.id")
     shown_event_id: str
     headline: str = Field(sa_type=Text)
@@ -304,6 +305,19 @@ class AuditEntry(SQLModel, table=True):
     address: str
     previous_hash: str
     entry_hash: str = Field(unique=True)
+
+
+class RetentionRun(SQLModel, table=True):
+    """Who removes what is too old, until when nobody else may, and what it has removed that the audit
+    log does not tell yet. One row at most.
+    """
+
+    __tablename__: ClassVar[Any] = "retention_run"
+
+    id: int = Field(primary_key=True)
+    holder: str | None
+    ends_at: datetime | None = _when(nullable=True)
+    pruned: dict[str, int] = Field(sa_column=Column(JSON, nullable=False))
 
 
 class Revision(SQLModel, table=True):

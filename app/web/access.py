@@ -149,6 +149,7 @@ class Access:
                 if for_programs(request.url.path)
                 else "Sign in first."
             )
+        request.state.principal = found  # for the log, which also names those who are refused
         if not found.may(self.role):
             raise Forbidden(f"This needs the role {self.role}; yours is {found.role}.")
         if found.key_id is not None and not for_programs(request.url.path):

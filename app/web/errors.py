@@ -1,7 +1,6 @@
 """Errors to answers: a status, and words for whoever asked. A program gets RFC 9457, a person a page."""
 
 import logging
-import secrets
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -21,9 +20,10 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.ingest.body import TooLarge, UnknownEncoding, UnreadableBody
-from app.web.headers import security_headers
+from app.web.headers import for_shippers, product_header, security_headers
 from app.web.limits import TooManyTries
 from app.web.pages.error_context import ErrorPage
+from app.web.request_log import HEADER, request_id_of, route_of
 from app.web.services import services_of
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ _HEADINGS = {
 
 def for_programs(path: str) -> bool:
     """Whether this address is one that programs use; the API's reference is a page for people."""
-    return path.startswith(("/api/", "/elastic/")) and path != "/api/docs"
+    return for_shippers(path) or (path.startswith("/api/") and path != "/api/docs")
 
 
 def install(app: FastAPI) -> None:
@@ -128,17 +128,26 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def _on_any_error(request: Request, error: Exception) -> Response:
-    reference = secrets.token_hex(4)
-    log.error("error %s at %s", reference, request.url.path, exc_info=error)
+    request_id = request_id_of(request.scope)
+    log.error(
+        "a mistake of ours",
+        exc_info=error,
+        extra={"request_id": request_id, "route": route_of(request.scope)},
+    )
     return answer(
         request,
         500,
         "Deckwatch made a mistake; the log has it under this reference.",
         # Starlette answers these outside of every middleware, so they bring their headers themselves.
         headers=security_headers(https=services_of(request).settings.https)
-        | {"Cache-Control": "no-store"},
-        extra={"reference": reference},
+        | product_header(request.url.path)
+        | {"Cache-Control": "no-store", HEADER: request_id},
     )
+
+
+def _exception(status: int) -> str:
+    """What Elasticsearch calls it: lower case, and an exception."""
+    return HTTPStatus(status).phrase.lower().replace(" ", "_") + "_exception"
 
 
 def _to_login(request: Request) -> Response:
@@ -163,9 +172,15 @@ def answer(
     """The error as RFC 9457 problem details, or as a page."""
     heading = _HEADINGS.get(status, HTTPStatus(status).phrase)
     if for_programs(request.url.path):
-        body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-        body |= {"detail": text} | (extra or {})
-        return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+        body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase}
+        body |= {"status": status, "detail": text} | (extra or {})
+        body["request_id"] = request_id_of(request.scope)
+        kind = "application/problem+json"
+        if for_shippers(request.url.path):
+            # Elasticsearch's own clients read these, and no other type of media.
+            body["error"] = {"type": _exception(status), "reason": text}
+            kind = "application/json"
+        return JSONResponse(body, status, headers=headers, media_type=kind)
     services = services_of(request)
     page = ErrorPage(
         status=status,
@@ -173,7 +188,7 @@ def answer(
         text=text,
         back_href="/alerts",
         back_label="To the alerts",
-        reference=(extra or {}).get("reference"),
+        reference=request_id_of(request.scope) if status >= 500 else None,
     )
     html = services.renderer.page(
         "pages/error.html", {"page": page, "shell": None}, now=services.clock()

@@ -32,6 +32,16 @@ def security_headers(*, https: bool) -> dict[str, str]:
     return _ALWAYS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
 
+def for_shippers(path: str) -> bool:
+    """Whether this address is one of those that speak as Elasticsearch does."""
+    return path == "/elastic" or path.startswith("/elastic/")
+
+
+def product_header(path: str) -> dict[str, str]:
+    """What Elastic's own clients look for in an answer, errors too, before they go on."""
+    return {"X-Elastic-Product": "Elasticsearch"} if for_shippers(path) else {}
+
+
 class SecurityHeaders:
     """Adds the headers; nothing but static files may be kept by a cache, least of all after logout."""
 
@@ -47,7 +57,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
+                for name, value in (self._headers | product_header(scope["path"])).items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -24,7 +24,7 @@ _NOTICE_COOKIE = "deckwatch_notice"
 THEME_COOKIE = "deckwatch_theme"
 THEMES = ("auto", "light", "dark")
 # A page that the menu has no entry for stands under another.
-_ABOVE = {"/explain": "/rules"}
+_ABOVE = {"/explain": "/rules", "/quarantine": "/agents"}
 
 
 def page(
@@ -76,10 +76,15 @@ def _shell(
         csrf=form_token(services, session_token(request) or ""),
         theme=theme_of(request),
         path=path + (f"?{request.url.query}" if request.url.query else ""),
-        nav=_nav(_ABOVE.get(path, path), who, open_alerts, waiting),
+        nav=_nav(_menu_entry(path), who, open_alerts, waiting),
         notice=notice,
         live=live,
     )
+
+
+def _menu_entry(path: str) -> str:
+    first = "/" + path.split("/")[1]
+    return _ABOVE.get(first, path)
 
 
 def _badges(session: Session) -> tuple[int, int]:

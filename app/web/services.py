@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.web.limits import LoginLimits
 from app.web.live import Live
+from app.web.metrics import Metrics, Standing
 from app.web.readiness import Readiness
 from app.web.rendering import Renderer
 
@@ -32,6 +33,8 @@ class Services:
     renderer: Renderer
     login_limits: LoginLimits
     readiness: Readiness
+    metrics: Metrics
+    standing: Standing
     clock: Callable[[], datetime]
 
     def rule(self, rule_id: str) -> Rule | None:

@@ -111,6 +111,16 @@ def test_a_marker_of_another_format_is_left_to_the_whole_document(value: bytes) 
     assert decided(wrapped, b'{"process":%b}' % value) is None
 
 
+def test_what_has_the_first_evidence_is_ecs_whatever_else_it_has() -> None:
+    sure = detector(
+        "any where true", markers=["_source"], evidence=["event.category", "event.kind"]
+    )
+    assert decided(sure, b'{"_source":1,"event":{"category":["process"]}}') == ["any where true"]
+    assert decided(sure, b'{"_source":1,"event":{"category":[]}}') is None
+    assert decided(sure, b'{"_source":1,"event":{"kind":"event"}}') is None
+    assert decided(sure, b'{"event":{"kind":"event"}}') == ["any where true"]
+
+
 def test_a_marker_may_be_what_rules_read_too() -> None:
     both = detector('any where process.name == "ssh"', markers=["process", "process.name"])
     assert decided(both, START) is None

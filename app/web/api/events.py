@@ -1,14 +1,10 @@
 """`POST /api/v1/events`: a body of events in, a receipt out, after the commit."""
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from app.ingest.body import inflate
-from app.ingest.pipeline import Receipt
 from app.web.access import Agent
-from app.web.forms import bounded_body
 from app.web.services import Parts
 
 router = APIRouter(tags=["events"])
@@ -60,15 +56,11 @@ class EventReceipt(BaseModel):
 )
 async def take_events(request: Request, agent: Agent, services: Parts) -> Response:
     """Answered only after every match is durable. Sending the same event again changes nothing."""
-    limit = services.settings.max_body_bytes
-    encoding = request.headers.get("content-encoding", "")
-    sent = await bounded_body(request, limit)
-    key_id = agent.key_id or 0
-
-    def take() -> Receipt:
-        return services.pipeline.take(inflate(sent, encoding, limit), key_id=key_id)
-
-    receipt = await to_thread.run_sync(take)
+    receipt = await services.pipeline.take_stream(
+        request.stream(),
+        encoding=request.headers.get("content-encoding", ""),
+        key_id=agent.key_id or 0,
+    )
     return JSONResponse(
         {
             "received": receipt.received,

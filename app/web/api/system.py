@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.web.access import PUBLIC, Analyst
+from app.web.metrics import CONTENT_TYPE
 from app.web.pages.api_docs import docs_page
 from app.web.respond import page
 from app.web.services import Parts
@@ -25,6 +26,12 @@ def readyz(services: Parts) -> Response:
     if problem is not None:
         return JSONResponse({"status": "not ready", "reason": problem}, 503)
     return JSONResponse({"status": "ready"})
+
+
+@router.get("/metrics", dependencies=[Depends(PUBLIC)], summary="Figures for Prometheus")
+def metrics(services: Parts) -> Response:
+    """Sums over all worker processes since the start; nothing in it names anybody."""
+    return Response(services.metrics.text(services.standing), media_type=CONTENT_TYPE)
 
 
 @router.get("/api/v1/stream", summary="Server-sent events", tags=["alerts"])

@@ -1,6 +1,7 @@
 """Agents: their keys, when they last spoke, what of theirs could not be read, how to connect one."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request
@@ -9,95 +10,64 @@ from starlette.responses import Response
 from app.actions import keys as actions
 from app.domain.errors import Conflict, Invalid, NotFound
 from app.domain.roles import Principal, Role
-from app.domain.text import visible
-from app.store import keys, quarantine
+from app.domain.text import storable
+from app.store import keys, quarantine, traffic
 from app.store.database import Session
-from app.store.keys import Traffic
-from app.store.tables import Key, Quarantine
+from app.store.quarantine import QuarantineFilter
+from app.store.traffic import Sent
 from app.web import urls
 from app.web.access import Admin, Analyst
 from app.web.forms import Posted
-from app.web.pages.connect import connect_steps, connect_tabs
+from app.web.pages.agent_states import (
+    KeyState,
+    by_minute,
+    counted,
+    key_states,
+    newest_samples,
+    skew_chip,
+    skew_of,
+    spark,
+    whole_minute,
+)
+from app.web.pages.agents_context import AgentsPage, Figure, KeyRow, NewKey
+from app.web.pages.connect import connect_kinds, connect_steps, connect_tabs, kind_of
+from app.web.pages.quarantine import PATH as QUARANTINE
+from app.web.pages.quarantine import rows_of
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
-from app.web.shell import ConnectStep, Notice, Tab
+from app.web.shell import Chip, Notice, Tab
 from app.web.urls import RowId
 
 PATH = "/agents"
-QUARANTINE_SHOWN = 10
-BYTES_SHOWN = 300
-# An agent that usually speaks every few seconds and has not for this long is worth a look.
-SILENT_AFTER = timedelta(minutes=15)
+PAGE_SIZE = 25
+QUARANTINE_SHOWN = 4
+# Matches of a key that its clock is judged by in the list.
+SAMPLES = 20
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """`state` is fine, never seen, silent, revoked or "N in quarantine"; counts are of the last 24 h."""
-
-    id: int
-    name: str
-    role: str
-    hint: str  # the last four characters of the key
-    created_at: datetime
-    created_by: str
-    last_seen: datetime | None
-    received: int
-    matched: int
-    rejected: int
-    state: str
-    tone: str
-    revoke_action: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineRow:
-    """`shown` is the beginning of the bytes as text, what is not UTF-8 as \\xNN."""
-
-    id: int
-    received_at: datetime
-    agent: str
-    reason: str
-    size: int
-    shown: str
-    raw_href: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key just made: shown this once."""
-
-    name: str
-    key: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgentsPage:
-    """Blocks `keys` and `connect`. The new-key form posts csrf, name and role to create_action."""
-
-    keys: tuple[KeyRow, ...]
-    may_manage: bool
-    create_action: str
-    name: str
-    name_problem: str | None
-    roles: tuple[tuple[str, str], ...]  # (value, what it may do)
-    role: str
-    new_key: NewKey | None
-    connect_tabs: tuple[Tab, ...]
-    connect_steps: tuple[ConnectStep, ...]
-    quarantine: tuple[QuarantineRow, ...]
-    quarantine_total: int
-    quarantine_older_href: str | None
-    quarantine_newest_href: str | None
-    refresh_href: str
-
 
 ROLES = (
     (str(Role.AGENT), "sends events, reads nothing"),
     (str(Role.ANALYST), "works on alerts through the API"),
     (str(Role.ADMIN), "also approves exclusions"),
 )
+
+SHOWN = {
+    "": "All",
+    "look": "Need a look",
+    "fine": "Fine",
+    "api": "For the API",
+    "revoked": "Revoked",
+}
+
+
+def _group(one: KeyState) -> str:
+    if one.key.revoked_at is not None:
+        return "revoked"
+    if one.needs_a_look:
+        return "look"
+    return "fine" if one.key.role == Role.AGENT else "api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +78,7 @@ class Typed:
     name_problem: str | None = None
     role: str = str(Role.AGENT)
     new_key: NewKey | None = None
+    connect: str | None = None
 
 
 @router.get(PATH)
@@ -121,123 +92,163 @@ def _page(
     query = {name: value for name, value in request.query_params.items() if value}
     now = services.clock()
     with services.database.read() as session:
-        rows = key_rows(session, who, now)
-        kept, older = _quarantine(session, query)
+        listed = _List(key_states(session, now), query)
+        rows = _rows(session, listed.rows, who, now)
+        newest = quarantine.search(session, QuarantineFilter(), QUARANTINE_SHOWN).ids
+        kept = rows_of(session, newest)
         total = quarantine.total(session)
-    kind = query.get("connect", "")
-    key = typed.new_key.key if typed.new_key and typed.new_key.role == Role.AGENT else None
+        figures = _figures(session, listed.states, now)
+    kind = kind_of(query.get("connect", "") if typed.connect is None else typed.connect)
+    made = typed.new_key
+    key = made.key if made and made.role == Role.AGENT else None
+    base = services.settings.base_url
     context = AgentsPage(
+        figures=(*figures, Figure("in quarantine", counted(total))),
         keys=rows,
+        any_keys=bool(listed.states),
+        tabs=listed.tabs(),
+        q=listed.q,
+        hidden=(("show", listed.show),) if listed.show else (),
+        action=PATH,
+        clear_href=urls.href(PATH, show=listed.show) if listed.q else None,
+        summary=listed.summary(),
+        newer_href=listed.page_href(listed.page - 1) if listed.page > 1 else None,
+        older_href=listed.page_href(listed.page + 1) if listed.more else None,
+        refresh_href=listed.page_href(listed.page),
         may_manage=who.may(Role.ADMIN),
         create_action=f"{PATH}/keys",
         name=typed.name,
         name_problem=typed.name_problem,
         roles=ROLES,
         role=typed.role,
-        new_key=typed.new_key,
+        new_key=made,
+        connect=kind,
         connect_tabs=connect_tabs(PATH, kind),
-        connect_steps=connect_steps(kind, services.settings.base_url, key),
+        connect_steps=connect_steps(kind, base, None),
+        connect_kinds=connect_kinds(kind, base, key) if key else (),
         quarantine=kept,
-        quarantine_total=total,
-        quarantine_older_href=urls.href(PATH, before=older) if older else None,
-        quarantine_newest_href=PATH if query.get("before") else None,
-        refresh_href=PATH,
+        quarantine_total=counted(total),
+        quarantine_href=QUARANTINE,
     )
     return page(request, who, "pages/agents.html", context, title="Agents", status=status)
 
 
-def key_rows(session: Session, who: Principal, now: datetime) -> tuple[KeyRow, ...]:
-    """Every key with what it sent in the last 24 hours, live ones first."""
-    traffic = keys.traffic(session, since=now - timedelta(hours=24))
-    kept = quarantine.counts(session)
-    return tuple(
-        _key_row(key, traffic.get(key.id or 0, Traffic()), kept.get(key.id or 0, 0), who, now)
-        for key in keys.all_keys(session)
+class _List:
+    """One page of those keys that the query asks for. Keys are few, since people make each of them."""
+
+    def __init__(self, states: Sequence[KeyState], query: dict[str, str]) -> None:
+        self.states = states
+        self.q = storable(query.get("q", "").strip())[:100]
+        asked = query.get("show", "")
+        self.show = asked if asked in SHOWN else ""
+        named = [one for one in states if self.q.casefold() in one.key.name.casefold()]
+        self._counts = {"": len(named)}
+        for one in named:
+            self._counts[_group(one)] = self._counts.get(_group(one), 0) + 1
+        self._fitting = [one for one in named if self.show in ("", _group(one))]
+        last = max(1, -(-len(self._fitting) // PAGE_SIZE))
+        self.page = min(max(urls.number(query.get("page", "")) or 1, 1), last)
+        self.more = self.page < last
+        start = (self.page - 1) * PAGE_SIZE
+        self.rows = self._fitting[start : start + PAGE_SIZE]
+
+    def tabs(self) -> tuple[Tab, ...]:
+        return tuple(
+            Tab(label, urls.href(PATH, q=self.q, show=show), show == self.show, count)
+            for show, label in SHOWN.items()
+            if (count := self._counts.get(show, 0)) or show in ("", self.show)
+        )
+
+    def page_href(self, number: int) -> str:
+        return urls.href(PATH, q=self.q, show=self.show, page=number if number > 1 else None)
+
+    def summary(self) -> str:
+        total = len(self._fitting)
+        if total <= PAGE_SIZE:
+            return ""
+        start = (self.page - 1) * PAGE_SIZE
+        return f"{start + 1:,} to {start + len(self.rows):,} of {total:,} keys"
+
+
+def _figures(session: Session, states: Sequence[KeyState], now: datetime) -> tuple[Figure, ...]:
+    agents = [one.id for one in states if one.key.role == Role.AGENT]
+    end = whole_minute(now)
+    hour = traffic.sums(session, agents, since=end - HOUR).values()
+    received = sum(one.traffic.received for one in hour)
+    silent = sum(1 for one in states if one.state == "silent")
+    return (
+        Figure(
+            "events a minute, last hour",
+            f"{received / 60:,.0f}" if received >= 600 else f"{received / 60:,.1f}",
+        ),
+        Figure("matches, last hour", f"{sum(one.traffic.matched for one in hour):,}"),
+        Figure("rejected, last hour", f"{sum(one.traffic.rejected for one in hour):,}"),
+        Figure("silent", f"{silent:,}"),
     )
 
 
-def _key_row(key: Key, sent: Traffic, kept: int, who: Principal, now: datetime) -> KeyRow:
-    state, tone = _state(key, sent, kept, now)
+def _rows(
+    session: Session, states: Sequence[KeyState], who: Principal, now: datetime
+) -> tuple[KeyRow, ...]:
+    ids = [one.id for one in states]
+    sent = traffic.sums(session, ids, since=now - DAY)
+    end = whole_minute(now)
+    minutes = traffic.minutes(session, ids, since=end - HOUR)
+    samples = newest_samples(session, sent, SAMPLES)
+    rows = []
+    for one in states:
+        rates = by_minute({m.at: m.received for m in minutes.get(one.id, ())}, end, 60)
+        row = _row(one, sent.get(one.id), who)
+        chip = skew_chip(skew_of(samples.get(one.id, ())))
+        rows.append(
+            replace(
+                row,
+                spark=spark(rates) if any(rates) else None,
+                chips=(*row.chips, chip) if chip else row.chips,
+            )
+        )
+    return tuple(rows)
+
+
+def _row(one: KeyState, sent: Sent | None, who: Principal) -> KeyRow:
+    key = one.key
     manages = who.may(Role.ADMIN) and key.revoked_at is None
     return KeyRow(
-        id=key.id or 0,
+        id=one.id,
         name=key.name,
+        href=f"{PATH}/{one.id}",
         role=key.role,
         hint=key.hint,
         created_at=key.created_at,
         created_by=key.created_by,
-        last_seen=sent.seen_at,
-        received=sent.received,
-        matched=sent.matched,
-        rejected=sent.rejected,
-        state=state,
-        tone=tone,
-        revoke_action=f"{PATH}/keys/{key.id}/revoke" if manages else None,
+        last_seen=one.seen_at,
+        silent=one.state == "silent",
+        received=sent.traffic.received if sent else 0,
+        matched=sent.traffic.matched if sent else 0,
+        rejected=sent.traffic.rejected if sent else 0,
+        spark=None,
+        chips=(Chip(one.state, one.tone),),
+        revoke_action=f"{PATH}/keys/{one.id}/revoke" if manages else None,
     )
-
-
-def _state(key: Key, sent: Traffic, kept: int, now: datetime) -> tuple[str, str]:
-    if key.revoked_at is not None:
-        return "revoked", "plain"
-    if key.role != Role.AGENT:
-        return "for the API", "plain"
-    if sent.seen_at is None:
-        return "never seen", "notable"
-    if now - sent.seen_at > SILENT_AFTER:
-        return "silent", "alarming"
-    if kept:
-        return f"{kept:,} in quarantine", "notable"
-    return "fine", "calm"
-
-
-def _quarantine(
-    session: Session, query: dict[str, str]
-) -> tuple[tuple[QuarantineRow, ...], int | None]:
-    before = query.get("before", "")
-    found = quarantine.newest(
-        session,
-        before=urls.number(before),
-        limit=QUARANTINE_SHOWN + 1,
-    )
-    rows = found[:QUARANTINE_SHOWN]
-    names = keys.names(session, (row.key_id for row in rows))
-    older = rows[-1].id if len(found) > QUARANTINE_SHOWN else None
-    return tuple(_quarantine_row(row, names) for row in rows), older
-
-
-def _quarantine_row(row: Quarantine, names: dict[int, str]) -> QuarantineRow:
-    return QuarantineRow(
-        id=row.id or 0,
-        received_at=row.received_at,
-        agent=names.get(row.key_id, "a removed key"),
-        reason=row.reason,
-        size=len(row.event),
-        shown=bytes_shown(row.event),
-        raw_href=f"/quarantine/{row.id}/event.bin",
-    )
-
-
-def bytes_shown(raw: bytes) -> str:
-    """The beginning of the bytes as text; what is not UTF-8 as \\xNN."""
-    told = visible(raw[:BYTES_SHOWN].decode("utf-8", "backslashreplace"))
-    return told + "…" if len(raw) > BYTES_SHOWN else told
 
 
 @router.post(PATH + "/keys")
 def create(request: Request, who: Admin, services: Parts, form: Posted) -> Response:
     """The key is in this answer and nowhere else, so it is shown without going elsewhere first."""
-    form.only("name", "role")
+    form.only("name", "role", "connect")
     role = next((role for role in Role if role == form["role"]), None)
     if role is None:
         raise Invalid({"role": "Choose a role: " + ", ".join(Role) + "."})
+    connect = form["connect"]
     try:
         key, text = actions.create(
             services.database, form["name"], role, who=who, at=services.clock()
         )
     except Invalid as error:
-        typed = Typed(form["name"], error.fields.get("name", str(error)), role=str(role))
+        problem = error.fields.get("name", str(error))
+        typed = Typed(form["name"], problem, role=str(role), connect=connect)
         return _page(request, who, services, typed, 422)
-    made = Typed(new_key=NewKey(key.name, text, key.role))
+    made = Typed(new_key=NewKey(key.name, text, key.role), connect=connect)
     return _page(request, who, services, made, 201)
 
 
@@ -253,18 +264,3 @@ def revoke(request: Request, key_id: RowId, who: Admin, services: Parts, form: P
     except Conflict as error:
         return see_other(request, PATH, Notice("warning", str(error)))
     return see_other(request, PATH, Notice("done", f"The key {name} is refused from now on."))
-
-
-@router.get("/quarantine/{quarantine_id}/event.bin")
-def quarantined(quarantine_id: RowId, who: Analyst, services: Parts) -> Response:
-    """The bytes exactly as they came, as a download: no browser should try to make sense of them."""
-    with services.database.read() as session:
-        row = quarantine.get(session, quarantine_id)
-    if row is None:
-        raise NotFound(f"There is no event {quarantine_id} in quarantine.")
-    name = f"quarantine-{quarantine_id}.bin"
-    return Response(
-        row.event,
-        media_type="application/octet-stream",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.domain.alert import Status
-from app.domain.roles import Principal
 from app.domain.severity import Severity
 from app.store import alerts, exclusions, keys, people, quarantine, switches
 from app.store.alerts import AlertFilter, Sort
@@ -15,7 +14,7 @@ from app.store.database import Session
 from app.store.exclusions import State, Whole
 from app.web import urls
 from app.web.access import Analyst
-from app.web.pages.agents import key_rows
+from app.web.pages.agent_states import counted, key_states
 from app.web.pages.alerts import PATH as ALERTS
 from app.web.pages.alerts import row_of
 from app.web.pages.alerts_context import AlertRow
@@ -79,7 +78,7 @@ def show(request: Request, who: Analyst, services: Parts) -> Response:
             first_href=urls.href(ALERTS, sort=Sort.PRIORITY),
             exclusions=_exclusions(session, now),
             rules=_rules(session, services, now),
-            agents=_agents(session, who, now),
+            agents=_agents(session, now),
             nothing_ever=not alerts.any_at_all(session),
         )
     return page(request, who, "pages/overview.html", context, title="Overview", live=True)
@@ -148,19 +147,19 @@ def _rules(session: Session, services: Services, now: datetime) -> tuple[Reminde
     return tuple(found[:12])
 
 
-def _agents(session: Session, who: Principal, now: datetime) -> tuple[Reminder, ...]:
+def _agents(session: Session, now: datetime) -> tuple[Reminder, ...]:
     href = "/agents"
     found = [
-        Reminder(row.name, "", href, row.tone, row.state, row.last_seen)
-        for row in key_rows(session, who, now)
-        if row.state in ("silent", "never seen")
+        Reminder(one.key.name, "", f"{href}/{one.id}", one.tone, one.state, one.seen_at)
+        for one in key_states(session, now)
+        if one.state in ("silent", "never seen")
     ]
     if not keys.all_keys(session):
         found.append(
             Reminder("No agent has a key yet.", "", f"{href}#connect", "notable", "connect", None)
         )
     if kept := quarantine.total(session):
-        told = "One event could" if kept == 1 else f"{kept:,} events could"
+        told = "One event could" if kept == 1 else f"{counted(kept)} events could"
         text = f"{told} not be read."
-        found.append(Reminder(text, "", f"{href}#quarantine", "notable", "quarantine", None))
+        found.append(Reminder(text, "", "/quarantine", "notable", "quarantine", None))
     return tuple(found)

@@ -1,0 +1,133 @@
+"""What an agent's minutes tell: steps of a chart, when it was silent, and how far its clock is off.
+
+Plain values in and out; where the minutes are kept is the store's matter.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+MINUTE = timedelta(minutes=1)
+# An agent that usually speaks every few seconds and has not for this long is worth a look.
+SILENT_AFTER = timedelta(minutes=15)
+# Events travel and wait in batches, so they always come late; none comes from the future.
+AHEAD = timedelta(minutes=1)
+LATE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What one agent sent in the minute that begins at `at`."""
+
+    at: datetime
+    received: int = 0
+    bytes: int = 0
+    matched: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Sums over `minutes` minutes, the first of which begins at `at`."""
+
+    at: datetime
+    minutes: int
+    received: int
+    bytes: int
+    matched: int
+    duplicates: int
+    rejected: int
+
+    @property
+    def received_a_minute(self) -> float:
+        return self.received / self.minutes
+
+    @property
+    def bytes_a_minute(self) -> float:
+        return self.bytes / self.minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """From the end of one minute with events to the next one; `end` is None while it lasts."""
+
+    start: datetime
+    end: datetime | None
+
+    def length(self, now: datetime) -> timedelta:
+        return (self.end or now) - self.start
+
+
+def steps(
+    minutes: Iterable[Minute], *, end: datetime, step_minutes: int, count: int
+) -> tuple[Step, ...]:
+    """`count` steps up to the whole minute `end`, oldest first; a step without minutes is zero.
+
+    The minute that is still going on is in none of them: half a minute would look like a fall.
+    """
+    size = step_minutes * MINUTE
+    start = end - count * size
+    sums = [[0, 0, 0, 0, 0] for _ in range(count)]
+    for minute in minutes:
+        at = (minute.at - start) // size
+        if 0 <= at < count:
+            figures = (
+                minute.received,
+                minute.bytes,
+                minute.matched,
+                minute.duplicates,
+                minute.rejected,
+            )
+            for place, figure in enumerate(figures):
+                sums[at][place] += figure
+    return tuple(Step(start + at * size, step_minutes, *some) for at, some in enumerate(sums))
+
+
+def silences(
+    spoke: Sequence[datetime], *, since: datetime | None, now: datetime
+) -> tuple[Silence, ...]:
+    """The stretches of SILENT_AFTER or more without a minute in `spoke` (in order), newest first.
+
+    `since` is when the stretch looked at begins, if the agent had spoken before that; with None the
+    looking begins at its first minute.
+    """
+    found: list[Silence] = []
+    quiet_from = since
+    for at in spoke:
+        if quiet_from is not None and at - quiet_from >= SILENT_AFTER:
+            found.append(Silence(quiet_from, at))
+        quiet_from = at + MINUTE
+    if quiet_from is not None and now - quiet_from >= SILENT_AFTER:
+        found.append(Silence(quiet_from, None))
+    return tuple(reversed(found))
+
+
+def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta | None:
+    """How far the events' own times lie ahead of their receipt (negative: behind), None without any.
+
+    `times` are pairs of both. The middle one counts, so that a forged time among honest ones does not.
+    """
+    apart = [(own - received).total_seconds() for own, received in times if own is not None]
+    return timedelta(seconds=round(median(apart))) if apart else None
+
+
+def skewed(skew: timedelta | None) -> bool:
+    """Whether so much is more than the usual lateness of events."""
+    return skew is not None and (skew > AHEAD or skew < -LATE)
+
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def span(length: timedelta) -> str:
+    """A length of time in words: its largest unit, and the next one unless it is nothing."""
+    seconds = abs(round(length.total_seconds()))
+    for at, (size, unit) in enumerate(_UNITS):
+        if seconds >= size:
+            whole, rest = divmod(seconds, size)
+            smaller = rest // _UNITS[at + 1][0] if at + 1 < len(_UNITS) else 0
+            more = f" {smaller} {_UNITS[at + 1][1]}" if smaller else ""
+            return f"{whole:,} {unit}{more}"
+    return f"{seconds} s"

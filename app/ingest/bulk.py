@@ -1,0 +1,233 @@
+"""Elasticsearch's bulk protocol: a body of actions and events in, one result per action out.
+
+Elasticsearch refuses a whole request for one line that it cannot read. Here such a line never takes a
+good event with it: an event counts wherever it stands, and what is no event is refused by itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from app.formats import Unreadable, read
+from app.ingest.blocks import Cutter
+from app.ingest.body import UTF8_BOM, Item, UnreadableBody, too_many
+from app.ingest.pipeline import Judged, Rejected
+
+# Where neither the action nor the address names an index; nothing here depends on it.
+NO_INDEX = "events"
+
+_CREATED = 201
+_BAD_REQUEST = 400
+_NO_EVENT = "an action without its event: another action follows, or nothing"
+_NO_CHANGES = "events are kept as they came: send create or index, not update or delete"
+# Names of indices and ids have less than this in Elasticsearch; all of it may come back in the answer.
+_ACTION_BYTES = 8 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action line. `done` is the item of the answer that says it went well."""
+
+    verb: str
+    index: str
+    id: str | int | None = None
+    done: bytes = b""
+
+    def failed(self, reason: str) -> bytes:
+        """The item of the answer that says why it did not."""
+        error = {"type": "document_parsing_exception", "reason": reason}
+        return _item(self, {"status": _BAD_REQUEST, "error": error})
+
+
+class BulkCutter:
+    """Finds the events of a bulk body, part by part; `index` is what the address names.
+
+    Items count lines, not events. Raises TooLarge for more than `most` events, and UnreadableBody if
+    there was no line at all.
+    """
+
+    def __init__(
+        self, *, index: str | None, max_event_bytes: int, max_line_bytes: int, most: int
+    ) -> None:
+        self._index = index or NO_INDEX
+        self._max_event_bytes = max_event_bytes
+        self._most = most
+        self._lines = Cutter(whole_limit=0, max_line_bytes=max_line_bytes, are_lines=True)
+        # The last line of a part, which is an action for all we know: the next part tells.
+        self._rest: list[Item] = []
+        self._begun = False
+        self._last_line = b""
+        self._last: Action | None = None
+        self._found = 0
+        self._refused: list[Judged] = []
+        # Those to be answered, in order, each with the line by which its rejection is found.
+        self._actions: list[tuple[Action, int]] = []
+        self._actions_bytes = 0
+
+    @property
+    def held(self) -> int:
+        """About how many bytes this keeps."""
+        return self._lines.held + self._actions_bytes + sum(len(item.raw) for item in self._rest)
+
+    def feed(self, part: bytes) -> Sequence[Item]:
+        """The events that have become certain."""
+        if part and not self._begun:
+            self._begun = True
+            part = part.removeprefix(UTF8_BOM)
+        return self._events([*self._rest, *self._lines.feed(part)], ended=False)
+
+    def end(self) -> Sequence[Item]:
+        events = self._events([*self._rest, *self._lines.end()], ended=True)
+        if not self._actions:
+            raise UnreadableBody("The body is empty; send lines: an action, its event, and so on.")
+        return events
+
+    def refused(self) -> Sequence[Judged]:
+        """What was refused since this was asked last."""
+        refused, self._refused = self._refused, []
+        return refused
+
+    def answer(self, rejected: Iterable[Rejected], *, took: int) -> bytes:
+        """The body of the answer, as compact as some shippers need it; `took` is in milliseconds.
+
+        An event that is known already is answered like a new one, 201: the same request gets the same
+        answer. Elasticsearch's 409 would be an error in its own clients, which raise or drop.
+        """
+        reasons = {one.line: one.error for one in rejected}
+        failed = False
+        items = []
+        for action, line in self._actions:
+            if line in reasons:
+                failed = True
+                items.append(action.failed(reasons[line]))
+            else:
+                items.append(action.done)
+        head = b'{"errors":%s,"took":%d,"items":[' % (b"true" if failed else b"false", took)
+        return b"".join((head, b",".join(items), b"]}"))
+
+    def _events(self, rows: list[Item], *, ended: bool) -> list[Item]:
+        events: list[Item] = []
+        at = 0
+        # What follows a line decides what it is.
+        while at < len(rows) - (not ended):
+            row = rows[at]
+            following = rows[at + 1] if at + 1 < len(rows) else None
+            at += 1
+            # Most shippers write the same action again and again.
+            action = self._last if row.raw == self._last_line else self._read(row.raw)
+            if following is not None and following.raw.startswith(_LIKE_ACTION):
+                following = None if self._read(following.raw) else following
+            if action is None:
+                at += self._stray(row, following, events)
+            elif action.verb == "delete":
+                self._refuse(action, row, _NO_CHANGES)
+            elif following is None:
+                self._refuse(action, row, _NO_EVENT)
+            else:
+                at += 1
+                if action.verb == "update":
+                    self._refuse(action, following, _NO_CHANGES)
+                else:
+                    self._actions.append((action, following.line))
+                    events.append(following)
+        self._rest = rows[at:]
+        self._found += len(events)
+        if self._found > self._most:
+            raise too_many(self._most)
+        return events
+
+    def _stray(self, row: Item, following: Item | None, events: list[Item]) -> int:
+        """What is no action is an event by itself, or the broken action of the one that follows it.
+
+        How many lines behind it were used up.
+        """
+        unnamed = _answering(Action("index", self._index))
+        refusal = self._no_event(row.raw)
+        if refusal is None:
+            self._actions.append((unnamed, row.line))
+            events.append(row)
+        elif following is None:
+            self._refuse(unnamed, row, refusal)
+        else:
+            self._refuse(None, row, refusal)
+            self._actions.append((unnamed, following.line))
+            events.append(following)
+            return 1
+        return 0
+
+    def _refuse(self, action: Action | None, item: Item, reason: str) -> None:
+        self._found += 1
+        self._refused.append(Judged(item, refusal=reason))
+        if action is not None:
+            self._actions.append((action, item.line))
+
+    def _read(self, raw: bytes) -> Action | None:
+        action = _read_action(raw, self._index)
+        self._last_line, self._last = raw, action
+        if action is not None:
+            self._actions_bytes += len(raw) + len(action.done)
+        return action
+
+    def _no_event(self, raw: bytes) -> str | None:
+        """Why a line where an action should be is no event either; None when it is one, or may be."""
+        if len(raw) > self._max_event_bytes:
+            return None  # it will be refused for that
+        try:
+            read(raw)
+        except Unreadable as error:
+            return f"neither an action nor an event: {error}"
+        return None
+
+
+def _item(action: Action, result: dict[str, object]) -> bytes:
+    told: dict[str, object] = {"_index": action.index}
+    if action.id is not None:
+        told["_id"] = str(action.id)
+    return msgspec.json.encode({action.verb: told | result})
+
+
+class _Target(msgspec.Struct, rename={"index": "_index", "id": "_id"}):
+    """What we read of the object behind the verb; `_type`, `routing` and others are passed over."""
+
+    index: str | None = None
+    id: str | int | None = None
+    op_type: str | None = None
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    create: _Target | None = None
+    index: _Target | None = None
+    update: _Target | None = None
+    delete: _Target | None = None
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_VERBS = ("create", "index", "update", "delete")
+_LIKE_ACTION = tuple(b'{"%s"' % verb.encode() for verb in _VERBS)
+
+
+def _read_action(raw: bytes, index: str) -> Action | None:
+    """The action in a line, None when there is none in it."""
+    if len(raw) > _ACTION_BYTES:
+        return None
+    try:
+        line = _decode_line(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    named = [(verb, target) for verb in _VERBS if (target := getattr(line, verb)) is not None]
+    if len(named) != 1:
+        return None
+    ((verb, target),) = named
+    if verb == "index" and target.op_type == "create":
+        verb = "create"  # as Elasticsearch answers it
+    return _answering(Action(verb, target.index or index, target.id))
+
+
+def _unnamed(index: str) -> Action:
+    """For an event whose action line is missing or cannot be read."""
+    return _answering(Action("index", index))
+
+
+def _answering(action: Action) -> Action:
+    return replace(action, done=_item(action, {"status": _CREATED, "result": "created"}))

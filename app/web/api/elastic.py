@@ -1,0 +1,141 @@
+"""`/elastic/…`: as much of Elasticsearch as its shippers ask for before and while they send events."""
+
+import json
+import re
+from time import perf_counter
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.domain.errors import Unavailable
+from app.ingest.body import EVENTS_LIMIT
+from app.ingest.bulk import BulkCutter
+from app.web.access import Agent
+from app.web.services import Parts, Services
+
+router = APIRouter(tags=["elastic"])
+PREFIX = "/elastic"
+
+# As long as Elasticsearch lets names of indices be; the answer repeats it for each event.
+Index = Annotated[str, Path(max_length=255)]
+
+_NAME = "deckwatch"
+_ABOUT = {
+    "name": _NAME,
+    "cluster_name": _NAME,
+    "cluster_uuid": _NAME,
+    "version": {
+        # Above any release: a Beat may insist on a server that is no older than itself.
+        "number": "9.99.0",
+        # Logstash and the clients of version 7 go on only for this flavour and this tag line.
+        "build_flavor": "default",
+        "build_type": "unknown",
+        "build_hash": "unknown",
+        "build_date": "2026-01-01T00:00:00.000Z",
+        "build_snapshot": False,
+        "lucene_version": "10.0.0",
+        "minimum_wire_compatibility_version": "8.0.0",
+        "minimum_index_compatibility_version": "8.0.0",
+    },
+    "tagline": "You Know, for Search",
+}
+_LICENSE = {"license": {"status": "active", "uid": _NAME, "type": "basic", "issued_to": _NAME}}
+_HEALTH = {
+    "cluster_name": _NAME,
+    "status": "green",
+    "timed_out": False,
+    "number_of_nodes": 1,
+    "number_of_data_nodes": 1,
+    "active_primary_shards": 0,
+    "active_shards": 0,
+    "relocating_shards": 0,
+    "initializing_shards": 0,
+    "unassigned_shards": 0,
+    "number_of_pending_tasks": 0,
+    "active_shards_percent_as_number": 100.0,
+}
+_REFRESHED = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
+
+
+@router.api_route(PREFIX, methods=["GET", "HEAD"], include_in_schema=False)
+@router.get(f"{PREFIX}/", summary="What this is, for a shipper")
+@router.head(f"{PREFIX}/", include_in_schema=False)
+def about(request: Request, agent: Agent) -> Response:
+    return _in_kind(request, json.dumps(_ABOUT).encode())
+
+
+@router.get(f"{PREFIX}/_license", summary="A licence, as shippers want to see one")
+def license_of(request: Request, agent: Agent) -> Response:
+    return _in_kind(request, json.dumps(_LICENSE).encode())
+
+
+@router.get(f"{PREFIX}/_cluster/health", summary="Whether events are taken")
+def cluster_health(request: Request, agent: Agent, services: Parts) -> Response:
+    _refuse_unready(services)
+    return _in_kind(request, json.dumps(_HEALTH).encode())
+
+
+@router.get(f"{PREFIX}/_cat/health", summary="Whether events are taken, in a line of text")
+def cat_health(agent: Agent, services: Parts) -> Response:
+    _refuse_unready(services)
+    now = services.clock()
+    return PlainTextResponse(f"{now:%s} {now:%H:%M:%S} {_NAME} green 1 1 0 0 0 0 0 0 - 100.0%\n")
+
+
+def _refuse_unready(services: Services) -> None:
+    problem = services.readiness.problem()
+    if problem is not None:
+        raise Unavailable(problem)
+
+
+@router.get(f"{PREFIX}/{{index}}/_refresh", summary="Nothing to do: what was answered is stored")
+@router.post(f"{PREFIX}/{{index}}/_refresh", include_in_schema=False)
+def refresh(request: Request, index: Index, agent: Agent) -> Response:
+    return _in_kind(request, json.dumps(_REFRESHED).encode())
+
+
+@router.post(f"{PREFIX}/_bulk", summary="Send events by Elasticsearch's bulk protocol")
+@router.put(f"{PREFIX}/_bulk", include_in_schema=False)
+async def take_bulk(request: Request, agent: Agent, services: Parts) -> Response:
+    return await _taken(request, agent, services, None)
+
+
+@router.post(f"{PREFIX}/{{index}}/_bulk", summary="The same, for actions that name no index")
+@router.put(f"{PREFIX}/{{index}}/_bulk", include_in_schema=False)
+async def take_bulk_of_index(
+    request: Request, index: Index, agent: Agent, services: Parts
+) -> Response:
+    return await _taken(request, agent, services, index)
+
+
+async def _taken(request: Request, agent: Agent, services: Services, index: str | None) -> Response:
+    """Answered only after every match is durable."""
+    started = perf_counter()
+    cutter = BulkCutter(
+        index=index,
+        max_event_bytes=services.settings.max_event_bytes,
+        max_line_bytes=services.settings.max_body_bytes,
+        most=EVENTS_LIMIT,
+    )
+    receipt = await services.pipeline.take_stream(
+        request.stream(),
+        encoding=request.headers.get("content-encoding", ""),
+        key_id=agent.key_id or 0,
+        cutter=cutter,
+    )
+    took = int((perf_counter() - started) * 1000)
+    return _in_kind(request, cutter.answer(receipt.rejected, took=took))
+
+
+_VERSIONED = re.compile(r"application/vnd\.elasticsearch\+[a-z-]+ *; *compatible-with=([89])\b")
+
+
+def _in_kind(request: Request, body: bytes) -> Response:
+    """JSON, under the media type that the client asks for: its own version's, or the plain one."""
+    asked = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
+    found = _VERSIONED.search(asked)
+    kind = "application/json"
+    if found:
+        kind = f"application/vnd.elasticsearch+json;compatible-with={found[1]}"
+    return Response(body, media_type=kind)

@@ -1,0 +1,275 @@
+"""Falco's alerts as ECS: each field, each that may be missing, and what is no start."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.ecs import values
+from app.domain.event import event_from_ecs
+from app.formats import Unreadable, normalise
+from tests.agent_events import CONTAINER_ID, NODE, falco
+
+
+def first(document: Any, field: str) -> Any:
+    return next(iter(values(document, field)), None)
+
+
+def is_start(event: Any) -> bool:
+    document = normalise(event)
+    return values(document, "event.type") == ["start"] and first(document, "event.action") == "exec"
+
+
+FIELDS: dict[str, list[Any]] = {
+    "@timestamp": ["2026-11-24T11:59:58.123456789Z"],
+    "event.kind": ["alert"],
+    "event.category": ["process"],
+    "event.type": ["start"],
+    "event.action": ["exec"],
+    "event.id": [],
+    "agent.type": ["falco"],
+    "rule.name": ["SSH in a container"],
+    "tags": ["container", "ssh"],
+    "host.name": [NODE],
+    "host.os.type": ["linux"],
+    "container.id": [CONTAINER_ID[:12]],
+    "container.name": ["web-5c6b"],
+    "container.image.name": ["registry.example:5000/shop/web"],
+    "container.image.tag": ["9.1"],
+    "orchestrator.namespace": ["prod"],
+    "orchestrator.resource.name": ["web-5c6b-x7k2p"],
+    "process.name": ["ssh"],
+    "process.executable": ["/usr/bin/ssh"],
+    "process.args": ["ssh", "-p", "2222", "deploy@10.42.3.17", "uptime"],
+    "process.command_line": ["ssh -p 2222 deploy@10.42.3.17 uptime"],
+    "process.pid": [4177],
+    "process.interactive": [True],
+    "process.parent.name": ["bash"],
+    "process.parent.pid": [41],
+    "process.parent.command_line": ["bash -i"],
+    "process.entry_leader.entry_meta.type": [],
+    "user.name": ["nginx"],
+    "user.id": ["101"],
+}
+
+
+@pytest.mark.parametrize(("field", "expected"), FIELDS.items(), ids=FIELDS.keys())
+def test_an_alert_about_a_new_process_has_the_field(field: str, expected: list[Any]) -> None:
+    assert values(normalise(falco()), field) == expected
+
+
+# What is sent instead or left out, and what becomes of it: field, first value.
+SURPRISES: dict[str, tuple[dict[str, Any], str, Any]] = {
+    "the whole id of the container": (
+        falco(container__full_id=CONTAINER_ID),
+        "container.id",
+        CONTAINER_ID,
+    ),
+    "outside any container": (falco(container__id="host"), "container.id", None),
+    "an unknown container": (falco(container__id=None), "container.id", None),
+    "a container that could not be read": (falco(container__id="<NA>"), "container.id", None),
+    "the image as one reference": (
+        falco(
+            without=("container__image__repository", "container__image__tag"),
+            container__image="registry.example:5000/shop/web:9.1",
+        ),
+        "container.image.tag",
+        "9.1",
+    ),
+    "a registry with a port and no tag": (
+        falco(
+            without=("container__image__repository", "container__image__tag"),
+            container__image="registry.example:5000/shop/web",
+        ),
+        "container.image.name",
+        "registry.example:5000/shop/web",
+    ),
+    "the image's digest": (
+        falco(container__image__digest="sha256:ab"),
+        "container.image.hash.all",
+        "sha256:ab",
+    ),
+    "no image": (falco(container__image__repository=None), "container.image.name", None),
+    "a pid beyond 2^53": (falco(proc__pid=9007199254740993), "process.pid", 9007199254740993),
+    "a pid as text": (falco(proc__pid="4177"), "process.pid", 4177),
+    "a user that could not be read": (falco(user__name="<NA>"), "user.name", None),
+    "a user id of 0": (falco(user__uid=0), "user.id", "0"),
+    "no terminal": (falco(proc__tty=0), "process.interactive", False),
+    "no parent's name": (falco(proc__pname=None), "process.parent.name", None),
+    "the time of no calendar": (
+        falco() | {"time": "2026-11-24T11:59:58.123456789Z+2"},
+        "@timestamp",
+        "2026-11-24T11:59:58.123456789Z",
+    ),
+    "no time but evt.time": (
+        {key: value for key, value in falco().items() if key != "time"},
+        "@timestamp",
+        "2026-11-24T11:59:58.123456789Z",
+    ),
+    "no time at all": (
+        {k: v for k, v in falco(without=("evt__time",)).items() if k != "time"},
+        "@timestamp",
+        None,
+    ),
+    "Falco's own pod as the host": (falco() | {"hostname": "falco-xczjd"}, "host.name", None),
+    "Falco's own pod, which stays known": (
+        falco() | {"hostname": "falco-xczjd"},
+        "agent.name",
+        "falco-xczjd",
+    ),
+    "the node beside Falco's own pod": (
+        falco(k8s__node__name=NODE) | {"hostname": "falco-xczjd"},
+        "host.name",
+        NODE,
+    ),
+    "a host whose name begins like Falco's": (
+        falco() | {"hostname": "falco-build-01"},
+        "host.name",
+        "falco-build-01",
+    ),
+    "a name that the kernel cut": (
+        falco(proc__name="kubernetes-ssh-", proc__exepath="/opt/kubernetes-ssh-proxy"),
+        "process.name",
+        "kubernetes-ssh-proxy",
+    ),
+    "a name that is not its file's": (
+        falco(proc__name="x", proc__exepath="/usr/bin/ssh"),
+        "process.name",
+        "x",
+    ),
+    "no name but a path": (
+        falco(without=("proc__name", "proc__cmdline")),
+        "process.name",
+        "ssh",
+    ),
+    "no name but a command line": (
+        falco(without=("proc__name", "proc__exepath")),
+        "process.name",
+        "ssh",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "field", "expected"), SURPRISES.values(), ids=SURPRISES.keys())
+def test_a_surprise_is_read_for_what_it_says(event: Any, field: str, expected: Any) -> None:
+    assert first(normalise(event), field) == expected
+
+
+# The output fields proc.name, proc.exe, proc.args and proc.cmdline, and the arguments they make.
+ARGUMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "args without argv[0]": (
+        {"proc.name": "ssh", "proc.args": "a b", "proc.cmdline": "ssh a b"},
+        ["ssh", "a", "b"],
+    ),
+    "argv[0] of its own": (
+        {"proc.name": "sshd", "proc.exe": "/usr/sbin/sshd", "proc.args": "-D"},
+        ["/usr/sbin/sshd", "-D"],
+    ),
+    "only a command line": ({"proc.name": "ssh", "proc.cmdline": "ssh a b"}, ["ssh", "a", "b"]),
+    "a name that holds a space": (
+        {"proc.name": "my ssh", "proc.cmdline": "my ssh a b"},
+        ["my ssh", "a", "b"],
+    ),
+    "no arguments": ({"proc.name": "ssh", "proc.args": "", "proc.cmdline": "ssh"}, ["ssh"]),
+    "nothing known of them": ({"proc.name": "ssh"}, []),
+    "an empty argument": ({"proc.name": "ssh", "proc.args": "a  b"}, ["ssh", "a", "", "b"]),
+    "quotes are the argument's own": (
+        {"proc.name": "ssh", "proc.args": "h echo 'x"},
+        ["ssh", "h", "echo", "'x"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
+def test_arguments_are_split_where_falco_joined_them(
+    fields: dict[str, Any], expected: list[str]
+) -> None:
+    event = falco() | {"output_fields": {"evt.type": "execve", **fields}}
+    assert values(normalise(event), "process.args") == expected
+
+
+@pytest.mark.parametrize("evt_type", ["execve", "execveat"])
+def test_both_system_calls_that_execute_are_starts(evt_type: str) -> None:
+    assert is_start(falco(evt__type=evt_type))
+
+
+def test_an_alert_that_does_not_name_its_system_call_still_shows_a_running_process() -> None:
+    assert is_start(falco(without=("evt__type",)))
+    assert is_start(falco(without=("evt__type",), fd__name=None))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        falco(evt__type="openat"),
+        falco(evt__type="connect", fd__name="10.0.0.1:4242->10.42.3.17:22"),
+        falco(without=("evt__type",), fd__name="/etc/ssh/sshd_config"),
+        falco(evt__res="ENOENT"),
+    ],
+    ids=["a file", "a connection", "a file, its call not named", "an exec that failed"],
+)
+def test_an_alert_about_something_else_is_no_start(event: Any) -> None:
+    assert not is_start(event)
+
+
+def test_an_exec_that_succeeded_is_a_start() -> None:
+    assert is_start(falco(evt__res="SUCCESS"))
+
+
+NO_PROCESS: dict[str, dict[str, Any]] = {
+    "an audit log of Kubernetes": {"source": "k8s_audit", "output_fields": {"ka.verb": "patch"}},
+    "Falco's own state": {
+        "rule": "Falco internal: metrics snapshot",
+        "source": "internal",
+        "output_fields": {"falco.version": "0.41.0"},
+    },
+    "Falco's own state without a source": {
+        "rule": "Falco internal: syscall event drop",
+        "output_fields": {"n_drops": 815508},
+    },
+    "a file": {"output_fields": {"evt.type": "openat", "fd.name": "/etc/shadow"}},
+}
+
+
+@pytest.mark.parametrize("more", NO_PROCESS.values(), ids=NO_PROCESS.keys())
+def test_an_alert_about_no_process_is_accepted_and_is_none(more: dict[str, Any]) -> None:
+    document = normalise(falco() | more)
+    assert values(document, "event.category") == []
+    assert not is_start(falco() | more)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no name of a process": (
+        falco(without=("proc__name", "proc__exepath", "proc__cmdline")),
+        "output_fields has no proc.name",
+    ),
+    "no output fields": ({**falco(), "output_fields": {}}, "output_fields has no proc.name"),
+    "output fields of null": ({**falco(), "output_fields": None}, "without output_fields"),
+    "output fields that are a list": ({**falco(), "output_fields": ["x"]}, "without output_fields"),
+    "output fields left out": (
+        {key: value for key, value in falco().items() if key != "output_fields"},
+        "json_include_output_fields_property",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_read_says_what_is_missing(event: Any, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        normalise(event)
+
+
+def event_id(event: Any) -> str:
+    return event_from_ecs(normalise(event)).id
+
+
+def test_the_same_alert_has_the_same_id_and_another_one_has_another() -> None:
+    assert event_id(falco()) == event_id(falco())
+    others = [
+        falco() | {"time": "2026-11-24T11:59:58.123456788Z"},
+        falco() | {"hostname": "node-12"},
+        falco(proc__pid=4178),
+        falco(proc__args="-p 2222 deploy@10.42.3.18 uptime"),
+        falco(without=("proc__pid",)),
+        falco(without=("proc__pid",)) | {"output": "another one"},
+    ]
+    assert len({event_id(event) for event in [falco(), *others]}) == 7

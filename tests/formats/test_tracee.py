@@ -1,0 +1,201 @@
+"""Tracee's events as ECS, in the places where its versions have had each field."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.ecs import values
+from app.domain.event import event_from_ecs
+from app.formats import Unreadable, normalise
+from tests.agent_events import CONTAINER_ID, NODE, tracee, tracee_structured
+
+FIELDS: dict[str, list[Any]] = {
+    "@timestamp": ["2026-11-24T11:59:58.123456789Z"],
+    "event.category": ["process"],
+    "event.type": ["start"],
+    "event.action": ["exec"],
+    "event.id": [],
+    "agent.type": ["tracee"],
+    "host.name": [NODE],
+    "host.os.type": ["linux"],
+    "container.id": [CONTAINER_ID],
+    "container.name": ["web"],
+    "container.image.name": ["registry.example:5000/shop/web"],
+    "container.image.tag": ["9.1"],
+    "orchestrator.namespace": ["prod"],
+    "orchestrator.resource.name": ["web-5c6b-x7k2p"],
+    "process.name": ["ssh"],
+    "process.executable": ["/usr/bin/ssh"],
+    "process.args": ["ssh", "-p", "2222", "deploy@10.42.3.17", "uptime -p"],
+    "process.pid": [4177],
+    "process.vpid": [17],
+    "process.entity_id": ["2971844315"],
+    "process.parent.pid": [41],
+    "process.parent.entity_id": ["1046207513"],
+    "process.entry_leader.entry_meta.type": [],
+    "user.id": ["101"],
+}
+
+
+@pytest.mark.parametrize(("field", "expected"), FIELDS.items(), ids=FIELDS.keys())
+def test_an_exec_in_a_container_has_the_field(field: str, expected: list[Any]) -> None:
+    assert values(normalise(tracee()), field) == expected
+
+
+@pytest.mark.parametrize("field", FIELDS.keys() - {"host.name"})
+def test_the_structured_shape_says_the_same(field: str) -> None:
+    # It does not name the host.
+    assert values(normalise(tracee_structured()), field) == FIELDS[field]
+
+
+def camel_case(tree: Any) -> Any:
+    """The names of protobuf's own JSON, which some outputs use."""
+    if isinstance(tree, list):
+        return [camel_case(one) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {
+        key.split("_")[0] + "".join(map(str.title, key.split("_")[1:])): camel_case(value)
+        for key, value in tree.items()
+    }
+
+
+def test_the_structured_shape_may_have_the_names_of_protobufs_json() -> None:
+    event = camel_case(tracee_structured()) | {"timestamp": "2026-11-24T11:59:58.123456789Z"}
+    assert "hostPid" in event["workload"]["process"]
+    assert normalise(event) == normalise(tracee_structured())
+
+
+OLD: dict[str, Any] = {
+    **tracee(without=("container", "kubernetes")),
+    "containerImage": "registry.example:5000/shop/web:9.1",
+    "containerName": "web",
+    "podName": "web-5c6b-x7k2p",
+    "podNamespace": "prod",
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_older_places_say_the_same(field: str) -> None:
+    assert values(normalise(OLD), field) == FIELDS[field]
+
+
+def with_args(**arguments: Any) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in arguments.items()]
+
+
+SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
+    "no container": (
+        tracee(containerId="", container={}, kubernetes={}),
+        "container.id",
+        [],
+    ),
+    "the host as a container": (tracee(containerId="host", container={}), "container.id", []),
+    "only the object has the id": (tracee(containerId=""), "container.id", [CONTAINER_ID]),
+    "only the old place has the id": (tracee(container={}), "container.id", [CONTAINER_ID]),
+    "a time since boot": (tracee(timestamp=620317257297855), "@timestamp", []),
+    "no time": (tracee(without=("timestamp",)), "@timestamp", []),
+    "a time as text": (
+        tracee(timestamp="1795521598123456789"),
+        "@timestamp",
+        ["2026-11-24T11:59:58.123456789Z"],
+    ),
+    "a time of no calendar": (tracee(timestamp=10**30), "@timestamp", []),
+    "the host's name is the pod's, cut short": (
+        tracee(hostName="web-5c6b-x7k2"),
+        "host.name",
+        [],
+    ),
+    "the host's name is the container's id": (
+        tracee(hostName=CONTAINER_ID[:12]),
+        "host.name",
+        [],
+    ),
+    "no path but an executable": (
+        tracee(executable={"path": "/bin/ssh"}, args=with_args(argv=["ssh"])),
+        "process.executable",
+        ["/bin/ssh"],
+    ),
+    "an empty path": (
+        tracee(args=with_args(pathname="", cmdpath="/opt/ssh")),
+        "process.executable",
+        ["/opt/ssh"],
+    ),
+    "a name that the kernel cut": (
+        tracee(
+            processName="kubernetes-ssh-",
+            args=with_args(pathname="/opt/kubernetes-ssh-proxy"),
+        ),
+        "process.name",
+        ["kubernetes-ssh-proxy"],
+    ),
+    "no name but a path": (tracee(processName=""), "process.name", ["ssh"]),
+    "arguments by name": (
+        tracee(args={"argv": ["ssh", "host"], "pathname": "/usr/bin/ssh"}),
+        "process.args",
+        ["ssh", "host"],
+    ),
+    "argv as one text": (tracee(args=with_args(argv="ssh host")), "process.args", ["ssh", "host"]),
+    "no argv": (tracee(args=[]), "process.args", []),
+    "an empty argument": (tracee(args=with_args(argv=["ssh", ""])), "process.args", ["ssh", ""]),
+    "no pid but the namespace's": (tracee(without=("hostProcessId",)), "process.pid", [17]),
+    "a digest of the file": (
+        tracee(args=with_args(argv=["ssh"], sha256=f"sha256:{'cd' * 32}")),
+        "process.hash.sha256",
+        ["cd" * 32],
+    ),
+    "the image's digest": (
+        tracee(container={"id": "a", "imageDigest": "shop/web@sha256:ab"}),
+        "container.image.hash.all",
+        ["sha256:ab"],
+    ),
+    "root": (tracee(userId=0), "user.id", ["0"]),
+}
+
+
+@pytest.mark.parametrize(("event", "field", "expected"), SURPRISES.values(), ids=SURPRISES.keys())
+def test_a_surprise_is_read_for_what_it_says(event: Any, field: str, expected: list[Any]) -> None:
+    assert values(normalise(event), field) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["execve", "execveat", "sched_process_fork", "security_file_open", "anti_debugging"]
+)
+def test_other_events_are_read_and_start_nothing(name: str) -> None:
+    document = normalise(tracee(eventName=name))
+    assert values(document, "event.action") == [name]
+    assert values(document, "event.type") == ["info"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        tracee(processName="", args=[]),
+        tracee(without=("processName", "args")),
+        {"eventName": "sched_process_exec"},
+        {"name": "sched_process_exec", "workload": {}},
+    ],
+)
+def test_an_exec_of_no_known_program_says_what_is_missing(event: Any) -> None:
+    with pytest.raises(Unreadable, match="neither processName nor an argument pathname"):
+        normalise(event)
+
+
+def test_another_programs_event_name_is_not_tracees() -> None:
+    with pytest.raises(Unreadable, match="no known agent format"):
+        normalise({"eventName": "ConsoleLogin", "eventSource": "signin.example"})
+
+
+@pytest.mark.parametrize("timestamp", [1795521598123456789, 620317257297855, 620317.25])
+def test_the_same_event_has_the_same_id_and_another_one_has_another(timestamp: Any) -> None:
+    def event_id(**event: Any) -> str:
+        return event_from_ecs(normalise(tracee(**{"timestamp": timestamp, **event}))).id
+
+    assert event_id() == event_id()
+    others = [
+        event_id(timestamp=timestamp + 1),
+        event_id(hostName="node-12"),
+        event_id(processEntityId=7),
+        event_id(args=with_args(pathname="/usr/bin/ssh", argv=["ssh", "x"])),
+    ]
+    assert len({event_id(), *others}) == 5

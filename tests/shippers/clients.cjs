@@ -1,0 +1,48 @@
+// Sends the events of a file with one of Elasticsearch's own clients for Node.js, and tells how that went.
+// node clients.cjs CLIENT URL KEY FILE
+'use strict'
+const fs = require('node:fs')
+
+const [, , name, node, key, file] = process.argv
+const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean)
+
+async function official (packaged) {
+  const { Client } = require(packaged)
+  const client = new Client({ node, auth: { apiKey: { id: 'any', api_key: key } }, compression: true })
+  const { version } = await client.info()
+  const dropped = []
+  const stats = await client.helpers.bulk({
+    datasource: lines.map((line) => JSON.parse(line)),
+    // The first half by one verb, the rest by the other, and some with ids of their own.
+    onDocument: (event) => event.host && event.host.name.endsWith('a')
+      ? { create: { _index: 'logs' } }
+      : [{ index: { _index: 'logs', _id: 'chosen' } }, event],
+    onDrop: (found) => dropped.push([found.status, found.error.reason]),
+    flushBytes: 2000,
+    retries: 2,
+    wait: 10,
+    refreshOnCompletion: 'logs'
+  })
+  await client.close()
+  return { version: version.number, successful: stats.successful, failed: stats.failed, retried: stats.retry, dropped }
+}
+
+function pino () {
+  return new Promise((resolve, reject) => {
+    const stream = require('pino-elasticsearch')({
+      node, index: 'pino', esVersion: 8, opType: 'create', flushBytes: 2000, auth: { apiKey: key }
+    })
+    const dropped = []
+    stream.on('error', reject)
+    stream.on('insertError', (found) => dropped.push([400, String(found.message)]))
+    stream.on('insert', (stats) =>
+      resolve({ successful: stats.successful, failed: stats.failed, retried: stats.retry, dropped }))
+    lines.forEach((line) => stream.write(line + '\n'))
+    stream.end()
+  })
+}
+
+(name === 'pino' ? pino() : official(name)).then(
+  (told) => console.log(JSON.stringify(told)),
+  (error) => { console.error(error); process.exitCode = 1 }
+)

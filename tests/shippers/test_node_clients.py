@@ -1,0 +1,39 @@
+"""Elasticsearch's clients for Node.js, started for real."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import PATIENCE
+from tests.shippers.conftest import Deckwatch, Sent, environment
+from tests.shippers.installed import HERE, node_modules
+
+
+def send(client: str, deckwatch: Deckwatch, sent: Sent, folder: Path) -> dict[str, Any]:
+    """What the client told of sending the events."""
+    ended = subprocess.run(
+        ["node", HERE / "clients.cjs", client, deckwatch.url, sent.key, sent.file(folder)],
+        env=environment() | {"NODE_PATH": str(node_modules())},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    told: dict[str, Any] = json.loads(ended.stdout)
+    return told
+
+
+@pytest.mark.parametrize("client", ["elasticsearch8", "elasticsearch9", "pino"])
+def test_a_client_for_node_sends_everything_once_and_drops_the_bad_ones_alone(
+    deckwatch: Deckwatch, tmp_path: Path, client: str
+) -> None:
+    sent = deckwatch.to_send(f"node-{client}")
+    told = send(client, deckwatch, sent, tmp_path)
+    assert (told["successful"], told["failed"]) == (len(sent.events) - sent.bad, sent.bad)
+    assert told["retried"] == 0
+    assert [status for status, _ in told["dropped"]] == [400] * sent.bad
+    sent.arrives()

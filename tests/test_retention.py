@@ -1,0 +1,370 @@
+"""What is too old goes, by a command and beside a running server; what is worked on stays."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.actions import retention as actions
+from app.clock import utc_now
+from app.domain.errors import Conflict
+from app.domain.roles import COMMAND_LINE, Role
+from app.main import create_app
+from app.settings import Settings, read_settings
+from app.store import audit, retention
+from app.store.audit import AuditFilter
+from app.store.database import Database
+from app.store.retention import Pruned
+from tests.conftest import Agent, Clock
+from tests.factories import exec_event, quiet_event
+from tests.processes import run, until
+
+BROKEN = b'{"not": '
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Begins long ago, so that commands, which ask the real clock, find old things."""
+    clock = Clock()
+    clock.now = utc_now().replace(microsecond=0)
+    clock.forward(days=-400)
+    return clock
+
+
+@dataclass
+class Admin:
+    """By key: a session would not last for the years that these tests take."""
+
+    client: TestClient
+    key: str
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return self.client.request(method, path, json=body, headers=headers)
+
+
+@pytest.fixture
+def admin(anonymous: TestClient, make_key: Callable[[str, Role], str]) -> Admin:
+    return Admin(anonymous, make_key("ada", Role.ADMIN))
+
+
+@pytest.fixture
+def close(admin: Admin) -> Callable[..., None]:
+    def closed(*alerts: int, status: str = "closed") -> None:
+        for alert in alerts:
+            change = {"status": status}
+            if status == "closed":
+                change |= {"verdict": "false positive", "reason": "A test."}
+            answer = admin.ask("PATCH", f"/api/v1/alerts/{alert}", change)
+            assert answer.status_code == 200, answer.text
+
+    return closed
+
+
+def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    assert database.path is not None
+    with closing(sqlite3.connect(database.path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def ids(database: Database, table: str = "alert") -> list[int]:
+    return [row for (row,) in rows(database, f"SELECT id FROM {table} ORDER BY id")]  # noqa: S608
+
+
+def consistent(database: Database) -> bool:
+    """Whether every alert has as many matches as it says, and no row refers to one that is gone."""
+    wrong = rows(
+        database,
+        "SELECT id FROM alert WHERE match_count !="
+        " (SELECT count(*) FROM rule_match WHERE alert_id = alert.id)",
+    )
+    return wrong == [] and rows(database, "PRAGMA foreign_key_check") == []
+
+
+def told(database: Database) -> list[str]:
+    """What the audit log says of it, newest first; its chain must be whole."""
+    with database.read() as session:
+        assert audit.first_broken(session) is None
+        found = audit.search(session, AuditFilter(action="retention"), 100)
+        return [f"{entry.actor}: {entry.detail}" for entry in found]
+
+
+def prune(database: Database, clock: Clock, settings: Settings, **more: Any) -> Pruned:
+    bounds = actions.bounds_of(settings, clock())
+    return actions.prune(database, bounds, clock=clock, who=COMMAND_LINE, **more)
+
+
+def test_the_command_removes_what_is_old_and_leaves_what_is_worked_on(
+    agent: Agent, clock: Clock, close: Callable[..., None], database: Database, tmp_path: Path
+) -> None:
+    for host in ("old-closed", "old-open", "old-acknowledged"):
+        agent.receipt([exec_event(host=host), exec_event(host=host)])
+    agent.receipt(BROKEN)
+    close(1)
+    close(3, status="acknowledged")
+    clock.forward(days=399)
+    agent.receipt([exec_event(host="new-closed"), quiet_event()])
+    agent.receipt(BROKEN)
+    close(4)
+    minutes = rows(database, "SELECT count(*) FROM key_minute")
+    dry = run(tmp_path, "db", "prune", "--dry-run")
+    expected = (
+        "1 closed alerts with 2 matches, 1 events in quarantine, 1 minutes of traffic figures"
+    )
+    assert (dry.returncode, dry.stderr) == (0, f"Would remove {expected}.\n")
+    assert ids(database) == [1, 2, 3, 4]
+    assert told(database) == []
+    done = run(tmp_path, "db", "prune")
+    assert (done.returncode, done.stderr, done.stdout) == (0, f"Removed {expected}.\n", "")
+    assert ids(database) == [2, 3, 4]
+    assert ids(database, "quarantine") == [2]
+    assert rows(database, "SELECT count(*) FROM key_minute") == [(minutes[0][0] - 1,)]
+    assert consistent(database)
+    assert told(database) == [f"command line: {expected}"]
+    again = run(tmp_path, "db", "prune")
+    assert (again.returncode, again.stderr) == (0, "Removed nothing.\n")
+    assert len(told(database)) == 1
+    assert run(tmp_path, "db", "check").returncode == 0
+
+
+def test_a_command_without_a_database_is_one_sentence(tmp_path: Path) -> None:
+    ended = run(tmp_path, "db", "prune")
+    assert ended.returncode == 1
+    assert ended.stderr == "deckwatch: There is no database deckwatch.db.\n".replace(
+        "deckwatch.db", str(tmp_path / "deckwatch.db")
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_alert_that_an_open_one_was_seen_before_as_stays_and_goes_with_it(
+    agent: Agent,
+    clock: Clock,
+    close: Callable[..., None],
+    database: Database,
+    settings: Settings,
+    admin: Admin,
+) -> None:
+    for alert in (1, 2):
+        agent.receipt(exec_event())
+        close(alert)
+    clock.forward(days=390)
+    agent.receipt(exec_event())
+    assert prune(database, clock, settings) == Pruned(alerts=1, matches=1, minutes=1)
+    assert ids(database) == [2, 3]
+    assert rows(database, "SELECT previous_id FROM alert") == [(None,), (2,)]
+    close(3)
+    assert prune(database, clock, settings).alerts == 1
+    assert rows(database, "SELECT id, previous_id FROM alert") == [(3, None)]
+    assert admin.ask("GET", "/api/v1/alerts/3").status_code == 200
+    assert consistent(database)
+
+
+def test_an_exclusion_outlives_the_alert_it_was_made_from_and_what_it_hid_goes_by_age(
+    agent: Agent,
+    clock: Clock,
+    close: Callable[..., None],
+    database: Database,
+    settings: Settings,
+    admin: Admin,
+) -> None:
+    agent.receipt(exec_event())
+    made = admin.ask("POST", "/api/v1/exclusions", exclusion(admin, clock))
+    assert made.status_code == 201, made.text
+    agent.receipt(exec_event())
+    close(1)
+    clock.forward(days=300)
+    agent.receipt(exec_event(host="another"))
+    clock.forward(days=66)
+    assert prune(database, clock, settings) == Pruned(alerts=1, matches=1, suppressed=1, minutes=1)
+    assert ids(database) == [2]
+    assert consistent(database)
+    assert admin.ask("GET", "/api/v1/exclusions/1").status_code == 200
+
+
+def exclusion(admin: Admin, clock: Clock) -> dict[str, Any]:
+    alert = admin.ask("GET", "/api/v1/alerts/1").json()
+    return {
+        "rule_id": alert["rule_id"],
+        "conditions": [
+            {"field": "container.image.name", "operator": "is", "values": ["shop/web"]},
+            {"field": "process.name", "operator": "is", "values": ["ssh"]},
+        ],
+        "reason": "deploys",
+        "owner": "ada",
+        "ends_at": (clock() + timedelta(days=89)).isoformat(),
+        "from_alert": 1,
+    }
+
+
+def test_an_alert_too_large_for_one_piece_goes_in_several_and_is_whole_in_between(
+    agent: Agent,
+    clock: Clock,
+    close: Callable[..., None],
+    database: Database,
+    settings: Settings,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actions, "MOST_ROWS", 16)
+    agent.receipt([exec_event() for _ in range(100)])
+    close(1)
+    clock.forward(days=366)
+    pieces: list[int] = []
+
+    def between(went: Pruned) -> None:
+        pieces.append(went.matches)
+        assert consistent(database)
+        assert admin.ask("GET", "/api/v1/alerts/1").status_code == (404 if went.alerts else 200)
+
+    assert prune(database, clock, settings, told=between) == Pruned(alerts=1, matches=100)
+    assert len(pieces) > 5
+    assert told(database) == ["command line: 1 closed alerts with 100 matches"]
+
+
+def test_an_alert_that_is_reopened_meanwhile_keeps_what_it_still_has(
+    agent: Agent,
+    clock: Clock,
+    close: Callable[..., None],
+    database: Database,
+    settings: Settings,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actions, "MOST_ROWS", 16)
+    agent.receipt([exec_event() for _ in range(50)])
+    close(1)
+    clock.forward(days=366)
+    reopened: list[Pruned] = []
+
+    def between(went: Pruned) -> None:
+        if not reopened:
+            reopened.append(went)
+            close(1, status="open")
+
+    went = prune(database, clock, settings, told=between)
+    assert went == reopened[0]
+    assert went.alerts == 0
+    kept = admin.ask("GET", "/api/v1/alerts/1").json()
+    assert kept["status"] == "open"
+    assert kept["match_count"] == 50 - went.matches > 0
+    assert consistent(database)
+
+
+def test_two_do_not_prune_at_once(
+    agent: Agent, clock: Clock, close: Callable[..., None], database: Database, settings: Settings
+) -> None:
+    agent.receipt(exec_event())
+    close(1)
+    clock.forward(days=366)
+    refused: list[str] = []
+
+    def second(_: Pruned) -> None:
+        with pytest.raises(Conflict) as caught:
+            prune(database, clock, settings)
+        refused.append(str(caught.value))
+
+    assert prune(database, clock, settings, told=second).alerts == 1
+    assert refused == ["Something else is removing what is too old; try again in a minute."]
+    assert len(told(database)) == 1
+
+
+def test_what_a_killed_run_removed_is_told_by_the_next(
+    agent: Agent, clock: Clock, close: Callable[..., None], database: Database, settings: Settings
+) -> None:
+    agent.receipt([exec_event(), exec_event(host="b")])
+    close(1, 2)
+    clock.forward(days=366)
+    bounds = actions.bounds_of(settings, clock())
+    with database.write() as session:
+        retention.take_turn(session, "killed", clock(), clock() + actions.TURN)
+    with database.read() as session:
+        piece = retention.next_piece(session, bounds, clock(), 1)
+    assert piece is not None
+    with database.write() as session:
+        went = retention.remove(session, piece)
+        retention.keep_turn(session, "killed", clock() + actions.TURN, went)
+    with pytest.raises(Conflict):
+        prune(database, clock, settings)
+    clock.forward(minutes=2)
+    assert prune(database, clock, settings) == Pruned(alerts=1, matches=1)
+    assert told(database) == ["command line: 2 closed alerts with 2 matches"]
+
+
+def test_a_size_takes_the_oldest_first_and_never_what_is_open_or_under_a_live_exclusion(
+    agent: Agent, clock: Clock, close: Callable[..., None], database: Database, admin: Admin
+) -> None:
+    agent.receipt(exec_event(image="shop/web"))
+    made = admin.ask("POST", "/api/v1/exclusions", exclusion(admin, clock))
+    assert made.status_code == 201, made.text
+    agent.receipt(exec_event(image="shop/web", padding="x" * 200_000))
+    for number in range(12):
+        # Another image, so that the exclusion does not cover them.
+        event = exec_event(host=f"big-{number}", image="other", padding="x" * 200_000)
+        agent.receipt(event)
+        clock.forward(minutes=1)
+        close(number + 2)
+    limit = 2 * 1024 * 1024
+    settings = read_settings(database_url=str(database.engine.url), retention_max_bytes=limit)
+    went = prune(database, clock, settings)
+    left = ids(database)
+    assert 0 < went.alerts < 12
+    assert left == [1, *range(2 + went.alerts, 14)]  # the open one and the newest
+    assert rows(database, "SELECT count(*) FROM rule_match WHERE exclusion_id = 1") == [(1,)]
+    with database.read() as session:
+        assert not retention.too_large(session, actions.bounds_of(settings, clock()))
+    assert consistent(database)
+
+
+def test_a_size_that_cannot_be_reached_is_said(
+    agent: Agent, database: Database, tmp_path: Path
+) -> None:
+    agent.receipt(exec_event(padding="x" * 1_500_000))
+    ended = run(tmp_path, "db", "prune", RETENTION_MAX_BYTES=str(1024 * 1024))
+    assert ended.returncode == 1
+    assert "nothing more may go" in ended.stderr
+    assert ids(database) == [1]
+
+
+def test_a_running_server_prunes_by_itself_and_says_so_in_the_audit_log(
+    settings: Settings,
+    agent: Agent,
+    clock: Clock,
+    close: Callable[..., None],
+    database: Database,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent.receipt(exec_event())
+    close(1)
+    clock.forward(days=366)
+    monkeypatch.setattr(actions, "FIRST_AFTER", 0.0)
+    with TestClient(create_app(settings, clock=clock)):
+        until(lambda: told(database) != [], "the alert is gone")
+    assert told(database) == ["Deckwatch: 1 closed alerts with 1 matches"]
+    assert admin.ask("GET", "/api/v1/alerts/1").status_code == 404
+
+
+def test_a_locked_database_ends_a_run_and_the_next_goes_on(
+    agent: Agent,
+    clock: Clock,
+    close: Callable[..., None],
+    database: Database,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    agent.receipt(exec_event())
+    close(1)
+    clock.forward(days=400)
+    with closing(sqlite3.connect(tmp_path / "deckwatch.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ended = run(tmp_path, "db", "prune")
+        other.execute("ROLLBACK")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "The database is busy" in ended.stderr
+    assert prune(database, clock, settings).alerts == 1
