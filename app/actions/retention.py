@@ -16,9 +16,11 @@ from app.store.retention import Bounds, Pruned
 
 DECKWATCH = Principal(name="Deckwatch", role=Role.ADMIN, address="local")
 
-# Others wait for the write lock while a piece goes: the next one is halved when that took too long.
+# Others wait for the write lock while a piece goes: the next one is halved when that took too long, and
+# doubled when it took next to nothing.
 MOST_ROWS = 400
-LONG_SECONDS = 0.025
+LONG_SECONDS = 0.02
+SHORT_SECONDS = 0.008
 # For so many times as long nothing is removed.
 REST = 4
 # A run that has died is over after this long.
@@ -76,13 +78,19 @@ def prune(
                     raise Conflict("Something else has gone on with this; nothing is lost.")
             took = perf_counter() - begun
             told(went)
-            rows = max(1, rows // 2) if took > LONG_SECONDS else min(MOST_ROWS, rows * 2)
+            rows = _next_rows(rows, took)
             if removed.rows == 0:
                 break  # somebody has just reopened it; the next run looks again
             stopping.wait(REST * took)
     finally:
         _end(database, holder, went, who=who, at=clock())
     return Pruned(*(after - ago for after, ago in zip(_row(went), _row(before), strict=True)))
+
+
+def _next_rows(rows: int, took: float) -> int:
+    if took > LONG_SECONDS:
+        return max(1, rows // 2)
+    return min(MOST_ROWS, rows * 2) if took < SHORT_SECONDS else rows
 
 
 def _row(pruned: Pruned) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ class Source:
             name, by_questions = anchored
             rest = _others(rest, by_questions.values())
             possible.append(f"possible{len(possible)}")
-            lines.append(f"{possible[-1]} = {self._index(name, by_questions, fields)}")
+            lines.append(f"{possible[-1]} = {self._index(name, by_questions, fields, 0)}")
         if possible and not rest:
             lines.append(f"if not ({' or '.join(possible)}):")
             lines.append("    return ()")
@@ -86,7 +86,7 @@ class Source:
             lines += [f"for bit, block in {one}:", "    if held & bit:"]
             lines.append(f"        block({self.argument}, found)")
         for bit in dict.fromkeys(bits[rule.number] for rule in rest):
-            block = self._block([rule for rule in rest if bits[rule.number] == bit])
+            block = self._block([rule for rule in rest if bits[rule.number] == bit], 0)
             lines += [f"if held & {bit}:", f"    {block}({self.argument}, found)"]
         return fields, lines
 
@@ -107,9 +107,9 @@ class Source:
             "\n    ".join([f"def {self.prefix}_held({self.argument}):", *lines]) + "\n"
         )
 
-    def _block(self, rules: Sequence[Wanted]) -> str:
+    def _block(self, rules: Sequence[Wanted], depth: int) -> str:
         fields: set[str] = set()
-        lines = list(self._decided(rules, 0, fields))
+        lines = list(self._decided(rules, depth, fields))
         return self._function("block", f"{self.argument}, found", [*self.reading(fields), *lines])
 
     def _function(self, kind: str, parameters: str, lines: Iterable[str]) -> str:
@@ -118,7 +118,7 @@ class Source:
         return name
 
     def _decided(self, rules: Sequence[Wanted], depth: int, fields: set[str]) -> Iterator[str]:
-        rest = yield from self._indexed(rules, fields, often_new=False)
+        rest = yield from self._indexed(rules, depth, fields, often_new=False)
         if matched := [rule.number for rule in rest if not rule.terms]:
             yield f"found += {matched}"
         rest = [rule for rule in rest if rule.terms]
@@ -126,7 +126,7 @@ class Source:
             sharing = _sharing(rest) if depth < DEEPEST else rest[:1]
             if len(sharing) == 1:
                 before = rest
-                rest = yield from self._indexed(rest, fields, often_new=True)
+                rest = yield from self._indexed(rest, depth, fields, often_new=True)
                 if rest != before:
                     continue
             shared = [term for term in sharing[0].terms if all(term in r.terms for r in sharing)]
@@ -137,23 +137,25 @@ class Source:
             rest = [rule for rule in rest if rule not in sharing]
 
     def _indexed(
-        self, rules: Sequence[Wanted], fields: set[str], *, often_new: bool
+        self, rules: Sequence[Wanted], depth: int, fields: set[str], *, often_new: bool
     ) -> Generator[str, None, list[Wanted]]:
         """Gives back the rules that no index leads to."""
         rest = list(rules)
-        while anchored := _anchored(rest, fewest=FEWEST, often_new=often_new, bits={}):
+        while depth < DEEPEST and (
+            anchored := _anchored(rest, fewest=FEWEST, often_new=often_new, bits={})
+        ):
             name, by_questions = anchored
             rest = _others(rest, by_questions.values())
-            yield f"for _, block in {self._index(name, by_questions, fields)}:"
+            yield f"for _, block in {self._index(name, by_questions, fields, depth)}:"
             yield f"    block({self.argument}, found)"
         return rest
 
-    def _index(self, name: str, by_questions: "Anchored", fields: set[str]) -> str:
+    def _index(self, name: str, by_questions: "Anchored", fields: set[str], depth: int) -> str:
         """An expression for the blocks that the field `name` leaves possible, with their bits."""
         index = f"{self.prefix}_index{len(self.indexes)}"
         entries = self.indexes[index] = []
         for (questions, bit), members in by_questions.items():
-            entries.append((questions, bit, self._block(members)))
+            entries.append((questions, bit, self._block(members, depth + 1)))
         fields.add(name)
         value = self.local(name)
         if self.is_text(name) and not name.endswith(OFTEN_NEW):

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 
@@ -61,6 +61,7 @@ def field_type(name: str) -> FieldType | None:
     return None
 
 
+@lru_cache(maxsize=1_024)
 def nearest_field(name: str) -> str | None:
     """The known field that `name` was probably meant to be, or None if none is near."""
     near = get_close_matches(name, known_fields(), n=1, cutoff=0.75)

@@ -14,9 +14,10 @@ Block: TypeAlias = tuple[int, Callable[..., None]]
 """A function for some rules, with the bit of what else must hold for all of them (see `Gate`)."""
 
 MOST_KEPT = 4_096
-LONGEST_KEPT = 256
-"""Values, and characters of one, that are kept. Whoever writes events may make up values without
-end; they are answered too, only more slowly."""
+LONGEST_KEPT = 128
+MOST_TOGETHER = 8
+"""Values, characters of one, and texts of a list, that are kept. Whoever writes events may make up
+values without end; they are answered too, only more slowly."""
 
 
 class Index(dict[object, Sequence[Block]]):
@@ -94,5 +95,5 @@ class Gate(dict[tuple[object, ...], int]):
 def _is_kept(value: object) -> bool:
     """Texts only: to a dict 1, 1.0 and True are the same, to a rule they are not."""
     if isinstance(value, tuple):
-        return len(value) <= LONGEST_KEPT and all(map(_is_kept, value))
+        return len(value) <= MOST_TOGETHER and all(map(_is_kept, value))
     return value is None or (isinstance(value, str) and len(value) <= LONGEST_KEPT)

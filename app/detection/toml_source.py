@@ -15,6 +15,8 @@ Keys: TypeAlias = tuple[str | int, ...]
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
 _KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
+# tomllib takes quadratic time for each key.
+_LONG_KEY = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){50}")
 _PARTS = re.compile(_PART)
 _STATEMENT = re.compile(
     rf"""[ \t]*(?:
@@ -62,6 +64,9 @@ class TomlSource:
 
     def __init__(self, text: str) -> None:
         self._text = text.replace("\r\n", "\n")  # as tomllib does
+        if found := _LONG_KEY.search(self._text):
+            line = self._text.count("\n", 0, found.start()) + 1
+            raise TomlError("a key has more than 50 parts", line, None)
         try:
             self.data = tomllib.loads(self._text)
         except RecursionError:

@@ -53,7 +53,8 @@ _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[
 
 def may_be_deep(raw: bytes) -> bool:
     """Whether there are brackets enough for more than MAX_DEPTH levels: a quick look, no verdict."""
-    return raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+    # To remove them takes less than half of what `count` takes, which looks at each byte by itself.
+    return len(raw) - len(raw.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH
 
 
 def _refuse_deep(raw: bytes) -> None:

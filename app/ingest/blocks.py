@@ -83,7 +83,7 @@ class Cutter:
         last = self._joined()
         self._begun, self._size = [], 0
         if self._are_lines:
-            return self._items(last)
+            return self._items([last])
         return cut(last, self._most)
 
     def refused(self) -> tuple[()]:
@@ -94,26 +94,30 @@ class Cutter:
         return self._begun[0] if len(self._begun) == 1 else b"".join(self._begun)
 
     def _lines(self, part: bytes) -> Sequence[Item]:
-        end = part.rfind(b"\n") + 1
-        whole = b"".join((*self._begun, memoryview(part)[:end])) if end else b""
-        if end:
+        # As `lines` does, and quicker: a part may be split at once, a whole body of line ends not.
+        split = part.split(b"\n")
+        begun = split.pop()
+        if split:
+            self._begun.append(split[0])
+            split[0] = self._joined()
             self._begun, self._size = [], 0
-        if end < len(part):
-            self._begun.append(part[end:] if end else part)
-            self._size += len(part) - end
+        self._begun.append(begun)
+        self._size += len(begun)
         if self._size > self._max_line_bytes:
             self._begun = [_bounded(self._joined(), self._max_line_bytes)]
             self._size = len(self._begun[0])
-        return self._items(whole) if end else ()
+        return self._items(split)
 
-    def _items(self, block: bytes) -> Sequence[Item]:
-        # As `lines` does, and quicker: a block may be split at once, a whole body of line ends not.
-        split = block.split(b"\n")
-        stripped = [(at, raw) for at, raw in enumerate(map(bytes.strip, split), self._line) if raw]
-        items = [Item(place, at, raw) for place, (at, raw) in enumerate(stripped, self._index)]
-        self._index += len(items)
-        self._line += len(split) - 1
-        if self._most is not None and self._index > self._most:
+    def _items(self, split: Iterable[bytes]) -> Sequence[Item]:
+        items = []
+        index, line = self._index, self._line
+        for raw in split:
+            if raw := raw.strip():
+                items.append(Item(index, line, raw))
+                index += 1
+            line += 1
+        self._index, self._line = index, line
+        if self._most is not None and index > self._most:
             raise too_many(self._most)
         return items
 

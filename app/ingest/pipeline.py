@@ -65,11 +65,12 @@ class Judged:
 def judge(items: Iterable[Item], detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
     """Decide each event. Most end here, read only as far as the rules look."""
     for item in items:
-        if len(item.raw) > max_event_bytes:
+        raw = item.raw
+        if len(raw) > max_event_bytes:
             yield Judged(item, refusal=too_large(max_event_bytes))
             continue
-        quick = _is_utf8(item.raw) and not may_be_deep(item.raw)
-        rules = detector.decide(item.raw) if quick else None
+        quick = (raw.isascii() or _is_utf8(raw)) and not may_be_deep(raw)
+        rules = detector.decide(raw) if quick else None
         if rules is None:
             yield _judge_whole(item, detector)
         elif rules:
@@ -81,8 +82,6 @@ def too_large(max_event_bytes: int) -> str:
 
 
 def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
-        return True
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -190,7 +189,7 @@ class Pipeline:
         self._max_event_bytes = max_event_bytes
         self._max_body_bytes = max_body_bytes
         self._turns = Turns()
-        self._budget = Budget(BODIES_HELD * max_body_bytes)
+        self.budget = Budget(BODIES_HELD * max_body_bytes)
 
     def take(self, body: bytes, *, key_id: int) -> Receipt:
         """Raises UnreadableBody, TooLarge, or Unavailable when nothing was taken."""
@@ -233,7 +232,7 @@ class Pipeline:
         )
         pending: list[bytes] = []
         size = 0
-        with self._budget.share(key_id) as share:
+        with self.budget.share(key_id) as share:
             async for part in parts:
                 pending.append(part)
                 size += len(part)

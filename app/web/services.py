@@ -46,4 +46,8 @@ def services_of(request: Request) -> Services:
     return services
 
 
-Parts = Annotated[Services, Depends(services_of)]
+async def _services(request: Request) -> Services:
+    return services_of(request)  # async, or it would be looked up on a thread
+
+
+Parts = Annotated[Services, Depends(_services)]

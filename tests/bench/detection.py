@@ -14,7 +14,7 @@ import orjson
 from app.detection.detector import Detector
 from app.detection.rule import Rule
 from app.formats import MARKERS
-from app.formats.ecs import EVIDENCE
+from app.formats.ecs import AT_SIGHT
 from tests.bench.effort import Effort
 from tests.bench.events import events
 from tests.bench.figures import Measured, Unmeasured, against_time, growth
@@ -114,7 +114,7 @@ def _decided(detector: Detector, raw: bytes) -> tuple[Rule, ...]:
 def _detector(count: int, row: Row) -> tuple[list[Rule], Detector]:
     with TemporaryDirectory() as folder:
         rules = loaded(Path(folder), count, row)
-    return rules, Detector(rules, markers=MARKERS, evidence=EVIDENCE)
+    return rules, Detector(rules, markers=MARKERS, evidence=AT_SIGHT)
 
 
 def _decide_all(detector: Detector, timed: Sequence[bytes]) -> int:

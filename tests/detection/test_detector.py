@@ -273,3 +273,27 @@ def test_an_event_cannot_hide_behind_more_values_than_are_tried(
     assert bool(decided(detector(query), BULK)) is expected
     explained = explain(rule(query), json.loads(BULK))
     assert explained.matches is expected
+
+
+@pytest.mark.parametrize("sign", ["0.0", "-0.0"])
+def test_zeros_of_either_sign_are_told_apart(sign: str) -> None:
+    queries = [f'any where concat(process.name, {zero}) == "ssh{sign}"' for zero in ("0.0", "-0.0")]
+    (found,) = decided(detector(*queries), START) or [""]
+    assert f", {sign})" in found
+
+
+def test_rules_that_share_hundreds_of_conditions_are_compiled() -> None:
+    shared = " and ".join(f'(?x.a{n} == "a" or ?x.a{n} == "b")' for n in range(300))
+    queries = [f"any where {shared} and process.pid == {pid}" for pid in (1, 7)]
+    event = {"x": {f"a{n}": "ab"[n % 2] for n in range(300)}, "process": {"pid": 7}}
+    assert decided(detector(*queries), json.dumps(event).encode()) == [queries[1]]
+
+
+def test_a_million_arguments_are_looked_at_together() -> None:
+    """Each costs microseconds by itself, and a command line may be made of them."""
+    (forwards,) = load_rules([OUR_RULES / "ssh_forward_in_container.toml"]).rules
+    event = json.loads(START) | {"container": {"id": "c"}}
+    event["event"] |= {"type": "start", "action": "exec"}
+    event["host"] = {"os": {"type": "linux"}}
+    event["process"]["args"] = ["ssh", *["a"] * 500_000, "-R", "8080:db:80", "web"]
+    assert Detector([forwards]).decide(json.dumps(event).encode()) == (forwards,)

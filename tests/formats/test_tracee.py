@@ -100,6 +100,11 @@ SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         "@timestamp",
         ["2026-11-24T11:59:58.123456789Z"],
     ),
+    "a time just after a second": (
+        tracee(timestamp=1795521598000000007),
+        "@timestamp",
+        ["2026-11-24T11:59:58.000000007Z"],
+    ),
     "a time of no calendar": (tracee(timestamp=10**30), "@timestamp", []),
     "the host's name is the pod's, cut short": (
         tracee(hostName="web-5c6b-x7k2"),

@@ -31,6 +31,8 @@ from app.detection.eql.values import (
 from app.detection.fields import FieldType
 
 _IN_FULL = re.compile(r"[0-9-]+T[0-9]{2}:[0-9]{2}:[0-9]{2}")
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999, in milliseconds since 1970."""
 _ANY_CASE = {
     Lookup.MATCHES,
     Lookup.IN_ANY_CASE,
@@ -155,7 +157,7 @@ def _network(subject: Subject, literal: Literal) -> Network:
 def _date(subject: Subject, literal: Literal) -> int:
     value = literal.value
     moment = as_date(value) if isinstance(value, str) and _IN_FULL.match(value) else None
-    if moment is None:
+    if moment is None or not _FIRST <= moment <= _LAST:
         said = f"{subject.said} is a date; write day and time in full, such as 2026-03-01T10:00:00Z"
         refuse(literal, said)
     return moment

@@ -36,6 +36,9 @@ MOST_ROWS = 10_000
 """Combinations of the values of several fields that are tried for one condition. An event that offers
 more was made to, and is answered so that the rule matches: hiding behind bulk must not work."""
 
+MOST_CHARACTERS = 20_000_000
+"""And characters of all these combinations together, about."""
+
 Row: TypeAlias = Sequence[object]
 Compute: TypeAlias = Callable[[Row], Value]
 Read: TypeAlias = Callable[[object], Value]
@@ -73,9 +76,10 @@ def any_row(found: Computed, question: Question, *, past_most: bool) -> Callable
     """
     compute, null_fits = computation(found), isinstance(question, IsNull)
     fits: Fits = question.test()
-    most = MOST_ROWS if len(found.fields) > 1 else None
+    is_one = len(found.fields) == 1
 
     def test(*columns: object) -> bool:
+        most = None if is_one else min(MOST_ROWS, MOST_CHARACTERS // _longest(columns))
         for number, row in enumerate(rows(columns)):
             if number == most:
                 return past_most
@@ -85,6 +89,12 @@ def any_row(found: Computed, question: Question, *, past_most: bool) -> Callable
         return False
 
     return test
+
+
+def _longest(columns: Sequence[object]) -> int:
+    """Characters of the longest row of texts, at least 1."""
+    texts = ((len(value) for value in each(one) if isinstance(value, str)) for one in columns)
+    return max(1, sum(max(lengths, default=0) for lengths in texts))
 
 
 def rows(columns: Sequence[object]) -> Iterator[Row]:

@@ -21,6 +21,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
 _FLOAT = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?"
 )
+_LARGEST = 10**308
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -170,15 +171,20 @@ def _number(text: str | None, base: Value = None) -> Value:
 
 
 def _add(left: Value, right: Value) -> Value:
-    return None if left is None or right is None else _as_number(left) + _as_number(right)
+    return None if left is None or right is None else _bounded(_as_number(left) + _as_number(right))
 
 
 def _subtract(left: Value, right: Value) -> Value:
-    return None if left is None or right is None else _as_number(left) - _as_number(right)
+    return None if left is None or right is None else _bounded(_as_number(left) - _as_number(right))
 
 
 def _multiply(left: Value, right: Value) -> Value:
-    return None if left is None or right is None else _as_number(left) * _as_number(right)
+    return None if left is None or right is None else _bounded(_as_number(left) * _as_number(right))
+
+
+def _bounded(number: int | float) -> Value:
+    """Null for a number that is infinite, or past what a double holds."""
+    return number if abs(number) < _LARGEST else None
 
 
 def _divide(left: Value, right: Value) -> Value:

@@ -6,8 +6,9 @@ complement, intersection, empty language and number ranges have no equal in RE2 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import re2
 
@@ -26,6 +27,10 @@ _MEMORY = 1 << 26
 this is full."""
 
 
+_LARGEST = 4_000
+"""Instructions of RE2 that an expression may compile to: larger ones outgrow its fast way."""
+
+
 class RegexError(Exception):
     """An expression that is wrong or not supported; the first argument says why."""
 
@@ -35,6 +40,26 @@ def compile_regexes(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[s
 
     `any_case` folds ASCII letters only, as every insensitive operator of EQL does here.
     """
+    return _told(_compiled(patterns, any_case).fullmatch)
+
+
+def compile_for_lists(
+    patterns: tuple[str, ...], *, any_case: bool
+) -> Callable[[Sequence[str]], bool]:
+    """The same for a list of texts, of which any may fit.
+
+    A process can have a million arguments: a look at all of them together comes first.
+    """
+    compiled = _compiled(patterns, any_case)
+    fits, possible = _told(compiled.fullmatch), _told(compiled.search)
+
+    def test(texts: Sequence[str]) -> bool:
+        return possible("\0".join(texts)) and any(map(fits, dict.fromkeys(texts)))
+
+    return test
+
+
+def _compiled(patterns: tuple[str, ...], any_case: bool) -> Any:
     source = "|".join(translated(pattern, any_case=any_case) for pattern in patterns)
     options = re2.Options()
     options.log_errors = False
@@ -42,10 +67,15 @@ def compile_regexes(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[s
     options.never_capture = True
     options.dot_nl = True
     try:
-        matches = re2.compile(source, options).fullmatch
+        compiled = re2.compile(source, options)
     except re2.error as error:
         raise RegexError(f"this regular expression cannot be used: {_reason(error)}") from None
+    if compiled.programsize > _LARGEST:
+        raise RegexError("this regular expression repeats too much to be looked for quickly")
+    return compiled
 
+
+def _told(matches: Callable[[str], object]) -> Callable[[str], bool]:
     def test(text: str) -> bool:
         try:
             return matches(text) is not None

@@ -36,11 +36,16 @@ DEEPEST = 50
 """How many levels of conditions, functions and arithmetic a query may nest: far more than people
 write, and few enough for everything that walks a tree, Python's own compiler included."""
 
+MOST = 2_000
+"""Conditions, and functions in them, that a query may have."""
+
 LONGEST_NUMBER = 300
 
 _Node: TypeAlias = Token | Expression | Operand
 
-_FIRST_WORD = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*(sequence|sample|join)(?![\w.])", re.DOTALL)
+_FIRST_WORD = re.compile(
+    r"(?>\s++|//[^\n]*+|/\*(?>.*?\*/))*+(sequence|sample|join)(?![\w.])", re.DOTALL
+)
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _HINTS = {
@@ -94,8 +99,12 @@ def _explained(error: UnexpectedInput, text: str) -> EqlError:
 
 def _refuse_deep_nesting(query: Query) -> None:
     pending: list[tuple[Expression | Operand, int]] = [(query.condition, 1)]
+    count = 0
     while pending:
         node, depth = pending.pop()
+        count += not isinstance(node, Field | Literal)
+        if count > MOST:
+            raise EqlError.at(query.condition.span, f"a query has at most {MOST:,} conditions")
         if depth > DEEPEST:
             raise EqlError.at(node.span, f"conditions are nested more than {DEEPEST} levels deep")
         pending.extend((below, depth + 1) for below in _below(node))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
-from app.detection.eql.lucene import compile_regexes
+from app.detection.eql.lucene import compile_for_lists, compile_regexes
 from app.detection.eql.patterns import (
     containing,
     either,
@@ -132,6 +132,9 @@ class TextRegex(Asked):
 
     def test(self) -> Callable[[str], object]:
         return compile_regexes(self.patterns, any_case=self.any_case)
+
+    def list_test(self) -> Callable[[Sequence[str]], bool]:
+        return compile_for_lists(self.patterns, any_case=self.any_case)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def refuse(at: Operand, message: str) -> NoReturn:
 def _type_of(field: Field) -> FieldType:
     if field.name.count(".") >= DEEPEST_NAME:
         refuse(field, f"field names of more than {DEEPEST_NAME} parts are not supported")
+    if "" in field.name.split("."):
+        refuse(field, "a part of this field name is empty")
     if bad := next((c for c in field.name if c in '"\\' or ord(c) < 32), None):
         refuse(field, f"field names with {bad!r} are not supported")
     found = field_type(field.name)

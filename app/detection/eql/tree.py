@@ -50,14 +50,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant. 1, 1.0 and true are equal to Python, and here they are not: `concat` tells them."""
+    """A constant. 1, 1.0 and true are equal to Python, and here they are not: `concat` tells them apart.
+
+    `written` makes the difference.
+    """
 
     value: str | int | float | bool | None
     span: Span = field(compare=False)
-    kind: type = field(init=False, repr=False)
+    written: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", type(self.value))
+        object.__setattr__(self, "written", repr(self.value))
 
 
 @dataclass(frozen=True, slots=True)
