@@ -16,5 +16,5 @@ class Effort:
     alerts: int
 
 
-FULL = Effort(events=2_000, rounds=9, turns=5, seconds=3.0, alerts=1_000_000)
+FULL = Effort(events=2_000, rounds=15, turns=5, seconds=3.0, alerts=1_000_000)
 QUICK = Effort(events=200, rounds=2, turns=1, seconds=0.5, alerts=5_000)

@@ -42,7 +42,7 @@ def test_an_exec_in_a_container_has_the_field(field: str, expected: list[Any]) -
     assert values(normalise(tracee()), field) == expected
 
 
-@pytest.mark.parametrize("field", FIELDS.keys() - {"host.name"})
+@pytest.mark.parametrize("field", [name for name in FIELDS if name != "host.name"])
 def test_the_structured_shape_says_the_same(field: str) -> None:
     # It does not name the host.
     assert values(normalise(tracee_structured()), field) == FIELDS[field]
