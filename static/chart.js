@@ -39,16 +39,17 @@
     const long = data[0].at(-1) - data[0][0] > 2 * 86400;
     const axis = { stroke: muted, font: "12px sans-serif", ticks: { show: false }, grid: { stroke: mix(muted, 0.2), width: 1 } };
     const counts = (u, splits) => splits.map((value) => (value === null ? "" : short(value)));
-    const range = (u, least, most) => [0, Math.max(most, 1) * 1.1];
+    // Bytes go with events, so that on a scale of their own the two lines would be one: bytes stay below.
+    const upTo = (room) => (u, least, most) => [0, Math.max(most, 1) * room];
     const chart = new uPlot(
       {
         width: drawn.clientWidth,
         height: 220,
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
-        scales: { events: { range }, bytes: { range } },
+        scales: { events: { range: upTo(1.1) }, bytes: { range: upTo(1.8) } },
         axes: [
-          { ...axis, values: (u, splits) => splits.map((at) => (long ? day(utc(at)) : clock(utc(at)))), space: 70 },
+          { ...axis, values: (u, splits) => splits.map((at) => (long ? day(utc(at)) : clock(utc(at)))), space: 70, size: 28 },
           { ...axis, scale: "events", values: counts, size: 56 },
           { ...axis, scale: "bytes", side: 1, values: counts, size: 56, grid: { show: false } },
         ],

@@ -56,7 +56,7 @@ def test_licences_are_shipped(unpacked: Path) -> None:
     (info,) = unpacked.glob("deckwatch-*.dist-info")
     shipped = {str(path.relative_to(info)) for path in info.rglob("*") if path.is_file()}
     assert "licenses/LICENSE" in shipped
-    for name in ("htmx", "tabler", "tabler-icons"):
+    for name in ("htmx", "tabler", "tabler-icons", "uplot"):
         assert f"licenses/static/vendor/{name}/LICENSE" in shipped
     assert "License-Expression: Apache-2.0" in (info / "METADATA").read_text()
 

@@ -1,4 +1,4 @@
-"""What is too old goes, by a command and beside a running server; what is worked on stays."""
+"""Long, for all of it needs alerts over years: what is too old goes, what is worked on stays."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from app.domain.errors import Conflict
 from app.domain.roles import COMMAND_LINE, Role
 from app.main import create_app
 from app.settings import Settings, read_settings
-from app.store import audit, retention
+from app.store import audit, pruning, retention
 from app.store.audit import AuditFilter
 from app.store.database import Database
 from app.store.retention import Pruned
@@ -282,13 +282,13 @@ def test_what_a_killed_run_removed_is_told_by_the_next(
     clock.forward(days=366)
     bounds = actions.bounds_of(settings, clock())
     with database.write() as session:
-        retention.take_turn(session, "killed", clock(), clock() + actions.TURN)
+        pruning.take_turn(session, "killed", clock(), clock() + actions.TURN)
     with database.read() as session:
         piece = retention.next_piece(session, bounds, clock(), 1)
     assert piece is not None
     with database.write() as session:
-        went = retention.remove(session, piece)
-        retention.keep_turn(session, "killed", clock() + actions.TURN, went)
+        went = pruning.remove(session, piece)
+        pruning.keep_turn(session, "killed", clock() + actions.TURN, went)
     with pytest.raises(Conflict):
         prune(database, clock, settings)
     clock.forward(minutes=2)

@@ -18,6 +18,11 @@ WRONG = [
     ("MAX_BODY_BYTES", "-1", "greater than or equal to 1024"),
     ("MAX_EVENT_BYTES", "1", "greater than or equal to 1024"),
     ("EXCLUSION_MAX_DAYS", "0", "greater than or equal to 1"),
+    ("LOG_FORMAT", "xml", "'auto', 'text' or 'json'"),
+    ("RETENTION_DAYS", "0", "greater than or equal to 1"),
+    ("RETENTION_QUARANTINE_DAYS", "-3", "greater than or equal to 1"),
+    ("RETENTION_TRAFFIC_DAYS", "1", "greater than or equal to 2"),
+    ("RETENTION_MAX_BYTES", "10", "greater than or equal to 1048576"),
 ]
 
 
@@ -79,3 +84,9 @@ def test_a_server_database_needs_its_secret_key_set() -> None:
     settings = read_settings(database_url="postgresql+psycopg://x/y")
     with pytest.raises(Unusable, match="DECKWATCH_SECRET_KEY"):
         secret_key(settings)
+
+
+def test_a_size_to_keep_is_refused_where_removing_makes_nothing_smaller() -> None:
+    with pytest.raises(Unusable) as caught:
+        read_settings(database_url="postgresql+psycopg://x/y", retention_max_bytes=2**30)
+    assert str(caught.value).startswith("DECKWATCH_RETENTION_MAX_BYTES works with a SQLite")

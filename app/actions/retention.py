@@ -10,7 +10,7 @@ from time import perf_counter
 from app.domain.errors import Conflict, Unavailable
 from app.domain.roles import Principal, Role
 from app.settings import Settings
-from app.store import audit, retention, revisions
+from app.store import audit, pruning, retention, revisions
 from app.store.database import Database
 from app.store.retention import Bounds, Pruned
 
@@ -60,7 +60,7 @@ def prune(
     stopping = stopping or threading.Event()
     holder = secrets.token_hex(8)
     with database.write() as session:
-        found = retention.take_turn(session, holder, clock(), clock() + TURN)
+        found = pruning.take_turn(session, holder, clock(), clock() + TURN)
     if found is None:
         raise Conflict("Something else is removing what is too old; try again in a minute.")
     before = went = found
@@ -73,8 +73,8 @@ def prune(
                 break
             with database.write() as session:
                 begun = perf_counter()
-                went += (removed := retention.remove(session, piece))
-                if not retention.keep_turn(session, holder, clock() + TURN, went):
+                went += (removed := pruning.remove(session, piece))
+                if not pruning.keep_turn(session, holder, clock() + TURN, went):
                     raise Conflict("Something else has gone on with this; nothing is lost.")
             took = perf_counter() - begun
             told(went)
@@ -99,7 +99,7 @@ def _row(pruned: Pruned) -> tuple[int, ...]:
 
 def _end(database: Database, holder: str, went: Pruned, *, who: Principal, at: datetime) -> None:
     with database.write() as session:
-        if not retention.end_turn(session, holder) or went.rows == 0:
+        if not pruning.end_turn(session, holder) or went.rows == 0:
             return
         revisions.bump(session, revisions.ALERTS)
         audit.record(

@@ -122,8 +122,10 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def span(length: timedelta) -> str:
-    """A length of time in words: its largest unit, and the next one unless it is nothing."""
+    """A length of time in words, to the minute: its largest unit, and the next unless it is nothing."""
     seconds = abs(round(length.total_seconds()))
+    if seconds >= 60:
+        seconds = (seconds + 30) // 60 * 60
     for at, (size, unit) in enumerate(_UNITS):
         if seconds >= size:
             whole, rest = divmod(seconds, size)

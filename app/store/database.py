@@ -4,11 +4,12 @@ SQLite takes one writer at a time. A writer that begins as a reader may find, at
 it can never get the lock, so every write begins with BEGIN IMMEDIATE and waits there instead.
 """
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -89,12 +90,25 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Without this the driver begins transactions by its own rules, deferred.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(cursor)
     # FULL: in WAL mode, NORMAL loses the last commits when the power fails.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA trusted_schema = OFF")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Only the first program at a new file has anything to do; for that moment SQLite lets none wait."""
+    deadline = monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""What is too old, in pieces small enough for one short transaction each; what goes and what stays.
+"""What is too old, in pieces small enough for one short transaction each; `pruning` removes them.
 
 Open and acknowledged alerts stay with all they have, and so does the closed alert that one of them names
 as seen before. Pieces are looked for by readers and removed by a writer, which checks again.
@@ -7,9 +7,8 @@ as seen before. Pieces are looked for by readers and removed by a writer, which 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, tuple_, update
+from sqlalchemy import ColumnElement, and_, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -19,20 +18,16 @@ from app.store import exclusions
 from app.store.exclusions import State
 from app.store.size import size
 from app.store.tables import (
-    Activity,
     Alert,
     ExclusionRecord,
-    GuideTick,
     Key,
     KeyMinute,
     Match,
     Quarantine,
-    RetentionRun,
 )
 
 # Large events are many pages of the database each, so that their number says little.
 PIECE_BYTES = 2 * 1024 * 1024
-_THE_ROW = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +84,6 @@ class Piece:
     suppressed: tuple[int, ...] = ()
     quarantined: tuple[int, ...] = ()
     minutes: tuple[tuple[int, datetime], ...] = ()
-
-
-# ---- looking ----
 
 
 def next_piece(session: Session, bounds: Bounds, at: datetime, rows: int) -> Piece | None:
@@ -184,7 +176,7 @@ def _suppressed(session: Session, of: Sequence[int], before: datetime, rows: int
     return None
 
 
-def _may_go(before: datetime) -> ColumnElement[bool]:
+def may_go(before: datetime) -> ColumnElement[bool]:
     """Closed before then, and not what an alert that is still worked on names as seen before."""
     after = aliased(Alert)
     leant_on = (
@@ -198,7 +190,7 @@ def _may_go(before: datetime) -> ColumnElement[bool]:
 def _closed(session: Session, before: datetime, rows: int) -> Piece | None:
     candidates = session.exec(
         select(Alert)
-        .where(_may_go(before))
+        .where(may_go(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
         .limit(max(1, rows // 4))  # an alert has two dozen index entries where a match has six
     )
@@ -228,7 +220,7 @@ def outlook(session: Session, bounds: Bounds) -> Pruned:
     alerts, matches = session.exec(
         select(func.count(), func.coalesce(func.sum(Alert.match_count), 0))
         .select_from(Alert)
-        .where(_may_go(bounds.closed))
+        .where(may_go(bounds.closed))
     ).one()
     return Pruned(
         alerts=alerts,
@@ -265,95 +257,3 @@ def _old_minutes(session: Session, before: datetime) -> int:
         .join(newest, newest.c.key_id == KeyMinute.key_id)
         .where(KeyMinute.minute < before, col(KeyMinute.minute) < newest.c.minute)
     ).one()
-
-
-# ---- removing ----
-
-
-def remove(session: Session, piece: Piece) -> Pruned:
-    """Remove what of the piece may still go; what went."""
-    went = Pruned(
-        quarantined=_deleted(session, Quarantine, col(Quarantine.id).in_(piece.quarantined)),
-        suppressed=_deleted(
-            session,
-            Match,
-            and_(col(Match.id).in_(piece.suppressed), col(Match.exclusion_id).is_not(None)),
-        ),
-        minutes=_deleted(
-            session,
-            KeyMinute,
-            tuple_(col(KeyMinute.key_id), col(KeyMinute.minute)).in_(piece.minutes),
-        ),
-    )
-    if piece.thinned is not None and _still(session, [piece.thinned], piece.closed_before):
-        of_it = and_(col(Match.id).in_(piece.matches), col(Match.alert_id) == piece.thinned)
-        matches = _deleted(session, Match, of_it)
-        session.execute(
-            update(Alert)
-            .where(col(Alert.id) == piece.thinned)
-            .values(match_count=Alert.match_count - matches)
-        )
-        went += Pruned(matches=matches)
-    if alerts := _still(session, piece.alerts, piece.closed_before):
-        went += _remove_alerts(session, alerts)
-    return went
-
-
-def _still(session: Session, alerts: Sequence[int], before: datetime) -> list[int]:
-    found = session.exec(select(Alert.id).where(col(Alert.id).in_(alerts), _may_go(before)))
-    return [row for row in found if row is not None]
-
-
-def _remove_alerts(session: Session, alerts: Sequence[int]) -> Pruned:
-    matches = _deleted(session, Match, col(Match.alert_id).in_(alerts))
-    _deleted(session, Activity, col(Activity.alert_id).in_(alerts))
-    _deleted(session, GuideTick, col(GuideTick.alert_id).in_(alerts))
-    session.execute(
-        update(Alert).where(col(Alert.previous_id).in_(alerts)).values(previous_id=None)
-    )
-    session.execute(
-        update(ExclusionRecord)
-        .where(col(ExclusionRecord.from_alert_id).in_(alerts))
-        .values(from_alert_id=None)
-    )
-    return Pruned(alerts=_deleted(session, Alert, col(Alert.id).in_(alerts)), matches=matches)
-
-
-def _deleted(session: Session, table: Any, where: ColumnElement[bool]) -> int:
-    result = session.execute(delete(table).where(where))
-    return result.rowcount if isinstance(result, CursorResult) else 0
-
-
-# ---- one at a time ----
-
-
-def take_turn(session: Session, holder: str, at: datetime, until: datetime) -> Pruned | None:
-    """What an earlier run removed and did not live to tell; None when another is still at it."""
-    run = session.get(RetentionRun, _THE_ROW)
-    if run is None:
-        run = RetentionRun(id=_THE_ROW, holder=None, ends_at=None, pruned={})
-    elif run.holder is not None and run.ends_at is not None and run.ends_at > at:
-        return None
-    run.holder, run.ends_at = holder, until
-    session.add(run)
-    return Pruned(**run.pruned)
-
-
-def keep_turn(session: Session, holder: str, until: datetime, pruned: Pruned) -> bool:
-    """Note what went, in the transaction in which it goes; False when the turn is another's by now."""
-    run = session.get(RetentionRun, _THE_ROW)
-    if run is None or run.holder != holder:
-        return False
-    run.ends_at, run.pruned = until, asdict(pruned)
-    session.add(run)
-    return True
-
-
-def end_turn(session: Session, holder: str) -> bool:
-    """False when the turn is another's by now."""
-    run = session.get(RetentionRun, _THE_ROW)
-    if run is None or run.holder != holder:
-        return False
-    run.holder, run.ends_at, run.pruned = None, None, {}
-    session.add(run)
-    return True

@@ -55,6 +55,13 @@ _REASONS = {
     "nested deeper": "too_deep",
     "an event is a JSON object": "not_an_object",
     "nothing here": "empty",
+    "no known agent format": "unknown_format",
+    "the _source of this": "unknown_format",
+    "the data of this CloudEvent": "unknown_format",
+    "none of the columns": "unknown_format",
+    "a Falco alert": "incomplete",
+    "a Tetragon": "incomplete",
+    "a Tracee": "incomplete",
 }
 OTHER = "other"
 
@@ -83,7 +90,9 @@ class Metrics(Measures):
             "deckwatch_events_rejected", "Events put in quarantine", ["reason"], registry=own
         )
         self._matches = Counter(
-            "deckwatch_matches", "Matches stored, those suppressed among them", registry=own
+            "deckwatch_matches",
+            "Matches stored on receipt, those suppressed among them",
+            registry=own,
         )
         self._suppressed = Counter(
             "deckwatch_matches_suppressed", "Matches that an exclusion covered", registry=own

@@ -21,6 +21,7 @@ from app.domain.roles import COMMAND_LINE, Role
 from app.settings import read_settings
 from app.setup import opened
 from app.store.people import Purpose
+from tests.processes import until
 
 CHROMIUM = shutil.which("chromium")
 
@@ -86,26 +87,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             at=datetime.now(UTC),
         )
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"],
-        cwd=folder,
-        env={**os.environ, "DECKWATCH_DATABASE_URL": url, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if found := re.search(r" on (http://\S+)", line):
-            break
-    else:
-        raise AssertionError("the server did not start")
+    # A file, not a pipe: nobody would read on, and a full pipe stops whoever writes a line for each request.
+    told = folder / "stderr"
+    with told.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"],
+            cwd=folder,
+            env={
+                **os.environ,
+                "DECKWATCH_DATABASE_URL": url,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            stderr=errors,
+        )
+    address = re.compile(r" on (http://\S+)")
+    until(lambda: bool(address.search(told.read_text())), "the server says where it is")
+    found = address.search(told.read_text())
+    assert found is not None
     try:
         yield Server(found[1], key, link)
     finally:
         process.terminate()
         database.close()
         assert process.wait(10) == 0
-        process.stderr.close()
 
 
 @dataclass

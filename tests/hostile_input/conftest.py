@@ -137,7 +137,7 @@ def _learn(house: House) -> None:
     )
     house.client.post(
         "/api/v1/events",
-        content=b"{",
+        content='{"é\u202e'.encode() + b"\xff" * 5_000,
         headers={"Authorization": f"Bearer {house.agent_key}"},
     )
     propose(house, "a-host")
@@ -145,6 +145,8 @@ def _learn(house: House) -> None:
     for path in ("/alerts", "/alerts/1", "/alerts/2", "/exclusions/new?alert=2", "/exclusions"):
         house.learn(path)
     for path in ("/alerts?host=x", "/exclusions/1", "/agents", "/audit", "/", "/rules", "/users"):
+        house.learn(path)
+    for path in ("/agents/1", "/quarantine", "/quarantine/1", "/quarantine/1?from=2048"):
         house.learn(path)
     house.known_marks |= {("hx-partial", name) for name in ("", "hx-target", "hx-swap")}
     house.known_marks.add(("br", ""))  # of a reason with several lines

@@ -18,6 +18,8 @@ READ = (
     "/exclusions/{}/edit",
     "/matches/{}/event.json",
     "/quarantine/{}/event.bin",
+    "/quarantine/{}",
+    "/agents/{}",
     "/rules/{}",
     "/api/v1/alerts/{}",
     "/api/v1/exclusions/{}",

@@ -73,8 +73,12 @@ def test_hostile_bytes_in_quarantine_are_shown_as_text(house: House) -> None:
         "/api/v1/events", content=body, headers={"Authorization": f"Bearer {house.agent_key}"}
     )
     assert answer.json()["received"] == len(answer.json()["rejected"]) == len(lines) + 1
+    house.check("/agents")
+    house.check("/agents/1")
     for before in range(10, len(lines) + 20, 10):
-        house.check(f"/agents?before={before}")
+        house.check(f"/quarantine?before={before}")
+    for number in range(1, len(lines) + 2, 5):
+        house.check(f"/quarantine/{number}")
 
 
 @pytest.mark.parametrize("number", range(0, len(HOSTILE), 20))
@@ -91,6 +95,30 @@ def test_what_somebody_typed_into_an_address_is_answered(house: House, number: i
             headers={"Authorization": f"Bearer {house.admin_key}"},
         )
         assert told.status_code in (200, 422)
-    for path in ("/audit", "/agents", "/exclusions", "/exclusions/new", "/rules", "/login"):
-        query = dict.fromkeys(("who", "what", "before", "from", "show", "next", "fields"), text)
+    for path in (
+        "/audit",
+        "/agents",
+        "/agents/1",
+        "/quarantine",
+        "/exclusions",
+        "/exclusions/new",
+        "/rules",
+        "/login",
+    ):
+        query = dict.fromkeys(
+            (
+                "who",
+                "what",
+                "before",
+                "from",
+                "show",
+                "next",
+                "fields",
+                "q",
+                "page",
+                "key",
+                "reason",
+            ),
+            text,
+        )
         assert house.client.get(path, params=query).status_code in (200, 303), path

@@ -219,8 +219,6 @@ def _row(one: KeyState, sent: Sent | None, who: Principal) -> KeyRow:
         href=f"{PATH}/{one.id}",
         role=key.role,
         hint=key.hint,
-        created_at=key.created_at,
-        created_by=key.created_by,
         last_seen=one.seen_at,
         silent=one.state == "silent",
         received=sent.traffic.received if sent else 0,

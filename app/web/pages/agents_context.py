@@ -16,8 +16,6 @@ class KeyRow:
     href: str
     role: str
     hint: str  # the last four characters of the key
-    created_at: datetime
-    created_by: str
     last_seen: datetime | None
     silent: bool
     received: int

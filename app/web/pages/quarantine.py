@@ -164,11 +164,12 @@ def _agents(names: dict[int, str], kept: dict[int, int], chosen: int | None) -> 
     return (Option("", "Every agent", chosen is None), *options)
 
 
-_NUMBERS = re.compile(r" at byte \d+| \(byte \d+\)|: line \d+ column \d+.*")
+# A reason begins with its kind; what follows differs from event to event.
+_DETAILS = re.compile(r": | at byte ")
 
 
 def _reasons(reasons: Sequence[str], wanted: QuarantineFilter) -> tuple[Reason, ...]:
-    kinds = Counter(_NUMBERS.split(reason)[0][:200] for reason in reasons)
+    kinds = Counter(_DETAILS.split(reason, maxsplit=1)[0][:200] for reason in reasons)
     view = _view(wanted)
     return tuple(
         Reason(
@@ -265,13 +266,11 @@ def retry(request: Request, who: Admin, services: Parts, form: Posted) -> Respon
         services.live.changed()
     if not found.looked_at:
         return see_other(request, back, Notice("warning", "There was nothing to try again."))
-    if more or found.looked_at < len(ids):
-        more_told = f" {found.looked_at:,} were tried; there are more, try again for those."
-    else:
-        more_told = ""
-    told = f"Of {found.looked_at:,}, {in_words(found)}.{more_told}"
-    if found.looked_at == 1:
+    told = f"Of {found.looked_at:,}, {in_words(found)}."
+    if len(ids) == 1:
         told = f"Tried again: {_single(found.became, found.unmatched)}."
+    elif more or found.looked_at < len(ids):
+        told += " There are more; try again for those."
     kind = "warning" if found.unreadable == found.looked_at else "done"
     return see_other(request, back, Notice(kind, told))
 
