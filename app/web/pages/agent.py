@@ -33,7 +33,7 @@ from app.web.pages.agent_states import (
 )
 from app.web.pages.agents import PATH
 from app.web.pages.agents_context import AgentPage, Figure, SilenceRow, StepRow
-from app.web.pages.quarantine import PATH as QUARANTINE
+from app.web.pages.quarantine_context import PATH as QUARANTINE
 from app.web.respond import page
 from app.web.services import Parts
 from app.web.shell import Chip, Tab

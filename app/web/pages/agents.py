@@ -31,8 +31,8 @@ from app.web.pages.agent_states import (
 )
 from app.web.pages.agents_context import AgentsPage, Figure, KeyRow, NewKey
 from app.web.pages.connect import connect_kinds, connect_steps, connect_tabs, kind_of
-from app.web.pages.quarantine import PATH as QUARANTINE
 from app.web.pages.quarantine import rows_of
+from app.web.pages.quarantine_context import PATH as QUARANTINE
 from app.web.respond import page, see_other
 from app.web.services import Parts, Services
 from app.web.shell import Chip, Notice, Tab

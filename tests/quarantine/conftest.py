@@ -1,0 +1,26 @@
+"""Events that are in quarantine already."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlmodel import select
+
+from app.store import quarantine
+from app.store.database import Database
+from app.store.tables import Quarantine
+from tests.conftest import Clock
+
+
+@pytest.fixture
+def keep(database: Database, clock: Clock) -> Callable[..., int]:
+    """Put bytes in quarantine as an older version without some format would have; their number."""
+
+    def kept(
+        raw: bytes, key_id: int = 1, reason: str = "no known agent format: nothing fits"
+    ) -> int:
+        with database.write() as session:
+            row = {"key_id": key_id, "received_at": clock(), "reason": reason, "event": raw}
+            quarantine.insert_many(session, [row])
+            return max(row.id or 0 for row in session.exec(select(Quarantine)))
+
+    return kept
