@@ -173,7 +173,7 @@ class EventCutter(Protocol):
 class Pipeline:
     """What matters of a request is durable before its receipt is there.
 
-    `take` and `take_items` block until then; `take_stream` and `stored` only wait.
+    `take` and `take_items` block until then; `take_stream` waits and keeps no thread from others.
     """
 
     def __init__(
