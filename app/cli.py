@@ -157,7 +157,7 @@ def key_list() -> None:
 @key.command("revoke")
 @plain_errors
 def key_revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
-    """Refuse a key from the next request on."""
+    """Refuse a key from now on; a server that runs obeys within a second."""
     from app.actions import keys
     from app.clock import utc_now
     from app.settings import read_settings

@@ -16,7 +16,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
-from app import __version__, logs
+from app import __version__, logs, memory
+from app.actions.keyring import Keyring
 from app.actions.retention import Retention
 from app.clock import utc_now
 from app.detection.detector import Detector
@@ -134,6 +135,7 @@ def create_app(
     metrics = metrics or Metrics()
     writer = Writer(database, clock=clock, on_alerts=live.changed, measures=metrics)
     retention = Retention(database, settings, clock=clock)
+    keyring = Keyring(database)
     current = CurrentDetector(database, rules.rules, detector_of)
     services = Services(
         settings=settings,
@@ -141,6 +143,7 @@ def create_app(
         database=database,
         rules=rules,
         current_detector=current,
+        keyring=keyring,
         pipeline=Pipeline(
             current,
             writer,
@@ -174,6 +177,7 @@ def create_app(
         watching = asyncio.gather(
             live.watch(),
             keep_looking(current.refresh, "the rules that people switched cannot be read"),
+            keep_looking(keyring.refresh, "which keys were revoked cannot be read"),
         )
         try:
             with _told_on_signal(live.stop, writer.hurry, retention.hurry, tell):
@@ -223,6 +227,7 @@ def create_app_from_environment() -> FastAPI:
     """For worker processes, which build their own."""
     settings = read_settings()
     logs.set_up(settings.log_format)
+    memory.keep_freed()
     return create_app(settings, metrics=Metrics(Path(os.environ[SHARED_VARIABLE])))
 
 

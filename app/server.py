@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from app import memory
 from app.domain.errors import Unusable
 from app.web.metrics import SHARED_VARIABLE
 
@@ -107,6 +108,7 @@ def config(app: FastAPI | str) -> uvicorn.Config:
 
 def run(app: FastAPI, bound: socket.socket) -> None:
     """Serve in this process until told to stop."""
+    memory.keep_freed()
     # All there is by now stays: nobody needs to look through it for garbage again.
     gc.freeze()
     gc.enable()

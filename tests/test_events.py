@@ -223,7 +223,7 @@ BAD_EVENTS: dict[str, tuple[bytes, str]] = {
     "an unknown format": (b'{"msg":"hello"}', "no known agent format"),
     "bytes that are not UTF-8": (b'{"event":{"kind":"event"},"x":"\xff"}', "not UTF-8 at byte 31"),
     "not a number": (b'{"event":{"kind":"event"},"x":NaN}', "NaN"),
-    "too deep": (b'{"event":{"kind":"event"},"x":' + b"[" * 200 + b"]" * 200 + b"}", "deeper"),
+    "too deep": (ndjson([exec_event()])[:-1] + b',"x":' + b"[" * 200 + b"]" * 200 + b"}", "deeper"),
     "far too deep": (b"[" * 100_000, "deeper"),
     "a wrapped nothing": (b'{"_source":{"a":1}}', "_source"),
     "trailing text": (b'{"event":{"kind":"event"}} x', "not JSON"),

@@ -1,13 +1,12 @@
 """Making and revoking the keys that programs present."""
 
-import hmac
 import secrets
 from datetime import datetime
 
 from app.actions.credentials import checked_name, digest
 from app.domain.errors import Conflict, Invalid, NotFound
 from app.domain.roles import Principal, Role
-from app.store import audit, keys
+from app.store import audit, keys, revisions
 from app.store.database import Database
 from app.store.tables import Key
 
@@ -53,7 +52,7 @@ def create(
 
 
 def revoke(database: Database, name: str, *, who: Principal, at: datetime) -> None:
-    """Refused from the next request on; raises NotFound or Conflict."""
+    """Refused from now on by whoever looks; see Keyring. Raises NotFound or Conflict."""
     with database.write() as session:
         key = keys.by_name(session, name)
         if key is None:
@@ -63,6 +62,7 @@ def revoke(database: Database, name: str, *, who: Principal, at: datetime) -> No
         key.revoked_at = at
         key.revoked_by = who.name
         session.add(key)
+        revisions.bump(session, revisions.KEYS)
         audit.record(
             session,
             at=at,
@@ -71,15 +71,3 @@ def revoke(database: Database, name: str, *, who: Principal, at: datetime) -> No
             subject=f"key {name}",
             address=who.address,
         )
-
-
-def holder(database: Database, text: str, *, address: str) -> Principal | None:
-    """Whose key this is; None when unknown or revoked."""
-    presented = digest(text)
-    with database.read() as session:
-        key = keys.by_hash(session, presented)
-    if key is None or key.revoked_at is not None:
-        return None
-    if not hmac.compare_digest(key.key_hash, presented):
-        return None
-    return Principal(name=key.name, role=Role(key.role), address=address, key_id=key.id)

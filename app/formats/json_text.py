@@ -51,14 +51,14 @@ def _refuse_constant(name: str) -> object:
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
-def may_be_deep(raw: bytes) -> bool:
+def _may_be_deep(raw: bytes) -> bool:
     """Whether there are brackets enough for more than MAX_DEPTH levels: a quick look, no verdict."""
     # To remove them takes less than half of what `count` takes, which looks at each byte by itself.
     return len(raw) - len(raw.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH
 
 
 def _refuse_deep(raw: bytes) -> None:
-    if not may_be_deep(raw):
+    if not _may_be_deep(raw):
         return
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(raw):

@@ -83,7 +83,7 @@ class Cutter:
         last = self._joined()
         self._begun, self._size = [], 0
         if self._are_lines:
-            return self._items([last])
+            return self._items(last)
         return cut(last, self._most)
 
     def refused(self) -> tuple[()]:
@@ -94,30 +94,31 @@ class Cutter:
         return self._begun[0] if len(self._begun) == 1 else b"".join(self._begun)
 
     def _lines(self, part: bytes) -> Sequence[Item]:
-        # As `lines` does, and quicker: a part may be split at once, a whole body of line ends not.
-        split = part.split(b"\n")
-        begun = split.pop()
-        if split:
-            self._begun.append(split[0])
-            split[0] = self._joined()
+        items: Sequence[Item] = ()
+        first = part.find(b"\n") + 1
+        if first:
+            self._begun.append(part[:first])
+            items = self._items(self._joined())
             self._begun, self._size = [], 0
-        self._begun.append(begun)
-        self._size += len(begun)
+            last = part.rfind(b"\n") + 1
+            items += self._items(part[:last], first)
+            part = part[last:]
+        self._begun.append(part)
+        self._size += len(part)
         if self._size > self._max_line_bytes:
             self._begun = [_bounded(self._joined(), self._max_line_bytes)]
             self._size = len(self._begun[0])
-        return self._items(split)
+        return items
 
-    def _items(self, split: Iterable[bytes]) -> Sequence[Item]:
-        items = []
-        index, line = self._index, self._line
-        for raw in split:
-            if raw := raw.strip():
-                items.append(Item(index, line, raw))
-                index += 1
-            line += 1
-        self._index, self._line = index, line
-        if self._most is not None and index > self._most:
+    def _items(self, whole: bytes, start: int = 0) -> list[Item]:
+        """The events of whole lines, from the byte `start` on."""
+        items = list(lines(whole, start, self._index, self._line))
+        if items:
+            self._index, self._line = items[-1].index + 1, items[-1].line
+            # Mostly one line end; to take off what may be more is to copy all before it.
+            start = -1 if whole[-2:-1] > b" " else len(whole.rstrip())
+        self._line += whole.count(b"\n", start)
+        if self._most is not None and self._index > self._most:
             raise too_many(self._most)
         return items
 

@@ -11,7 +11,7 @@ from app.detection.rule import Rule
 from app.domain.ecs import Document
 from app.domain.event import event_from_ecs
 from app.formats import Unreadable, normalise, read
-from app.formats.json_text import decode, may_be_deep
+from app.formats.json_text import decode
 from app.ingest.blocks import Cutter
 from app.ingest.body import EVENTS_LIMIT, Inflated, Item, cut
 from app.ingest.budget import Budget, Share
@@ -23,6 +23,8 @@ from app.store.keys import Traffic
 
 # As many bytes of a body are judged at once: more would be held longer, fewer cost a change of threads.
 BLOCK = 1 << 20
+# Chunks that are smaller are put together first: each costs some time of its own.
+_WORTH = 16 << 10
 # How many bodies of the largest size may be held in memory, by all requests together.
 BODIES_HELD = 4
 # What a match and a rejection take besides the event's own bytes, about.
@@ -69,8 +71,7 @@ def judge(items: Iterable[Item], detector: Detector, max_event_bytes: int) -> It
         if len(raw) > max_event_bytes:
             yield Judged(item, refusal=too_large(max_event_bytes))
             continue
-        quick = (raw.isascii() or _is_utf8(raw)) and not may_be_deep(raw)
-        rules = detector.decide(raw) if quick else None
+        rules = detector.decide(raw) if raw.isascii() or _is_utf8(raw) else None
         if rules is None:
             yield _judge_whole(item, detector)
         elif rules:
@@ -254,6 +255,12 @@ class Pipeline:
         return Intake(self._current.detector, key_id=key_id, max_event_bytes=self._max_event_bytes)
 
 
+def _joined(chunks: Sequence[bytes]) -> Iterable[bytes]:
+    """The same bytes in chunks that are worth a turn each, and no larger than need be."""
+    few = sum(map(len, chunks)) >= len(chunks) * _WORTH
+    return chunks if few else [b"".join(chunks)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """A body on its way from its chunks to judged events."""
@@ -271,7 +278,7 @@ class _Reading:
         return self.inflated.size
 
     def judge(self, chunks: Sequence[bytes], share: Share) -> None:
-        for part in self.inflated.feed(b"".join(chunks)):
+        for part in chain.from_iterable(map(self.inflated.feed, _joined(chunks))):
             self.intake.judge(self.cutter.feed(part), self.cutter.refused())
             share.hold(len(part) + self.held)
 

@@ -8,6 +8,7 @@ from app.store.tables import metadata
 EXCLUSIONS = "exclusions"
 ALERTS = "alerts"
 RULES = "rules"
+KEYS = "keys"
 
 
 # Each batch of events asks and bumps: without the ORM in between that costs a third.

@@ -5,12 +5,14 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
 from app.actions import keys, sessions
 from app.domain.errors import Forbidden
@@ -55,21 +57,28 @@ def form_token(services: Services, bound_to: str) -> str:
     return hmac.new(services.secret, b"form:" + bound_to.encode(), hashlib.sha256).hexdigest()
 
 
-def _principal(request: Request) -> Principal | None:
+async def _principal(request: Request) -> Principal | None:
     services = services_of(request)
     header = request.headers.get("authorization")
     if header is not None:
         presented = presented_key(header)
         if presented is None:
             return None
-        return keys.holder(services.database, presented, address=address_of(request))
+        found = services.keyring.known(presented) or await run_in_threadpool(
+            services.keyring.holder, presented
+        )
+        return replace(found, address=address_of(request)) if found else None
     token = session_token(request)
     if token is None:
         return None
-    found = sessions.signed_in(
-        services.database, token, address=address_of(request), at=services.clock()
+    signed_in = await run_in_threadpool(
+        sessions.signed_in,
+        services.database,
+        token,
+        address=address_of(request),
+        at=services.clock(),
     )
-    return found[1] if found else None
+    return signed_in[1] if signed_in else None
 
 
 def presented_key(header: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.actions.keyring import Keyring
 from app.detection.rule import LoadResult, Rule
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
@@ -28,6 +29,7 @@ class Services:
     database: Database
     rules: LoadResult
     current_detector: CurrentDetector
+    keyring: Keyring
     pipeline: Pipeline
     live: Live
     renderer: Renderer

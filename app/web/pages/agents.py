@@ -261,4 +261,5 @@ def revoke(request: Request, key_id: RowId, who: Admin, services: Parts, form: P
         actions.revoke(services.database, name, who=who, at=services.clock())
     except Conflict as error:
         return see_other(request, PATH, Notice("warning", str(error)))
+    services.keyring.forget()
     return see_other(request, PATH, Notice("done", f"The key {name} is refused from now on."))
