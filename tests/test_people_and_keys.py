@@ -7,13 +7,17 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.actions import accounts
-from app.domain.errors import Conflict
+from app.actions import accounts, keys
+from app.actions.keyring import Keyring
+from app.domain.errors import Conflict, Unavailable
 from app.domain.roles import COMMAND_LINE, Role
-from app.store.database import Database
+from app.store.database import Database, Session
+from app.store.keys import by_hash
 from app.store.people import Purpose
+from app.store.tables import Key
 from tests.conftest import ORIGIN, PASSWORD, Agent, Clock, Person
 from tests.factories import exec_event
+from tests.processes import until
 from tests.test_sign_in import login, token_of
 
 
@@ -85,6 +89,41 @@ class TestKeys:
         admin.post("/agents/keys/1/revoke")
         assert sender.send(exec_event()).status_code == 401
         assert "revoked" in admin.get("/agents").text
+
+    def test_a_key_that_another_process_revokes_is_refused_soon(
+        self, agent: Agent, database: Database, clock: Clock
+    ) -> None:
+        assert agent.receipt(exec_event())["matched"] == 1
+        keys.revoke(database, "fleet", who=COMMAND_LINE, at=clock())
+        until(lambda: agent.send(exec_event()).status_code == 401, "the key is refused")
+
+    def test_a_key_revoked_while_it_is_looked_up_is_not_kept(
+        self, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, text = keys.create(database, "edge", Role.AGENT, who=COMMAND_LINE, at=clock())
+        ring = Keyring(database)
+
+        def revoked_meanwhile(session: Session, key_hash: str) -> Key | None:
+            found = by_hash(session, key_hash)
+            keys.revoke(database, "edge", who=COMMAND_LINE, at=clock())
+            ring.refresh()
+            return found
+
+        monkeypatch.setattr("app.store.keys.by_hash", revoked_meanwhile)
+        assert ring.holder(text) is not None
+        assert ring.known(text) is None
+
+    def test_no_key_is_known_while_nobody_can_tell_which_are_revoked(
+        self, database: Database, clock: Clock
+    ) -> None:
+        _, text = keys.create(database, "edge", Role.AGENT, who=COMMAND_LINE, at=clock())
+        ring = Keyring(database)
+        assert ring.holder(text) == ring.known(text) is not None
+        with database.write() as session:
+            session.connection().exec_driver_sql("ALTER TABLE revision RENAME TO gone")
+        with pytest.raises(Unavailable):
+            ring.refresh()
+        assert ring.known(text) is None
 
     def test_a_revoked_keys_name_is_not_given_again(self, admin: Person) -> None:
         admin.post("/agents/keys", {"name": "edge", "role": "agent"})
