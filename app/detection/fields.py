@@ -47,6 +47,11 @@ _BESIDES = dict.fromkeys(
 )
 """Not in the table, but what integrations send whose events public rules ask about; open below."""
 
+_SENT_OTHERWISE = {
+    f"{place}.Ext.windows.zone_identifier": FieldType.OPEN for place in ("dll", "file", "process")
+}
+"""Keywords in the table, but numbers as Elastic Defend sends them and public rules ask for them."""
+
 
 def field_type(name: str) -> FieldType | None:
     """The type of the field `name`, or None if there is no such field."""
@@ -100,7 +105,8 @@ def _written(fields: Mapping[str, FieldType]) -> Iterator[str]:
 
 def _from_csv(lines: Iterable[str]) -> dict[str, FieldType]:
     types = {name: kind for kind, names in _MAPPING_TYPES.items() for name in names.split()}
-    return _BESIDES | {row["field"]: types[row["type"]] for row in csv.DictReader(lines)}
+    told = {row["field"]: types[row["type"]] for row in csv.DictReader(lines)}
+    return _BESIDES | told | _SENT_OTHERWISE
 
 
 if __name__ == "__main__":

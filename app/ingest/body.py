@@ -15,6 +15,8 @@ UTF8_BOM = b"\xef\xbb\xbf"
 EVENTS_LIMIT = 100_000
 # Between two commas real events have more bytes than this.
 _DENSE = 16
+# However many elements so many bytes hold, they are made in a moment.
+_SMALL = 1 << 20
 
 
 class UnreadableBody(DeckwatchError):
@@ -163,10 +165,11 @@ def is_complete(raw: bytes) -> bool:
 
 
 def _array(body: bytes, start: int, most: int | None) -> Iterator[Item]:
-    commas = body.count(b",")
-    if most is not None and commas > most and commas * _DENSE > len(body):
-        # Might be millions of elements, which are better counted before they are all made.
-        return _cut_array(body, start)
+    if most is not None and len(body) > _SMALL:
+        commas = body.count(b",")
+        if commas > most and commas * _DENSE > len(body):
+            # Might be millions of elements, which are better counted before they are all made.
+            return _cut_array(body, start)
     try:
         raws = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):

@@ -54,6 +54,7 @@ def test_the_file_of_fields_is_what_its_generator_writes() -> None:
         FieldType.ADDRESS: "ip",
         FieldType.PLACE: "geo_point",
         FieldType.OBJECT: "object",
+        FieldType.OPEN: "keyword",  # what the generator knows to be sent otherwise
     }
     table = StringIO()
     writer = csv.writer(table)
