@@ -1,7 +1,9 @@
 """Telling browsers that something changed, by server-sent events; they fetch what by themselves."""
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 
 from app.domain.errors import Unavailable
@@ -10,6 +12,9 @@ from app.domain.errors import Unavailable
 BEAT_SECONDS = 15.0
 # How often it is looked for what other processes have changed.
 LOOK_SECONDS = 0.5
+
+# What no counter says.
+_UNKNOWN = -1
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +48,8 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[asyncio.Event] = set()
         self._stopping = False
-        self._seen = -1
+        self._seen = _UNKNOWN
+        self._one_at_a_time = threading.Lock()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -53,7 +59,11 @@ class Live:
         self._wake_soon()
 
     def changed(self) -> None:
-        self._wake_soon()
+        """Tell of a change that is committed, unless a look has told of it already."""
+        try:
+            self._look()
+        except Unavailable:
+            self._wake_soon()
 
     def _wake_soon(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -69,17 +79,26 @@ class Live:
 
     def _look(self) -> None:
         if not self._listeners:
+            self._seen = _UNKNOWN
             return
-        revision = self._revision()
-        if self._seen not in (-1, revision):
-            self._wake_soon()
-        self._seen = revision
+        with self._one_at_a_time:
+            revision = self._revision()
+            if revision != self._seen:
+                self._seen = revision
+                self._wake_soon()
+
+    def _begin(self) -> None:
+        """From now on changes are told: those before are in the page that the browser has."""
+        with self._one_at_a_time, contextlib.suppress(Unavailable):
+            if self._seen == _UNKNOWN:
+                self._seen = self._revision()
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The bytes of one browser's event stream: `event: alerts` whenever alerts changed."""
         listener = asyncio.Event()
         self._listeners.add(listener)
         try:
+            await asyncio.to_thread(self._begin)
             yield b"retry: 2000\n: connected\n\n"
             while not self._stopping:
                 try:

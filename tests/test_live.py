@@ -1,0 +1,97 @@
+"""What browsers are told of changes: each once, whoever made it, and none that is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.domain.errors import Unavailable
+from app.web import live
+from app.web.live import Live
+from tests.processes import PATIENCE, until
+
+TOLD = b"event: alerts\ndata: changed\n\n"
+
+
+class Counter:
+    """Stands for the one in the database, which every process bumps."""
+
+    def __init__(self) -> None:
+        self.value = 7
+        self.looks = 0
+        self.readable = True
+
+    def __call__(self) -> int:
+        self.looks += 1
+        if not self.readable:
+            raise Unavailable("The database is busy.")
+        return self.value
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """On a loop of its own, in a thread of its own: a browser test leaves its loop in the main one."""
+    with ThreadPoolExecutor(1) as own:
+        own.submit(lambda: asyncio.run(asyncio.wait_for(work(), PATIENCE))).result()
+
+
+async def opened(streams: Live) -> AsyncIterator[bytes]:
+    """A browser's stream, connected."""
+    stream = streams.stream()
+    assert (await anext(stream)).startswith(b"retry:")
+    return stream
+
+
+async def looked(counter: Counter, times: int = 2) -> None:
+    """Wait until the watch has looked so often again."""
+    wanted = counter.looks + times
+    await asyncio.to_thread(until, lambda: counter.looks >= wanted, "looks")
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.0001)
+    monkeypatch.setattr(live, "BEAT_SECONDS", 3600.0)
+    return Counter()
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["here", "in another process"])
+def test_a_change_is_told_once(counter: Counter, here: bool) -> None:
+    async def work() -> None:
+        streams = Live(counter)
+        streams.start(asyncio.get_running_loop())
+        stream = await opened(streams)
+        watching = asyncio.create_task(streams.watch())
+        waiting = asyncio.ensure_future(anext(stream))
+        await looked(counter)
+        assert not waiting.done(), "nothing has changed yet"
+        counter.value += 1
+        if here:
+            await asyncio.to_thread(streams.changed)
+        assert await waiting == TOLD
+        waiting = asyncio.ensure_future(anext(stream))
+        await looked(counter)
+        assert not waiting.done(), "told twice"
+        waiting.cancel()
+        watching.cancel()
+
+    run(work)
+
+
+def test_a_change_is_told_to_whoever_connects_first_and_when_the_counter_cannot_be_read(
+    counter: Counter,
+) -> None:
+    async def work() -> None:
+        streams = Live(counter)
+        streams.start(asyncio.get_running_loop())
+        counter.readable = False
+        stream = await opened(streams)
+        await asyncio.to_thread(streams.changed)
+        assert await anext(stream) == TOLD
+        counter.readable = True
+        counter.value += 1
+        await asyncio.to_thread(streams.changed)
+        assert await anext(stream) == TOLD
+
+    run(work)
