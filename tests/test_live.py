@@ -56,25 +56,43 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return Counter()
 
 
-@pytest.mark.parametrize("here", [True, False], ids=["here", "in another process"])
-def test_a_change_is_told_once(counter: Counter, here: bool) -> None:
+async def quiet(streams: Live, counter: Counter, stream: AsyncIterator[bytes]) -> None:
+    """Nothing is told while the watch looks."""
+    waiting = asyncio.ensure_future(anext(stream))
+    watching = asyncio.create_task(streams.watch())
+    await looked(counter)
+    assert not waiting.done()
+    watching.cancel()
+    waiting.cancel()
+    await asyncio.wait([watching, waiting])
+
+
+def test_a_change_made_here_is_told_at_once_and_not_again_when_it_is_looked_for(
+    counter: Counter,
+) -> None:
+    async def work() -> None:
+        streams = Live(counter)
+        streams.start(asyncio.get_running_loop())
+        await quiet(streams, counter, await opened(streams))
+        stream = await opened(streams)
+        counter.value += 1
+        await asyncio.to_thread(streams.changed)
+        assert await anext(stream) == TOLD
+        await quiet(streams, counter, stream)
+
+    run(work)
+
+
+def test_a_change_made_in_another_process_is_told_once(counter: Counter) -> None:
     async def work() -> None:
         streams = Live(counter)
         streams.start(asyncio.get_running_loop())
         stream = await opened(streams)
-        watching = asyncio.create_task(streams.watch())
-        waiting = asyncio.ensure_future(anext(stream))
-        await looked(counter)
-        assert not waiting.done(), "nothing has changed yet"
         counter.value += 1
-        if here:
-            await asyncio.to_thread(streams.changed)
-        assert await waiting == TOLD
-        waiting = asyncio.ensure_future(anext(stream))
-        await looked(counter)
-        assert not waiting.done(), "told twice"
-        waiting.cancel()
+        watching = asyncio.create_task(streams.watch())
+        assert await anext(stream) == TOLD
         watching.cancel()
+        await quiet(streams, counter, stream)
 
     run(work)
 
