@@ -47,7 +47,17 @@ _FIRST_WORD = re.compile(
     r"(?>\s++|//[^\n]*+|/\*(?>.*?\*/))*+(sequence|sample|join)(?![\w.])", re.DOTALL
 )
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
-_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
+# The apostrophe's is needless, and in no documentation; public rules write it all the same.
+_ESCAPES = {
+    "b": "\b",
+    "t": "\t",
+    "n": "\n",
+    "f": "\f",
+    "r": "\r",
+    '"': '"',
+    "'": "'",
+    "\\": "\\",
+}
 _HINTS = {
     "=": "'=' is not an operator; use '==' (exact) or ':' (any case, wildcards)",
     "'": "texts are written in double quotes",
