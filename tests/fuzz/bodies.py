@@ -67,7 +67,9 @@ _TYPES = (
 
 def sent(dice: Random, case: int) -> Sent:
     """Case number `case`, which gives its sound events names of their own."""
-    names = (f"good-{case}-{n}" for n in itertools.count())
+    # A damaged byte must not turn one name into another that is to be found, or not to be.
+    sealed = f"good-{case}-{zlib.crc32(b'%d' % case):x}"
+    names = (f"{sealed}-{n}" for n in itertools.count())
     made = dice.choice(_BODIES)(dice, names.__next__)
     if dice.randrange(8):
         made.headers[b"content-type"] = dice.choice(_TYPES)
