@@ -54,6 +54,7 @@ class Sent:
     statuses: frozenset[int] = frozenset({200})
     # How many lines a bulk body may have, if it arrives whole.
     most_lines: int = 0
+    case: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
     chunks: tuple[bytes, ...] = ()
 
@@ -71,6 +72,7 @@ def sent(dice: Random, case: int) -> Sent:
     sealed = f"good-{case}-{zlib.crc32(b'%d' % case):x}"
     names = (f"{sealed}-{n}" for n in itertools.count())
     made = dice.choice(_BODIES)(dice, names.__next__)
+    made.case = case
     if dice.randrange(8):
         made.headers[b"content-type"] = dice.choice(_TYPES)
     made.most_lines = made.body.count(b"\n") + 1

@@ -67,7 +67,10 @@ class FrontDoor:
                 check(one, answer, accounts)
             except AssertionError as error:
                 raise AssertionError(f"{error}\n{one}\n{answer}") from error
-        self._settle(accounts)
+        try:
+            self._settle(accounts)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nin cases {[one.case for one in some]}") from error
         for one, answer in zip(some, answers, strict=True):
             self.slowest = max(self.slowest, await self._seconds(one, answer))
 
