@@ -9,11 +9,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from app import __version__, logs, memory
@@ -33,9 +33,9 @@ from app.settings import Settings, read_settings, secret_key
 from app.store import revisions
 from app.store.database import Database
 from app.web import errors
-from app.web.access import refuse_unguarded
+from app.web.access import refuse_unguarded, routes_of
 from app.web.api import alerts as api_alerts
-from app.web.api import elastic, events, matches, system
+from app.web.api import elastic, events, matches, openapi, system
 from app.web.api import exclusions as api_exclusions
 from app.web.api import rules as api_rules
 from app.web.body_limit import BodyLimit
@@ -193,9 +193,6 @@ def create_app(
 
     refuse_unguarded(ROUTERS)
     app = FastAPI(
-        title="Deckwatch",
-        version=__version__,
-        summary="SSH in containers: events in, alerts out.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -209,18 +206,14 @@ def create_app(
                 larger=dict.fromkeys((events.PATH, elastic.PREFIX), settings.max_body_bytes),
             ),
         ],
-        generate_unique_id_function=_operation_id,
     )
     app.state.services = services
+    app.openapi = cache(partial(openapi.document, ROUTERS))  # type: ignore[method-assign]
     for router in ROUTERS:
-        app.include_router(router, include_in_schema=bool(router.tags))
+        app.include_router(router)
     app.mount(STATIC_URL, CachedStatic(resource("static")), name="static")
-    errors.install(app)
+    errors.install(app, list(routes_of(ROUTERS)))
     return app
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def create_app_from_environment() -> FastAPI:

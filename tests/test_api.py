@@ -224,3 +224,17 @@ def test_the_reference_tells_every_operation(sign_in: Callable[[str, Role], Pers
     assert len(operations) >= 13
     for method, path in operations:
         assert f"{method.upper()} {path}</code>" in page
+
+
+def test_a_parameter_that_is_there_twice_is_refused_not_half_read(analyst: Script) -> None:
+    for path in (
+        "/alerts?host=a&host=b",
+        "/exclusions?state=live&state=live",
+        "/rules?enabled=1&enabled=0",
+    ):
+        assert "more than once" in analyst.call("GET", path, status=422)["detail"]
+
+
+def test_a_method_that_is_not_taken_is_told_all_that_are(anonymous: TestClient) -> None:
+    answer = anonymous.request("POST", "/api/v1/exclusions/1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")

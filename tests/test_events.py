@@ -259,6 +259,18 @@ def test_a_bad_element_of_an_array_does_not_spoil_the_others(
     assert len(receipt["rejected"]) == rejected
 
 
+def test_an_array_that_stops_behind_an_event_is_told_to_lack_one(agent: Agent) -> None:
+    receipt = agent.receipt(json.dumps([exec_event(), exec_event()]).encode()[:-1])
+    (rejected,) = receipt["rejected"]
+    assert (receipt["received"], receipt["matched"], rejected["index"]) == (3, 2, 2)
+
+
+def test_an_event_with_a_number_of_thousands_of_digits_is_read(agent: Agent) -> None:
+    event = json.dumps(exec_event() | {"labels": {"n": 1}}).encode()
+    receipt = agent.receipt(event.replace(b'"n": 1', b'"n": ' + b"7" * 100_000))
+    assert (receipt["matched"], receipt["rejected"]) == (1, [])
+
+
 def test_what_was_received_is_what_was_accepted_and_what_was_rejected(agent: Agent) -> None:
     lines = [ndjson([exec_event()]), b"{", ndjson([quiet_event()]), b"null", b"{}"]
     receipt = agent.receipt(b"\n".join(lines))

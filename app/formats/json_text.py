@@ -13,6 +13,8 @@ import msgspec
 from app.formats.format import Unreadable
 
 MAX_DEPTH = 100
+# Python converts so many digits in time (sys.set_int_max_str_digits); JSON sets no limit.
+_MAX_DIGITS = 4_000
 
 
 def decode(raw: bytes) -> object:
@@ -33,7 +35,7 @@ def decode(raw: bytes) -> object:
 
 def _decode_leniently(text: str) -> object:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         where = f"byte {len(text[: error.pos].encode('utf-8', 'surrogatepass'))}"
         raise Unreadable(f"not JSON: {error.msg.lower()} at {where}") from None
@@ -41,6 +43,10 @@ def _decode_leniently(text: str) -> object:
         raise Unreadable(f"nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
         raise Unreadable(f"not JSON: {error}") from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # infinite, as 1e999 is
 
 
 def _refuse_constant(name: str) -> object:

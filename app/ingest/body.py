@@ -219,7 +219,10 @@ def _cut_array(body: bytes, start: int) -> Iterator[Item]:
 
 
 def _elements(body: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Where the elements of the array begin and end, and at last what follows it, if anything."""
+    """Where the elements of the array begin and end, and at last what follows it, if anything.
+
+    Where an array stops that is not closed, an element is missing: nobody knows what was cut off.
+    """
     depth = 0
     begin = start + 1
     closed = False
@@ -240,6 +243,9 @@ def _elements(body: bytes, start: int) -> Iterator[tuple[int, int]]:
             begin = token.end()
     if not closed or body[begin:].strip():
         yield begin, len(body)
+    if not closed and is_complete(body[begin:].strip()):
+        # The last element is sound, and the end of the array, or what came before it, got lost.
+        yield len(body), len(body)
 
 
 def _apart(raw: bytes) -> Iterator[tuple[int, bytes]]:

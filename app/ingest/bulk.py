@@ -57,6 +57,7 @@ class BulkCutter:
         # The last line of a part, which is an action for all we know: the next part tells.
         self._rest: list[Item] = []
         self._begun = False
+        self._start = b""
         self._last_line = b""
         self._last: Action | None = None
         self._found = 0
@@ -72,13 +73,18 @@ class BulkCutter:
 
     def feed(self, part: bytes) -> Sequence[Item]:
         """The events that have become certain."""
-        if part and not self._begun:
-            self._begun = True
+        if not self._begun:
+            part = self._start + part
+            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # it may come in pieces
+                self._start = part
+                return ()
+            self._begun, self._start = True, b""
             part = part.removeprefix(UTF8_BOM)
         return self._events([*self._rest, *self._lines.feed(part)], ended=False)
 
     def end(self) -> Sequence[Item]:
-        events = self._events([*self._rest, *self._lines.end()], ended=True)
+        last = [*self._lines.feed(self._start), *self._lines.end()]
+        events = self._events([*self._rest, *last], ended=True)
         if not self._actions:
             raise UnreadableBody("The body is empty; send lines: an action, its event, and so on.")
         return events

@@ -1,15 +1,18 @@
 """Errors to answers: a status, and words for whoever asked. A program gets RFC 9457, a person a page."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from app.domain.errors import (
     Conflict,
@@ -66,10 +69,14 @@ def for_programs(path: str) -> bool:
     return for_shippers(path) or (path.startswith("/api/") and path != "/api/docs")
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     """Every way in which a request can fail gets its answer here, so that none is a traceback."""
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        return _on_http_error(request, error, routes)
+
     app.add_exception_handler(DeckwatchError, _on_our_error)
-    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_any_error)
@@ -92,13 +99,25 @@ async def _on_our_error(request: Request, error: Exception) -> Response:
     return answer(request, int(status), str(error), headers=headers, extra=extra)
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
+def _on_http_error(request: Request, error: Exception, routes: Sequence[APIRoute]) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     detail = str(error.detail)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= _allowed(request, routes)
     if detail == HTTPStatus(error.status_code).phrase:
         detail = _DETAILS.get(error.status_code, detail + ".")
-    return answer(request, error.status_code, detail, headers=dict(error.headers or {}))
+    return answer(request, error.status_code, detail, headers=headers)
+
+
+def _allowed(request: Request, routes: Sequence[APIRoute]) -> dict[str, str]:
+    """All methods that the address takes (RFC 9110 section 15.5.6), not only those of one route."""
+    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {
+        method for route in there for method in route.methods or () if route.path == there[0].path
+    }
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 _DETAILS = {

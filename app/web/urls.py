@@ -13,7 +13,7 @@ from app.domain.errors import Invalid
 from app.store.alerts import Cursor
 
 # The number of a row in a path. No database holds a larger one: nothing there, so 404.
-RowId: TypeAlias = Annotated[int, Path(ge=0, lt=2**63)]
+RowId: TypeAlias = Annotated[int, Path(ge=0, lt=2**63, examples=[1])]
 
 
 def number(text: str) -> int | None:

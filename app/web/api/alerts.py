@@ -1,26 +1,30 @@
 """Alerts for programs: searched, read, changed."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.actions import alerts as actions
-from app.domain.alert import Move, Status
+from app.domain.alert import Move, Status, Verdict
 from app.domain.errors import Invalid, NotFound
+from app.domain.severity import Severity
+from app.domain.ssh import SshRole
 from app.store import alerts, matches, people
-from app.store.alerts import Cursor
+from app.store.alerts import Cursor, Sort
 from app.store.database import Session
 from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
+from app.web.api.openapi import JSON_BODY, KEYED, problems
+from app.web.api.query import EACH_ONCE
 from app.web.api.text import Text
 from app.web.pages.alerts import EXACT, read_filter
 from app.web.services import Parts
 from app.web.urls import RowId
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(tags=["alerts"], responses=problems(*KEYED))
 PATH = "/api/v1/alerts"
 LARGEST_PAGE = 200
 _KNOWN = frozenset(
@@ -116,16 +120,21 @@ def _out(alert: Alert, names: dict[int, str]) -> dict[str, object]:
     }
 
 
-@router.get(PATH, summary="Search alerts")
+def _one_of(*kinds: str) -> Any:
+    """What the document says of it; `read_filter` checks it."""
+    return Query(json_schema_extra={"enum": ["", *map(str, kinds)]})
+
+
+@router.get(PATH, summary="Search alerts", responses=problems(422), dependencies=[EACH_ONCE])
 def search_alerts(
     request: Request,
     who: Analyst,
     services: Parts,
-    status: Annotated[str, Query(description="open, acknowledged, closed or all")] = "open",
+    status: Annotated[str, _one_of(*Status, "all")] = "open",
     q: Annotated[str, Query(description="words that must all occur")] = "",
-    severity: str = "",
-    verdict: str = "",
-    role: str = "",
+    severity: Annotated[str, _one_of(*Severity)] = "",
+    verdict: Annotated[str, _one_of(*Verdict)] = "",
+    role: Annotated[str, _one_of(*SshRole)] = "",
     assignee: Annotated[str, Query(description="a name, or nobody")] = "",
     rule: str = "",
     host: str = "",
@@ -135,7 +144,7 @@ def search_alerts(
     namespace: str = "",
     user: str = "",
     destination: str = "",
-    sort: Annotated[str, Query(description="time, priority or rarity")] = "time",
+    sort: Annotated[str, _one_of(*Sort)] = "time",
     cursor: Annotated[str, Query(description="next_cursor of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
 ) -> AlertPageOut:
@@ -165,7 +174,7 @@ def _get(session: Session, alert_id: int) -> Alert:
     return alert
 
 
-@router.get(PATH + "/{alert_id}", summary="One alert")
+@router.get(PATH + "/{alert_id}", summary="One alert", responses=problems(404))
 def get_alert(alert_id: RowId, who: Analyst, services: Parts) -> WholeAlertOut:
     """With its newest matches and everything that was done to it."""
     with services.database.read() as session:
@@ -200,7 +209,9 @@ _MOVES = {
 }
 
 
-@router.patch(PATH + "/{alert_id}", summary="Change an alert")
+@router.patch(
+    PATH + "/{alert_id}", summary="Change an alert", responses=problems(*JSON_BODY, 404, 409)
+)
 def change_alert(
     alert_id: RowId, change: AlertChange, who: Analyst, services: Parts
 ) -> WholeAlertOut:

@@ -3,18 +3,20 @@
 import json
 import re
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from app.domain.errors import Unavailable
 from app.ingest.body import EVENTS_LIMIT
 from app.ingest.bulk import BulkCutter
 from app.web.access import Agent
+from app.web.api.openapi import KEYED, STREAMED_BODY, ErrorCause, ShipperProblem, problems
 from app.web.services import Parts, Services
 
-router = APIRouter(tags=["elastic"])
+router = APIRouter(tags=["elastic"], responses=problems(*KEYED, model=ShipperProblem))
 PREFIX = "/elastic"
 
 # As long as Elasticsearch lets names of indices be; the answer repeats it for each event.
@@ -76,7 +78,11 @@ def cluster_health(request: Request, agent: Agent, services: Parts) -> Response:
     return _in_kind(request, json.dumps(_HEALTH).encode())
 
 
-@router.get(f"{PREFIX}/_cat/health", summary="Whether events are taken, in a line of text")
+@router.get(
+    f"{PREFIX}/_cat/health",
+    summary="Whether events are taken, in a line of text",
+    response_class=PlainTextResponse,
+)
 def cat_health(agent: Agent, services: Parts) -> Response:
     _refuse_unready(services)
     now = services.clock()
@@ -89,20 +95,62 @@ def _refuse_unready(services: Services) -> None:
         raise Unavailable(problem)
 
 
-@router.get(f"{PREFIX}/{{index}}/_refresh", summary="Nothing to do: what was answered is stored")
-@router.post(f"{PREFIX}/{{index}}/_refresh", include_in_schema=False)
+@router.post(
+    f"{PREFIX}/{{index}}/_refresh",
+    summary="The same by POST",
+    responses=problems(404, model=ShipperProblem),
+)
+@router.get(
+    f"{PREFIX}/{{index}}/_refresh",
+    summary="Nothing to do: what was answered is stored",
+    responses=problems(404, model=ShipperProblem),
+)
 def refresh(request: Request, index: Index, agent: Agent) -> Response:
     return _in_kind(request, json.dumps(_REFRESHED).encode())
 
 
-@router.post(f"{PREFIX}/_bulk", summary="Send events by Elasticsearch's bulk protocol")
-@router.put(f"{PREFIX}/_bulk", include_in_schema=False)
+class BulkItem(BaseModel):
+    index: str = Field(alias="_index")
+    id: str | None = Field(default=None, alias="_id")
+    status: int = Field(description="201, or 400 for what is kept in quarantine.")
+    result: str | None = None
+    error: ErrorCause | None = None
+
+
+class BulkAnswer(BaseModel):
+    errors: bool = Field(description="Whether any item failed.")
+    took: int = Field(description="Milliseconds.")
+    items: list[dict[str, BulkItem]] = Field(description="By create, index, …; in order.")
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "Lines: an action, its event, and so on. Content-Encoding: identity, gzip or zstd.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string", "pattern": "[!-~]"}}},
+    }
+}
+
+
+def _told(*statuses: int) -> dict[str, Any]:
+    """What the document says of a bulk request."""
+    return {
+        "response_model": BulkAnswer,
+        "openapi_extra": _BODY,
+        "responses": problems(*STREAMED_BODY, *statuses, model=ShipperProblem),
+    }
+
+
+@router.put(f"{PREFIX}/_bulk", summary="The same by PUT", **_told())
+@router.post(f"{PREFIX}/_bulk", summary="Send events by Elasticsearch's bulk protocol", **_told())
 async def take_bulk(request: Request, agent: Agent, services: Parts) -> Response:
     return await _taken(request, agent, services, None)
 
 
-@router.post(f"{PREFIX}/{{index}}/_bulk", summary="The same, for actions that name no index")
-@router.put(f"{PREFIX}/{{index}}/_bulk", include_in_schema=False)
+@router.put(f"{PREFIX}/{{index}}/_bulk", summary="The same by PUT", **_told(404))
+@router.post(
+    f"{PREFIX}/{{index}}/_bulk", summary="The same, for actions that name no index", **_told(404)
+)
 async def take_bulk_of_index(
     request: Request, index: Index, agent: Agent, services: Parts
 ) -> Response:

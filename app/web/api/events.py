@@ -5,9 +5,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from app.web.access import Agent
+from app.web.api.openapi import KEYED, STREAMED_BODY, problems
 from app.web.services import Parts
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], responses=problems(*KEYED))
 PATH = "/api/v1/events"
 
 _BODY = {
@@ -24,7 +25,7 @@ _BODY = {
                     ]
                 }
             },
-            "application/x-ndjson": {"schema": {"type": "string"}},
+            "application/x-ndjson": {"schema": {"type": "string", "pattern": "[!-~]"}},
         },
     }
 }
@@ -52,6 +53,7 @@ class EventReceipt(BaseModel):
     PATH,
     response_model=EventReceipt,
     openapi_extra=_BODY,
+    responses=problems(*STREAMED_BODY),
     summary="Send events",
 )
 async def take_events(request: Request, agent: Agent, services: Parts) -> Response:

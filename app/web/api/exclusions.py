@@ -17,11 +17,13 @@ from app.store import exclusions, matches
 from app.store.exclusions import State, Whole, conditions_of
 from app.store.tables import ExclusionVersion
 from app.web.access import Analyst
+from app.web.api.openapi import JSON_BODY, KEYED, problems
+from app.web.api.query import EACH_ONCE
 from app.web.api.text import Text
 from app.web.services import Parts, Services
 from app.web.urls import RowId
 
-router = APIRouter(tags=["exclusions"])
+router = APIRouter(tags=["exclusions"], responses=problems(*KEYED))
 PATH = "/api/v1/exclusions"
 
 
@@ -140,7 +142,7 @@ def _aware(moment: datetime) -> datetime:
     return moment
 
 
-@router.get(PATH, summary="List exclusions")
+@router.get(PATH, summary="List exclusions", responses=problems(422), dependencies=[EACH_ONCE])
 def list_exclusions(who: Analyst, services: Parts, state: State | None = None) -> ExclusionsOut:
     """Newest first, with all their versions."""
     at = services.clock()
@@ -151,7 +153,9 @@ def list_exclusions(who: Analyst, services: Parts, state: State | None = None) -
     return ExclusionsOut(exclusions=[_out(whole, hits, at) for whole in chosen])
 
 
-@router.post(PATH, status_code=201, summary="Propose an exclusion")
+@router.post(
+    PATH, status_code=201, summary="Propose an exclusion", responses=problems(*JSON_BODY, 404)
+)
 def propose_exclusion(wanted: ExclusionIn, who: Analyst, services: Parts) -> ExclusionOut:
     """Live at once when an admin proposes it; otherwise it waits for one."""
     draft = Draft(
@@ -186,7 +190,7 @@ class PreviewOut(BaseModel):
     samples: list[int] = Field(description="Ids of some of the matches, newest first.")
 
 
-@router.post(PATH + "/preview", summary="Preview an exclusion")
+@router.post(PATH + "/preview", summary="Preview an exclusion", responses=problems(*JSON_BODY))
 def preview_exclusion(wanted: PreviewIn, who: Analyst, services: Parts) -> PreviewOut:
     """Saves nothing. Refuses what saving would refuse."""
     if services.rule(wanted.rule_id) is None:
@@ -204,12 +208,16 @@ def preview_exclusion(wanted: PreviewIn, who: Analyst, services: Parts) -> Previ
     )
 
 
-@router.get(PATH + "/{exclusion_id}", summary="One exclusion")
+@router.get(PATH + "/{exclusion_id}", summary="One exclusion", responses=problems(404))
 def get_exclusion(exclusion_id: RowId, who: Analyst, services: Parts) -> ExclusionOut:
     return _told(services, exclusion_id)
 
 
-@router.patch(PATH + "/{exclusion_id}", summary="Decide on or edit an exclusion")
+@router.patch(
+    PATH + "/{exclusion_id}",
+    summary="Decide on or edit an exclusion",
+    responses=problems(*JSON_BODY, 404, 409),
+)
 def change_exclusion(
     exclusion_id: RowId, change: ExclusionChange, who: Analyst, services: Parts
 ) -> ExclusionOut:
@@ -261,7 +269,12 @@ def _edit(services: Services, exclusion_id: int, change: ExclusionChange, who: P
     )
 
 
-@router.delete(PATH + "/{exclusion_id}", status_code=204, summary="End an exclusion")
+@router.delete(
+    PATH + "/{exclusion_id}",
+    status_code=204,
+    summary="End an exclusion",
+    responses=problems(404, 409),
+)
 def end_exclusion(exclusion_id: RowId, who: Analyst, services: Parts) -> Response:
     """It and what it hid stay on record; the next such match raises an alert."""
     _told(services, exclusion_id)

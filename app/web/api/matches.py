@@ -6,13 +6,16 @@ from starlette.responses import Response
 from app.domain.errors import NotFound
 from app.store import matches
 from app.web.access import Analyst
+from app.web.api.openapi import KEYED, problems
 from app.web.services import Parts
 from app.web.urls import RowId
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(tags=["alerts"], responses=problems(*KEYED))
 
 
-@router.get("/api/v1/matches/{match_id}/event", summary="The event of a match")
+@router.get(
+    "/api/v1/matches/{match_id}/event", summary="The event of a match", responses=problems(404)
+)
 def get_event(match_id: RowId, who: Analyst, services: Parts) -> Response:
     """As its agent wrote it, byte for byte."""
     with services.database.read() as session:

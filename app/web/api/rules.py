@@ -12,11 +12,13 @@ from app.domain.severity import Severity
 from app.store import switches
 from app.store.tables import RuleSwitch
 from app.web.access import Admin, Analyst
+from app.web.api.openapi import JSON_BODY, KEYED, problems
+from app.web.api.query import EACH_ONCE
 from app.web.pages.rules_context import file_of
 from app.web.services import Parts
 from app.web.switching import switch_rule
 
-router = APIRouter(tags=["rules"])
+router = APIRouter(tags=["rules"], responses=problems(*KEYED))
 PATH = "/api/v1/rules"
 
 
@@ -63,7 +65,7 @@ def _out(rule: Rule, switch: RuleSwitch | None) -> RuleOut:
     )
 
 
-@router.get(PATH, summary="List rules")
+@router.get(PATH, summary="List rules", responses=problems(422), dependencies=[EACH_ONCE])
 def list_rules(who: Analyst, services: Parts, enabled: bool | None = None) -> RulesOut:
     """All that are loaded, in the order of their files."""
     with services.database.read() as session:
@@ -72,7 +74,11 @@ def list_rules(who: Analyst, services: Parts, enabled: bool | None = None) -> Ru
     return RulesOut(rules=[one for one in told if enabled is None or one.enabled is enabled])
 
 
-@router.patch(PATH + "/{rule_id}", summary="Enable or disable a rule")
+@router.patch(
+    PATH + "/{rule_id}",
+    summary="Enable or disable a rule",
+    responses=problems(*JSON_BODY, 404, 409),
+)
 def change_rule(rule_id: str, change: RuleChange, who: Admin, services: Parts) -> RuleOut:
     """From the answer on; other worker processes follow within a second. Alerts that exist stay."""
     rule = named(services.rules.rules, rule_id)

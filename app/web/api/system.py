@@ -1,12 +1,14 @@
 """What operators and browsers ask: is it alive, is it ready, what changed, what does the API offer."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from app.web.access import PUBLIC, Analyst
+from app.web.api.openapi import KEYED, problems
 from app.web.metrics import CONTENT_TYPE
 from app.web.pages.api_docs import docs_page
 from app.web.respond import page
@@ -20,7 +22,18 @@ def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", dependencies=[Depends(PUBLIC)], summary="The database is writable")
+class ReadyOut(BaseModel):
+    status: Literal["ready", "not ready"]
+    reason: str | None = None
+
+
+@router.get(
+    "/readyz",
+    dependencies=[Depends(PUBLIC)],
+    summary="The database is writable",
+    response_model=ReadyOut,
+    responses={503: {"model": ReadyOut, "description": "It is not, and why."}},
+)
 def readyz(services: Parts) -> Response:
     problem = services.readiness.problem()
     if problem is not None:
@@ -28,13 +41,34 @@ def readyz(services: Parts) -> Response:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics", dependencies=[Depends(PUBLIC)], summary="Figures for Prometheus")
+@router.get(
+    "/metrics",
+    dependencies=[Depends(PUBLIC)],
+    summary="Figures for Prometheus",
+    response_class=PlainTextResponse,
+)
 def metrics(services: Parts) -> Response:
     """Sums over all worker processes since the start; nothing in it names anybody."""
     return Response(services.metrics.text(services.standing), media_type=CONTENT_TYPE)
 
 
-@router.get("/api/v1/stream", summary="Server-sent events", tags=["alerts"])
+class _EventStream(StreamingResponse):
+    media_type = "text/event-stream"
+
+
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"const": "alerts"}, "data": {"const": "changed"}},
+}
+
+
+@router.get(
+    "/api/v1/stream",
+    summary="Server-sent events",
+    tags=["alerts"],
+    response_class=_EventStream,
+    responses=problems(*KEYED) | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
+)
 async def stream(who: Analyst, services: Parts) -> StreamingResponse:
     """`event: alerts` whenever an alert was opened or changed; ask the alerts for what it is."""
 
@@ -42,11 +76,7 @@ async def stream(who: Analyst, services: Parts) -> StreamingResponse:
         async for part in services.live.stream():
             yield part
 
-    return StreamingResponse(
-        body(),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return _EventStream(body(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 @router.get("/api/openapi.json", include_in_schema=False)

@@ -1,0 +1,121 @@
+"""The OpenAPI document: what FastAPI finds out, and what it cannot: who may ask, and how requests fail."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+
+from app import __version__
+from app.web.access import Access, access_of
+
+TITLE = "Deckwatch"
+SUMMARY = "SSH in containers: events in, alerts out."
+
+# Whoever needs a key can be refused for it, or find that the database cannot be read.
+KEYED = (401, 403, 503)
+# A body can also be cut off, come too slowly, be too large, or say what does not fit.
+JSON_BODY = (400, 408, 413, 422)
+STREAMED_BODY = (400, 408, 413, 415)
+
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The key."},
+    "basic": {"type": "http", "scheme": "basic", "description": "The key as the password."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "ApiKey KEY, or ApiKey base64(id:KEY) as Elasticsearch's clients send it.",
+    },
+}
+_DESCRIPTIONS = {
+    400: "The request cannot be read.",
+    401: "No key, or one that is not known.",
+    403: "The role of the key does not allow this.",
+    404: "There is no such thing.",
+    408: "The body came too slowly; nothing of it was taken.",
+    409: "It changed meanwhile, or is not in a state for this.",
+    413: "The body is too large.",
+    415: "A Content-Encoding that is not read here.",
+    422: "Something does not fit; `errors` says what.",
+    503: "Not now; nothing was taken or changed. Retry-After says when to try again.",
+}
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong and what to do, for a person.")
+    request_id: str = Field(description="The log has it too.")
+    errors: dict[str, str] = Field(default={}, description="By field, for 422.")
+
+
+class ErrorCause(BaseModel):
+    type: str
+    reason: str
+
+
+class ShipperProblem(Problem):
+    """The same as Elasticsearch's clients read it."""
+
+    error: ErrorCause
+
+
+def problems(*statuses: int, model: type[Problem] = Problem) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`."""
+    return {one: {"model": model, "description": _DESCRIPTIONS[one]} for one in statuses}
+
+
+def document(routers: Iterable[APIRouter]) -> dict[str, Any]:
+    """The document for the routes of `routers` that programs use: those with a tag."""
+    routes = [
+        route
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.tags and route.include_in_schema
+    ]
+    named: set[str] = set()
+    found = get_openapi(title=TITLE, version=__version__, summary=SUMMARY, routes=routes)
+    for route in routes:
+        for method in route.methods or ():
+            operation = found["paths"][route.path_format][method.lower()]
+            operation["operationId"] = (
+                route.name if route.name not in named else f"{route.name}_by_{method.lower()}"
+            )
+            named.add(route.name)
+            _tell_failures(operation["responses"])
+            if isinstance(access_of(route), Access):
+                operation["security"] = [{name: []} for name in _SCHEMES]
+    components = found["components"]
+    components["securitySchemes"] = _SCHEMES
+    # FastAPI's own, which nothing here answers.
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
+    return found
+
+
+_FAILURES = {
+    Problem.__name__: "application/problem+json",
+    ShipperProblem.__name__: "application/json",
+}
+
+
+def _tell_failures(responses: dict[str, Any]) -> None:
+    """A problem has a media type of its own, whatever that of the answer to what goes well."""
+    for status, response in list(responses.items()):
+        for told in list(response.get("content", {}).values()):
+            name = told.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            if name == "HTTPValidationError":
+                del responses[status]
+            elif name in _FAILURES:
+                response["content"] = {_FAILURES[name]: told}
+                if status == "503":
+                    response["headers"] = {"Retry-After": _RETRY_AFTER}
+
+
+_RETRY_AFTER = {"schema": {"type": "integer"}, "description": "Seconds."}

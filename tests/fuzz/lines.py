@@ -1,0 +1,185 @@
+"""Single lines of a body, sound, odd and broken, drawn from a Random: by dice, or by Hypothesis."""
+
+import json
+from random import Random
+from typing import Any
+
+import orjson
+
+from tests.agent_events import falco, tetragon, tracee, tracee_structured
+from tests.factories import exec_event
+
+_GOOD = json.dumps(exec_event(event_id="@@"), separators=(",", ":")).encode()
+
+# Each is refused as JSON, and has no bracket, comma or quote that could hold on to what follows it.
+FLAT = (
+    *(
+        b"tru",
+        b"nul",
+        b"NaN",
+        b"-Infinity",
+        b"+1",
+        b"01",
+        b"1.",
+        b".5",
+        b"1e",
+        b"0x1",
+        b"1 2",
+        b"'a'",
+    ),
+    *(
+        b"\0",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xc0\xaf",
+        b"\xe2\x80\xae",
+        b"//",
+        b"#",
+        b":",
+        b"\\",
+        b"-",
+    ),
+)
+BROKEN = (
+    *FLAT,
+    *(b"{", b"}", b"[", b"]", b'"', b",", b'{"a"', b'{"a":', b'{"a":1', b'{"a":1,}', b"{,}", b"[1", b"[1,]"),
+    *(b'{"a":1}}', b'{"a":1}{"b":2}', b'{"a":1},', b"{a:1}", b"{'a':1}", b'{"a" 1}', b'{1:2}', b"]["),
+    *(b'"\\x"', b'"\\u12"', b'"\t"', b'"\0"', b'{"a":"\xff"}', b'{"\xff":1}', b'["a\xed\xa0\x80"]'),
+    *(b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b"{}\x0b{}", b'{"process":{"name":"ssh"', b'{"event":[[[['),
+)  # fmt: skip
+WHITE = (b"", b" ", b"\t", b"\r", b"\x0b", b"\x0c", b" \t\r ")
+NUMBERS = (
+    *(b"0", b"-0", b"1e999", b"-1e999", b"1E400", b"1e-999", b"0.1e1", b"2147483648", b"1e5"),
+    *(str(2**53 + 1).encode(), str(2**63).encode(), str(2**64).encode(), b"-" + b"9" * 30),
+    *(b"9" * 400, b"7" * 5_000, b"1." + b"3" * 5_000, b"1e" + b"9" * 400, b"-9223372036854775809"),
+)
+TEXTS = (
+    *(b"", b"ssh", b"sshd", b"linux", b"container", b"exec", b"start", b"a.b", b"-", b"*", b"\\u0000"),
+    *(b"\\ud800", b"\\udfff\\ud800", b"\\ud83d\\ude00", b"\\u202e", b"\\u001b[2J", b"\\n\\r", b"\\\\"),
+    *("é".encode(), "ſsh".encode(), "\u202e".encode(), "\ufffe".encode(), "😀".encode(), b"\x7f"),
+    *(b"'\\\"`$(id)", b"<script>", b"%00", b"../", b"2026-11-24T11:59:58Z", b"9999-12-31T23:59:59-14:00"),
+    *(b"ssh -o ProxyCommand=x -R 1:h:2 h", b"a" * 3_000, b"\\\"" * 500, b"\\u0073sh", b"\xff", b"\xc0\xaf"),
+)  # fmt: skip
+_NAMES = (
+    *(b"event", b"process", b"host", b"container", b"user", b"@timestamp", b"message", b"_source", b"data"),
+    *(b"output_fields", b"process_exec", b"eventName", b"args", b"name", b"id", b"type", b"action", b"os"),
+    *(b"process.name", b"host.os.type", b"event.type", b"entry_leader", b"entry_meta", b"labels", b"image"),
+    *(b"specversion", b"time", b"orchestrator", b"parent", b"pid", b"create", b"index", b"_index", b"hits"),
+)  # fmt: skip
+_DEPTHS = (2, 99, 100, 101, 1_000, 5_000)
+_PAIRS = ((b"[", b"]"), (b'{"a":', b"}"), (b'[{"process":', b"}]"))
+
+
+def good(name: str) -> bytes:
+    """An event that matches one rule; its id is `name`."""
+    return _GOOD.replace(b"@@", name.encode(), 1)
+
+
+def is_json(raw: bytes) -> bool | None:
+    """By readers that are not ours; None for what is too deep for them."""
+    try:
+        orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    else:
+        return True
+    try:  # orjson refuses lone surrogates and large numbers, which the grammar of RFC 8259 allows
+        json.loads(raw.decode(), parse_int=len, parse_constant=_refuse)
+    except ValueError:
+        return False
+    except RecursionError:
+        return None
+    return True
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+def value(dice: Random, depth: int = 3) -> bytes:
+    """Any JSON value, but for a few bytes in texts that are not UTF-8."""
+    kind = dice.randrange(8)
+    if depth and kind < 2:
+        inner = [member(dice, depth - 1) for _ in range(dice.randrange(4))]
+        return b"{" + b",".join(inner) + b"}"
+    if depth and kind == 2:
+        return b"[" + b",".join(value(dice, depth - 1) for _ in range(dice.randrange(4))) + b"]"
+    if kind < 5:
+        return b'"' + dice.choice(TEXTS) + b'"'
+    if kind == 5:
+        return dice.choice((b"true", b"false", b"null"))
+    return dice.choice(NUMBERS)
+
+
+def member(dice: Random, depth: int = 2) -> bytes:
+    name = dice.choice(TEXTS if dice.randrange(8) == 0 else _NAMES)
+    return b'"' + name + b'":' + value(dice, depth)
+
+
+def deep(dice: Random) -> bytes:
+    """Nested, and closed or not."""
+    opening, closing = dice.choice(_PAIRS)
+    depth = dice.choice(_DEPTHS)
+    return opening * depth + b"1" * dice.randrange(2) + closing * (depth * dice.randrange(2))
+
+
+def _events() -> tuple[bytes, ...]:
+    made = [exec_event(event_id="odd"), exec_event("sshd", "-D", event_id="odder")]
+    made += [falco(), tetragon(), tracee(), tracee_structured()]
+    made += [{"_source": exec_event(event_id="hit")}, {"message": json.dumps(falco())}]
+    made += [{"specversion": "1.0", "data": falco()}, {"message": json.dumps(exec_event())}]
+    return tuple(json.dumps(one).encode() for one in made)
+
+
+_EVENTS = _events()
+
+
+def odd_event(dice: Random) -> bytes:
+    """Some agent's event with further members, some of them in the place of its own."""
+    event = dice.choice(_EVENTS)
+    for _ in range(dice.randrange(3)):
+        at = event.find(b"{", dice.randrange(len(event))) + 1 or 1
+        event = event[:at] + member(dice) + b"," + event[at:]
+    return event
+
+
+def damaged(dice: Random, raw: bytes) -> bytes:
+    """A few bytes changed, left out, put in or said twice. One line stays one line."""
+    for _ in range(1 + dice.randrange(3)):
+        at = dice.randrange(len(raw) + 1)
+        kind = dice.randrange(5)
+        if kind == 0:
+            raw = raw[:at] + bytes([dice.randrange(256)]) + raw[at + 1 :]
+        elif kind == 1:
+            raw = raw[:at] + raw[at + 1 + dice.randrange(8) :]
+        elif kind == 2:
+            raw = raw[:at] + dice.choice(BROKEN) + raw[at:]
+        elif kind == 3:
+            raw = raw[:at] + raw[at // 2 : at] + raw[at:]
+        else:
+            raw = raw[:at]
+    return raw.replace(b"\n", b" ")
+
+
+def noise(dice: Random) -> bytes:
+    return bytes(dice.randrange(256) for _ in range(dice.randrange(24))).replace(b"\n", b"")
+
+
+def odd(dice: Random) -> bytes:
+    """A line of any kind: an event, JSON that is none, broken, or white space."""
+    kind = dice.randrange(16)
+    if kind < 3:
+        return dice.choice(BROKEN)
+    if kind < 6:
+        return odd_event(dice)
+    if kind < 9:
+        return damaged(dice, odd_event(dice))
+    if kind < 12:
+        return value(dice)
+    if kind == 12:
+        return dice.choice(WHITE)
+    if kind == 13:
+        return noise(dice)
+    if kind == 14:
+        return deep(dice) if dice.randrange(8) == 0 else damaged(dice, value(dice))
+    return dice.choice(WHITE) + value(dice) + dice.choice(WHITE)
