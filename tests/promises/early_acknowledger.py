@@ -1,4 +1,4 @@
-"""A broken Deckwatch on purpose, run by test_failures: it answers before its commit, and must be caught.
+"""A broken Deckwatch on purpose, run by test_kills: it answers before its commit, and must be caught.
 
 Used as: python early_acknowledger.py, with the settings in the environment like any server.
 """

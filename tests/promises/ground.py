@@ -1,0 +1,109 @@
+"""What promises stand on: a database file looked into from outside, agents that send, how long to try."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.actions import keys
+from app.domain.roles import COMMAND_LINE, Role
+from app.settings import read_settings
+from app.setup import opened
+from tests.factories import exec_event
+from tests.processes import COMMAND, PATIENCE, Serving
+
+LONG = "TORTURE" in os.environ
+"""`make torture` sets it: then everything is tried as often as promised."""
+SERVE = (*COMMAND, "serve", "--port", "0")
+WRITERS = 4
+
+
+def make_key(folder: Path, name: str, role: Role = Role.AGENT) -> str:
+    """A key for the database in `folder`, which is made if it is not there."""
+    settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
+    database = opened(settings, migrate=lambda _: None)
+    try:
+        return keys.create(database, name, role, who=COMMAND_LINE, at=datetime.now(UTC))[1]
+    finally:
+        database.close()
+
+
+@contextmanager
+def connected(folder: Path) -> Iterator[sqlite3.Connection]:
+    with closing(
+        sqlite3.connect(folder / "deckwatch.db", timeout=PATIENCE, isolation_level=None)
+    ) as connection:
+        yield connection
+
+
+def stored(folder: Path) -> set[str]:
+    """The ids of the events whose match is stored."""
+    with connected(folder) as connection:
+        return {row[0] for row in connection.execute("SELECT event_id FROM rule_match")}
+
+
+def whole(folder: Path) -> bool:
+    """Whether the database is sound and its counts are those of its rows."""
+    with connected(folder) as connection:
+        counts = connection.execute(
+            "SELECT (SELECT coalesce(sum(match_count), 0) FROM alert)"
+            " = (SELECT count(*) FROM rule_match)"
+        ).fetchone()
+        integrity = connection.execute("PRAGMA integrity_check").fetchall()
+        orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+    return bool(counts[0]) and integrity == [("ok",)] and not orphans
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Somebody else writes for as long as the block runs."""
+    with connected(folder) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def tell(capsys: pytest.CaptureFixture[str], promise: int, what: str) -> None:
+    """Print what a promise was put to, also when all is well."""
+    with capsys.disabled():
+        print(f"\npromise {promise}: {what}", end=" ", flush=True)
+
+
+class Senders:
+    """Agents that post one event after the other until their server is gone."""
+
+    def __init__(self, server: Serving, key: str, mark: str) -> None:
+        self.acknowledged: list[str] = []
+        self.wrong: list[str] = []
+        self._server, self._key, self._mark = server, key, mark
+        self._threads = [
+            threading.Thread(target=self._send, args=(number,)) for number in range(WRITERS)
+        ]
+
+    def __enter__(self) -> "Senders":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+    def _send(self, number: int) -> None:
+        for count in range(100_000):
+            name = f"{self._mark}-{number}-{count}"
+            event = exec_event("ssh", f"host-{number}", event_id=name)
+            try:
+                status, headers, told = self._server.send(self._key, event)
+            except OSError:
+                return
+            if status == 200 and told["matched"] == 1:
+                self.acknowledged.append(name)
+            elif status != 503 or "retry-after" not in headers:
+                self.wrong.append(f"{name}: {status} {told}")

@@ -1,0 +1,58 @@
+"""Promise 1: an answered event is durable."""
+
+import random
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.processes import run, serving, until
+from tests.promises.ground import LONG, SERVE, WRITERS, Senders, make_key, stored, tell, whole
+
+KILLS = 300 if LONG else 15
+BROKEN = (sys.executable, str(Path(__file__).with_name("early_acknowledger.py")))
+
+
+def lost_in_kills(folder: Path, key: str, command: Sequence[str], kills: int) -> tuple[int, int]:
+    """How many matches were acknowledged over that many kills, and how many of them are not stored."""
+    acknowledged: set[str] = set()
+    chance = random.Random(4)  # noqa: S311 (moments, not secrets)
+    for kill in range(kills):
+        with serving(folder, command) as server:
+            with Senders(server, key, f"kill-{kill}") as senders:
+                until(lambda: len(senders.acknowledged) >= WRITERS, "answers")
+                # Any moment will do: nothing is waited for.
+                threading.Event().wait(chance.uniform(0.05, 0.6))
+                server.process.kill()
+            assert senders.wrong == []
+            acknowledged.update(senders.acknowledged)
+    return len(acknowledged), len(acknowledged - stored(folder))
+
+
+def test_no_acknowledged_match_is_lost_to_a_kill(
+    tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acknowledged, lost = lost_in_kills(tmp_path, key, SERVE, KILLS)
+    sound = whole(tmp_path)
+    tell(
+        capsys,
+        1,
+        f"{KILLS} kills under {WRITERS} writers, {acknowledged:,} acknowledged matches, {lost} lost, "
+        f"integrity {'ok' if sound else 'broken'}",
+    )
+    assert acknowledged >= KILLS * WRITERS
+    assert lost == 0
+    assert sound
+    assert run(tmp_path, "db", "check").returncode == 0
+
+
+def test_an_answer_before_the_commit_would_be_caught(tmp_path: Path) -> None:
+    for attempt in range(5):  # by chance a kill may hit no transaction
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        _, lost = lost_in_kills(folder, make_key(folder, "fleet"), BROKEN, 2)
+        if lost:
+            return
+    pytest.fail("a server that acknowledges before it commits was not caught")
