@@ -29,7 +29,7 @@ from app.web.api.openapi import document
 from tests.factories import exec_event
 from tests.processes import PATIENCE, Serving, run, serving
 
-EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "5"))
 """Of each operation and role, beside those that cover its document; `make torture` asks for more."""
 
 Case = schemathesis.Case[Any]
