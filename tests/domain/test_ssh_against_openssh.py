@@ -208,6 +208,11 @@ ssh -o ProxyCommand=x -J a h
 ssh -J a -o ProxyCommand=x h
 ssh -o ProxyJump=a -o ProxyJump=b h
 ssh -o ProxyJump=none -o ProxyCommand=x h
+ssh -J 'a;b' h
+ssh -J 'u;v@b,c' h
+ssh -o 'ProxyJump=a,b"' h
+ssh -J 'u$v@b' h
+ssh a,b
 ssh -o ProxyCommand=x -o ProxyJump=a h
 ssh -o ProxyJump=a@b:x h
 ssh -o 'ProxyCommand="a b" c' h
@@ -310,6 +315,12 @@ def openssh(args: Iterable[str], home: str) -> Printed | None:
 
 
 @functools.cache
+def is_older() -> bool:
+    """Whether this OpenSSH is from before 10.3, which takes fewer names for hosts and users."""
+    return openssh([","], "/nonexistent") is not None
+
+
+@functools.cache
 def defaults() -> Printed:
     printed = openssh(["defaulthost"], "/nonexistent")
     assert printed is not None
@@ -354,6 +365,9 @@ def assert_read_alike(args: list[str], home: str) -> None:
     printed = openssh(args[1:], home)
     if printed is None:
         assert use.has(FindingKind.REFUSED)
+        return
+    if is_older() and use.has(FindingKind.REFUSED):
+        assert any("characters that no" in finding.sentence for finding in use.findings)
         return
     assert not use.has(FindingKind.REFUSED), use.findings
     assert_same_place(use, printed)
@@ -403,6 +417,8 @@ def assert_same_setting(use: SshUse, printed: Printed, keyword: str) -> None:
             assert theirs == [switched(value) for value in defaults()[keyword]], keyword
     elif keyword == "forwardagent" and ours == "no":
         assert theirs != ["yes"]  # -G prints a socket that was named, though it will not be used
+    elif is_older() and keyword == "proxycommand" and not theirs:
+        pass  # a jump host that is none kept it away
     elif ours.lower() == "none" and not theirs:
         pass  # -G leaves out a command that is none
     else:

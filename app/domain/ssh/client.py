@@ -43,9 +43,7 @@ _KEYWORD_OF_VALUE = {
     "P": "tag",
     "S": "controlpath",
 }
-_BAD_IN_HOST = re.compile(r"-|.*[\s'`\"$\\;&<>|(){}\x00-\x1f\x7f]", re.ASCII | re.DOTALL)
 _HOST_AND_PORT = re.compile(r".*:[0-9]+", re.DOTALL | re.ASCII)
-_BAD_IN_USER = re.compile(r"-|.*(?:['`\";&<>|(){}]|\s-|\\\Z)", re.ASCII | re.DOTALL)
 
 
 def read_client(program: str, args: Sequence[str], start: int = 1) -> Reading:
@@ -95,7 +93,7 @@ def _destination(reading: Reading, word: str, place: int) -> None:
     elif sign:
         reading.first("user", user, at)
     reading.host = Setting(host, at)
-    if _BAD_IN_HOST.match(host):
+    if values.bad_host(host):
         reading.refuse("the host has characters that no host name has", at)
 
 
@@ -280,7 +278,7 @@ def _check(reading: Reading, command: bool, named_command: bool) -> None:
         reading.refuse("no destination is named", ())
         return
     user = reading.settings.get("user")
-    if user is not None and _BAD_IN_USER.match(user.value):
+    if user is not None and values.bad_user(user.value):
         reading.refuse("the user has characters that no user name has", user.indexes)
     if command and named_command:
         reading.refuse("there is a command and a RemoteCommand", reading.remote_indexes)

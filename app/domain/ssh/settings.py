@@ -57,8 +57,9 @@ def apply_line(reading: Reading, text: str, indexes: Indexes) -> None:
     if not (keyword.isascii() and keyword.isalnum()):
         reading.refuse(f"there is no setting {keyword}", indexes)
     elif keyword in _COMMANDS:
-        # A jump host and a proxy command exclude each other; the first one named stays.
-        if not (keyword == "proxycommand" and "proxyjump" in reading.settings):
+        # A jump host and a proxy command exclude each other; the first one named stays. Before 10.3 a
+        # jump host that was none kept a proxy command away too.
+        if not (keyword == "proxycommand" and reading.jumps):
             reading.first(keyword, line.rest, indexes)
     elif keyword == "proxyjump":
         set_jumps(reading, line.rest, indexes)
@@ -110,6 +111,8 @@ def set_jumps(reading: Reading, text: str, indexes: Indexes) -> None:
     hops = values.hops(text)
     if hops is None:
         reading.refuse(f"{text or 'an empty word'} is no list of jump hosts", indexes)
+    elif any(values.bad_host(hop.host) or values.bad_user(hop.user or "") for hop in hops):
+        reading.refuse("a jump host has characters that no name has", indexes)
     elif "proxyjump" not in reading.settings and "proxycommand" not in reading.settings:
         reading.assign("proxyjump", text, indexes)
         reading.jumps = hops

@@ -12,6 +12,8 @@ from app.domain.ssh.masking import MASK
 from app.domain.ssh.use import Hop
 
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{0,10})", re.ASCII)
+_BAD_IN_HOST = re.compile(r"-|.*[\s'`\"$\\;&<>|(){},\x00-\x1f\x7f]", re.ASCII | re.DOTALL)
+_BAD_IN_USER = re.compile(r"-|.*(?:['`\";&<>|(){}]|\s-|\\\Z)", re.ASCII | re.DOTALL)
 _LONGEST_SOCKET_PATH = 107
 _HIGHEST_TUN = 0x7FFFFFFF - 2
 
@@ -23,6 +25,16 @@ _SERVICES = {
     "postgresql": 5432, "redis": 6379, "rsync": 873, "smtp": 25, "socks": 1080, "ssh": 22,
     "submission": 587, "sunrpc": 111, "svn": 3690, "telnet": 23, "x11": 6000,
 }  # fmt: skip
+
+
+def bad_host(text: str) -> bool:
+    """Whether ssh refuses this host of its command line (since 10.3 also for a comma, and in hops)."""
+    return _BAD_IN_HOST.match(text) is not None
+
+
+def bad_user(text: str) -> bool:
+    """Whether ssh refuses this user of its command line (since 10.3 also in hops)."""
+    return _BAD_IN_USER.match(text) is not None
 
 
 def whole_number(text: str, highest: int) -> int | None:
