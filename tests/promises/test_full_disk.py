@@ -1,0 +1,132 @@
+"""Promise 6: a full disk refuses, then heals."""
+
+import contextlib
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from app.domain.roles import Role
+from tests.factories import exec_event
+from tests.processes import Serving, serving, until
+from tests.promises.ground import LONG, make_key, stored, tell, whole
+
+TIMES = 20 if LONG else 2
+BATCH = 100
+DISK_BYTES = 24 << 20
+
+
+class Disk(Protocol):
+    """Where the database is; `folder` takes nothing more between `fill` and `clear`."""
+
+    kind: str
+    folder: Path
+
+    def fill(self, server: Serving) -> None: ...
+
+    def clear(self, server: Serving) -> None: ...
+
+
+class SmallDisk:
+    kind = "a file system of its own, filled to the last byte"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, server: Serving) -> None:
+        with (
+            contextlib.suppress(OSError),
+            (self.folder / "filler").open("ab", buffering=0) as filler,
+        ):
+            size = 1 << 20
+            while size:
+                try:
+                    filler.write(b"\0" * size)
+                except OSError:
+                    size //= 2
+
+    def clear(self, server: Serving) -> None:
+        (self.folder / "filler").unlink()
+
+
+class ShortFiles:
+    """Where nobody may mount: the server may let no file grow (setrlimit(2), RLIMIT_FSIZE)."""
+
+    kind = "files that may not grow"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, server: Serving) -> None:
+        self._limit(server, 4096)
+
+    def clear(self, server: Serving) -> None:
+        self._limit(server, resource.RLIM_INFINITY)
+
+    def _limit(self, server: Serving, most: int) -> None:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[Disk]:
+    folder.mkdir()
+    mount = shutil.which("mount")
+    mounted = (
+        mount is not None
+        and os.geteuid() == 0
+        and subprocess.run(
+            [mount, "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)],
+            capture_output=True,
+            check=False,
+        ).returncode
+        == 0
+    )
+    if not mounted:
+        yield ShortFiles(folder)
+        return
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_refuses_and_heals_without_a_restart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acknowledged = {"before"}
+    with disk(tmp_path / "disk") as place:
+        key = make_key(place.folder, "fleet")
+        analyst = make_key(place.folder, "reader", Role.ANALYST)
+        with serving(place.folder) as server:
+            assert server.send(key, exec_event(event_id="before"))[0] == 200
+            for number in range(TIMES):
+                names = [f"full-{number}-{count}" for count in range(BATCH)]
+                events = [exec_event(event_id=name) for name in names]
+                place.fill(server)
+                status, headers, told = server.send(key, *events)
+                assert status == 503, told
+                assert "retry-after" in headers
+                until(lambda: server.ask("GET", "/readyz")[0] == 503, "not ready", patience=5)
+                read = server.ask("GET", "/api/v1/alerts", Authorization=f"Bearer {analyst}")
+                assert read[0] == 200
+                assert stored(place.folder) == acknowledged, "a batch in part"
+                place.clear(server)
+                until(lambda: server.ask("GET", "/readyz")[0] == 200, "ready again")
+                status, _, told = server.send(key, *events)
+                assert (status, told["matched"]) == (200, BATCH)
+                acknowledged.update(names)
+            assert server.stop() == 0
+        assert stored(place.folder) == acknowledged
+        assert whole(place.folder)
+        tell(
+            capsys,
+            6,
+            f"{TIMES} times full ({place.kind}): each batch of {BATCH} refused with 503, then stored "
+            f"whole, {len(acknowledged):,} matches, none in part, no restart",
+        )
