@@ -30,6 +30,7 @@ test: install-dev check ## everything CI runs
 
 torture: install-dev ## the long forms of tests that have a short one in make test
 	RULE_MUTATIONS=10000 $(BIN)/pytest -n 2 tests/detection/test_rule_mutations.py
+	TORTURE=1 $(BIN)/pytest tests/promises
 	FUZZ_CASES=1000000 $(BIN)/pytest tests/fuzz
 	OPENAPI_EXAMPLES=500 $(BIN)/pytest -n 2 tests/test_openapi.py
 

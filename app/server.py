@@ -1,5 +1,6 @@
 """Running the application under uvicorn: the port, the workers, and an end within seconds."""
 
+import asyncio
 import contextlib
 import errno
 import gc
@@ -23,6 +24,8 @@ from app.web.metrics import SHARED_VARIABLE
 GRACE_SECONDS = 1
 # Bytes of a request line and its headers.
 HEAD_LIMIT = 64 * 1024
+# How long a connection may take to say what it wants.
+HEAD_SECONDS = 30.0
 BACKLOG = 2048
 
 
@@ -46,19 +49,48 @@ class Server(uvicorn.Server):
 
 
 class BoundedHead(HttpToolsProtocol):
-    """uvicorn's, but a request whose head does not end is refused: it would be kept in memory whole."""
+    """uvicorn's, but a request whose head does not end is refused, and one whose head does not come is
+    hung up on: they would be kept for ever.
+    """
 
     _head_size = 0
     _in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_size = 0
+        self._wait_for_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._stop_waiting()
         super().on_headers_complete()
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _hang_up(self) -> None:
+        before = self.cycle  # None, whatever uvicorn declares, until there was a request
+        if before is not None and not before.response_complete:  # type: ignore[redundant-expr]
+            self._wait_for_head()
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,6 +130,29 @@ def test_a_head_without_end_is_refused(tmp_path: Path) -> None:
                 caller.sendall((b"X: " + b"y" * 10_000 + b"\r\n") * 5_000)
         assert server.ask("GET", "/healthz")[0] == 200
         assert server.stop(signal.SIGINT) == 0
+
+
+def test_a_head_that_does_not_come_is_hung_up_on_and_a_slow_body_is_not(
+    tmp_path: Path, key: str
+) -> None:
+    hurried = "from app import server; server.HEAD_SECONDS = 0.3; from app.cli import main; main()"
+    head = b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key.encode()
+    with serving(tmp_path, (sys.executable, "-c", hurried, "serve", "--port", "0")) as server:
+
+        def call(said: bytes) -> socket.socket:
+            caller = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+            caller.sendall(said)
+            return caller
+
+        with call(head + b"\r\nContent-Length: 2\r\n\r\n[") as slow:
+            for said in (b"", head, head + b"\r\nContent-Length: 2\r\n\r\n[]" + head):
+                with call(said) as silent:
+                    answers = b"".join(iter(lambda: silent.recv(4096), b""))
+                    # What was asked whole is answered before the rest is given up.
+                    assert answers.startswith(b"HTTP/1.1 200") == said.endswith(b"[]" + head)
+            slow.sendall(b"]")
+            assert slow.recv(12) == b"HTTP/1.1 200"
+        assert server.stop() == 0
 
 
 def test_streams_go_on_looking_after_a_look_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
