@@ -26,7 +26,7 @@ BAD = (
     b'{"event":{"category":["process"]},"x":"\xff\xfe"}',
     b"17",
     b'"ssh"',
-    b"[]",
+    b"null",
     b'{"output":"ssh"}',
     b'{"a":' * 300 + b"1" + b"}" * 300,
     b"ssh -p 22 root@192.0.2.7",
