@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TypeAlias
 
 from app.domain.errors import Unavailable
@@ -33,9 +33,10 @@ TRAFFIC_SECONDS = 2.0
 STOP_SECONDS = 0.5
 # How long a request may go on waiting for its commit once the server was told to stop.
 HURRY_SECONDS = 0.5
-# How long a batch may wait for its transaction to begin; that itself takes no longer than the database
-# waits for a lock.
+# How long a batch may wait for its transaction to begin, its time in the queue and that for the lock
+# together; but whoever comes out of the queue so late tries the lock for a moment at least.
 PATIENCE_SECONDS = 5.0
+MOMENT_SECONDS = 0.5
 STOPPING = "Deckwatch is stopping; send this again in a moment."
 BUSY = "The database is busy; nothing was stored. Send this again in a moment."
 
@@ -60,6 +61,7 @@ class Batch:
     received: int
     size: int
     done: "Future[Outcome]" = field(default_factory=Future)
+    queued_at: float = field(default_factory=monotonic)
 
 
 # Figures not yet written, by key and minute.
@@ -220,7 +222,7 @@ class Writer:
         kept = {place: replace(figures) for place, figures in traffic.items()}
         begun = perf_counter()
         try:
-            with self._database.write() as session:
+            with self._database.write(_patience(group)) as session:
                 at = self._receipt_time()
                 exclusions = self._exclusions.as_of(session)
                 outcomes = record(
@@ -247,6 +249,13 @@ class Writer:
         if self._last_receipt is None or now > self._last_receipt:
             self._last_receipt = now
         return self._last_receipt
+
+
+def _patience(group: Sequence[Batch]) -> float:
+    """How many seconds the one that has waited longest may go on waiting."""
+    now = monotonic()
+    oldest = min((batch.queued_at for batch in group), default=now)
+    return max(MOMENT_SECONDS, PATIENCE_SECONDS - (now - oldest))
 
 
 def _quarantine(session: Session, batch: Batch, at: datetime) -> None:

@@ -51,9 +51,10 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        until = monotonic() + LOCK_WAIT_SECONDS
-        if not self._one_writer.acquire(timeout=LOCK_WAIT_SECONDS):
+    def write(self, patience: float = LOCK_WAIT_SECONDS) -> Iterator[Session]:
+        """`patience` is how many seconds the lock may be waited for."""
+        until = monotonic() + patience
+        if not self._one_writer.acquire(timeout=patience):
             raise Unavailable("The database is busy; nothing was changed. Try again.")
         try:
             with _translated(), self.engine.connect() as connection:

@@ -1,5 +1,6 @@
 """Whether the database takes writes, asked by writing, but not more often than that is worth."""
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from app.store.database import Database
 
 # Anybody may ask; nobody may make us write as often as they like.
 FRESH_FOR = timedelta(seconds=1)
+# With less room on its disk the few bytes of the question may still fit where events do not.
+LEAST_FREE = 4 << 20
 
 
 class Readiness:
@@ -32,9 +35,20 @@ class Readiness:
             return self._problem
 
     def _try(self) -> str | None:
+        if self._is_full():
+            return "The disk is full but for a few MiB; free some space."
         try:
             with self._database.write() as session:
                 revisions.touch(session)
         except Unavailable as error:
             return str(error)
         return None
+
+    def _is_full(self) -> bool:
+        if self._database.path is None:
+            return False
+        try:
+            disk = os.statvfs(self._database.path.absolute().parent)
+        except OSError:
+            return False  # writing will tell
+        return disk.f_bavail * disk.f_frsize < LEAST_FREE

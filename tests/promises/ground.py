@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -31,6 +32,11 @@ def make_key(folder: Path, name: str, role: Role = Role.AGENT) -> str:
         return keys.create(database, name, role, who=COMMAND_LINE, at=datetime.now(UTC))[1]
     finally:
         database.close()
+
+
+def mutant(name: str) -> tuple[str, ...]:
+    """The command that starts one of `mutants` as a server."""
+    return sys.executable, str(Path(__file__).with_name("mutants.py")), name
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Promise 1: an answered event is durable."""
 
 import random
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.processes import run, serving, until
-from tests.promises.ground import LONG, SERVE, WRITERS, Senders, make_key, stored, tell, whole
+from tests.promises.ground import (
+    LONG,
+    SERVE,
+    WRITERS,
+    Senders,
+    make_key,
+    mutant,
+    stored,
+    tell,
+    whole,
+)
 
+EARLY = mutant("early_acknowledger")
 KILLS = 300 if LONG else 15
-BROKEN = (sys.executable, str(Path(__file__).with_name("early_acknowledger.py")))
 
 
 def lost_in_kills(folder: Path, key: str, command: Sequence[str], kills: int) -> tuple[int, int]:
@@ -52,7 +61,7 @@ def test_an_answer_before_the_commit_would_be_caught(tmp_path: Path) -> None:
     for attempt in range(5):  # by chance a kill may hit no transaction
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        _, lost = lost_in_kills(folder, make_key(folder, "fleet"), BROKEN, 2)
+        _, lost = lost_in_kills(folder, make_key(folder, "fleet"), EARLY, 2)
         if lost:
             return
     pytest.fail("a server that acknowledges before it commits was not caught")

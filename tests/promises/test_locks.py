@@ -3,10 +3,15 @@
 import threading
 from itertools import cycle, islice
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
+from app.domain.errors import Unavailable
 from app.domain.roles import Role
+from app.ingest.writer import PATIENCE_SECONDS, Batch, Refused, Writer
+from app.store.database import Database
+from tests.conftest import Clock
 from tests.factories import exec_event
 from tests.processes import PATIENCE, serving, until
 from tests.promises.ground import LONG, locked, make_key, stored, tell, whole
@@ -34,6 +39,22 @@ def test_a_locked_database_refuses_and_heals(tmp_path: Path, key: str) -> None:
         assert server.send(key, event)[2]["matched"] == 1
         assert stored(tmp_path) == {"before", "during"}
         assert server.stop() == 0
+
+
+def test_the_wait_in_the_queue_counts_towards_the_wait_for_the_lock(
+    tmp_path: Path, database: Database, clock: Clock
+) -> None:
+    """Else who comes just behind a transaction that waits for a lock waits nearly twice as long."""
+    writer = Writer(database, clock=clock, on_alerts=lambda: None)
+    broken = (Refused(b"{", "broken"),)
+    late = Batch(1, (), broken, received=1, size=1, queued_at=monotonic() - PATIENCE_SECONDS)
+    with locked(tmp_path):
+        told = writer.submit(late)
+        writer.start()
+        # Had it the whole patience, nothing would be told in this time.
+        with pytest.raises(Unavailable, match="busy"):
+            told.result(timeout=PATIENCE_SECONDS - 1)
+    writer.stop()
 
 
 def test_locks_of_any_length_leave_no_batch_in_part(

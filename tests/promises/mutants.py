@@ -1,0 +1,60 @@
+"""Deckwatch broken on purpose, each in one way that the test of a promise must catch.
+
+Used as: python mutants.py NAME, with the settings in the environment like any server. Deckwatch has no
+switch for being broken, so a mutant takes the place of the sound part from outside.
+"""
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import app.main
+from app import server
+from app.ingest import writer
+from app.ingest.recording import Outcome
+from app.ingest.writer import Batch
+from app.settings import read_settings
+from app.store import database
+
+
+class EarlyAcknowledger(writer.Writer):
+    """Says that all was stored as soon as it is queued."""
+
+    def submit(self, batch: Batch) -> "Future[Outcome]":
+        super().submit(batch)
+        told: Future[Outcome] = Future()
+        told.set_result(Outcome(matched=len(batch.matches)))
+        return told
+
+
+def early_acknowledger() -> None:
+    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # main exports no Writer
+
+
+def trusts_the_power() -> None:
+    """Syncs when the write-ahead log is copied, not at each commit."""
+    sound = database._prepare_sqlite
+
+    def prepare(connection: Any, _record: object) -> None:
+        sound(connection, _record)
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    database._prepare_sqlite = prepare
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    mutate.__name__: mutate for mutate in (early_acknowledger, trusts_the_power)
+}
+
+
+def main() -> None:
+    MUTANTS[sys.argv[1]]()
+    settings = read_settings()
+    bound = server.listen("127.0.0.1", 0)
+    print(f"Deckwatch mutant on http://127.0.0.1:{bound.getsockname()[1]}", file=sys.stderr)
+    server.run(app.main.create_app(settings), bound)
+
+
+if __name__ == "__main__":
+    main()
