@@ -24,8 +24,8 @@ from app.web.metrics import SHARED_VARIABLE
 GRACE_SECONDS = 1
 # Bytes of a request line and its headers.
 HEAD_LIMIT = 64 * 1024
-# How long a connection may take to say what it wants.
-HEAD_SECONDS = 30.0
+# A connection is cut off when nothing has happened on it from one look to the next.
+STALLED_SECONDS = 30.0
 BACKLOG = 2048
 
 
@@ -48,49 +48,54 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-class BoundedHead(HttpToolsProtocol):
-    """uvicorn's, but a request whose head does not end is refused, and one whose head does not come is
-    hung up on: they would be kept for ever.
+class Bounded(HttpToolsProtocol):
+    """uvicorn's, but what would be kept for ever is not: a head without end is refused, and a connection
+    on which nothing happens is cut off. Nothing happens where no head comes, or nobody takes the answer;
+    bodies that stall are BodyLimit's.
     """
 
     _head_size = 0
     _in_head = True
-    _deadline: asyncio.TimerHandle | None = None
+    # Heads that came, answers that were made, and how often the other side took what had waited for it.
+    _asked = _answered = _taken = 0
+    _seen: tuple[int, ...] = ()
+    _next_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_head()
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        if self._next_look is not None:
+            self._next_look.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_size = 0
-        self._wait_for_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._stop_waiting()
+        self._asked += 1
         super().on_headers_complete()
 
-    def _wait_for_head(self) -> None:
-        self._stop_waiting()
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._hang_up)
+    def on_response_complete(self) -> None:
+        self._answered += 1
+        super().on_response_complete()
 
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def resume_writing(self) -> None:
+        self._taken += 1
+        super().resume_writing()
 
-    def _hang_up(self) -> None:
-        before = self.cycle  # None, whatever uvicorn declares, until there was a request
-        if before is not None and not before.response_complete:  # type: ignore[redundant-expr]
-            self._wait_for_head()
-        elif not self.transport.is_closing():
-            self.transport.close()
+    def _look(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        now = self._asked, self._answered, self._taken, unsent
+        if now == self._seen and (unsent or self._asked == self._answered):
+            self.transport.abort()
+            return
+        self._seen = now
+        self._next_look = self.loop.call_later(STALLED_SECONDS, self._look)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -129,7 +134,7 @@ def config(app: FastAPI | str) -> uvicorn.Config:
         app,
         factory=isinstance(app, str),
         loop="uvloop",
-        http=BoundedHead,
+        http=Bounded,
         log_config=None,
         log_level="warning",
         access_log=False,
