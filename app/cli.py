@@ -47,8 +47,8 @@ def serve(
     from app.settings import read_settings, secret_key, with_address
     from app.setup import first_admin_link, opened
 
-    bound = server.listen(host, port)
-    settings = with_address(read_settings(), host, bound.getsockname()[1])
+    bound = server.listen_for(workers, host, port)
+    settings = with_address(read_settings(), host, bound[0].getsockname()[1])
     secret_key(settings)
     loaded = rules_of(settings.rules)
     problems = loaded.problems
@@ -64,9 +64,9 @@ def serve(
     say(f"Deckwatch {__version__} on {settings.base_url}")
     logs.set_up(settings.log_format)
     if workers == 1:
-        server.run(create_app(settings, rules=loaded), bound)
+        server.run(create_app(settings, rules=loaded), bound[0])
     else:
-        server.run_workers("app.main:create_app_from_environment", bound, workers)
+        server.run_workers("app.main:create_app_from_environment", bound)
 
 
 @app.command()

@@ -9,12 +9,12 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import memory
 from app.domain.errors import Unusable
@@ -106,11 +106,57 @@ class Bounded(HttpToolsProtocol):
                 self.send_400_response("The request's head is too long.")
 
 
-def listen(host: str, port: int) -> socket.socket:
+class Workers(Multiprocess):
+    """uvicorn's, but each worker listens on a socket of its own, among which the kernel deals out callers
+    (socket(7), SO_REUSEPORT). On one for all, the first to wake takes all that wait, and keeps them.
+    """
+
+    def __init__(self, settings: uvicorn.Config, bound: Sequence[socket.socket]) -> None:
+        self._bound = list(bound)
+        self._of: dict[Process, socket.socket] = {}
+        self._given = self._bound[0]
+        super().__init__(settings, self._bound)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """For the worker that is made next: one that no living worker has."""
+        for worker in self.processes:
+            self._of.setdefault(worker, self._given)
+        held = [self._of[worker] for worker in self.processes if worker.process.is_alive()]
+        self._given = next((one for one in self._bound if one not in held), self._bound[0])
+        return [self._given]
+
+    @sockets.setter
+    def sockets(self, _: list[socket.socket]) -> None:
+        """uvicorn means the same for every worker."""
+
+    def restart_all(self) -> None:
+        """One by one, since the new one needs the socket of the old; callers queue there meanwhile."""
+        for place, old in enumerate(self.processes):
+            old.terminate()
+            old.join()
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+
+
+def listen_for(workers: int, host: str, port: int) -> list[socket.socket]:
+    """A listening socket for each worker, all on one port; raises what `listen` does."""
+    bound = [listen(host, port)]
+    if workers > 1:
+        # The first has shown that the port is free: those that share one would not be told.
+        with bound.pop() as first:
+            port = first.getsockname()[1]
+        bound += [listen(host, port, shared=True) for _ in range(workers)]
+    return bound
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A listening socket; raises Unusable with a sentence when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((host, port))
         # From here on callers queue instead of being refused while the application is built.
@@ -152,12 +198,13 @@ def run(app: FastAPI, bound: socket.socket) -> None:
     Server(config(app)).run(sockets=[bound])
 
 
-def run_workers(factory: str, bound: socket.socket, workers: int) -> None:
-    """Serve in `workers` processes, each of which builds its own application from the environment."""
+def run_workers(factory: str, bound: Sequence[socket.socket]) -> None:
+    """Serve in a process for each socket, each of which builds its own application from the environment."""
     gc.enable()
     settings = config(factory)
-    settings.workers = workers
-    os.set_inheritable(bound.fileno(), True)
+    settings.workers = len(bound)
+    for one in bound:
+        os.set_inheritable(one.fileno(), True)
     with tempfile.TemporaryDirectory(prefix="deckwatch-metrics-") as folder:
         os.environ[SHARED_VARIABLE] = folder
-        Multiprocess(settings, sockets=[bound]).run()
+        Workers(settings, bound).run()
