@@ -110,7 +110,7 @@ def test_people_can_read_while_the_database_takes_no_writes(
     agent.receipt(exec_event())
     clock.forward(minutes=30)  # time to prolong the session, which is a write
 
-    def full() -> None:
+    def full(patience: float = 5.0) -> None:
         raise Unavailable("The disk is full; nothing was changed. Free some space.")
 
     monkeypatch.setattr(services.database, "write", full)
