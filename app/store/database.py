@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -117,7 +118,11 @@ def _begin_sqlite(connection: Connection) -> None:
     if patience is None:
         connection.exec_driver_sql("BEGIN")
         return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+    # In steps, so that most transactions find it as the one before has left it.
+    wait = ceil(patience * 10) * 100
+    if connection.info.get(_WRITES) != wait:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait}")
+        connection.info[_WRITES] = wait
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
