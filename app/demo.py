@@ -186,7 +186,7 @@ class Story(threading.Thread):
             method=method,
             headers={"Authorization": f"Bearer {key}", "Content-Type": kind},
         )
-        with urlopen(request, timeout=10) as response:  # noqa: S310
+        with urlopen(request, timeout=10) as response:  # noqa: S310 (our own)
             answer: bytes = response.read()
         return answer
 

@@ -208,7 +208,7 @@ def create_app(
         ],
     )
     app.state.services = services
-    app.openapi = cache(partial(openapi.document, ROUTERS))  # type: ignore[method-assign]
+    app.openapi = cache(partial(openapi.document, ROUTERS))  # type: ignore[method-assign]  # as FastAPI documents it
     for router in ROUTERS:
         app.include_router(router)
     app.mount(STATIC_URL, CachedStatic(resource("static")), name="static")

@@ -61,7 +61,7 @@ class Bounded(HttpToolsProtocol):
     _seen: tuple[int, ...] = ()
     _next_look: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         super().connection_made(transport)
         self._look()
 
@@ -120,9 +120,8 @@ class Workers(Multiprocess):
     @property
     def sockets(self) -> list[socket.socket]:
         """For the worker that is made next: one that no living worker has."""
-        for worker in self.processes:
-            self._of.setdefault(worker, self._given)
-        held = [self._of[worker] for worker in self.processes if worker.process.is_alive()]
+        self._of = {worker: self._of.get(worker, self._given) for worker in self.processes}
+        held = [one for worker, one in self._of.items() if worker.process.is_alive()]
         self._given = next((one for one in self._bound if one not in held), self._bound[0])
         return [self._given]
 

@@ -37,7 +37,7 @@ def test_what_dice_send_is_answered_and_accounted_for(
             end = min(begin + A_DATABASE, FIRST + CASES)
             for first in range(begin, end, AT_ONCE):
                 numbers = range(first, min(first + AT_ONCE, end))
-                runner.run(door.try_all([sent(Random(n), n) for n in numbers]))  # noqa: S311
+                runner.run(door.try_all([sent(Random(n), n) for n in numbers]))  # noqa: S311 (cases)
             slowest = max(slowest, door.slowest)
         shutil.rmtree(folder)
         with capsys.disabled():

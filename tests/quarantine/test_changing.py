@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlmodel import select
@@ -31,10 +32,10 @@ def entries(database: Database, action: str) -> list[AuditEntry]:
         return audit.search(session, AuditFilter(action=action), 10)
 
 
-def notice(person: Person, answer: object) -> str:
+def notice(person: Person, answer: Any) -> str:
     """What the page tells after a form was answered by going elsewhere."""
-    assert answer.status_code == 303, answer.text  # type: ignore[attr-defined]
-    page = person.get(answer.headers["location"]).text  # type: ignore[attr-defined]
+    assert answer.status_code == 303, answer.text
+    page = person.get(answer.headers["location"]).text
     found = re.search(r'<div id="notice".*?<p>(.*?)</p>', page, re.DOTALL)
     assert found is not None
     return re.sub(r"<[^>]+>", "", found[1])
