@@ -230,10 +230,5 @@ def _read_action(raw: bytes, index: str) -> Action | None:
     return _answering(Action(verb, target.index or index, target.id))
 
 
-def _unnamed(index: str) -> Action:
-    """For an event whose action line is missing or cannot be read."""
-    return _answering(Action("index", index))
-
-
 def _answering(action: Action) -> Action:
     return replace(action, done=_item(action, {"status": _CREATED, "result": "created"}))

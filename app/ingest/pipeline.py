@@ -257,8 +257,8 @@ class Pipeline:
 
 def _joined(chunks: Sequence[bytes]) -> Iterable[bytes]:
     """The same bytes in chunks that are worth a turn each, and no larger than need be."""
-    few = sum(map(len, chunks)) >= len(chunks) * _WORTH
-    return chunks if few else [b"".join(chunks)]
+    worth = sum(map(len, chunks)) >= len(chunks) * _WORTH
+    return chunks if worth else [b"".join(chunks)]
 
 
 @dataclass(frozen=True, slots=True)
