@@ -186,6 +186,7 @@ def create_app(
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
         finally:
+            services.pipeline.stop()
             await asyncio.to_thread(writer.stop)
             await asyncio.to_thread(retention.stop)
             database.close()

@@ -19,8 +19,8 @@ from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.text import visible
-from app.ingest.blocks import cut_blocks
-from app.ingest.body import Item, TooLarge, UnreadableBody
+from app.ingest.blocks import Events, cut_blocks
+from app.ingest.body import Item, Lines, TooLarge, UnreadableBody
 from app.ingest.inflate import PART, Damaged, inflate_any
 from app.ingest.pipeline import judge
 from app.ingest.recording import covering
@@ -119,8 +119,8 @@ class _Replay:
             max_event_bytes=self.settings.max_event_bytes,
         )
         try:
-            for items in blocks:
-                self._judge(items)
+            for events in blocks:
+                self._judge(events)
         except UnreadableBody:
             self.problem = self.problem or "holds no events"
         except TooLarge as error:
@@ -153,19 +153,24 @@ class _Replay:
             if not chunk:
                 return  # whoever types would have to end it twice
 
-    def _judge(self, items: Sequence[Item]) -> None:
-        rest = iter(items)
+    def _judge(self, events: Events) -> None:
+        rest = events if isinstance(events, Lines) else iter(events)
+        before = events.index if isinstance(events, Lines) else 0
         detector, limit = self.decides.detector, self.settings.max_event_bytes
         try:
             with self.screen.writing():
                 for judged in judge(rest, detector, limit):
                     if judged.refusal is not None:
                         self._rejected(judged.item, judged.refusal)
-                    elif judged.rules and judged.document is not None:
+                    elif judged.document is not None:
                         self._matched(judged.item, judged.rules, event_from_ecs(judged.document))
         finally:
             # Also right when it was interrupted amid a block.
-            self.summary.events += len(items) - length_hint(rest)
+            self.summary.events += (
+                events.index - before
+                if isinstance(events, Lines)
+                else len(events) - length_hint(rest)
+            )
 
     def _rejected(self, item: Item, reason: str) -> None:
         self.summary.reject(reason)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -79,6 +80,16 @@ class Bounded(HttpToolsProtocol):
         self._in_head = False
         self._asked += 1
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        # uvicorn adds to a bytearray what comes, and hands out a copy of that; what comes alone needs
+        # neither.
+        alone = not self.cycle.body
+        super().on_body(b"" if alone else body)
+        if alone and not self.cycle.response_complete:
+            self.cycle.body = body  # type: ignore[assignment]  # bytes can be added to, too
+            if len(body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
 
     def on_response_complete(self) -> None:
         self._answered += 1

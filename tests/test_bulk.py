@@ -1,5 +1,6 @@
 """What `_bulk` makes of a body: which item answers which action, and that no good event is lost."""
 
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -76,6 +77,10 @@ TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
     "a bad one between": (
         [CREATE, EVENT, CREATE, BAD, CREATE, EVENT],
         [CREATED, REFUSED, CREATED],
+    ),
+    "a bad one among many that are alike": (
+        [*[CREATE, QUIET] * 5, CREATE, EVENT, CREATE, BAD, *[CREATE, QUIET] * 3, CREATE, EVENT],
+        [*[CREATED] * 6, REFUSED, *[CREATED] * 4],
     ),
     "an event that is not JSON": ([CREATE, b'{"a":', CREATE, EVENT], [REFUSED, CREATED]),
     "op_type in an index action, as pino writes it": (
@@ -167,7 +172,8 @@ def test_where_a_body_is_split_on_its_way_makes_no_difference(name: str) -> None
 def found(parts: list[bytes]) -> tuple[list[Item], list[Judged], bytes]:
     """The events, what was refused, and the answer when all others are fine."""
     cutter = BulkCutter(index=None, max_event_bytes=10**6, max_line_bytes=10**6, most=100)
-    events = [item for part in parts for item in cutter.feed(part)] + list(cutter.end())
+    blocks = chain(chain.from_iterable(map(cutter.feed, parts)), cutter.end())
+    events = list(chain.from_iterable(blocks))
     refused = list(cutter.refused())
     rejected = [Rejected(one.item.index, one.item.line, one.refusal or "") for one in refused]
     return events, refused, cutter.answer(rejected, took=0)

@@ -240,6 +240,43 @@ def test_a_key_that_uses_up_its_turns_does_not_hold_up_another() -> None:
     assert in_a_loop_of_its_own(both) == 42
 
 
+def test_who_is_cancelled_waits_for_the_end_of_what_was_begun() -> None:
+    """Else what a body holds would be given back while a thread still works on it."""
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        done.append("the work")
+
+    async def cancelled() -> None:
+        turns = Turns()
+        waiting = asyncio.create_task(turns.run(1, work))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        for _ in range(2):
+            waiting.cancel()
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        done.append("who waited")
+        turns.stop()
+
+    in_a_loop_of_its_own(cancelled)
+    assert done == ["the work", "who waited"]
+
+
+def test_the_threads_that_judge_end_with_the_application(agent: Agent, services: Services) -> None:
+    judges = [one for one in threading.enumerate() if one.name == "judge"]
+    assert agent.receipt(exec_event())["matched"] == 1
+    (judge,) = (one for one in threading.enumerate() if one.name == "judge" and one not in judges)
+    services.pipeline.stop()
+    judge.join(PATIENCE)
+    assert not judge.is_alive()
+
+
 def test_bodies_that_stall_hold_up_nobody(tmp_path: Path) -> None:
     key = run(tmp_path, "key", "create", "fleet", "--role", "agent").stdout.strip()
     head = (

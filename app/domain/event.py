@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from app.domain.ecs import Document, below, first_number, first_text, values
 from app.domain.ssh import SshUse, headline, masked_line, read_ssh
@@ -117,10 +117,23 @@ def event_from_ecs(document: Document) -> Event:
         ),
         source_ip=_text(document, "process.entry_leader.entry_meta.source.ip"),
         agent_type=_text(document, "agent.type"),
-        ssh=read_ssh(process.name, process.args or (process.title or process.name,))
+        ssh=_ssh(process.name, process.args or (process.title or process.name,))
         if process.name
         else None,
     )
+
+
+# Machines call the same thing again and again; what is longer than this is read each time.
+_REMEMBERED_CHARACTERS = 2_000
+
+
+def _ssh(name: str, args: tuple[str, ...]) -> SshUse | None:
+    if len(name) + sum(map(len, args)) > _REMEMBERED_CHARACTERS:
+        return read_ssh(name, args)
+    return _remembered(name, args)
+
+
+_remembered = lru_cache(maxsize=1024)(read_ssh)
 
 
 # PostgreSQL indexes no longer text than 2,700 bytes, and a real id is a UUID or some such.

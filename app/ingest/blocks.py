@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
-from app.ingest.body import UTF8_BOM, Item, TooLarge, cut, is_complete, lines, too_many
+from app.ingest.body import UTF8_BOM, Item, Lines, TooLarge, cut, is_complete, too_many
 
 # Up to here it is looked again, with each part, whether the events are lines; from here on less and
 # less often, so that all this looking takes time in proportion.
@@ -13,54 +14,100 @@ _LOOKED_AT_EACH_TIME = 1 << 20
 _FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(\S)")
 
 
+# Events that stand together. Lines are cut as they are taken, and all of them have to be taken.
+Events: TypeAlias = Sequence[Item] | Lines
+
+
 def cut_blocks(
     parts: Iterable[bytes], *, whole_limit: int, max_event_bytes: int
-) -> Iterator[Sequence[Item]]:
+) -> Iterator[Events]:
     """The events of `parts`, as soon as it is certain where they begin and end; see Cutter."""
     cutter = Cutter(whole_limit=whole_limit, max_line_bytes=max_event_bytes)
     for part in parts:
-        if items := cutter.feed(part):
-            yield items
-    if items := cutter.end():
-        yield items
+        yield from cutter.feed(part)
+    yield from cutter.end()
+
+
+class LineCutter:
+    """Given part after part of a body of which each line is an event by whoever cannot wait for the next
+    part. A line larger than `max_line_bytes` is cut down, to something that is still larger. Raises
+    TooLarge for more than `most` events.
+
+    All of what `feed` and `end` give has to be taken; `found` counts it.
+    """
+
+    def __init__(self, *, max_line_bytes: int, most: int | None = None) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._most = most
+        # The line that is not whole.
+        self._begun: list[bytes] = []
+        self.held = 0
+        self.found = 0
+        self._line = 1
+
+    def feed(self, part: bytes) -> Iterator[Lines]:
+        """The lines that end with this part."""
+        first = part.find(b"\n") + 1
+        if first:
+            yield from self._ended(part[:first])
+            last = part.rfind(b"\n") + 1
+            yield from self._counted(Lines(part, first, last))
+            part = part[last:]
+        self._begun.append(part)
+        self.held += len(part)
+        if self.held > self._max_line_bytes:
+            self._begun = [_bounded(b"".join(self._begun), self._max_line_bytes)]
+            self.held = len(self._begun[0])
+
+    def end(self) -> Iterator[Lines]:
+        return self._ended(b"")
+
+    def _ended(self, end: bytes) -> Iterator[Lines]:
+        line = b"".join((*self._begun, end))
+        self._begun, self.held = [], 0
+        return self._counted(Lines(line))
+
+    def _counted(self, lines: Lines) -> Iterator[Lines]:
+        lines.index, lines.line = self.found, self._line
+        yield lines
+        self.found, self._line = lines.index, lines.line
+        if self._most is not None and self.found > self._most:
+            raise too_many(self._most)
 
 
 class Cutter:
-    """Given part after part of a body by whoever cannot wait for the next one.
+    """The same for a body of which it must be found out what it is.
 
     One event a line comes with its part. An array, or one object over several lines, has to be read
-    whole: raises TooLarge for more than `whole_limit` bytes of that, and for more than `most` events.
-    A line larger than `max_line_bytes` is cut down, to something that is still larger. `are_lines`
-    says that one event a line is all there may be.
+    whole: raises TooLarge for more than `whole_limit` bytes of that.
     """
 
-    def __init__(
-        self,
-        *,
-        whole_limit: int,
-        max_line_bytes: int,
-        most: int | None = None,
-        are_lines: bool = False,
-    ) -> None:
+    def __init__(self, *, whole_limit: int, max_line_bytes: int, most: int | None = None) -> None:
         self._whole_limit = whole_limit
-        self._max_line_bytes = max_line_bytes
         self._most = most
-        self._are_lines = are_lines
+        self._lines = LineCutter(max_line_bytes=max_line_bytes, most=most)
+        self._are_lines = False
         self._look_at = 0
-        # Before it is known that the events are lines: all there was; then: the line that is not whole.
+        # All there was, until it is known that the events are lines.
         self._begun: list[bytes] = []
         self._size = 0
-        self._index, self._line = 0, 1
+        self._whole = 0
 
     @property
     def held(self) -> int:
         """About how many bytes this keeps, or will take to go on."""
-        return self._size if self._are_lines else 2 * self._size
+        return self._lines.held + 2 * self._size
 
-    def feed(self, part: bytes) -> Sequence[Item]:
+    @property
+    def found(self) -> int:
+        """How many events there were."""
+        return self._lines.found + self._whole
+
+    def feed(self, part: bytes) -> Iterator[Events]:
         """The events that have become certain."""
         if self._are_lines:
-            return self._lines(part)
+            yield from self._lines.feed(part)
+            return
         self._begun.append(part)
         self._size += len(part)
         if self._size >= self._look_at:
@@ -68,7 +115,8 @@ class Cutter:
             if _are_lines(head):
                 self._are_lines = True
                 self._begun, self._size = [], 0
-                return self._lines(head.removeprefix(UTF8_BOM))
+                yield from self._lines.feed(head.removeprefix(UTF8_BOM))
+                return
             self._begun = [head]
             if _is_array(head):
                 self._look_at = self._whole_limit + 1  # whatever may follow
@@ -76,15 +124,17 @@ class Cutter:
                 self._look_at = self._size + self._size // 4
         if self._size > self._whole_limit:
             raise TooLarge(_beyond(self._joined()[:_LOOKED_AT_EACH_TIME], self._whole_limit))
-        return ()
 
-    def end(self) -> Sequence[Item]:
+    def end(self) -> Iterator[Events]:
         """The last events; raises UnreadableBody if there were none at all."""
+        if self._are_lines:
+            yield from self._lines.end()
+            return
         last = self._joined()
         self._begun, self._size = [], 0
-        if self._are_lines:
-            return self._items(last)
-        return cut(last, self._most)
+        items = cut(last, self._most)
+        self._whole = len(items)
+        yield items
 
     def refused(self) -> tuple[()]:
         """None: what is broken shows when it is judged."""
@@ -92,35 +142,6 @@ class Cutter:
 
     def _joined(self) -> bytes:
         return self._begun[0] if len(self._begun) == 1 else b"".join(self._begun)
-
-    def _lines(self, part: bytes) -> Sequence[Item]:
-        items: Sequence[Item] = ()
-        first = part.find(b"\n") + 1
-        if first:
-            self._begun.append(part[:first])
-            items = self._items(self._joined())
-            self._begun, self._size = [], 0
-            last = part.rfind(b"\n") + 1
-            items += self._items(part[:last], first)
-            part = part[last:]
-        self._begun.append(part)
-        self._size += len(part)
-        if self._size > self._max_line_bytes:
-            self._begun = [_bounded(self._joined(), self._max_line_bytes)]
-            self._size = len(self._begun[0])
-        return items
-
-    def _items(self, whole: bytes, start: int = 0) -> list[Item]:
-        """The events of whole lines, from the byte `start` on."""
-        items = list(lines(whole, start, self._index, self._line))
-        if items:
-            self._index, self._line = items[-1].index + 1, items[-1].line
-            # Mostly one line end; to take off what may be more is to copy all before it.
-            start = -1 if whole[-2:-1] > b" " else len(whole.rstrip())
-        self._line += whole.count(b"\n", start)
-        if self._most is not None and self._index > self._most:
-            raise too_many(self._most)
-        return items
 
 
 def _beyond(start: bytes, limit: int) -> str:
@@ -140,7 +161,7 @@ def _are_lines(head: bytes) -> bool:
     seen = head[: head.rfind(b"\n") + 1].removeprefix(UTF8_BOM)
     if _FIRST.match(seen) is None or _is_array(seen):
         return False
-    items = lines(seen)
+    items = Lines(seen)
     if is_complete(next(items).raw):
         return True
     return not _may_be_one(seen) and any(is_complete(item.raw) for item in items)

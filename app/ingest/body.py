@@ -106,7 +106,7 @@ def cut(body: bytes, most: int | None = None) -> list[Item]:
         raise UnreadableBody("The body is empty; send a JSON object, an array, or one a line.")
     beyond = None if most is None else most + 1
     is_array = body[start : start + 1] == b"["
-    items = list(islice(_array(body, start, most) if is_array else lines(body), beyond))
+    items = list(islice(_array(body, start, most) if is_array else Lines(body), beyond))
     if not is_array and _is_one_printed(body, items):
         return [Item(0, items[0].line, body.strip())]
     if most is not None and len(items) > most:
@@ -123,27 +123,69 @@ _START = re.compile(rb"\S")
 _SPACE = 0x20  # No white space is beyond it.
 
 
-def lines(body: bytes, start: int = 0, index: int = 0, line: int = 1) -> Iterator[Item]:
-    """One event a line, white space around it and empty lines apart.
+class Lines:
+    """One event a line, white space around it and empty lines apart: those of `body[start:stop]`.
 
-    They are counted from `index` and `line` on, from the byte `start` on.
+    `index` and `line` are what the next line is counted as, `start` is where it begins. With `led_by`,
+    a line with its end, they are only those events before which stands such a line, one after the
+    other, as long as none begins with one of `unless`.
     """
-    # To look for a line's end by itself is several times as quick as one pattern for all of it.
-    while start < len(body):
-        if body[start] <= _SPACE:
-            found = _START.search(body, start)
-            if found is None:
-                return
-            line += body.count(b"\n", start, found.start())
-            start = found.start()
-        end = body.find(b"\n", start)
+
+    __slots__ = ("body", "index", "led_by", "line", "start", "stop", "unless")
+
+    def __init__(self, body: bytes, start: int = 0, stop: int | None = None) -> None:
+        self.body = body
+        self.start = start
+        self.stop = len(body) if stop is None else stop
+        self.index = 0
+        self.line = 1
+        self.led_by = b""
+        self.unless: tuple[bytes, ...] = ()
+
+    def led(self, start: int) -> int:
+        """Where the event begins that has `led_by` before it at `start`; -1 if there is none."""
+        behind = start + len(self.led_by)
+        if (
+            behind < self.stop
+            and self.body.startswith(self.led_by, start)
+            and self.body[behind] > _SPACE
+            and not self.body.startswith(self.unless, behind)
+        ):
+            return behind
+        return -1
+
+    def skip(self, lines: int, start: int) -> None:
+        """So many were taken from the body itself; the next one begins at `start`."""
+        self.start = start
+        self.index += lines
+        self.line += lines
+
+    def __iter__(self) -> "Lines":
+        return self
+
+    def __next__(self) -> Item:
+        if self.led_by:
+            start = self.led(self.start)
+            if start < 0:
+                raise StopIteration
+            self.skip(1, start)
+        body, start, stop = self.body, self.start, self.stop
+        if start < stop and body[start] <= _SPACE:
+            found = _START.search(body, start, stop)
+            end = found.start() if found else stop
+            self.line += body.count(b"\n", start, end)
+            start = end
+        if start >= stop:
+            self.start = stop
+            raise StopIteration
+        # To look for a line's end by itself is several times as quick as one pattern for all of it.
+        end = body.find(b"\n", start, stop)
         if end < 0:
-            end = len(body)
+            end = stop
         raw = body[start:end]
-        yield Item(index, line, raw.rstrip() if raw[-1] <= _SPACE else raw)
-        index += 1
-        line += 1
-        start = end + 1
+        item = Item(self.index, self.line, raw.rstrip() if raw[-1] <= _SPACE else raw)
+        self.skip(1, end + 1)
+        return item
 
 
 def _is_one_printed(body: bytes, items: Sequence[Item]) -> bool:

@@ -4,14 +4,15 @@ Elasticsearch refuses a whole request for one line that it cannot read. Here suc
 good event with it: an event counts wherever it stands, and what is no event is refused by itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import msgspec
 
 from app.formats import Unreadable, read
-from app.ingest.blocks import Cutter
-from app.ingest.body import UTF8_BOM, Item, UnreadableBody, too_many
+from app.ingest.blocks import Events, LineCutter
+from app.ingest.body import UTF8_BOM, Item, Lines, UnreadableBody, too_many
 from app.ingest.pipeline import Judged, Rejected
 
 # Where neither the action nor the address names an index; nothing here depends on it.
@@ -53,41 +54,49 @@ class BulkCutter:
         self._index = index or NO_INDEX
         self._max_event_bytes = max_event_bytes
         self._most = most
-        self._lines = Cutter(whole_limit=0, max_line_bytes=max_line_bytes, are_lines=True)
+        self._lines = LineCutter(max_line_bytes=max_line_bytes)
         # The last line of a part, which is an action for all we know: the next part tells.
-        self._rest: list[Item] = []
+        self._rest: Item | None = None
         self._begun = False
         self._start = b""
         self._last_line = b""
         self._last: Action | None = None
-        self._found = 0
+        self.found = 0
+        """How many events there were so far, and actions that were refused."""
         self._refused: list[Judged] = []
-        # Those to be answered, in order, each with the line by which its rejection is found.
-        self._actions: list[tuple[Action, int]] = []
+        # Those to be answered, in order, each with the line by which its rejection is found, and how
+        # many there are that are like it, itself among them.
+        self._actions: list[tuple[Action, int, int]] = []
         self._actions_bytes = 0
 
     @property
     def held(self) -> int:
         """About how many bytes this keeps."""
-        return self._lines.held + self._actions_bytes + sum(len(item.raw) for item in self._rest)
+        return self._lines.held + self._actions_bytes + (len(self._rest.raw) if self._rest else 0)
 
-    def feed(self, part: bytes) -> Sequence[Item]:
+    def feed(self, part: bytes) -> Iterator[Events]:
         """The events that have become certain."""
         if not self._begun:
             part = self._start + part
             if part != UTF8_BOM and UTF8_BOM.startswith(part):  # it may come in pieces
                 self._start = part
-                return ()
+                return
             self._begun, self._start = True, b""
             part = part.removeprefix(UTF8_BOM)
-        return self._events([*self._rest, *self._lines.feed(part)], ended=False)
+        yield from self._events(self._lines.feed(part), ended=False)
+        self._check()
 
-    def end(self) -> Sequence[Item]:
-        last = [*self._lines.feed(self._start), *self._lines.end()]
-        events = self._events([*self._rest, *last], ended=True)
+    def end(self) -> Iterator[Events]:
+        """The last events; raises UnreadableBody if there was no line at all."""
+        last = chain(self._lines.feed(self._start), self._lines.end())
+        yield from self._events(last, ended=True)
+        self._check()
         if not self._actions:
             raise UnreadableBody("The body is empty; send lines: an action, its event, and so on.")
-        return events
+
+    def _check(self) -> None:
+        if self.found > self._most:
+            raise too_many(self._most)
 
     def refused(self) -> Sequence[Judged]:
         """What was refused since this was asked last."""
@@ -103,72 +112,102 @@ class BulkCutter:
         reasons = {one.line: one.error for one in rejected}
         failed = False
         items = []
-        for action, line in self._actions:
-            if line in reasons:
-                failed = True
-                items.append(action.failed(reasons[line]))
-            else:
-                items.append(action.done)
+        for action, first, count in self._actions:
+            if not reasons:
+                items += [action.done] * count
+                continue
+            for line in range(first, first + 2 * count, 2):
+                if line in reasons:
+                    failed = True
+                    items.append(action.failed(reasons[line]))
+                else:
+                    items.append(action.done)
         head = b'{"errors":%s,"took":%d,"items":[' % (b"true" if failed else b"false", took)
         return b"".join((head, b",".join(items), b"]}"))
 
-    def _events(self, rows: list[Item], *, ended: bool) -> list[Item]:
-        events: list[Item] = []
-        at = 0
+    def _events(self, blocks: Iterable[Lines], *, ended: bool) -> Iterator[Events]:
         # What follows a line decides what it is.
-        while at < len(rows) - (not ended):
-            row = rows[at]
-            following = rows[at + 1] if at + 1 < len(rows) else None
-            at += 1
-            # Most shippers write the same action again and again.
-            action = self._last if row.raw == self._last_line else self._read(row.raw)
-            if following is not None and following.raw.startswith(_LIKE_ACTION):
-                following = None if self._read(following.raw) else following
-            if action is None:
-                at += self._stray(row, following, events)
-            elif action.verb == "delete":
-                self._refuse(action, row, _NO_CHANGES)
-            elif following is None:
-                self._refuse(action, row, _NO_EVENT)
-            else:
-                at += 1
-                if action.verb == "update":
-                    self._refuse(action, following, _NO_CHANGES)
-                else:
-                    self._actions.append((action, following.line))
-                    events.append(following)
-        self._rest = rows[at:]
-        self._found += len(events)
-        if self._found > self._most:
-            raise too_many(self._most)
-        return events
+        for lines in blocks:
+            while True:
+                if self._rest is None:
+                    yield from self._usual(lines)
+                    self._rest = next(lines, None)
+                following = next(lines, None)
+                if self._rest is None or following is None:
+                    break
+                yield self._event(self._rest, following)
+        if ended and self._rest is not None:
+            yield self._event(self._rest, None)
 
-    def _stray(self, row: Item, following: Item | None, events: list[Item]) -> int:
-        """What is no action is an event by itself, or the broken action of the one that follows it.
+    def _usual(self, lines: Lines) -> Iterator[Lines]:
+        """The events before which stands the same action as before: most shippers have only one."""
+        action, before = self._last, lines.index
+        if action is None or action.verb not in _KEEPING:
+            return
+        lines.led_by, lines.unless = self._last_line + b"\n", _LIKE_ACTION
+        first = lines.line + 1
+        yield lines
+        lines.led_by = b""
+        if count := (lines.index - before) // 2:
+            self._answer(action, first, count)
 
-        How many lines behind it were used up.
-        """
+    def _event(self, row: Item, following: Item | None) -> Sequence[Item]:
+        """The event that `row` brings or is, if any; what is not used up of both is the rest."""
+        action = self._read(row.raw)
+        event = following
+        if event is not None and event.raw.startswith(_LIKE_ACTION) and self._read(event.raw):
+            event = None
+        taken, used_up = self._taken(action, row, event)
+        self._rest = None if used_up else following
+        return () if taken is None else (taken,)
+
+    def _taken(
+        self, action: Action | None, row: Item, event: Item | None
+    ) -> tuple[Item | None, bool]:
+        """The event that an action brings, if it does; and whether this has used up what follows it."""
+        if action is None:
+            return self._stray(row, event)
+        if action.verb == "delete":
+            self._refuse(action, row, _NO_CHANGES)
+            return None, False
+        if event is None:
+            self._refuse(action, row, _NO_EVENT)
+            return None, False
+        if action.verb == "update":
+            self._refuse(action, event, _NO_CHANGES)
+            return None, True
+        self._answer(action, event.line)
+        return event, True
+
+    def _stray(self, row: Item, event: Item | None) -> tuple[Item | None, bool]:
+        """What is no action is an event by itself, or the broken action of the one that follows it."""
         unnamed = _answering(Action("index", self._index))
         refusal = self._no_event(row.raw)
         if refusal is None:
-            self._actions.append((unnamed, row.line))
-            events.append(row)
-        elif following is None:
+            self._answer(unnamed, row.line)
+            return row, False
+        if event is None:
             self._refuse(unnamed, row, refusal)
-        else:
-            self._refuse(None, row, refusal)
-            self._actions.append((unnamed, following.line))
-            events.append(following)
-            return 1
-        return 0
+            return None, False
+        self._refuse(None, row, refusal)
+        self._answer(unnamed, event.line)
+        return event, True
 
     def _refuse(self, action: Action | None, item: Item, reason: str) -> None:
-        self._found += 1
         self._refused.append(Judged(item, refusal=reason))
-        if action is not None:
-            self._actions.append((action, item.line))
+        if action is None:
+            self.found += 1
+        else:
+            self._answer(action, item.line)
+
+    def _answer(self, action: Action, line: int, count: int = 1) -> None:
+        """One action, or several alike, each two lines behind the one before."""
+        self.found += count
+        self._actions.append((action, line, count))
 
     def _read(self, raw: bytes) -> Action | None:
+        if raw == self._last_line:
+            return self._last
         action = _read_action(raw, self._index)
         self._last_line, self._last = raw, action
         if action is not None:
@@ -209,7 +248,8 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
-_VERBS = ("create", "index", "update", "delete")
+_KEEPING = ("create", "index")
+_VERBS = (*_KEEPING, "update", "delete")
 _LIKE_ACTION = tuple(b'{"%s"' % verb.encode() for verb in _VERBS)
 
 

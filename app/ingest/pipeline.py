@@ -10,10 +10,9 @@ from app.detection.detector import Detector
 from app.detection.rule import Rule
 from app.domain.ecs import Document
 from app.domain.event import event_from_ecs
-from app.formats import Unreadable, normalise, read
-from app.formats.json_text import decode
+from app.formats import Unreadable, read
 from app.ingest.blocks import Cutter
-from app.ingest.body import EVENTS_LIMIT, Inflated, Item, cut
+from app.ingest.body import EVENTS_LIMIT, Inflated, Item, Lines
 from app.ingest.budget import Budget, Share
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.recording import NewMatch, Outcome
@@ -64,18 +63,72 @@ class Judged:
     refusal: str | None = None
 
 
-def judge(items: Iterable[Item], detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
-    """Decide each event. Most end here, read only as far as the rules look."""
-    for item in items:
+def judge(events: Iterable[Item], detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
+    """Decide each event; gives those that match or are refused. Most are read only as far as rules look."""
+    if isinstance(events, Lines):
+        yield from _judge_lines(events, detector, max_event_bytes)
+        return
+    for item in events:
         raw = item.raw
-        if len(raw) > max_event_bytes:
-            yield Judged(item, refusal=too_large(max_event_bytes))
-            continue
-        rules = detector.decide(raw) if raw.isascii() or _is_utf8(raw) else None
-        if rules is None:
-            yield _judge_whole(item, detector)
-        elif rules:
-            yield _matched(item, rules)
+        rules = _decided(detector, raw) if len(raw) <= max_event_bytes else None
+        if rules or rules is None:
+            yield from _judged(item, rules, detector, max_event_bytes)
+
+
+def _judge_lines(lines: Lines, detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
+    """Nearly all events come by here: only those of which there may be more to say are made items."""
+    body, start, stop = lines.body, lines.start, lines.stop
+    decide = detector.decide if body.isascii() else partial(_decided, detector)
+    step = 2 if lines.led_by else 1
+    passed = 0
+    try:
+        while start < stop:
+            begin = lines.led(start) if lines.led_by else start
+            if begin < 0:
+                break
+            end = body.find(b"\n", begin, stop)
+            if end < 0:
+                end = stop
+            rules = decide(body[begin:end]) if end - begin <= max_event_bytes else None
+            if rules or rules is None:
+                lines.skip(passed, start)
+                passed = 0
+                item = next(lines, None)
+                start = lines.start
+                if item is not None and start > end + 1:  # the one looked at was empty
+                    yield from judge([item], detector, max_event_bytes)
+                elif item is not None:
+                    yield from _judged(item, rules, detector, max_event_bytes)
+            else:
+                passed += step
+                start = end + 1
+    finally:
+        lines.skip(passed, start)
+
+
+def _judged(
+    item: Item, rules: tuple[Rule, ...] | None, detector: Detector, max_event_bytes: int
+) -> Iterator[Judged]:
+    """One that matches `rules`; for None, one that only a reading of the whole can tell of: wrapped, oddly
+    shaped, too large or broken.
+    """
+    if len(item.raw) > max_event_bytes:
+        yield Judged(item, refusal=too_large(max_event_bytes))
+        return
+    try:
+        document = read(item.raw)
+    except Unreadable as error:
+        yield Judged(item, refusal=str(error))
+        return
+    if rules is None:
+        rules = detector.decide_document(document)
+    if rules:
+        yield Judged(item, rules, document)
+
+
+def _decided(detector: Detector, raw: bytes) -> tuple[Rule, ...] | None:
+    """As the detector says, but None for what is not UTF-8 in a place where no rule looks."""
+    return detector.decide(raw) if raw.isascii() or _is_utf8(raw) else None
 
 
 def too_large(max_event_bytes: int) -> str:
@@ -90,22 +143,6 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _matched(item: Item, rules: tuple[Rule, ...]) -> Judged:
-    try:
-        return Judged(item, rules, read(item.raw))
-    except Unreadable as error:
-        return Judged(item, refusal=str(error))
-
-
-def _judge_whole(item: Item, detector: Detector) -> Judged:
-    """The slow way, for what the fast one leaves open: wrapped, oddly shaped, or broken."""
-    try:
-        document = normalise(decode(item.raw))
-    except Unreadable as error:
-        return Judged(item, refusal=str(error))
-    return Judged(item, detector.decide_document(document), document)
-
-
 class Intake:
     """One request's events. `judge` may be called again and again; what matters is kept until it is
     stored as a whole or not at all. All are decided by the rules of one moment.
@@ -118,20 +155,22 @@ class Intake:
         self._matched: list[NewMatch] = []
         self._refused: list[Refused] = []
         self._rejected: list[Rejected] = []
-        self._received = 0
+        self.received = 0
         # About how many bytes all this takes.
         self.held = 0
 
-    def judge(self, items: Sequence[Item], broken: Sequence[Judged] = ()) -> None:
-        """`broken` are refused already."""
-        self._received += len(items) + len(broken)
-        for judged in chain(broken, judge(items, self._detector, self._max_event_bytes)):
+    def judge(self, events: Iterable[Item]) -> None:
+        self.keep(judge(events, self._detector, self._max_event_bytes))
+
+    def keep(self, some: Iterable[Judged]) -> None:
+        """What matters of events that are judged already."""
+        for judged in some:
             item = judged.item
             if judged.refusal is not None:
                 self._refused.append(Refused(item.raw, judged.refusal))
                 self._rejected.append(Rejected(item.index, item.line, judged.refusal))
                 self.held += len(item.raw) + _REJECTED_BYTES
-            elif judged.rules and judged.document is not None:
+            elif judged.document is not None:
                 event = event_from_ecs(judged.document)
                 self._matched += (
                     NewMatch(self._key_id, rule, event, item.raw) for rule in judged.rules
@@ -142,15 +181,15 @@ class Intake:
         """What there is to be written, None when nothing is; `size` is the body's."""
         if not self._matched and not self._refused:
             return None
-        return Batch(self._key_id, self._matched, self._refused, self._received, size)
+        return Batch(self._key_id, self._matched, self._refused, self.received, size)
 
     def traffic(self, size: int) -> Traffic:
         """What there is to be counted when nothing is written."""
-        return Traffic(received=self._received, bytes=size)
+        return Traffic(received=self.received, bytes=size)
 
     def receipt(self, outcome: Outcome) -> Receipt:
         return Receipt(
-            received=self._received,
+            received=self.received,
             matched=outcome.matched,
             suppressed=outcome.suppressed,
             duplicates=outcome.duplicates,
@@ -159,22 +198,28 @@ class Intake:
 
 
 class EventCutter(Protocol):
-    """Finds the events of a body, part by part; `refused` gives once what was refused meanwhile."""
+    """Finds the events of a body, part by part; `refused` gives once what was refused meanwhile.
+
+    What `feed` and `end` give has to be taken, all of it, before the next call. `found` counts it, and
+    what was refused.
+    """
 
     @property
     def held(self) -> int: ...
 
-    def feed(self, part: bytes) -> Sequence[Item]: ...
+    @property
+    def found(self) -> int: ...
 
-    def end(self) -> Sequence[Item]: ...
+    def feed(self, part: bytes) -> Iterable[Iterable[Item]]: ...
+
+    def end(self) -> Iterable[Iterable[Item]]: ...
 
     def refused(self) -> Sequence[Judged]: ...
 
 
 class Pipeline:
-    """What matters of a request is durable before its receipt is there.
-
-    `take` and `take_items` block until then; `take_stream` waits and keeps no thread from others.
+    """What matters of a request is durable before its receipt is there. Used on one event loop, until
+    `stop`.
     """
 
     def __init__(
@@ -192,21 +237,9 @@ class Pipeline:
         self._turns = Turns()
         self.budget = Budget(BODIES_HELD * max_body_bytes)
 
-    def take(self, body: bytes, *, key_id: int) -> Receipt:
-        """Raises UnreadableBody, TooLarge, or Unavailable when nothing was taken."""
-        return self.take_items(cut(body, EVENTS_LIMIT), size=len(body), key_id=key_id)
-
-    def take_items(
-        self, items: Sequence[Item], broken: Sequence[Judged] = (), *, size: int, key_id: int
-    ) -> Receipt:
-        """The same for events that are cut already; `broken` are those that are refused already."""
-        intake = self._intake(key_id)
-        intake.judge(items, broken)
-        batch = intake.batch(size)
-        if batch is not None:
-            return intake.receipt(self._writer.write(batch))
-        self._writer.count(key_id, intake.traffic(size))
-        return intake.receipt(Outcome())
+    def stop(self) -> None:
+        """No body comes any more."""
+        self._turns.stop()
 
     async def take_stream(
         self,
@@ -216,10 +249,11 @@ class Pipeline:
         key_id: int,
         cutter: EventCutter | None = None,
     ) -> Receipt:
-        """The same for a body that is still arriving, judged block by block; raises UnknownEncoding too.
+        """Judge a body that is still arriving, block by block; waits and keeps no thread from others.
 
         Only one block and what matters of those before it are held, but for a body that has to be
-        read whole (see Cutter). Raises Unavailable when all requests together hold too much.
+        read whole (see Cutter). Raises UnknownEncoding, UnreadableBody, TooLarge, or Unavailable when
+        nothing was taken, as when all requests together hold too much.
         """
         reading = _Reading(
             Inflated(encoding, self._max_body_bytes),
@@ -279,11 +313,17 @@ class _Reading:
 
     def judge(self, chunks: Sequence[bytes], share: Share) -> None:
         for part in chain.from_iterable(map(self.inflated.feed, _joined(chunks))):
-            self.intake.judge(self.cutter.feed(part), self.cutter.refused())
+            self._judge(self.cutter.feed(part))
             share.hold(len(part) + self.held)
 
     def judge_last(self, chunks: Sequence[bytes], share: Share) -> None:
         self.judge(chunks, share)
         self.inflated.end()
-        self.intake.judge(self.cutter.end(), self.cutter.refused())
+        self._judge(self.cutter.end())
+        self.intake.received = self.cutter.found
         share.hold(self.held)
+
+    def _judge(self, blocks: Iterable[Iterable[Item]]) -> None:
+        for events in blocks:
+            self.intake.judge(events)
+        self.intake.keep(self.cutter.refused())

@@ -81,6 +81,8 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
         url,
         pool_size=10,
         max_overflow=40,
+        # So that a writer mostly has the connection of the last one, which still knows the pages.
+        pool_use_lifo=True,
         connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -5,7 +5,7 @@ check and the template included, with no network between. The figure is the p99 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from math import ceil
@@ -105,10 +105,13 @@ async def _timed(
     app = create_app(settings)
     services: Services = app.state.services
     async with app.router.lifespan_context(app):
-        body = b"\n".join(events(ORIGINALS))
-        await asyncio.to_thread(services.pipeline.take, body, key_id=key_id)
+        await services.pipeline.take_stream(_originals(), encoding="", key_id=key_id)
         await asyncio.to_thread(fill, settings.database_url, effort.alerts, [1, 2, 3])
         return {_said(query): await _p99(app, query, cookie) for query in _queries(database)}
+
+
+async def _originals() -> AsyncIterator[bytes]:
+    yield b"\n".join(events(ORIGINALS))
 
 
 def _said(query: dict[str, str]) -> str:

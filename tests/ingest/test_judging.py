@@ -1,0 +1,86 @@
+"""Lines that are judged in the body itself become what they become one by one."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.detection.detector import Detector
+from app.ingest.body import Item, Lines
+from app.ingest.pipeline import Judged, judge
+from app.main import detector_of, rules_of
+from tests.factories import exec_event, quiet_event
+
+MOST = 4_000
+MATCHING = json.dumps(exec_event()).encode()
+QUIET = json.dumps(quiet_event()).encode()
+ACTION = b'{"create":{}}'
+LINES = (
+    MATCHING,
+    QUIET,
+    QUIET + b"\r",
+    b" " + MATCHING + b" ",
+    b"\x0b" + MATCHING,
+    QUIET.replace(b"{", b'{"note":"\xff",', 1),
+    QUIET.replace(b"{", '{"note":"ä",'.encode(), 1),
+    MATCHING.replace(b"{", b'{"note":"' + b"x" * MOST + b'",', 1),
+    QUIET + b" " * MOST,
+    b"",
+    b" \t",
+    b"\x0b\x0c",
+    b"{",
+    b"1",
+    b"\xef\xbb\xbf" + QUIET,
+    ACTION,
+)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return detector_of(rules_of([]).rules)
+
+
+def one_by_one(body: bytes, detector: Detector) -> tuple[list[Judged], int, int]:
+    lines = Lines(body)
+    judged = [one for item in lines for one in judge([item], detector, MOST)]
+    return judged, lines.index, lines.line
+
+
+def in_the_body(body: bytes, detector: Detector) -> tuple[list[Judged], int, int]:
+    lines = Lines(body)
+    return list(judge(lines, detector, MOST)), lines.index, lines.line
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=8), st.sampled_from([b"", b"\n"]))
+def test_lines_in_their_body_are_judged_as_they_are_alone(
+    detector: Detector, some: Sequence[bytes], end: bytes
+) -> None:
+    body = b"\n".join(some) + end
+    assert in_the_body(body, detector) == one_by_one(body, detector)
+
+
+def led(body: bytes) -> Lines:
+    lines = Lines(body)
+    lines.led_by, lines.unless = ACTION + b"\n", (b'{"create"',)
+    return lines
+
+
+@given(st.lists(st.sampled_from([*LINES, *[ACTION] * len(LINES)]), max_size=12))
+def test_lines_behind_others_that_are_alike_are_judged_as_they_are_alone(
+    detector: Detector, some: Sequence[bytes]
+) -> None:
+    body = b"\n".join(some)
+    alone, together = led(body), led(body)
+    items = list[Item](alone)
+    assert list(judge(together, detector, MOST)) == list(judge(items, detector, MOST))
+    assert (together.start, together.index, together.line) == (
+        alone.start,
+        alone.index,
+        alone.line,
+    )
+    assert [item.line for item in items] == [2 * (n + 1) for n in range(len(items))]
+    for item in items:
+        assert some[item.line - 2] == ACTION
+        assert some[item.line - 1].strip() == item.raw
