@@ -1,7 +1,8 @@
 """The Python source of the functions that decide which rules an event matches.
 
 Three things keep the way short for an event that matches nothing. Rules that ask a question of the
-same field are reached through an index of that field. What rules ask of fields with few values, such as
+same field are reached through an index of that field, or if they ask either of several, through one
+of each. What rules ask of fields with few values, such as
 the operating system, is answered for all of them at once, and only when an index led to a rule. What
 several rules ask alike besides is asked once for all of them.
 """
@@ -11,15 +12,22 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from app.detection.eql.compiler import COMMON, OFTEN_NEW, Term
+from app.detection.eql.compiler import COMMON, OFTEN_NEW, Term, least
 from app.detection.eql.questions import Question
 from app.detection.eql.values import Reader
 
 FEWEST = 2
 """Rules for which an index pays inside a block: it costs about as much as asking two questions."""
 
+FEWEST_TOGETHER = 4
+"""Rules for which indexes of several fields pay, some of whose values are often new."""
+
 DEEPEST = 20
 """Conditions inside conditions; Python takes a hundred levels of indentation."""
+
+
+Entry: TypeAlias = tuple[tuple[Question, ...], int, str]
+"""Of an index: what is asked of its field, and the function that this leads to, with a bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class Source:
     local: Callable[[str], str]
     is_text: Callable[[str], bool]
     functions: list[str] = field(default_factory=list)
-    indexes: dict[str, list[tuple[tuple[Question, ...], int, str]]] = field(default_factory=dict)
+    indexes: dict[str, list[Entry]] = field(default_factory=dict)
     tests: list[str] = field(default_factory=list)
 
     def statements(self, rules: Sequence[Wanted]) -> tuple[set[str], list[str]]:
@@ -71,13 +79,7 @@ class Source:
             bits[rule.number] = 1 << groups.setdefault(common, len(groups))
             rest.append(rule.without(common))
         self._common(list(groups))
-        lines: list[str] = []
-        possible: list[str] = []
-        while anchored := _anchored(rest, fewest=1, often_new=False, bits=bits):
-            name, by_questions = anchored
-            rest = _others(rest, by_questions.values())
-            possible.append(f"possible{len(possible)}")
-            lines.append(f"{possible[-1]} = {self._index(name, by_questions, fields, 0)}")
+        lines, possible, rest = self._leading(rest, bits, fields)
         if possible and not rest:
             lines.append(f"if not ({' or '.join(possible)}):")
             lines.append("    return ()")
@@ -89,6 +91,26 @@ class Source:
             block = self._block([rule for rule in rest if bits[rule.number] == bit], 0)
             lines += [f"if held & {bit}:", f"    {block}({self.argument}, found)"]
         return fields, lines
+
+    def _leading(
+        self, rules: Sequence[Wanted], bits: Mapping[int, int], fields: set[str]
+    ) -> tuple[list[str], list[str], list[Wanted]]:
+        """Statements that ask the indexes, the locals that then hold blocks, and rules that none leads to."""
+        lines: list[str] = []
+        possible: list[str] = []
+        rest = list(rules)
+        while anchored := _anchored(rest, fewest=1, often_new=False, bits=bits):
+            name, by_questions = anchored
+            rest = _others(rest, by_questions.values())
+            possible.append(f"possible{len(possible)}")
+            lines.append(f"{possible[-1]} = {self._index(name, by_questions, fields, 0)}")
+        by_field, rest = self._by_either(rest, bits)
+        if by_field:
+            # A set, since two fields may lead to one block.
+            asked = (f"*({self._indexing(*entries, fields)})" for entries in by_field.items())
+            possible.append(f"possible{len(possible)}")
+            lines.append(f"{possible[-1]} = {{{', '.join(asked)}}}")
+        return lines, possible, rest
 
     def _common(self, groups: Sequence[frozenset[Term]]) -> None:
         """A function that tells which of `groups` hold, as bits; the highest one is always set."""
@@ -150,12 +172,34 @@ class Source:
             yield f"    block({self.argument}, found)"
         return rest
 
+    def _by_either(
+        self, rules: Sequence[Wanted], bits: Mapping[int, int]
+    ) -> tuple[dict[str, list[Entry]], list[Wanted]]:
+        """By each field, what it asks for the rules that can be led to by several together; and the rest."""
+        led: dict[tuple[int, tuple[tuple[str, tuple[Question, ...]], ...]], list[Wanted]] = {}
+        for rule in rules:
+            if asked := least([term.either for term in rule.terms if term.either]):
+                led.setdefault((bits[rule.number], tuple(asked.items())), []).append(rule)
+        by_field: dict[str, list[Entry]] = {}
+        if sum(map(len, led.values())) < FEWEST_TOGETHER:
+            return by_field, list(rules)
+        for (bit, pairs), members in led.items():
+            block = self._block(members, 1)
+            for name, questions in pairs:
+                by_field.setdefault(name, []).append((questions, bit, block))
+        return by_field, _others(rules, led.values())
+
     def _index(self, name: str, by_questions: "Anchored", fields: set[str], depth: int) -> str:
         """An expression for the blocks that the field `name` leaves possible, with their bits."""
+        entries = [
+            (questions, bit, self._block(members, depth + 1))
+            for (questions, bit), members in by_questions.items()
+        ]
+        return self._indexing(name, entries, fields)
+
+    def _indexing(self, name: str, entries: list[Entry], fields: set[str]) -> str:
         index = f"{self.prefix}_index{len(self.indexes)}"
-        entries = self.indexes[index] = []
-        for (questions, bit), members in by_questions.items():
-            entries.append((questions, bit, self._block(members, depth + 1)))
+        self.indexes[index] = entries
         fields.add(name)
         value = self.local(name)
         if self.is_text(name) and not name.endswith(OFTEN_NEW):

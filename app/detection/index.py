@@ -20,6 +20,10 @@ MOST_TOGETHER = 8
 values without end; they are answered too, only more slowly."""
 
 
+# Most events lack most of the fields that many rules look into.
+_NOTHING: dict[object, Sequence[Block]] = {None: ()}
+
+
 class Index(dict[object, Sequence[Block]]):
     """By one field: `index[found]` for None, a text or a tuple of texts, `index.look(found)` for all else
     that an event may have.
@@ -28,7 +32,7 @@ class Index(dict[object, Sequence[Block]]):
     """
 
     def __init__(self, blocks: Sequence[tuple[Sequence[Question], Block]]) -> None:
-        super().__init__()
+        super().__init__(_NOTHING)
         self._exact: dict[str, list[Block]] = {}
         self._folded: dict[str, list[Block]] = {}
         asked: dict[Question, list[Block]] = {}
@@ -55,6 +59,7 @@ class Index(dict[object, Sequence[Block]]):
         if len(text) <= LONGEST_KEPT:
             if len(self) >= MOST_KEPT:
                 self.clear()
+                self.update(_NOTHING)
             self[text] = possible
         return possible
 

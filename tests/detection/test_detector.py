@@ -1,13 +1,16 @@
 """The fast decision against the decision over the whole document."""
 
 import json
+import sys
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.detection.decision import FEWEST_TOGETHER
 from app.detection.detector import Detector
 from app.detection.eql.parser import parse
 from app.detection.explain import explain
@@ -245,6 +248,34 @@ def test_rules_that_share_an_or_are_decided_together() -> None:
     queries = [f"any where {either} and process.pid == {pid}" for pid in (7, 8)]
     queries += [f"any where {either}", f'any where ({either} or process.name : "c*")']
     assert decided(detector(*queries), START) == [queries[0], queries[2], queries[3]]
+
+
+def test_rules_that_ask_either_of_two_fields_are_looked_at_for_no_other_event() -> None:
+    queries = [
+        f'any where process.name == "n{number}" or process.args : "a{number}*"'
+        for number in range(FEWEST_TOGETHER)
+    ]
+    some = detector(*queries)
+
+    def blocks_run(process: dict[str, object]) -> tuple[int, list[str] | None]:
+        ran: list[str] = []
+
+        def note(frame: FrameType, _event: str, _argument: object) -> None:
+            if "_block" in frame.f_code.co_name:
+                ran.append(frame.f_code.co_name)
+
+        raw = json.dumps({"event": {"category": "process"}, "process": process}).encode()
+        sys.setprofile(note)
+        try:
+            found = some.decide(raw)
+        finally:
+            sys.setprofile(None)
+        return len(set(ran)), None if found is None else [rule.slug for rule in found]
+
+    assert blocks_run({"name": "sh", "args": ["sh", "-c", "b1"]}) == (0, [])
+    assert blocks_run({"name": "n1", "args": ["sh", "-c", "a1 b"]}) == (1, [queries[1]])
+    assert blocks_run({"name": "n1", "args": ["a2"]}) == (2, queries[1:3])
+    assert blocks_run({"args": ["a2"]}) == (1, [queries[2]])
 
 
 BULK = json.dumps(

@@ -4,7 +4,7 @@ Nothing of a query's text goes into the source. Fields are the caller's local va
 numbers and patterns are bound to generated names, one per distinct question.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -28,21 +28,26 @@ COMMON = ("event.", "host.os.", "data_stream.", "ecs.")
 """Fields with few values, the same in most events: asking them early decides little."""
 
 
+Asked: TypeAlias = dict[str, tuple[Question, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One of the conditions that an event must meet, all of them, for a query to match.
 
     `source` is a Python expression; equal terms have equal sources. `fields` are read by it.
     `implied` has questions about single fields of which, for each field, one must be answered with
-    yes for the term to hold; `exact` says that there is no more to the term than that. `cost` tells
-    which term to ask first.
+    yes for the term to hold; `exact` says that there is no more to the term than that. `either` has such
+    questions about several fields, of which one must be answered with yes in one of them. `cost`
+    tells which term to ask first.
     """
 
     source: str
     cost: int = field(compare=False)
     fields: frozenset[str] = field(compare=False)
-    implied: dict[str, tuple[Question, ...]] = field(compare=False)
+    implied: Asked = field(compare=False)
     exact: bool = field(compare=False, default=False)
+    either: Asked = field(compare=False, default_factory=dict)
 
     @property
     def is_common(self) -> bool:
@@ -90,12 +95,15 @@ class Compiler:
             # Order changes nothing but the speed: a condition is true or false, never unknown.
             terms = [self._term(operand, wanted=wanted) for operand in node.operands]
             terms.sort(key=lambda term: term.cost)
-            word, implied = (" and ", _all) if isinstance(node, And) else (" or ", _any)
+            word, implied, either = (
+                (" and ", _all, least) if isinstance(node, And) else (" or ", _any, _one_of)
+            )
             return Term(
                 source=f"({word.join(term.source for term in terms)})",
                 cost=sum(term.cost for term in terms),
                 fields=frozenset().union(*(term.fields for term in terms)),
                 implied=implied([term.implied for term in terms]),
+                either=either([term.either for term in terms]),
             )
         if isinstance(node, Not):
             term = self._term(node.operand, wanted=not wanted)
@@ -118,7 +126,9 @@ class Compiler:
         source = self._single(found.subject, found.question)
         if found.negated:
             return Term(f"(not {source})", cost, fields, {})
-        return Term(source, cost, fields, {found.subject: (found.question,)}, exact=True)
+        asked: Asked = {found.subject: (found.question,)}
+        usable = found.question.reader is Reader.TEXT and not found.subject.startswith(COMMON)
+        return Term(source, cost, fields, asked, exact=True, either=asked if usable else {})
 
     def _single(self, name: str, question: Question) -> str:
         variable = self._local(name)
@@ -158,18 +168,38 @@ class Compiler:
         return self._names[key]
 
 
-def _all(parts: Iterable[dict[str, tuple[Question, ...]]]) -> dict[str, tuple[Question, ...]]:
-    implied: dict[str, tuple[Question, ...]] = {}
+def _all(parts: Iterable[Asked]) -> Asked:
+    implied: Asked = {}
     for part in parts:
         for name, questions in part.items():
             implied.setdefault(name, questions)
     return implied
 
 
-def _any(parts: Iterable[dict[str, tuple[Question, ...]]]) -> dict[str, tuple[Question, ...]]:
+def _any(parts: Iterable[Asked]) -> Asked:
     first, *others = parts
     return {
         name: tuple(dict.fromkeys([*questions, *(q for other in others for q in other[name])]))
         for name, questions in first.items()
         if all(name in other for other in others)
     }
+
+
+def least(parts: Iterable[Asked]) -> Asked:
+    """Of those that must all hold, the one that asks least of fields whose values are often new."""
+
+    def new(part: Asked) -> tuple[int, int]:
+        return sum(name.endswith(OFTEN_NEW) for name in part), len(part)
+
+    return min(filter(None, parts), key=new, default={})
+
+
+def _one_of(parts: Sequence[Asked]) -> Asked:
+    """Of those of which one must hold, all together; nothing if one of them can hold without any."""
+    if not all(parts):
+        return {}
+    asked: dict[str, dict[Question, None]] = {}
+    for part in parts:
+        for name, questions in part.items():
+            asked.setdefault(name, {}).update(dict.fromkeys(questions))
+    return {name: tuple(questions) for name, questions in asked.items()}
