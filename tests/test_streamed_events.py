@@ -19,7 +19,7 @@ from starlette.types import Message
 from app.domain.errors import Unavailable
 from app.ingest import writer
 from app.ingest.budget import Budget
-from app.ingest.pipeline import BLOCK, Receipt
+from app.ingest.pipeline import AT_ONCE, BLOCK, Receipt
 from app.ingest.turns import THREADS_PER_KEY, Turns
 from app.ingest.writer import Batch, Writer
 from app.settings import Settings, read_settings
@@ -270,7 +270,7 @@ def test_who_is_cancelled_waits_for_the_end_of_what_was_begun() -> None:
 
 def test_the_threads_that_judge_end_with_the_application(agent: Agent, services: Services) -> None:
     judges = [one for one in threading.enumerate() if one.name == "judge"]
-    assert agent.receipt(exec_event())["matched"] == 1
+    assert agent.receipt(exec_event(note="x" * AT_ONCE))["matched"] == 1
     (judge,) = (one for one in threading.enumerate() if one.name == "judge" and one not in judges)
     services.pipeline.stop()
     judge.join(PATIENCE)

@@ -61,6 +61,7 @@ class Inflated:
             raise UnknownEncoding(
                 f"Content-Encoding “{encoding}” is not read here; send identity, gzip or zstd."
             ) from None
+        self.is_plain = isinstance(self._inflater, Plain)
         self._limit = limit
         self.size = 0
 
