@@ -179,6 +179,12 @@ def found(parts: list[bytes]) -> tuple[list[Item], list[Judged], bytes]:
     return events, refused, cutter.answer(rejected, took=0)
 
 
+def test_half_a_byte_order_mark_is_a_line_like_any_other() -> None:
+    events, refused, _ = found([b"\xef", b"\xbb"])
+    assert events == []
+    assert [one.item for one in refused] == [Item(0, 1, b"\xef\xbb")]
+
+
 def test_what_is_refused_says_why_and_is_kept_with_its_bytes(
     agent: Agent, database: Database
 ) -> None:

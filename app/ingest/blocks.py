@@ -60,7 +60,8 @@ class LineCutter:
             self.held = len(self._begun[0])
 
     def end(self) -> Iterator[Lines]:
-        return self._ended(b"")
+        """The last line."""
+        yield from self._ended(b"")
 
     def _ended(self, end: bytes) -> Iterator[Lines]:
         line = b"".join((*self._begun, end))

@@ -99,10 +99,12 @@ def _judge_lines(lines: Lines, detector: Detector, max_event_bytes: int) -> Iter
                 passed = 0
                 item = next(lines, None)
                 start = lines.start
-                if item is not None and start > end + 1:  # the one looked at was empty
-                    yield from judge([item], detector, max_event_bytes)
-                elif item is not None:
+                if item is None:
+                    break
+                if start == end + 1 and len(item.raw) == end - begin:
                     yield from _judged(item, rules, detector, max_event_bytes)
+                else:  # there was white space, or nothing else
+                    yield from judge([item], detector, max_event_bytes)
             else:
                 passed += step
                 start = end + 1

@@ -17,12 +17,16 @@ MOST = 4_000
 MATCHING = json.dumps(exec_event()).encode()
 QUIET = json.dumps(quiet_event()).encode()
 ACTION = b'{"create":{}}'
+# Refused where an event has to be read whole, and of no interest where no rule looks.
+DEEP = QUIET.replace(b"{", b'{"note":' + b"[" * 150 + b"]" * 150 + b",", 1)
 LINES = (
     MATCHING,
     QUIET,
     QUIET + b"\r",
     b" " + MATCHING + b" ",
     b"\x0b" + MATCHING,
+    DEEP,
+    DEEP + b" \x0b",
     QUIET.replace(b"{", b'{"note":"\xff",', 1),
     QUIET.replace(b"{", '{"note":"ä",'.encode(), 1),
     MATCHING.replace(b"{", b'{"note":"' + b"x" * MOST + b'",', 1),
