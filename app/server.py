@@ -84,12 +84,15 @@ class Bounded(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         # uvicorn adds to a bytearray what comes, and hands out a copy of that; what comes alone needs
         # neither.
-        alone = not self.cycle.body
-        super().on_body(b"" if alone else body)
-        if alone and not self.cycle.response_complete:
-            self.cycle.body = body  # type: ignore[assignment]  # bytes can be added to, too
-            if len(body) > HIGH_WATER_LIMIT:
-                self.flow.pause_reading()
+        before: bytes | bytearray = self.cycle.body
+        if before or self.cycle.response_complete:
+            self.cycle.body = before if isinstance(before, bytearray) else bytearray(before)
+            super().on_body(body)
+            return
+        super().on_body(b"")
+        self.cycle.body = body  # type: ignore[assignment]  # it is only measured and read
+        if len(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
 
     def on_response_complete(self) -> None:
         self._answered += 1
@@ -190,6 +193,7 @@ def config(app: FastAPI | str) -> uvicorn.Config:
         app,
         factory=isinstance(app, str),
         loop="uvloop",
+        ws="none",
         http=Bounded,
         log_config=None,
         log_level="warning",

@@ -1,13 +1,16 @@
 """Bodies that are judged while they arrive: receipts as for whole ones, all of a request or nothing."""
 
 import asyncio
+import gc
 import gzip
 import json
 import socket
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +23,7 @@ from app.domain.errors import Unavailable
 from app.ingest import writer
 from app.ingest.budget import Budget
 from app.ingest.pipeline import AT_ONCE, BLOCK, Receipt
-from app.ingest.turns import THREADS_PER_KEY, Turns
+from app.ingest.turns import THREADS, THREADS_PER_KEY, Turns
 from app.ingest.writer import Batch, Writer
 from app.settings import Settings, read_settings
 from app.store.database import Database
@@ -30,7 +33,7 @@ from app.web.body_limit import BYTES_PER_SECOND, GRACE_SECONDS, BodyLimit
 from app.web.services import Services
 from tests.conftest import Agent, Clock
 from tests.factories import exec_event, quiet_event
-from tests.processes import PATIENCE, run, serving
+from tests.processes import PATIENCE, run, serving, until
 
 T = TypeVar("T")
 LIMIT = 4 * BLOCK
@@ -266,6 +269,63 @@ def test_who_is_cancelled_waits_for_the_end_of_what_was_begun() -> None:
 
     in_a_loop_of_its_own(cancelled)
     assert done == ["the work", "who waited"]
+
+
+def test_who_is_cancelled_before_their_turn_gives_it_up() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    async def cancelled() -> None:
+        turns = Turns()
+
+        def work(key: int) -> None:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            done.append(key)
+
+        waiting = [
+            asyncio.create_task(turns.run(key, partial(work, key))) for key in range(THREADS + 5)
+        ]
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        for late in waiting[THREADS:]:
+            late.cancel()
+        assert all(
+            isinstance(error, asyncio.CancelledError)
+            for error in await asyncio.gather(*waiting[THREADS:], return_exceptions=True)
+        )
+        go_on.set()
+        await asyncio.gather(*waiting[:THREADS])
+        turns.stop()
+        with pytest.raises(Unavailable, match="stopping"):
+            await turns.run(1, go_on.set)
+
+    in_a_loop_of_its_own(cancelled)
+    assert sorted(done) == list(range(THREADS))
+
+
+def test_a_thread_that_waits_keeps_nothing_of_its_last_turn() -> None:
+    class Body:
+        """Something that may be forgotten."""
+
+        def refuse(self) -> None:
+            raise ValueError("broken")
+
+    async def forgotten() -> None:
+        turns = Turns()
+        body = Body()
+        kept = weakref.ref(body)
+        with pytest.raises(ValueError, match="broken"):
+            await turns.run(1, body.refuse)
+        del body
+
+        def is_forgotten() -> bool:
+            gc.collect()
+            return kept() is None
+
+        await asyncio.to_thread(until, is_forgotten, "the thread has let go of it")
+        turns.stop()
+
+    in_a_loop_of_its_own(forgotten)
 
 
 def test_the_threads_that_judge_end_with_the_application(agent: Agent, services: Services) -> None:

@@ -70,6 +70,8 @@ class LineCutter:
 
     def _counted(self, lines: Lines) -> Iterator[Lines]:
         lines.index, lines.line = self.found, self._line
+        if self._most is not None:
+            lines.end = lines.most = self._most
         yield lines
         self.found, self._line = lines.index, lines.line
         if self._most is not None and self.found > self._most:

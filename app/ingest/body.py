@@ -129,10 +129,22 @@ class Lines:
 
     `index` and `line` are what the next line is counted as, `start` is where it begins. With `led_by`,
     a line with its end, they are only those events before which stands such a line, one after the
-    other, as long as none begins with one of `unless`.
+    other, as long as none begins with one of `unless`. At the index `end` there are more than `most`
+    events: it raises TooLarge.
     """
 
-    __slots__ = ("body", "index", "led_by", "line", "start", "stop", "unless")
+    __slots__ = (
+        "body",
+        "end",
+        "index",
+        "is_ascii",
+        "led_by",
+        "line",
+        "most",
+        "start",
+        "stop",
+        "unless",
+    )
 
     def __init__(self, body: bytes, start: int = 0, stop: int | None = None) -> None:
         self.body = body
@@ -142,6 +154,9 @@ class Lines:
         self.line = 1
         self.led_by = b""
         self.unless: tuple[bytes, ...] = ()
+        self.end: int | None = None
+        self.most = 0
+        self.is_ascii = body.isascii()
 
     def led(self, start: int) -> int:
         """Where the event begins that has `led_by` before it at `start`; -1 if there is none."""
@@ -179,6 +194,8 @@ class Lines:
         if start >= stop:
             self.start = stop
             raise StopIteration
+        if self.end is not None and self.index >= self.end:
+            raise too_many(self.most)
         # To look for a line's end by itself is several times as quick as one pattern for all of it.
         end = body.find(b"\n", start, stop)
         if end < 0:

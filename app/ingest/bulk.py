@@ -84,19 +84,13 @@ class BulkCutter:
             self._begun, self._start = True, b""
             part = part.removeprefix(UTF8_BOM)
         yield from self._events(self._lines.feed(part), ended=False)
-        self._check()
 
     def end(self) -> Iterator[Events]:
         """The last events; raises UnreadableBody if there was no line at all."""
         last = chain(self._lines.feed(self._start), self._lines.end())
         yield from self._events(last, ended=True)
-        self._check()
         if not self._actions:
             raise UnreadableBody("The body is empty; send lines: an action, its event, and so on.")
-
-    def _check(self) -> None:
-        if self.found > self._most:
-            raise too_many(self._most)
 
     def refused(self) -> Sequence[Judged]:
         """What was refused since this was asked last."""
@@ -141,13 +135,14 @@ class BulkCutter:
 
     def _usual(self, lines: Lines) -> Iterator[Lines]:
         """The events before which stands the same action as before: most shippers have only one."""
-        action, before = self._last, lines.index
+        action, before, first = self._last, lines.index, lines.line + 1
         if action is None or action.verb not in _KEEPING:
             return
         lines.led_by, lines.unless = self._last_line + b"\n", _LIKE_ACTION
-        first = lines.line + 1
-        yield lines
-        lines.led_by = b""
+        if lines.led(lines.start) >= 0:
+            lines.end, lines.most = before + 2 * (self._most - self.found), self._most
+            yield lines
+        lines.led_by, lines.end = b"", None
         if count := (lines.index - before) // 2:
             self._answer(action, first, count)
 
@@ -196,13 +191,18 @@ class BulkCutter:
     def _refuse(self, action: Action | None, item: Item, reason: str) -> None:
         self._refused.append(Judged(item, refusal=reason))
         if action is None:
-            self.found += 1
+            self._count(1)
         else:
             self._answer(action, item.line)
 
+    def _count(self, more: int) -> None:
+        self.found += more
+        if self.found > self._most:
+            raise too_many(self._most)
+
     def _answer(self, action: Action, line: int, count: int = 1) -> None:
         """One action, or several alike, each two lines behind the one before."""
-        self.found += count
+        self._count(count)
         self._actions.append((action, line, count))
 
     def _read(self, raw: bytes) -> Action | None:

@@ -82,7 +82,7 @@ def judge(events: Iterable[Item], detector: Detector, max_event_bytes: int) -> I
 def _judge_lines(lines: Lines, detector: Detector, max_event_bytes: int) -> Iterator[Judged]:
     """Nearly all events come by here: only those of which there may be more to say are made items."""
     body, start, stop = lines.body, lines.start, lines.stop
-    decide = detector.decide if body.isascii() else partial(_decided, detector)
+    decide = detector.decide if lines.is_ascii else partial(_decided, detector)
     step = 2 if lines.led_by else 1
     passed = 0
     try:

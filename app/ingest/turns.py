@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from app.domain.errors import Unavailable
+from app.ingest.writer import STOPPING
+
 # Python judges on one core at a time; the others are for when one inflates, or waits for its turn.
 THREADS = 4
 THREADS_PER_KEY = 2
@@ -17,9 +20,11 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Turn:
-    """One piece of work; `over` belongs to the event loop that waits for it."""
+    """One piece of work, which whoever takes it out of `work` has to do, or has given up; `over` belongs
+    to the event loop that waits for it.
+    """
 
-    work: Callable[[], Any]
+    work: list[Callable[[], Any]]
     over: asyncio.Event
     loop: asyncio.AbstractEventLoop
     result: Any = None
@@ -27,11 +32,32 @@ class _Turn:
 
     def take(self) -> None:
         try:
-            self.result = self.work()
+            work = self.work.pop()
+        except IndexError:  # given up
+            return
+        try:
+            self.result = work()
         except BaseException as error:  # whoever waits has to hear of any
             self.error = error
         with suppress(RuntimeError):  # the loop is closed, so nobody waits
             self.loop.call_soon_threadsafe(self.over.set)
+
+    async def ended(self) -> None:
+        """Returns at the end. Whoever is cancelled gives up work that nobody has begun; what was begun is
+        waited for.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not self.over.is_set():
+            try:
+                await self.over.wait()
+            except asyncio.CancelledError as error:
+                cancelled = error
+                if self.work:
+                    with suppress(IndexError):
+                        self.work.pop()
+                        break
+        if cancelled is not None:
+            raise cancelled
 
 
 class Turns:
@@ -45,18 +71,20 @@ class Turns:
         self._waiting: SimpleQueue[_Turn | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._by_key: dict[int, asyncio.Semaphore] = {}
+        self._stopped = False
 
     async def run(self, key_id: int, work: Callable[[], T]) -> T:
-        """What `work` returns or raises, done on a thread; whoever is cancelled waits for its end first."""
+        """What `work` returns or raises, done on a thread. Raises Unavailable after `stop`."""
         async with self._by_key.setdefault(key_id, asyncio.Semaphore(THREADS_PER_KEY)):
-            turn = _Turn(work, asyncio.Event(), asyncio.get_running_loop())
-            self._waiting.put(turn)
+            if self._stopped:
+                raise Unavailable(STOPPING, 2)
             if len(self._threads) < THREADS:
-                self._threads.append(
-                    threading.Thread(target=self._serve, name="judge", daemon=True)
-                )
-                self._threads[-1].start()
-            await _ended(turn.over)
+                thread = threading.Thread(target=self._serve, name="judge", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+            turn = _Turn([work], asyncio.Event(), asyncio.get_running_loop())
+            self._waiting.put(turn)
+            await turn.ended()
         if turn.error is not None:
             raise turn.error
         result: T = turn.result
@@ -64,21 +92,12 @@ class Turns:
 
     def stop(self) -> None:
         """End the threads when what waits is done."""
+        self._stopped = True
         for _ in self._threads:
             self._waiting.put(None)
 
     def _serve(self) -> None:
         while (turn := self._waiting.get()) is not None:
             turn.take()
-
-
-async def _ended(over: asyncio.Event) -> None:
-    """Returns when `over` is set, and only then, also when the task is cancelled meanwhile."""
-    cancelled: asyncio.CancelledError | None = None
-    while not over.is_set():
-        try:
-            await over.wait()
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
+            # Who waits for the next one must not keep what this one held.
+            del turn

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.detection.detector import Detector
-from app.ingest.body import Item, Lines
+from app.ingest.blocks import LineCutter
+from app.ingest.body import Item, Lines, TooLarge
+from app.ingest.bulk import BulkCutter
 from app.ingest.pipeline import Judged, judge
 from app.main import detector_of, rules_of
 from tests.factories import exec_event, quiet_event
@@ -88,3 +90,34 @@ def test_lines_behind_others_that_are_alike_are_judged_as_they_are_alone(
     for item in items:
         assert some[item.line - 2] == ACTION
         assert some[item.line - 1].strip() == item.raw
+
+
+def test_no_more_events_are_judged_than_a_body_may_have(detector: Detector) -> None:
+    cutter = LineCutter(max_line_bytes=MOST, most=10)
+    told: list[int] = []
+    with pytest.raises(TooLarge, match="more than 10 events"):
+        told.extend(
+            one.item.index
+            for lines in cutter.feed(b"1\n" * 1_000)
+            for one in judge(lines, detector, MOST)
+        )
+    assert told == list(range(10))
+
+
+@pytest.mark.parametrize("pair", [ACTION + b"\n1\n", b"1\n", ACTION + b"\n"])
+def test_no_more_actions_are_taken_than_a_body_may_have(detector: Detector, pair: bytes) -> None:
+    cutter = BulkCutter(index=None, max_event_bytes=MOST, max_line_bytes=MOST, most=10)
+    blocks = cutter.feed(pair * 1_000)
+    judged: list[Judged] = []
+    with pytest.raises(TooLarge, match="more than 10 events"):
+        judged.extend(one for events in blocks for one in judge(events, detector, MOST))
+    assert len(judged) <= 10
+    assert len(cutter.refused()) <= 11
+
+
+def test_actions_that_differ_are_not_looked_at_as_if_they_were_alike() -> None:
+    """Each such look goes through the whole part."""
+    body = b"".join(b'{"create":{"_id":"%d"}}\n%s\n' % (number, QUIET) for number in range(20))
+    cutter = BulkCutter(index=None, max_event_bytes=MOST, max_line_bytes=MOST, most=100)
+    assert not any(isinstance(events, Lines) for events in cutter.feed(body))
+    assert cutter.found == 20
