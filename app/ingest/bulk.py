@@ -122,29 +122,41 @@ class BulkCutter:
     def _events(self, blocks: Iterable[Lines], *, ended: bool) -> Iterator[Events]:
         # What follows a line decides what it is.
         for lines in blocks:
+            some: list[Item] = []
             while True:
                 if self._rest is None:
-                    yield from self._usual(lines)
+                    if (action := self._usual(lines)) is not None:
+                        yield some
+                        some = []
+                        yield from self._alike(action, lines)
                     self._rest = next(lines, None)
                 following = next(lines, None)
                 if self._rest is None or following is None:
                     break
-                yield self._event(self._rest, following)
+                some += self._event(self._rest, following)
+            yield some
         if ended and self._rest is not None:
             yield self._event(self._rest, None)
 
-    def _usual(self, lines: Lines) -> Iterator[Lines]:
-        """The events before which stands the same action as before: most shippers have only one."""
-        action, before, first = self._last, lines.index, lines.line + 1
-        if action is None or action.verb not in _KEEPING:
-            return
+    def _usual(self, lines: Lines) -> Action | None:
+        """The action from before if it stands here again, and an event behind it; most shippers have only
+        one.
+        """
+        if self._last is None or self._last.verb not in _KEEPING:
+            return None
         lines.led_by, lines.unless = self._last_line + b"\n", _LIKE_ACTION
-        if lines.led(lines.start) >= 0:
-            lines.end, lines.most = before + 2 * (self._most - self.found), self._most
-            yield lines
+        if lines.led(lines.start) < 0:
+            lines.led_by = b""
+            return None
+        return self._last
+
+    def _alike(self, action: Action, lines: Lines) -> Iterator[Lines]:
+        """The events before which it stands."""
+        before, first = lines.index, lines.line + 1
+        lines.end, lines.most = before + 2 * (self._most - self.found), self._most
+        yield lines
         lines.led_by, lines.end = b"", None
-        if count := (lines.index - before) // 2:
-            self._answer(action, first, count)
+        self._answer(action, first, (lines.index - before) // 2)
 
     def _event(self, row: Item, following: Item | None) -> Sequence[Item]:
         """The event that `row` brings or is, if any; what is not used up of both is the rest."""
