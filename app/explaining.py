@@ -12,8 +12,9 @@ from app.detection.rule import Rule
 from app.domain.errors import Unusable
 from app.domain.text import visible
 from app.ingest.blocks import cut_blocks
-from app.ingest.body import TooLarge, UnreadableBody
+from app.ingest.body import UnreadableBody
 from app.ingest.inflate import PART, Damaged, inflate_any
+from app.ingest.lines import TooLarge
 from app.ingest.trace import ConditionTrace, EventTrace, ExclusionTrace, RuleTrace, trace
 from app.replay import WHOLE_LIMIT
 from app.settings import Settings

@@ -20,9 +20,10 @@ from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.text import visible
 from app.ingest.blocks import Events, cut_blocks
-from app.ingest.body import Item, Lines, TooLarge, UnreadableBody
+from app.ingest.body import UnreadableBody
 from app.ingest.inflate import PART, Damaged, inflate_any
-from app.ingest.pipeline import judge
+from app.ingest.judging import judge
+from app.ingest.lines import Item, Lines, TooLarge
 from app.ingest.recording import covering
 from app.main import detector_of
 from app.replay_screen import Screen

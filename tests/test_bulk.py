@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from app.ingest.body import Item
 from app.ingest.bulk import BulkCutter
-from app.ingest.pipeline import Judged, Rejected
+from app.ingest.judging import Judged
+from app.ingest.lines import Item
+from app.ingest.pipeline import Rejected
 from app.store.database import Database
 from app.store.tables import Alert, KeyMinute, Quarantine
 from tests.conftest import Agent

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from app.ingest.body import UTF8_BOM, Item, Lines, TooLarge, cut, is_complete, too_many
+from app.ingest.body import UTF8_BOM, cut, is_complete
+from app.ingest.lines import Item, Lines, TooLarge, too_many
 
 # Up to here it is looked again, with each part, whether the events are lines; from here on less and
 # less often, so that all this looking takes time in proportion.

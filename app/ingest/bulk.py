@@ -12,8 +12,10 @@ import msgspec
 
 from app.formats import Unreadable, read
 from app.ingest.blocks import Events, LineCutter
-from app.ingest.body import UTF8_BOM, Item, Lines, UnreadableBody, too_many
-from app.ingest.pipeline import Judged, Rejected
+from app.ingest.body import UTF8_BOM, UnreadableBody
+from app.ingest.judging import Judged
+from app.ingest.lines import Item, Lines, too_many
+from app.ingest.pipeline import Rejected
 
 # Where neither the action nor the address names an index; nothing here depends on it.
 NO_INDEX = "events"

@@ -20,7 +20,7 @@ from app.domain.alert import (
 from app.domain.event import Event
 from app.domain.exclusion import Exclusion
 from app.domain.text import clipped
-from app.store import alerts, matches, revisions
+from app.store import alert_batches, matches, revisions
 from app.store.database import Session
 
 # A megabyte of arguments belongs in the event, not in every line of a list.
@@ -130,8 +130,8 @@ def _raise_alerts(
 ) -> None:
     """Open or bump the alert of each match, and name it in the match's row."""
     prints = [fingerprint(shared) for _, shared, _ in alerting]
-    standing = alerts.standing(session, prints)
-    closed = alerts.last_closed(session, set(prints).difference(standing))
+    standing = alert_batches.standing(session, prints)
+    closed = alert_batches.last_closed(session, set(prints).difference(standing))
     episodes = {
         shared_print: _Episode(found.id, found.priority, _history(found), found.last_seen)
         for shared_print, found in standing.items()
@@ -150,7 +150,7 @@ def _raise_alerts(
 def _store(
     session: Session,
     episodes: Mapping[str, _Episode],
-    closed: Mapping[str, alerts.Closed],
+    closed: Mapping[str, alert_batches.Closed],
     at: datetime,
 ) -> None:
     """One statement for all of a kind: one for each would hold the write lock for long in a flood."""
@@ -165,18 +165,18 @@ def _store(
         added.append((episode.id, episode.more, max(episode.last_seen, at)))
         if episode.told is not None:
             told.append((episode.id, episode.told))
-    ids = alerts.open_many(session, [row for _, _, row in opened])
+    ids = alert_batches.open_many(session, [row for _, _, row in opened])
     for (_, episode, _), made in zip(opened, ids, strict=True):
         episode.id = made
-    alerts.add_matches(session, added)
-    alerts.tell(session, told)
-    alerts.add_activities(
+    alert_batches.add_matches(session, added)
+    alert_batches.tell(session, told)
+    alert_batches.add_activities(
         session,
         [_opening(episode.id, closed.get(shared_print), at) for shared_print, episode, _ in opened],
     )
 
 
-def _history(found: alerts.Standing) -> list[Mapping[str, Any]]:
+def _history(found: alert_batches.Standing) -> list[Mapping[str, Any]]:
     return [part for part in found.priority_parts if part.get("history")]
 
 
@@ -184,7 +184,7 @@ def _opened(
     match: NewMatch,
     shared: Grouping,
     shared_print: str,
-    previous: alerts.Closed | None,
+    previous: alert_batches.Closed | None,
     at: datetime,
 ) -> _Episode:
     last_verdict = Verdict(previous.verdict) if previous and previous.verdict else None
@@ -220,7 +220,7 @@ def _opened(
     return _Episode(0, telling["priority"], history, at, row)
 
 
-def _opening(alert_id: int, previous: alerts.Closed | None, at: datetime) -> dict[str, Any]:
+def _opening(alert_id: int, previous: alert_batches.Closed | None, at: datetime) -> dict[str, Any]:
     return {
         "alert_id": alert_id,
         "at": at,

@@ -11,8 +11,8 @@ from datetime import datetime
 from app.detection.detector import Detector
 from app.domain.event import event_from_ecs
 from app.domain.roles import Principal
-from app.ingest.body import Item
-from app.ingest.pipeline import judge
+from app.ingest.judging import judge
+from app.ingest.lines import Item
 from app.ingest.recording import NewMatch, record
 from app.store import audit, quarantine
 from app.store.database import Database

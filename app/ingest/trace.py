@@ -9,8 +9,8 @@ from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Condition, Exclusion
 from app.formats import Unreadable, read
-from app.ingest.body import Item
-from app.ingest.pipeline import too_large
+from app.ingest.judging import too_large
+from app.ingest.lines import Item
 
 
 @dataclass(frozen=True, slots=True)

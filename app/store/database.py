@@ -6,12 +6,12 @@ it can never get the lock, so every write begins with BEGIN IMMEDIATE and waits 
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection, make_url
@@ -23,6 +23,8 @@ from app.domain.errors import Unavailable, Unusable
 
 # Longer than any transaction of ours, shorter than an agent's patience.
 LOCK_WAIT_SECONDS = 5.0
+
+T = TypeVar("T")
 
 # An option of a connection that writes: how many seconds it may wait for its turn.
 _WRITES = "deckwatch_writes"
@@ -126,6 +128,11 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait}")
         connection.info[_WRITES] = wait
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
+    """`values` in parts: SQLite bounds the parameters of one statement."""
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 @contextmanager

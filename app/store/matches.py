@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, func, insert
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
+from app.store.database import chunks
 from app.store.tables import Alert, Match, metadata
 
 # What makes a match the same match: key, event id, rule.
@@ -27,10 +28,9 @@ def known(session: Session, wanted: Iterable[Identity]) -> set[Identity]:
     connection = session.connection()
     found: set[Identity] = set()
     for key_id, ids in by_key.items():
-        event_ids = sorted(ids)
-        for start in range(0, len(event_ids), 500):
+        for some in chunks(sorted(ids)):
             # With the key, since the index of what makes a match the same begins with it.
-            asked = {"key": key_id, "events": event_ids[start : start + 500]}
+            asked = {"key": key_id, "events": some}
             found.update((row[0], row[1], row[2]) for row in connection.execute(_KNOWN, asked))
     return found
 

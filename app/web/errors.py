@@ -22,7 +22,8 @@ from app.domain.errors import (
     NotFound,
     Unavailable,
 )
-from app.ingest.body import TooLarge, UnknownEncoding, UnreadableBody
+from app.ingest.body import UnknownEncoding, UnreadableBody
+from app.ingest.lines import TooLarge
 from app.web.headers import for_shippers, product_header, security_headers
 from app.web.limits import TooManyTries
 from app.web.pages.error_context import ErrorPage

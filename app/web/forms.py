@@ -8,7 +8,8 @@ from fastapi import Depends, Request
 
 from app.domain.errors import Invalid
 from app.domain.text import storable
-from app.ingest.body import TooLarge, UnknownEncoding
+from app.ingest.body import UnknownEncoding
+from app.ingest.lines import TooLarge
 
 FORM_LIMIT = 1024 * 1024
 FIELDS_LIMIT = 2_000

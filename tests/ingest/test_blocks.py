@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.blocks import cut_blocks
-from app.ingest.body import Item, TooLarge, UnreadableBody, cut
+from app.ingest.body import UnreadableBody, cut
+from app.ingest.lines import Item, TooLarge
 
 MOST = 1_000
 

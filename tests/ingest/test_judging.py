@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from app.detection.detector import Detector
 from app.ingest.blocks import LineCutter
-from app.ingest.body import Item, Lines, TooLarge
 from app.ingest.bulk import BulkCutter
-from app.ingest.pipeline import Judged, judge
+from app.ingest.judging import Judged, judge
+from app.ingest.lines import Item, Lines, TooLarge
 from app.main import detector_of, rules_of
 from tests.factories import exec_event, quiet_event
 

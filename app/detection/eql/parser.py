@@ -1,4 +1,4 @@
-"""EQL text to syntax tree; whether fields exist and types agree is checked by `clauses`.
+"""EQL text to syntax tree, one grammar in one file; whether fields exist and types agree, `clauses` checks.
 
 The syntax is Elasticsearch's (its EQL syntax reference and the grammar of its EQL plug-in), cut to
 queries that one event can answer.
