@@ -113,6 +113,16 @@ class TestOneAgent:
             if step["events"] != "0.0"
         } == wanted
 
+    def test_a_chart_that_has_nothing_yet_says_when_it_will(
+        self, agent: Agent, admin: Person, database: Database, clock: Clock
+    ) -> None:
+        said = "All of it came within this minute, which is drawn when it is over."
+        assert said not in text(admin.get("/agents/1").text)
+        sent(database, clock, 1, 0)
+        assert said in text(admin.get("/agents/1").text)
+        sent(database, clock, 1, 1)
+        assert said not in text(admin.get("/agents/1").text)
+
     def test_longer_times_are_shown_in_longer_steps_and_still_a_minute(
         self, agent: Agent, admin: Person, database: Database, clock: Clock
     ) -> None:

@@ -125,6 +125,7 @@ def show(request: Request, key_id: RowId, who: Analyst, services: Parts) -> Resp
             _step_row(step)
             for step in steps(minutes, end=end, step_minutes=over.step_minutes, count=over.count)
         ),
+        not_drawn_yet=bool(sums.received) and all(minute.at >= end for minute in minutes),
         step_words=span(over.step_minutes * MINUTE),
         as_of=now,
         clock=_clock(skew),

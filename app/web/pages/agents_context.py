@@ -133,6 +133,8 @@ class AgentPage:
     over: str  # the chosen time in words
     figures: tuple[Figure, ...]
     steps: tuple[StepRow, ...]
+    # All that came came within a minute that is not over, and steps are of those that are.
+    not_drawn_yet: bool
     step_words: str
     as_of: datetime
     clock: str
