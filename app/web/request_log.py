@@ -23,8 +23,8 @@ STATIC = STATIC_URL + "/"
 # Asked every few seconds by machines, or many times a page: told only when they fail.
 _USUAL = frozenset({"/healthz", "/readyz", "/metrics", STATIC})
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-# To tell requests apart, not to be kept from anybody: asking the system each time takes far longer.
-_draw = Random()  # noqa: S311
+# Asking the system for each id takes far longer.
+_draw = Random()  # noqa: S311 (tells requests apart, and is no secret)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 log = logging.getLogger(__name__)

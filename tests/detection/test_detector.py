@@ -1,4 +1,4 @@
-"""The fast decision against the decision over the whole document."""
+"""The fast decision against the decision over the whole document; long, since so are the ways to differ."""
 
 import json
 import sys
