@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache, partial
@@ -133,7 +133,13 @@ def create_app(
 
     live = Live(revision)
     metrics = metrics or Metrics()
-    writer = Writer(database, clock=clock, on_alerts=live.changed, measures=metrics)
+    writer = Writer(database, clock=clock, measures=metrics)
+
+    def tell_browsers(changed: Mapping[str, int]) -> None:
+        if (value := changed.get(revisions.ALERTS)) is not None:
+            live.changed(value)
+
+    database.on_commit(tell_browsers)
     retention = Retention(database, settings, clock=clock)
     keyring = Keyring(database)
     current = CurrentDetector(database, rules.rules, detector_of)

@@ -106,6 +106,17 @@ def test_an_alert_is_taken_and_closed(agent: Agent, analyst: Script, sign_in: An
     )
 
 
+def test_a_change_that_is_refused_in_part_changes_nothing(
+    agent: Agent, analyst: Script, sign_in: Callable[[str, Role], Person]
+) -> None:
+    agent.receipt(exec_event())
+    sign_in("ada", Role.ANALYST)
+    change = {"assignee": "ada", "status": "closed", "verdict": "false_positive"}
+    analyst.call("PATCH", "/alerts/1", change, status=422)  # the reason is missing
+    alert = analyst.call("GET", "/alerts/1")
+    assert (alert["status"], alert["assignee"], alert["version"]) == ("open", None, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [

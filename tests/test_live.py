@@ -76,7 +76,7 @@ def test_a_change_made_here_is_told_at_once_and_not_again_when_it_is_looked_for(
         await quiet(streams, counter, await opened(streams))
         stream = await opened(streams)
         counter.value += 1
-        await asyncio.to_thread(streams.changed)
+        await asyncio.to_thread(streams.changed, counter.value)
         assert await anext(stream) == TOLD
         await quiet(streams, counter, stream)
 
@@ -105,11 +105,11 @@ def test_a_change_is_told_to_whoever_connects_first_and_when_the_counter_cannot_
         streams.start(asyncio.get_running_loop())
         counter.readable = False
         stream = await opened(streams)
-        await asyncio.to_thread(streams.changed)
+        await asyncio.to_thread(streams.changed, counter.value)
         assert await anext(stream) == TOLD
         counter.readable = True
         counter.value += 1
-        await asyncio.to_thread(streams.changed)
+        await asyncio.to_thread(streams.changed, counter.value)
         assert await anext(stream) == TOLD
 
     run(work)

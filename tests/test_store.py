@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import select
 
 from app.domain.errors import Unusable
-from app.store import audit, schema, tables
+from app.store import audit, revisions, schema, tables
 from app.store.database import Database
 from app.store.tables import Alert, AuditEntry, Key, User
 
@@ -77,6 +77,30 @@ def test_a_block_that_raises_writes_nothing(database: Database) -> None:
         write_and_fail()
     with database.read() as session:
         assert session.exec(select(User)).all() == []
+
+
+def test_commit_listeners_get_the_counters_that_a_committed_transaction_incremented(
+    database: Database,
+) -> None:
+    calls: list[dict[str, int]] = []
+    database.on_commit(lambda revisions: calls.append(dict(revisions)))
+
+    def increment_and_fail() -> None:
+        with database.write() as session:
+            revisions.bump(session, revisions.ALERTS)
+            raise RuntimeError
+
+    with database.write() as session:
+        revisions.bump(session, revisions.ALERTS)
+        revisions.bump(session, revisions.KEYS)
+        assert calls == [], "called before the commit"
+    with pytest.raises(RuntimeError):
+        increment_and_fail()
+    with database.write() as session:
+        revisions.bump(session, revisions.ALERTS)
+    with database.write():
+        pass
+    assert calls == [{"alerts": 1, "keys": 1}, {"alerts": 2}]
 
 
 def test_times_come_back_aware_and_in_utc(database: Database) -> None:

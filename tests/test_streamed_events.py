@@ -206,7 +206,7 @@ def test_what_was_given_up_before_its_turn_is_not_written(
 ) -> None:
     monkeypatch.setattr(writer, "HURRY_SECONDS", 0.01)
     monkeypatch.setattr(writer, "PATIENCE_SECONDS", 0.01)
-    stalled = Writer(database, clock=clock, on_alerts=lambda: None)
+    stalled = Writer(database, clock=clock)
     batch = Batch(1, (), (writer.Refused(b"{", "broken"),), received=1, size=1)
     with pytest.raises(Unavailable, match="busy"):
         in_a_loop_of_its_own(lambda: stalled.written(batch))

@@ -1,9 +1,11 @@
-"""What people do to an alert: move its status, assign it, comment, tick a step. One transaction each."""
+"""What people do to alerts: change status, assign, comment, tick a guide step. One transaction each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.alert import REASON_LIMIT, Move, Status, closing, next_status
-from app.domain.errors import Conflict, Invalid, NotFound
+from app.domain.errors import Conflict, DeckwatchError, Invalid, NotFound
 from app.domain.roles import Principal
 from app.store import alerts, people, revisions
 from app.store.database import Database, Session
@@ -12,74 +14,136 @@ from app.store.tables import Alert, GuideTick, User
 _KINDS = {Move.ACKNOWLEDGE: "acknowledged", Move.CLOSE: "closed", Move.REOPEN: "reopened"}
 
 
-def move(
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A requested status change. Closing needs `verdict` and `reason`."""
+
+    move: Move
+    verdict: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A requested assignee by name; None unassigns."""
+
+    assignee: str | None
+
+
+def change(
     database: Database,
     alert_id: int,
-    wanted: Move,
+    changes: Sequence[StatusChange | Assignment],
     *,
     who: Principal,
     at: datetime,
     version: int | None,
-    verdict: str | None = None,
-    reason: str | None = None,
 ) -> Alert:
-    """Change the status; closing needs `verdict` and `reason`.
+    """Apply all `changes` to one alert, or none of them.
 
-    `version` is the one the person saw, None to take any. Raises NotFound, Conflict (changed
-    meanwhile, not possible from here, or a newer alert has taken over) or Invalid.
+    `version` is the alert's version that the user saw; None accepts any. Raises NotFound, Conflict (the
+    alert changed since, the transition is not allowed, or a newer alert is open) or Invalid.
     """
-    closed = closing(verdict, reason) if wanted is Move.CLOSE else None
     with database.write() as session:
         alert = _seen(session, alert_id, version)
-        before = Status(alert.status)
-        after = next_status(before, wanted)
-        if before is Status.CLOSED:
-            _refuse_second_open(session, alert)
-        alert.status = after
-        alert.verdict = str(closed[0]) if closed else None
-        alert.reason = closed[1] if closed else None
-        alert.closed_at = at if closed else None
-        alert.closed_by = who.name if closed else None
-        _changed(session, alert)
-        alerts.add_activity(
-            session,
-            alert_id,
-            at=at,
-            actor=who.name,
-            kind=_KINDS[wanted],
-            before=before,
-            after=alert.verdict or after,
-            comment=alert.reason,
-        )
+        for requested in changes:
+            _apply(session, alert, requested, who=who, at=at)
         return alert
 
 
-def assign(
+def change_many(
     database: Database,
-    alert_id: int,
-    assignee: str | None,
+    alert_ids: Sequence[int],
+    requested: StatusChange,
     *,
     who: Principal,
     at: datetime,
-    version: int | None,
-) -> Alert:
-    """Give the alert to a person by name, or to nobody; raises NotFound, Conflict or Invalid."""
+) -> dict[int, str]:
+    """Apply `requested` to each alert that allows it; return the reasons of the others by id."""
+    failures: dict[int, str] = {}
     with database.write() as session:
-        alert = _seen(session, alert_id, version)
-        user = _person(session, assignee) if assignee else None
-        before = people.names(session, [alert.assignee_id]).get(alert.assignee_id or 0)
-        alert.assignee_id = user.id if user else None
-        _changed(session, alert)
-        alerts.add_activity(
-            session,
-            alert_id,
-            at=at,
-            actor=who.name,
-            kind="assigned",
-            before=before,
-            after=user.name if user else None,
-        )
-        return alert
+        for alert_id in alert_ids:
+            try:
+                _apply(session, _seen(session, alert_id, None), requested, who=who, at=at)
+            except DeckwatchError as error:
+                failures[alert_id] = str(error)
+    return failures
+
+
+def close_in(
+    session: Session,
+    alert_id: int,
+    *,
+    verdict: str,
+    reason: str,
+    who: Principal,
+    at: datetime,
+) -> bool:
+    """Close an alert within the caller's transaction; False if it is closed already."""
+    alert = _seen(session, alert_id, None)
+    if alert.status == Status.CLOSED:
+        return False
+    _change_status(session, alert, StatusChange(Move.CLOSE, verdict, reason), who=who, at=at)
+    return True
+
+
+def _apply(
+    session: Session,
+    alert: Alert,
+    requested: StatusChange | Assignment,
+    *,
+    who: Principal,
+    at: datetime,
+) -> None:
+    if isinstance(requested, StatusChange):
+        _change_status(session, alert, requested, who=who, at=at)
+    else:
+        _assign(session, alert, requested.assignee, who=who, at=at)
+
+
+def _change_status(
+    session: Session, alert: Alert, requested: StatusChange, *, who: Principal, at: datetime
+) -> None:
+    move = requested.move
+    closed = closing(requested.verdict, requested.reason) if move is Move.CLOSE else None
+    before = Status(alert.status)
+    after = next_status(before, move)
+    if before is Status.CLOSED:
+        _refuse_second_open(session, alert)
+    alert.status = after
+    alert.verdict = str(closed[0]) if closed else None
+    alert.reason = closed[1] if closed else None
+    alert.closed_at = at if closed else None
+    alert.closed_by = who.name if closed else None
+    _changed(session, alert)
+    alerts.add_activity(
+        session,
+        alert.id or 0,
+        at=at,
+        actor=who.name,
+        kind=_KINDS[move],
+        before=before,
+        after=alert.verdict or after,
+        comment=alert.reason,
+    )
+
+
+def _assign(
+    session: Session, alert: Alert, assignee: str | None, *, who: Principal, at: datetime
+) -> None:
+    user = _person(session, assignee) if assignee else None
+    before = people.names(session, [alert.assignee_id]).get(alert.assignee_id or 0)
+    alert.assignee_id = user.id if user else None
+    _changed(session, alert)
+    alerts.add_activity(
+        session,
+        alert.id or 0,
+        at=at,
+        actor=who.name,
+        kind="assigned",
+        before=before,
+        after=user.name if user else None,
+    )
 
 
 def comment(database: Database, alert_id: int, text: str, *, who: Principal, at: datetime) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.actions.alerts import close_in
+from app.domain.alert import Verdict
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from app.domain.exclusion import Condition, checked_conditions, checked_end
 from app.domain.roles import Principal, Role
@@ -67,8 +69,27 @@ def checked(draft: Draft, *, at: datetime, longest: timedelta, rule_ids: Sequenc
     return Checked(draft.rule_id, conditions, reason, owner, ends_at, draft.from_alert_id)
 
 
-def propose(database: Database, wanted: Checked, *, who: Principal, at: datetime) -> Whole:
-    """A new exclusion: live at once when an admin proposes it, else waiting for one."""
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A saved proposal, and the id of the alert that was closed with it."""
+
+    exclusion: Whole
+    closed_alert: int | None
+
+
+def propose(
+    database: Database,
+    wanted: Checked,
+    *,
+    close_alert: bool = False,
+    who: Principal,
+    at: datetime,
+) -> Proposal:
+    """Save a new exclusion: live at once when an admin proposes it, else waiting for approval.
+
+    With `close_alert`, an exclusion that is live at once also closes the alert that it was made from, as
+    a false positive, in the same transaction.
+    """
     with database.write() as session:
         if wanted.from_alert_id is not None and alerts.get(session, wanted.from_alert_id) is None:
             raise NotFound(f"There is no alert {wanted.from_alert_id}.")
@@ -93,7 +114,23 @@ def propose(database: Database, wanted: Checked, *, who: Principal, at: datetime
                 after=str(record.id),
                 comment=wanted.reason,
             )
-        return _add_version(session, record, wanted, who=who, at=at)
+        exclusion = _add_version(session, record, wanted, who=who, at=at)
+        closed_alert = None
+        if (
+            close_alert
+            and wanted.from_alert_id is not None
+            and exclusion.state(at) is State.LIVE
+            and close_in(
+                session,
+                wanted.from_alert_id,
+                verdict=Verdict.FALSE_POSITIVE,
+                reason=f"Covered by exclusion {record.id}: {wanted.reason}",
+                who=who,
+                at=at,
+            )
+        ):
+            closed_alert = wanted.from_alert_id
+        return Proposal(exclusion, closed_alert)
 
 
 def edit(

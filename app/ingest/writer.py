@@ -71,8 +71,7 @@ TrafficByMinute: TypeAlias = dict[tuple[int, datetime], Traffic]
 class Writer:
     """Started with `start`, stopped with `stop`, which first writes what is queued.
 
-    `clock` gives aware UTC; receipt times never go back even when it does. `on_alerts` is called,
-    on the writer's thread, after a commit that opened or changed an alert.
+    `clock` gives aware UTC; receipt times never go back even when it does.
     """
 
     def __init__(
@@ -80,13 +79,11 @@ class Writer:
         database: Database,
         *,
         clock: Callable[[], datetime],
-        on_alerts: Callable[[], None],
         measures: Measures | None = None,
     ) -> None:
         self._database = database
         self._measures = measures or Measures()
         self._clock = clock
-        self._on_alerts = on_alerts
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._exclusions = LiveExclusions()
         self._last_receipt: datetime | None = None
@@ -213,8 +210,6 @@ class Writer:
         else:
             for batch, outcome in zip(group, outcomes, strict=True):
                 batch.done.set_result(outcome)
-            if any(outcome.matched > outcome.suppressed for outcome in outcomes):
-                self._on_alerts()
 
     def _commit(self, group: list[Batch]) -> list[Outcome]:
         with self._traffic_lock:

@@ -6,12 +6,12 @@ it can never get the lock, so every write begins with BEGIN IMMEDIATE and waits 
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection, make_url
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 # An option of a connection that writes: how many seconds it may wait for its turn.
 _WRITES = "deckwatch_writes"
+# Key of `Session.info` for the counters that a transaction has incremented, by name (store/revisions.py).
+REVISIONS = "revisions"
+CommitListener: TypeAlias = Callable[[Mapping[str, int]], None]
 
 
 class Database:
@@ -47,6 +50,14 @@ class Database:
         self.path = Path(parsed.database) if self.is_sqlite and parsed.database else None
         # Threads of one process queue here, where waking is prompt, not in SQLite's polling.
         self._one_writer = threading.Lock()
+        self._commit_listeners: list[CommitListener] = []
+
+    def on_commit(self, listener: CommitListener) -> None:
+        """Call `listener` after each commit that incremented counters, with their new values by name.
+
+        It runs on the thread of the transaction, after the write lock was released.
+        """
+        self._commit_listeners.append(listener)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -71,6 +82,9 @@ class Database:
                     session.flush()
         finally:
             self._one_writer.release()
+        if revisions := session.info.get(REVISIONS):
+            for listener in self._commit_listeners:
+                listener(revisions)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -3,6 +3,7 @@
 from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session
 
+from app.store.database import REVISIONS
 from app.store.tables import metadata
 
 EXCLUSIONS = "exclusions"
@@ -14,7 +15,12 @@ KEYS = "keys"
 # Each batch of events asks and bumps: without the ORM in between that costs a third.
 _TABLE = metadata.tables["revision"]
 _CURRENT = select(_TABLE.c.value).where(_TABLE.c.name == bindparam("named"))
-_BUMP = update(_TABLE).where(_TABLE.c.name == bindparam("named")).values(value=_TABLE.c.value + 1)
+_BUMP = (
+    update(_TABLE)
+    .where(_TABLE.c.name == bindparam("named"))
+    .values(value=_TABLE.c.value + 1)
+    .returning(_TABLE.c.value)
+)
 
 
 def current(session: Session, name: str) -> int:
@@ -22,9 +28,13 @@ def current(session: Session, name: str) -> int:
 
 
 def bump(session: Session, name: str) -> None:
+    """Increment a counter; commit listeners of the database get its new value after the commit."""
     connection = session.connection()
-    if connection.execute(_BUMP, {"named": name}).rowcount == 0:
-        connection.execute(insert(_TABLE), {"name": name, "value": 1})
+    value = connection.execute(_BUMP, {"named": name}).scalar()
+    if value is None:
+        value = 1
+        connection.execute(insert(_TABLE), {"name": name, "value": value})
+    session.info.setdefault(REVISIONS, {})[name] = value
 
 
 def touch(session: Session) -> None:

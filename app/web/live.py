@@ -58,16 +58,20 @@ class Live:
         self._stopping = True
         self._wake_soon()
 
-    def changed(self) -> None:
-        """Tell of a change that is committed, unless a look has told of it already."""
-        try:
-            self._look()
-        except Unavailable:
-            self._wake_soon()
+    def changed(self, revision: int) -> None:
+        """Tell browsers of a committed change, unless `watch` has already told them of this revision."""
+        if not self._listeners:
+            self._seen = _UNKNOWN
+            return
+        with self._one_at_a_time:
+            if revision > self._seen:
+                self._seen = revision
+                self._wake_soon()
 
     def _wake_soon(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no stream is left
+                self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         for listener in self._listeners:
@@ -81,11 +85,7 @@ class Live:
         if not self._listeners:
             self._seen = _UNKNOWN
             return
-        with self._one_at_a_time:
-            revision = self._revision()
-            if revision != self._seen:
-                self._seen = revision
-                self._wake_soon()
+        self.changed(self._revision())
 
     def _begin(self) -> None:
         """From now on changes are told: those before are in the page that the browser has."""

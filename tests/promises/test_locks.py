@@ -45,7 +45,7 @@ def test_the_wait_in_the_queue_counts_towards_the_wait_for_the_lock(
     tmp_path: Path, database: Database, clock: Clock
 ) -> None:
     """Else who comes just behind a transaction that waits for a lock waits nearly twice as long."""
-    writer = Writer(database, clock=clock, on_alerts=lambda: None)
+    writer = Writer(database, clock=clock)
     broken = (Refused(b"{", "broken"),)
     late = Batch(1, (), broken, received=1, size=1, queued_at=monotonic() - PATIENCE_SECONDS)
     with locked(tmp_path):

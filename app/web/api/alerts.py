@@ -220,27 +220,18 @@ def change_alert(
         _get(session, alert_id)
     if change.status is None and "assignee" not in change.model_fields_set:
         raise Invalid({"status": "Say what to change: status, or assignee."})
-    version = change.version
+    changes: list[actions.StatusChange | actions.Assignment] = []
     if "assignee" in change.model_fields_set:
-        assigned = actions.assign(
-            services.database,
-            alert_id,
-            change.assignee,
-            who=who,
-            at=services.clock(),
-            version=version,
-        )
-        version = assigned.version if version is not None else None
+        changes.append(actions.Assignment(change.assignee))
     if change.status is not None:
-        actions.move(
-            services.database,
-            alert_id,
-            _MOVES[change.status],
-            who=who,
-            at=services.clock(),
-            version=version,
-            verdict=change.verdict,
-            reason=change.reason,
-        )
-    services.live.changed()
+        move = _MOVES[change.status]
+        changes.append(actions.StatusChange(move, change.verdict, change.reason))
+    actions.change(
+        services.database,
+        alert_id,
+        changes,
+        who=who,
+        at=services.clock(),
+        version=change.version,
+    )
     return get_alert(alert_id, who, services)

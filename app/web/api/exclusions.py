@@ -167,7 +167,8 @@ def propose_exclusion(wanted: ExclusionIn, who: Analyst, services: Parts) -> Exc
         from_alert_id=wanted.from_alert,
     )
     checked = _checked(services, draft)
-    whole = actions.propose(services.database, checked, who=who, at=services.clock())
+    proposal = actions.propose(services.database, checked, who=who, at=services.clock())
+    whole = proposal.exclusion
     return _told(services, whole.record.id or 0)
 
 

@@ -60,15 +60,13 @@ def change_status(
     closing = wanted is Move.CLOSE
 
     def act() -> Alert:
-        return actions.move(
+        return actions.change(
             services.database,
             alert_id,
-            wanted,
+            [actions.StatusChange(wanted, form["verdict"], form["reason"])],
             who=who,
             at=services.clock(),
             version=form.number("version"),
-            verdict=form["verdict"],
-            reason=form["reason"],
         )
 
     try:
@@ -87,7 +85,6 @@ _DONE = {Move.ACKNOWLEDGE: "Acknowledged.", Move.CLOSE: "Closed.", Move.REOPEN: 
 
 
 def _moved(request: Request, services: Services, alert: Alert, wanted: Move) -> Response:
-    services.live.changed()
     here = f"{PATH}/{alert.id}"
     undo = {"move": str(Move.REOPEN), "version": str(alert.version)}
     undoable = wanted is not Move.REOPEN
@@ -111,10 +108,10 @@ def assign(
     name = form["assignee"]
 
     def act() -> None:
-        actions.assign(
+        actions.change(
             services.database,
             alert_id,
-            name or None,
+            [actions.Assignment(name or None)],
             who=who,
             at=services.clock(),
             version=form.number("version"),
@@ -134,7 +131,6 @@ def comment(
     except Invalid as error:
         refused = Typed(comment=form["comment"], comment_problem=str(error))
         return _page(request, who, services, alert_id, refused, 422)
-    services.live.changed()
     return see_other(request, f"{PATH}/{alert_id}", Notice("done", "Comment added."))
 
 
@@ -151,7 +147,6 @@ def _or_conflict(
     except (Conflict, Invalid) as error:
         status = 409 if isinstance(error, Conflict) else 422
         return _page(request, who, services, alert_id, Typed(conflict=str(error)), status)
-    services.live.changed()
     return see_other(request, f"{PATH}/{alert_id}", done)
 
 
@@ -177,7 +172,6 @@ def tick(
         who=who,
         at=services.clock(),
     )
-    services.live.changed()
     return see_other(request, f"{PATH}/{alert_id}?guide={part}#guide")
 
 

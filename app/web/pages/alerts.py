@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.actions import alerts as actions
 from app.domain.alert import Move, Status, Verdict
-from app.domain.errors import DeckwatchError, Invalid, Unavailable
+from app.domain.errors import Invalid, Unavailable
 from app.domain.roles import Principal
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
@@ -265,26 +265,14 @@ def change_many(request: Request, who: Analyst, services: Parts, form: Posted) -
     if len(chosen) > PAGE_SIZE:
         told = f"At most {PAGE_SIZE} alerts at once; nothing was changed."
         return see_other(request, back, Notice("warning", told))
-    refused: list[str] = []
-    for done, alert_id in enumerate(chosen):
-        try:
-            actions.move(
-                services.database,
-                alert_id,
-                wanted,
-                who=who,
-                at=services.clock(),
-                version=None,
-                verdict=form["verdict"],
-                reason=form["reason"],
-            )
-        except Unavailable as error:
-            # The others would each wait as long, for nothing.
-            refused += (f"#{left}: {error}" for left in chosen[done:])
-            break
-        except DeckwatchError as error:
-            refused.append(f"#{alert_id}: {error}")
-    services.live.changed()
+    requested = actions.StatusChange(wanted, form["verdict"], form["reason"])
+    try:
+        failures = actions.change_many(
+            services.database, chosen, requested, who=who, at=services.clock()
+        )
+    except Unavailable as error:
+        return see_other(request, back, Notice("warning", str(error)))
+    refused = [f"#{alert_id}: {reason}" for alert_id, reason in failures.items()]
     return see_other(request, back, _bulk_notice(wanted, len(chosen), refused))
 
 

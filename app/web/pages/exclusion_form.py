@@ -5,10 +5,9 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.actions import alerts as alert_actions
 from app.actions import exclusions as actions
-from app.domain.alert import Move, Status, Verdict
-from app.domain.errors import Conflict, DeckwatchError, Invalid, NotFound
+from app.domain.alert import Status
+from app.domain.errors import Conflict, Invalid, NotFound
 from app.domain.exclusion import (
     FIELDS,
     Operator,
@@ -105,11 +104,17 @@ def create(request: Request, who: Analyst, services: Parts, form: Posted) -> Res
         return _form(request, who, services, origin, typed)
     try:
         wanted = _checked(services, typed, origin)
-        whole = actions.propose(services.database, wanted, who=who, at=services.clock())
+        proposal = actions.propose(
+            services.database,
+            wanted,
+            close_alert=typed.close_alert,
+            who=who,
+            at=services.clock(),
+        )
     except Invalid as error:
         return _form(request, who, services, origin, typed, problems=error.fields)
-    told = _after(services, whole, origin, typed, who)
-    return see_other(request, f"{PATH}/{whole.record.id}", told)
+    href = f"{PATH}/{proposal.exclusion.record.id}"
+    return see_other(request, href, _proposal_notice(services, proposal))
 
 
 def _checked(services: Services, typed: Typed, origin: Origin) -> actions.Checked:
@@ -121,29 +126,13 @@ def _checked(services: Services, typed: Typed, origin: Origin) -> actions.Checke
     )
 
 
-def _after(
-    services: Services, whole: Whole, origin: Origin, typed: Typed, who: Principal
-) -> Notice:
-    if whole.state(services.clock()) is not State.LIVE:
-        return Notice("done", "Proposed: an admin can approve it. Until then it hides nothing.")
-    told = "Live: such matches are kept here and raise no alert."
-    if typed.close_alert and origin.alert and origin.alert.status != Status.CLOSED:
-        try:
-            alert_actions.move(
-                services.database,
-                origin.alert.id or 0,
-                Move.CLOSE,
-                who=who,
-                at=services.clock(),
-                version=None,
-                verdict=Verdict.FALSE_POSITIVE,
-                reason=f"Covered by exclusion {whole.record.id}: {typed.reason.strip()}",
-            )
-        except DeckwatchError as error:
-            return Notice("warning", f"{told} The alert was not closed: {error}")
-        services.live.changed()
-        told += f" Alert #{origin.alert.id} was closed as a false positive."
-    return Notice("done", told)
+def _proposal_notice(services: Services, proposal: actions.Proposal) -> Notice:
+    if proposal.exclusion.state(services.clock()) is not State.LIVE:
+        return Notice("done", "Proposed. It hides nothing until an admin approves it.")
+    text = "Live: matches that it covers are listed here and raise no alert."
+    if proposal.closed_alert is not None:
+        text += f" Alert #{proposal.closed_alert} was closed as a false positive."
+    return Notice("done", text)
 
 
 @router.post(PATH + "/{exclusion_id}/edit")

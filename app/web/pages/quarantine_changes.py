@@ -33,8 +33,6 @@ def retry(request: Request, who: Admin, services: Parts, form: Posted) -> Respon
         who=who,
         at=services.clock(),
     )
-    if found.matched > found.suppressed:
-        services.live.changed()
     if not found.looked_at:
         return see_other(request, back, Notice("warning", "There was nothing to try again."))
     told = f"Of {found.looked_at:,}, {in_words(found)}."
