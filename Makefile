@@ -32,7 +32,7 @@ torture: install-dev ## the long forms of tests that have a short one in make te
 	RULE_MUTATIONS=10000 $(BIN)/pytest -n 2 tests/detection/test_rule_mutations.py
 	TORTURE=1 $(BIN)/pytest tests/promises
 	FUZZ_CASES=1000000 $(BIN)/pytest tests/fuzz
-	OPENAPI_EXAMPLES=500 $(BIN)/pytest -n 2 tests/test_openapi.py
+	OPENAPI_EXAMPLES=500 $(BIN)/pytest -n 2 tests/api/test_openapi.py
 
 check: install-dev ## format, lint, types, the direction of imports
 	$(BIN)/ruff format --check --quiet .

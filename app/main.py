@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache, partial
@@ -17,56 +17,50 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
 from app import __version__, logs, memory
-from app.actions.keyring import Keyring
-from app.actions.retention import Retention
+from app.bootstrap import build_detector, load_configured_rules
 from app.clock import utc_now
-from app.detection.detector import Detector
-from app.detection.rule import LoadResult, Rule, load_rules
-from app.domain.errors import Unusable
-from app.formats import MARKERS
-from app.formats.ecs import AT_SIGHT
+from app.detection.rule import LoadedRules
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
 from app.ingest.writer import Writer
-from app.resources import packaged_rules, resource
-from app.settings import Settings, read_settings, secret_key
-from app.store import revisions
+from app.jobs.retention import RetentionJob
+from app.resources import resource_dir
+from app.settings import Settings, load_or_create_secret_key, read_settings
+from app.store import change_counters
 from app.store.database import Database
 from app.web import errors
-from app.web.access import refuse_unguarded, routes_of
+from app.web.access import api_routes, require_access_declared
 from app.web.api import alerts as api_alerts
 from app.web.api import elastic, events, matches, openapi, system
 from app.web.api import exclusions as api_exclusions
 from app.web.api import rules as api_rules
-from app.web.body_limit import BodyLimit
-from app.web.forms import FORM_LIMIT
-from app.web.headers import SecurityHeaders
-from app.web.limits import LoginLimits
-from app.web.live import Live, keep_looking
-from app.web.metrics import SHARED_VARIABLE, Metrics, Standing
-from app.web.pages import (
-    agent,
-    agents,
-    alert,
-    alerts,
-    audit,
-    exclusion_form,
-    exclusions,
-    explain,
-    login,
-    overview,
-    quarantine,
-    quarantine_changes,
-    quarantine_export,
-    rule,
-    rules,
-    users,
-)
+from app.web.api_key_cache import ApiKeyCache
+from app.web.body_limit import BodyLimitMiddleware
+from app.web.forms import MAX_FORM_BYTES
+from app.web.headers import SecurityHeadersMiddleware
+from app.web.live import LiveUpdates, poll_forever
+from app.web.login_rate_limit import LoginRateLimiter
+from app.web.metrics import MULTIPROC_DIR_VARIABLE, DatabaseCollector, Metrics
+from app.web.pages.account import login_routes
+from app.web.pages.agents import agent_routes as agent
+from app.web.pages.agents import routes as agents
+from app.web.pages.alerts import alert_routes
+from app.web.pages.alerts import routes as alerts
+from app.web.pages.audit import routes as audit
+from app.web.pages.exclusions import form_routes
+from app.web.pages.exclusions import routes as exclusions
+from app.web.pages.explain import routes as explain
+from app.web.pages.overview import routes as overview
+from app.web.pages.quarantine import change_routes, export
+from app.web.pages.quarantine import routes as quarantine
+from app.web.pages.rules import routes as rules
+from app.web.pages.rules import rule_routes
+from app.web.pages.users import routes as users
 from app.web.readiness import Readiness
 from app.web.rendering import STATIC_URL, Renderer
-from app.web.request_log import RequestLog
+from app.web.request_log import RequestLogMiddleware
 from app.web.services import Services
-from app.web.static import CachedStatic
+from app.web.static_files import CachedStaticFiles
 
 log = logging.getLogger(__name__)
 
@@ -79,39 +73,23 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_exclusions.router,
     api_rules.router,
     system.router,
-    login.router,
+    login_routes.router,
     overview.router,
     alerts.router,
-    alert.router,
-    exclusion_form.router,
+    alert_routes.router,
+    form_routes.router,
     exclusions.router,
     rules.router,
-    rule.router,
+    rule_routes.router,
     explain.router,
     agents.router,
     agent.router,
-    quarantine_export.router,
-    quarantine_changes.router,
+    export.router,
+    change_routes.router,
     quarantine.router,
     users.router,
     audit.router,
 )
-
-
-def rules_of(folders: Sequence[Path]) -> LoadResult:
-    """Our own rules and those of the folders that the deployment names; raises Unusable for none there.
-
-    A rule that cannot be loaded is a problem to show, a place without any rule is a wrong setting.
-    """
-    for folder in folders:
-        if not folder.exists():
-            raise Unusable(f"DECKWATCH_RULES: there is no {folder}.")
-    return load_rules([packaged_rules(), *folders])
-
-
-def detector_of(rules: Sequence[Rule]) -> Detector:
-    """Decides with all of them, whether or not their files enable them."""
-    return Detector(rules, markers=MARKERS, evidence=AT_SIGHT)
 
 
 def create_app(
@@ -119,49 +97,49 @@ def create_app(
     *,
     clock: Callable[[], datetime] = utc_now,
     metrics: Metrics | None = None,
-    rules: LoadResult | None = None,
+    rules: LoadedRules | None = None,
 ) -> FastAPI:
-    """Everything but the schema: migrate before. Raises Unusable for what cannot be used as it is, and
+    """Everything but the schema: migrate before. Raises FatalError for what cannot be used as it is, and
     Unavailable for a database that cannot be read. `rules` are those of the settings, if loaded already.
     """
     database = Database(settings.database_url)
-    rules = rules or rules_of(settings.rules)
+    rules = rules or load_configured_rules(settings.rules)
 
     def revision() -> int:
         with database.read() as session:
-            return revisions.current(session, revisions.ALERTS)
+            return change_counters.current(session, change_counters.ALERTS)
 
-    live = Live(revision)
+    live_updates = LiveUpdates(revision)
     metrics = metrics or Metrics()
-    writer = Writer(database, clock=clock, measures=metrics)
+    writer = Writer(database, clock=clock, metrics=metrics)
 
     def tell_browsers(changed: Mapping[str, int]) -> None:
-        if (value := changed.get(revisions.ALERTS)) is not None:
-            live.changed(value)
+        if (value := changed.get(change_counters.ALERTS)) is not None:
+            live_updates.publish_change(value)
 
     database.on_commit(tell_browsers)
-    retention = Retention(database, settings, clock=clock)
-    keyring = Keyring(database)
-    current = CurrentDetector(database, rules.rules, detector_of)
+    retention = RetentionJob(database, settings, clock=clock)
+    api_key_cache = ApiKeyCache(database)
+    current = CurrentDetector(database, rules.rules, build_detector)
     services = Services(
         settings=settings,
-        secret=secret_key(settings),
+        secret=load_or_create_secret_key(settings),
         database=database,
         rules=rules,
         current_detector=current,
-        keyring=keyring,
+        api_key_cache=api_key_cache,
         pipeline=Pipeline(
             current,
             writer,
             max_event_bytes=settings.max_event_bytes,
             max_body_bytes=settings.max_body_bytes,
         ),
-        live=live,
-        renderer=Renderer(resource("templates"), resource("static")),
-        login_limits=LoginLimits(),
+        live_updates=live_updates,
+        renderer=Renderer(resource_dir("templates"), resource_dir("static")),
+        login_rate_limiter=LoginRateLimiter(),
         readiness=Readiness(database, clock=clock),
         metrics=metrics,
-        standing=Standing(database, clock=clock),
+        database_collector=DatabaseCollector(database, clock=clock),
         clock=clock,
     )
 
@@ -169,24 +147,26 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         writer.start()
-        live.start(loop)
+        live_updates.start(loop)
         retention.start()
         log.info("serving", extra={"version": __version__})
-        told = threading.Event()
+        stop_logged = threading.Event()
 
-        def tell() -> None:
-            if not told.is_set():
-                told.set()
+        def log_stopping() -> None:
+            if not stop_logged.is_set():
+                stop_logged.set()
                 # Later, since a signal may have come while another line was being written.
                 loop.call_soon_threadsafe(log.info, "stopping; requests in flight are answered")
 
         watching = asyncio.gather(
-            live.watch(),
-            keep_looking(current.refresh, "the rules that people switched cannot be read"),
-            keep_looking(keyring.refresh, "which keys were revoked cannot be read"),
+            live_updates.watch(),
+            poll_forever(current.refresh, "the rules that people switched cannot be read"),
+            poll_forever(api_key_cache.refresh, "which keys were revoked cannot be read"),
         )
         try:
-            with _told_on_signal(live.stop, writer.hurry, retention.hurry, tell):
+            with _notify_on_signal(
+                live_updates.stop, writer.begin_shutdown, retention.begin_shutdown, log_stopping
+            ):
                 yield
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -198,41 +178,43 @@ def create_app(
             database.close()
             log.info("stopped")
 
-    refuse_unguarded(ROUTERS)
+    require_access_declared(ROUTERS)
     app = FastAPI(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
         middleware=[
-            Middleware(RequestLog, metrics=metrics),
-            Middleware(SecurityHeaders, https=settings.https),
+            Middleware(RequestLogMiddleware, metrics=metrics),
+            Middleware(SecurityHeadersMiddleware, https=settings.uses_https),
             Middleware(
-                BodyLimit,
-                usual=FORM_LIMIT,
-                larger=dict.fromkeys((events.PATH, elastic.PREFIX), settings.max_body_bytes),
+                BodyLimitMiddleware,
+                default_limit=MAX_FORM_BYTES,
+                limit_by_prefix=dict.fromkeys(
+                    (events.PATH, elastic.PREFIX), settings.max_body_bytes
+                ),
             ),
         ],
     )
     app.state.services = services
-    app.openapi = cache(partial(openapi.document, ROUTERS))  # type: ignore[method-assign]  # as FastAPI documents it
+    app.openapi = cache(partial(openapi.build_document, ROUTERS))  # type: ignore[method-assign]  # as FastAPI documents it
     for router in ROUTERS:
         app.include_router(router)
-    app.mount(STATIC_URL, CachedStatic(resource("static")), name="static")
-    errors.install(app, list(routes_of(ROUTERS)))
+    app.mount(STATIC_URL, CachedStaticFiles(resource_dir("static")), name="static")
+    errors.install_handlers(app, list(api_routes(ROUTERS)))
     return app
 
 
 def create_app_from_environment() -> FastAPI:
     """For worker processes, which build their own."""
     settings = read_settings()
-    logs.set_up(settings.log_format)
-    memory.keep_freed()
-    return create_app(settings, metrics=Metrics(Path(os.environ[SHARED_VARIABLE])))
+    logs.configure_logging(settings.log_format)
+    memory.retain_freed_memory()
+    return create_app(settings, metrics=Metrics(Path(os.environ[MULTIPROC_DIR_VARIABLE])))
 
 
 @contextlib.contextmanager
-def _told_on_signal(*whom: Callable[[], None]) -> Iterator[None]:
+def _notify_on_signal(*callbacks: Callable[[], None]) -> Iterator[None]:
     """Tell them as soon as the server is told to stop: it waits for open responses to end."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -240,8 +222,8 @@ def _told_on_signal(*whom: Callable[[], None]) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        for tell in whom:
-            tell()
+        for callback in callbacks:
+            callback()
         handler = before[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
@@ -251,7 +233,7 @@ def _told_on_signal(*whom: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for tell in whom:
-            tell()
+        for callback in callbacks:
+            callback()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -5,12 +5,12 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 
 
-def resource(name: str) -> Path:
+def resource_dir(name: str) -> Path:
     """The folder `templates`, `static` or `migrations`."""
     packaged = _PACKAGE / "resources" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
 
 
-def packaged_rules() -> Path:
+def bundled_rules_dir() -> Path:
     """The folder of the rules that come with Deckwatch."""
     return _PACKAGE / "detection" / "rules"

@@ -18,19 +18,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import memory
-from app.domain.errors import Unusable
-from app.web.metrics import SHARED_VARIABLE
+from app.domain.errors import FatalError
+from app.web.metrics import MULTIPROC_DIR_VARIABLE
 
 # Requests in flight get this long; event streams and the writer have been told to end before.
-GRACE_SECONDS = 1
+SHUTDOWN_GRACE_SECONDS = 1
 # Bytes of a request line and its headers.
-HEAD_LIMIT = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 # A connection is cut off when nothing has happened on it from one look to the next.
-STALLED_SECONDS = 30.0
-BACKLOG = 2048
+STALL_TIMEOUT_SECONDS = 30.0
+LISTEN_BACKLOG = 2048
 
 
-class Server(uvicorn.Server):
+class CleanExitServer(uvicorn.Server):
     """uvicorn's, but a signal that was obeyed is not raised again: being told to stop is no failure."""
 
     @contextlib.contextmanager
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-class Bounded(HttpToolsProtocol):
+class LimitedHttpProtocol(HttpToolsProtocol):
     """uvicorn's, but what would be kept for ever is not: a head without end is refused, and a connection
     on which nothing happens is cut off. Nothing happens where no head comes, or nobody takes the answer;
     bodies that stall are BodyLimit's.
@@ -58,17 +58,17 @@ class Bounded(HttpToolsProtocol):
     _head_size = 0
     _in_head = True
     # Heads that came, answers that were made, and how often the other side took what had waited for it.
-    _asked = _answered = _taken = 0
-    _seen: tuple[int, ...] = ()
-    _next_look: asyncio.TimerHandle | None = None
+    _requests_received = _responses_completed = _writes_resumed = 0
+    _last_activity: tuple[int, ...] = ()
+    _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         super().connection_made(transport)
-        self._look()
+        self._check_for_stall()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._next_look is not None:
-            self._next_look.cancel()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -78,7 +78,7 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._asked += 1
+        self._requests_received += 1
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -95,49 +95,56 @@ class Bounded(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def on_response_complete(self) -> None:
-        self._answered += 1
+        self._responses_completed += 1
         super().on_response_complete()
 
     def resume_writing(self) -> None:
-        self._taken += 1
+        self._writes_resumed += 1
         super().resume_writing()
 
-    def _look(self) -> None:
+    def _check_for_stall(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        now = self._asked, self._answered, self._taken, unsent
-        if now == self._seen and (unsent or self._asked == self._answered):
+        now = self._requests_received, self._responses_completed, self._writes_resumed, unsent
+        if now == self._last_activity and (
+            unsent or self._requests_received == self._responses_completed
+        ):
             self.transport.abort()
             return
-        self._seen = now
-        self._next_look = self.loop.call_later(STALLED_SECONDS, self._look)
+        self._last_activity = now
+        self._stall_timer = self.loop.call_later(STALL_TIMEOUT_SECONDS, self._check_for_stall)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # What ended the head in this piece may go on with the body, so only an unended one counts.
         if self._in_head:
             self._head_size += len(data)
-            if self._head_size > HEAD_LIMIT:
+            if self._head_size > MAX_HEAD_BYTES:
                 self.send_400_response("The request's head is too long.")
 
 
-class Workers(Multiprocess):
+class ReusePortSupervisor(Multiprocess):
     """uvicorn's, but each worker listens on a socket of its own, among which the kernel deals out callers
     (socket(7), SO_REUSEPORT). On one for all, the first to wake takes all that wait, and keeps them.
     """
 
     def __init__(self, settings: uvicorn.Config, bound: Sequence[socket.socket]) -> None:
-        self._bound = list(bound)
-        self._of: dict[Process, socket.socket] = {}
-        self._given = self._bound[0]
-        super().__init__(settings, self._bound)
+        self._listening_sockets = list(bound)
+        self._socket_by_worker: dict[Process, socket.socket] = {}
+        self._next_socket = self._listening_sockets[0]
+        super().__init__(settings, self._listening_sockets)
 
     @property
     def sockets(self) -> list[socket.socket]:
         """For the worker that is made next: one that no living worker has."""
-        self._of = {worker: self._of.get(worker, self._given) for worker in self.processes}
-        held = [one for worker, one in self._of.items() if worker.process.is_alive()]
-        self._given = next((one for one in self._bound if one not in held), self._bound[0])
-        return [self._given]
+        self._socket_by_worker = {
+            worker: self._socket_by_worker.get(worker, self._next_socket)
+            for worker in self.processes
+        }
+        held = [one for worker, one in self._socket_by_worker.items() if worker.process.is_alive()]
+        self._next_socket = next(
+            (one for one in self._listening_sockets if one not in held), self._listening_sockets[0]
+        )
+        return [self._next_socket]
 
     @sockets.setter
     def sockets(self, _: list[socket.socket]) -> None:
@@ -152,73 +159,73 @@ class Workers(Multiprocess):
             self.processes[place].start()
 
 
-def listen_for(workers: int, host: str, port: int) -> list[socket.socket]:
-    """A listening socket for each worker, all on one port; raises what `listen` does."""
-    bound = [listen(host, port)]
+def open_worker_sockets(workers: int, host: str, port: int) -> list[socket.socket]:
+    """A listening socket for each worker, all on one port; raises what `open_listening_socket` does."""
+    bound = [open_listening_socket(host, port)]
     if workers > 1:
         # The first has shown that the port is free: those that share one would not be told.
         with bound.pop() as first:
             port = first.getsockname()[1]
-        bound += [listen(host, port, shared=True) for _ in range(workers)]
+        bound += [open_listening_socket(host, port, reuse_port=True) for _ in range(workers)]
     return bound
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket; raises Unusable with a sentence when it cannot be had."""
+def open_listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A listening socket; raises FatalError with a sentence when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
+    if reuse_port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((host, port))
         # From here on callers queue instead of being refused while the application is built.
-        bound.listen(BACKLOG)
+        bound.listen(LISTEN_BACKLOG)
     except OSError as error:
         bound.close()
         in_use = error.errno == errno.EADDRINUSE
         why = "is in use; choose another with --port" if in_use else f"fails: {error.strerror}"
-        raise Unusable(f"Port {port} on {host} {why}.") from None
+        raise FatalError(f"Port {port} on {host} {why}.") from None
     except OverflowError:
         bound.close()
-        raise Unusable(f"There is no port {port}: ports go from 0 to 65535.") from None
+        raise FatalError(f"There is no port {port}: ports go from 0 to 65535.") from None
     except (UnicodeError, TypeError):  # from the encoding of names for DNS
         bound.close()
-        raise Unusable(f"“{host}” is no host name.") from None
+        raise FatalError(f"“{host}” is no host name.") from None
     return bound
 
 
-def config(app: FastAPI | str) -> uvicorn.Config:
+def uvicorn_config(app: FastAPI | str) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
         loop="uvloop",
         ws="none",
-        http=Bounded,
+        http=LimitedHttpProtocol,
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
     )
 
 
 def run(app: FastAPI, bound: socket.socket) -> None:
     """Serve in this process until told to stop."""
-    memory.keep_freed()
+    memory.retain_freed_memory()
     # All there is by now stays: nobody needs to look through it for garbage again.
     gc.freeze()
     gc.enable()
-    Server(config(app)).run(sockets=[bound])
+    CleanExitServer(uvicorn_config(app)).run(sockets=[bound])
 
 
 def run_workers(factory: str, bound: Sequence[socket.socket]) -> None:
     """Serve in a process for each socket, each of which builds its own application from the environment."""
     gc.enable()
-    settings = config(factory)
+    settings = uvicorn_config(factory)
     settings.workers = len(bound)
     for one in bound:
         os.set_inheritable(one.fileno(), True)
     with tempfile.TemporaryDirectory(prefix="deckwatch-metrics-") as folder:
-        os.environ[SHARED_VARIABLE] = folder
-        Workers(settings, bound).run()
+        os.environ[MULTIPROC_DIR_VARIABLE] = folder
+        ReusePortSupervisor(settings, bound).run()

@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.domain.errors import Unusable
+from app.domain.errors import FatalError
 from app.logs import LogFormat
 
-PREFIX = "DECKWATCH_"
-SQLITE = "sqlite:///"
+ENV_PREFIX = "DECKWATCH_"
+SQLITE_URL_PREFIX = "sqlite:///"
 
 
 class Settings(BaseSettings):
     """Every setting is an environment variable: the field's name in capitals behind DECKWATCH_."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
-    database_url: str = SQLITE + "deckwatch.db"
+    database_url: str = SQLITE_URL_PREFIX + "deckwatch.db"
     secret_key: SecretStr | None = None
     base_url: str = "http://127.0.0.1:8000"
     rules: Annotated[tuple[Path, ...], NoDecode] = ()
@@ -37,26 +37,26 @@ class Settings(BaseSettings):
 
     @field_validator("rules", mode="before")
     @classmethod
-    def _split_paths(cls, value: object) -> object:
+    def _split_rule_paths(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(Path(part) for part in value.split(os.pathsep) if part)
         return value
 
     @field_validator("database_url")
     @classmethod
-    def _known_database(cls, value: str) -> str:
-        if not value.startswith((SQLITE, "postgresql+psycopg://")):
+    def _check_database_url(cls, value: str) -> str:
+        if not value.startswith((SQLITE_URL_PREFIX, "postgresql+psycopg://")):
             raise ValueError(
                 "start it with sqlite:/// (a file) or postgresql+psycopg:// (a server)"
             )
-        file = value.removeprefix(SQLITE).partition("?")[0]
+        file = value.removeprefix(SQLITE_URL_PREFIX).partition("?")[0]
         if file == "" or file.startswith((":memory:", "file:")):
             raise ValueError("name a file, such as sqlite:///deckwatch.db: memory forgets")
         return value
 
     @field_validator("base_url")
     @classmethod
-    def _web_address(cls, value: str) -> str:
+    def _check_base_url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("give the address people type, such as https://deckwatch.example.org")
@@ -66,74 +66,74 @@ class Settings(BaseSettings):
 
     @field_validator("secret_key")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("at least 32 characters, for example from: openssl rand -base64 32")
         return value
 
     @model_validator(mode="after")
-    def _size_that_shrinks(self) -> Self:
+    def _check_retention_max_bytes(self) -> Self:
         if self.retention_max_bytes is not None and self.sqlite_file is None:
             # PostgreSQL's files do not tell what was removed: all that may go would go, for nothing.
             raise ValueError("DECKWATCH_RETENTION_MAX_BYTES works with a SQLite database only")
         return self
 
     @property
-    def https(self) -> bool:
+    def uses_https(self) -> bool:
         return self.base_url.startswith("https://")
 
     @property
-    def exclusion_longest(self) -> timedelta:
+    def exclusion_max_duration(self) -> timedelta:
         return timedelta(days=self.exclusion_max_days)
 
     @property
     def sqlite_file(self) -> Path | None:
-        if self.database_url.startswith(SQLITE):
-            return Path(self.database_url.removeprefix(SQLITE).partition("?")[0])
+        if self.database_url.startswith(SQLITE_URL_PREFIX):
+            return Path(self.database_url.removeprefix(SQLITE_URL_PREFIX).partition("?")[0])
         return None
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Settings from the environment; raises Unusable with a sentence that names the wrong one."""
+    """Settings from the environment; raises FatalError with a sentence that names the wrong one."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic just here
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
+        name = ENV_PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
         # What two settings say together has no place of its own, and names them itself.
-        raise Unusable(f"{name}: {message}" if first["loc"] else f"{message}.") from None
+        raise FatalError(f"{name}: {message}" if first["loc"] else f"{message}.") from None
 
 
-def with_address(settings: Settings, host: str, port: int) -> Settings:
+def with_default_base_url(settings: Settings, host: str, port: int) -> Settings:
     """Where no base URL was set, the address that the server listens on; workers read it too."""
     if "base_url" in settings.model_fields_set:
         return settings
     shown = f"[{host}]" if ":" in host else host
-    os.environ[PREFIX + "BASE_URL"] = f"http://{shown}:{port}"
+    os.environ[ENV_PREFIX + "BASE_URL"] = f"http://{shown}:{port}"
     return read_settings()
 
 
-def secret_key(settings: Settings) -> bytes:
+def load_or_create_secret_key(settings: Settings) -> bytes:
     """The key that signs form tokens: as set, else made once and kept beside the SQLite file.
 
-    Raises Unusable when it can be neither read nor kept.
+    Raises FatalError when it can be neither read nor kept.
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
     if settings.sqlite_file is None:
-        raise Unusable(
-            f"{PREFIX}SECRET_KEY: set it when the database is not a SQLite file, "
+        raise FatalError(
+            f"{ENV_PREFIX}SECRET_KEY: set it when the database is not a SQLite file, "
             "for example from: openssl rand -base64 32"
         )
     path = settings.sqlite_file.with_suffix(".secret")
     try:
-        return _kept_secret(path)
+        return _read_or_create_secret(path)
     except OSError as error:
-        raise Unusable(f"The secret key {path} cannot be used: {error.strerror}.") from None
+        raise FatalError(f"The secret key {path} cannot be used: {error.strerror}.") from None
 
 
-def _kept_secret(path: Path) -> bytes:
+def _read_or_create_secret(path: Path) -> bytes:
     try:
         # O_EXCL: of several workers starting at once one writes, the others read.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -141,7 +141,7 @@ def _kept_secret(path: Path) -> bytes:
         found = path.read_bytes().strip()
         if len(found) >= 32:
             return found
-        raise Unusable(f"The secret key {path} is damaged: remove it and start again.") from None
+        raise FatalError(f"The secret key {path} is damaged: remove it and start again.") from None
     made = secrets.token_urlsafe(48).encode()
     with os.fdopen(handle, "wb") as file:
         file.write(made + b"\n")

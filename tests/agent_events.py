@@ -135,7 +135,7 @@ def tracee(*, without: tuple[str, ...] = (), **event: Any) -> dict[str, Any]:
     return given
 
 
-def tracee_structured() -> dict[str, Any]:
+def tracee_v1beta1() -> dict[str, Any]:
     """The same in the newest shape, `v1beta1.Event`."""
     return {
         "timestamp": {"seconds": "1795521598", "nanos": 123456789},
@@ -168,7 +168,7 @@ def tracee_structured() -> dict[str, Any]:
     }
 
 
-def tracee_of_velociraptor() -> dict[str, Any]:
+def velociraptor_tracee_row() -> dict[str, Any]:
     """A row of `Linux.Events.EBPF`, in which Velociraptor lays out the event of the Tracee inside it."""
     return {
         "Timestamp": "2026-11-24T12:00:01+00:00",

@@ -13,11 +13,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.actions import accounts, keys
-from app.domain.roles import COMMAND_LINE, Role
+from app.actions import api_keys, users
+from app.bootstrap import open_migrated_database
+from app.domain.principal import CLI_PRINCIPAL, Role
 from app.main import create_app
 from app.settings import Settings, read_settings
-from app.setup import opened
 from app.store.database import Database
 from app.web.services import Services
 
@@ -38,7 +38,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings or the database of whoever runs it."""
     for name in list(os.environ):
         if name.startswith("DECKWATCH_"):
@@ -46,7 +46,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-class Clock:
+class FakeClock:
     """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
@@ -55,13 +55,13 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
-    def forward(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.now += timedelta(**by)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
     """A second way into the application's database, for looking and for setting the scene."""
-    found = opened(settings, migrate=lambda _: None)
+    found = open_migrated_database(settings, on_migrated=lambda _: None)
     yield found
     found.close()
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock, database: Database) -> FastAPI:
+def app(settings: Settings, clock: FakeClock, database: Database) -> FastAPI:
     return create_app(settings, clock=clock)
 
 
@@ -96,7 +96,7 @@ def services(app: FastAPI) -> Services:
 
 
 @dataclass
-class Person:
+class UserClient:
     """A browser in which somebody has signed in. `post` fills in the form's token like a page does."""
 
     client: TestClient
@@ -106,9 +106,9 @@ class Person:
         return self.client.get(url, **more)
 
     def post(self, url: str, data: dict[str, Any] | None = None, **more: Any) -> Any:
-        return self.client.post(url, data={"csrf": self.token(), **(data or {})}, **more)
+        return self.client.post(url, data={"csrf": self.csrf_token(), **(data or {})}, **more)
 
-    def token(self) -> str:
+    def csrf_token(self) -> str:
         found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("/account").text)
         assert found is not None
         return found[1]
@@ -116,12 +116,14 @@ class Person:
 
 @pytest.fixture
 def sign_in(
-    app: FastAPI, anonymous: TestClient, database: Database, clock: Clock
-) -> Callable[[str, Role], Person]:
+    app: FastAPI, anonymous: TestClient, database: Database, clock: FakeClock
+) -> Callable[[str, Role], UserClient]:
     """Create a person and sign in as them, through the sign-in form."""
 
-    def signed_in(name: str, role: Role) -> Person:
-        accounts.create_user(database, name, role, password=PASSWORD, who=COMMAND_LINE, at=clock())
+    def signed_in(name: str, role: Role) -> UserClient:
+        users.create_user(
+            database, name, role, password=PASSWORD, principal=CLI_PRINCIPAL, at=clock()
+        )
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
         page = client.get("/login")
         token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
@@ -130,33 +132,33 @@ def sign_in(
             "/login", data={"csrf": token[1], "name": name, "password": PASSWORD, "next": ""}
         )
         assert answer.status_code == 303, answer.text
-        return Person(client, name)
+        return UserClient(client, name)
 
     return signed_in
 
 
 @pytest.fixture
-def admin(sign_in: Callable[[str, Role], Person]) -> Person:
+def admin(sign_in: Callable[[str, Role], UserClient]) -> UserClient:
     return sign_in("ada", Role.ADMIN)
 
 
 @pytest.fixture
-def analyst(sign_in: Callable[[str, Role], Person]) -> Person:
+def analyst(sign_in: Callable[[str, Role], UserClient]) -> UserClient:
     return sign_in("ana", Role.ANALYST)
 
 
 @pytest.fixture
-def make_key(database: Database, clock: Clock) -> Callable[[str, Role], str]:
+def make_key(database: Database, clock: FakeClock) -> Callable[[str, Role], str]:
     """Create a key; its text."""
 
     def made(name: str, role: Role) -> str:
-        return keys.create(database, name, role, who=COMMAND_LINE, at=clock())[1]
+        return api_keys.create(database, name, role, principal=CLI_PRINCIPAL, at=clock())[1]
 
     return made
 
 
 @dataclass
-class Agent:
+class AgentClient:
     """A program that sends events."""
 
     client: TestClient
@@ -169,7 +171,7 @@ class Agent:
             return self.client.post("/api/v1/events", content=body, headers=sent)
         return self.client.post("/api/v1/events", content=json.dumps(body), headers=sent)
 
-    def receipt(self, body: Any, **headers: str) -> dict[str, Any]:
+    def send_events(self, body: Any, **headers: str) -> dict[str, Any]:
         answer = self.send(body, **headers)
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
@@ -177,5 +179,5 @@ class Agent:
 
 
 @pytest.fixture
-def agent(anonymous: TestClient, make_key: Callable[[str, Role], str]) -> Agent:
-    return Agent(anonymous, make_key("fleet", Role.AGENT))
+def agent(anonymous: TestClient, make_key: Callable[[str, Role], str]) -> AgentClient:
+    return AgentClient(anonymous, make_key("fleet", Role.AGENT))

@@ -51,6 +51,6 @@ def exec_event(
     } | more
 
 
-def quiet_event(**more: Any) -> dict[str, Any]:
+def benign_event(**more: Any) -> dict[str, Any]:
     """An ordinary process that no rule should care about."""
     return exec_event("ls", "-la", **more)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from tests.processes import PATIENCE
+from tests.processes import TIMEOUT_SECONDS
 
 T = TypeVar("T")
 
 
-def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_in_new_event_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     with ThreadPoolExecutor(1) as own:
-        return own.submit(lambda: asyncio.run(asyncio.wait_for(work(), PATIENCE))).result()
+        return own.submit(lambda: asyncio.run(asyncio.wait_for(work(), TIMEOUT_SECONDS))).result()

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.domain.alert import REASON_LIMIT, Move, Status, closing, next_status
-from app.domain.errors import Conflict, DeckwatchError, Invalid, NotFound
-from app.domain.roles import Principal
-from app.store import alerts, people, revisions
+from app.domain.alert import MAX_REASON_LENGTH, AlertAction, Status, next_status, validate_verdict
+from app.domain.errors import Conflict, DeckwatchError, InvalidInput, NotFound
+from app.domain.principal import Principal
+from app.store import alerts, change_counters, users
 from app.store.database import Database, Session
 from app.store.tables import Alert, GuideTick, User
 
-_KINDS = {Move.ACKNOWLEDGE: "acknowledged", Move.CLOSE: "closed", Move.REOPEN: "reopened"}
+_ACTIVITY_KINDS = {
+    AlertAction.ACKNOWLEDGE: "acknowledged",
+    AlertAction.CLOSE: "closed",
+    AlertAction.REOPEN: "reopened",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
     """A requested status change. Closing needs `verdict` and `reason`."""
 
-    move: Move
+    move: AlertAction
     verdict: str | None = None
     reason: str | None = None
 
@@ -35,19 +39,19 @@ def change(
     alert_id: int,
     changes: Sequence[StatusChange | Assignment],
     *,
-    who: Principal,
+    principal: Principal,
     at: datetime,
     version: int | None,
 ) -> Alert:
     """Apply all `changes` to one alert, or none of them.
 
     `version` is the alert's version that the user saw; None accepts any. Raises NotFound, Conflict (the
-    alert changed since, the transition is not allowed, or a newer alert is open) or Invalid.
+    alert changed since, the transition is not allowed, or a newer alert is open) or InvalidInput.
     """
     with database.write() as session:
-        alert = _seen(session, alert_id, version)
+        alert = _get_alert(session, alert_id, version)
         for requested in changes:
-            _apply(session, alert, requested, who=who, at=at)
+            _apply(session, alert, requested, principal=principal, at=at)
         return alert
 
 
@@ -56,7 +60,7 @@ def change_many(
     alert_ids: Sequence[int],
     requested: StatusChange,
     *,
-    who: Principal,
+    principal: Principal,
     at: datetime,
 ) -> dict[int, str]:
     """Apply `requested` to each alert that allows it; return the reasons of the others by id."""
@@ -64,7 +68,13 @@ def change_many(
     with database.write() as session:
         for alert_id in alert_ids:
             try:
-                _apply(session, _seen(session, alert_id, None), requested, who=who, at=at)
+                _apply(
+                    session,
+                    _get_alert(session, alert_id, None),
+                    requested,
+                    principal=principal,
+                    at=at,
+                )
             except DeckwatchError as error:
                 failures[alert_id] = str(error)
     return failures
@@ -76,14 +86,16 @@ def close_in(
     *,
     verdict: str,
     reason: str,
-    who: Principal,
+    principal: Principal,
     at: datetime,
 ) -> bool:
     """Close an alert within the caller's transaction; False if it is closed already."""
-    alert = _seen(session, alert_id, None)
+    alert = _get_alert(session, alert_id, None)
     if alert.status == Status.CLOSED:
         return False
-    _change_status(session, alert, StatusChange(Move.CLOSE, verdict, reason), who=who, at=at)
+    _change_status(
+        session, alert, StatusChange(AlertAction.CLOSE, verdict, reason), principal=principal, at=at
+    )
     return True
 
 
@@ -92,36 +104,40 @@ def _apply(
     alert: Alert,
     requested: StatusChange | Assignment,
     *,
-    who: Principal,
+    principal: Principal,
     at: datetime,
 ) -> None:
     if isinstance(requested, StatusChange):
-        _change_status(session, alert, requested, who=who, at=at)
+        _change_status(session, alert, requested, principal=principal, at=at)
     else:
-        _assign(session, alert, requested.assignee, who=who, at=at)
+        _assign(session, alert, requested.assignee, principal=principal, at=at)
 
 
 def _change_status(
-    session: Session, alert: Alert, requested: StatusChange, *, who: Principal, at: datetime
+    session: Session, alert: Alert, requested: StatusChange, *, principal: Principal, at: datetime
 ) -> None:
-    move = requested.move
-    closed = closing(requested.verdict, requested.reason) if move is Move.CLOSE else None
+    change_status = requested.move
+    closed = (
+        validate_verdict(requested.verdict, requested.reason)
+        if change_status is AlertAction.CLOSE
+        else None
+    )
     before = Status(alert.status)
-    after = next_status(before, move)
+    after = next_status(before, change_status)
     if before is Status.CLOSED:
-        _refuse_second_open(session, alert)
+        _require_no_newer_open_alert(session, alert)
     alert.status = after
     alert.verdict = str(closed[0]) if closed else None
     alert.reason = closed[1] if closed else None
     alert.closed_at = at if closed else None
-    alert.closed_by = who.name if closed else None
-    _changed(session, alert)
+    alert.closed_by = principal.name if closed else None
+    _save(session, alert)
     alerts.add_activity(
         session,
         alert.id or 0,
         at=at,
-        actor=who.name,
-        kind=_KINDS[move],
+        actor=principal.name,
+        kind=_ACTIVITY_KINDS[change_status],
         before=before,
         after=alert.verdict or after,
         comment=alert.reason,
@@ -129,39 +145,43 @@ def _change_status(
 
 
 def _assign(
-    session: Session, alert: Alert, assignee: str | None, *, who: Principal, at: datetime
+    session: Session, alert: Alert, assignee: str | None, *, principal: Principal, at: datetime
 ) -> None:
-    user = _person(session, assignee) if assignee else None
-    before = people.names(session, [alert.assignee_id]).get(alert.assignee_id or 0)
+    user = _get_active_user(session, assignee) if assignee else None
+    before = users.names_by_id(session, [alert.assignee_id]).get(alert.assignee_id or 0)
     alert.assignee_id = user.id if user else None
-    _changed(session, alert)
+    _save(session, alert)
     alerts.add_activity(
         session,
         alert.id or 0,
         at=at,
-        actor=who.name,
+        actor=principal.name,
         kind="assigned",
         before=before,
         after=user.name if user else None,
     )
 
 
-def comment(database: Database, alert_id: int, text: str, *, who: Principal, at: datetime) -> None:
-    """Add a comment; raises NotFound, or Invalid with key `comment`."""
+def comment(
+    database: Database, alert_id: int, text: str, *, principal: Principal, at: datetime
+) -> None:
+    """Add a comment; raises NotFound, or InvalidInput with key `comment`."""
     text = text.strip()
     if not text:
-        raise Invalid({"comment": "Write something first."})
-    if len(text) > REASON_LIMIT:
-        raise Invalid({"comment": f"At most {REASON_LIMIT} characters; this has {len(text)}."})
-    with database.write() as session:
-        _seen(session, alert_id, None)
-        alerts.add_activity(
-            session, alert_id, at=at, actor=who.name, kind="commented", comment=text
+        raise InvalidInput({"comment": "Write something first."})
+    if len(text) > MAX_REASON_LENGTH:
+        raise InvalidInput(
+            {"comment": f"At most {MAX_REASON_LENGTH} characters; this has {len(text)}."}
         )
-        revisions.bump(session, revisions.ALERTS)
+    with database.write() as session:
+        _get_alert(session, alert_id, None)
+        alerts.add_activity(
+            session, alert_id, at=at, actor=principal.name, kind="commented", comment=text
+        )
+        change_counters.bump(session, change_counters.ALERTS)
 
 
-def tick(
+def set_step_done(
     database: Database,
     alert_id: int,
     part: str,
@@ -169,61 +189,63 @@ def tick(
     *,
     done: bool,
     step_title: str,
-    who: Principal,
+    principal: Principal,
     at: datetime,
 ) -> None:
     """Record that a guide step was done, or take that back; saying the same again changes nothing."""
     with database.write() as session:
-        _seen(session, alert_id, None)
-        was_done = (part, step_key) in alerts.ticks(session, alert_id)
+        _get_alert(session, alert_id, None)
+        was_done = (part, step_key) in alerts.guide_ticks(session, alert_id)
         if done is was_done:
             return
         if done:
             session.add(
-                GuideTick(alert_id=alert_id, part=part, step_key=step_key, actor=who.name, at=at)
+                GuideTick(
+                    alert_id=alert_id, part=part, step_key=step_key, actor=principal.name, at=at
+                )
             )
         else:
-            alerts.untick(session, alert_id, part, step_key)
+            alerts.delete_guide_tick(session, alert_id, part, step_key)
         alerts.add_activity(
             session,
             alert_id,
             at=at,
-            actor=who.name,
+            actor=principal.name,
             kind="ticked" if done else "unticked",
             after=step_title,
         )
-        revisions.bump(session, revisions.ALERTS)
+        change_counters.bump(session, change_counters.ALERTS)
 
 
-def _seen(session: Session, alert_id: int, version: int | None) -> Alert:
+def _get_alert(session: Session, alert_id: int, version: int | None) -> Alert:
     alert = alerts.get(session, alert_id)
     if alert is None:
         raise NotFound(f"There is no alert {alert_id}.")
     if version is not None and version != alert.version:
-        newest = alerts.activity(session, alert_id)[:1]
-        told = f" {newest[0].actor} {_told(newest[0].kind)} it." if newest else ""
+        newest = alerts.list_activity(session, alert_id)[:1]
+        told = f" {newest[0].actor} {_activity_verb(newest[0].kind)} it." if newest else ""
         raise Conflict(f"This alert changed while you were reading it.{told} Nothing was saved.")
     return alert
 
 
-def _told(kind: str) -> str:
+def _activity_verb(kind: str) -> str:
     return {"commented": "commented on", "assigned": "reassigned"}.get(kind, kind)
 
 
-def _refuse_second_open(session: Session, alert: Alert) -> None:
-    newer = alerts.unclosed(session, [alert.fingerprint]).get(alert.fingerprint)
+def _require_no_newer_open_alert(session: Session, alert: Alert) -> None:
+    newer = alerts.open_by_fingerprint(session, [alert.fingerprint]).get(alert.fingerprint)
     if newer is not None:
         raise Conflict(f"Alert #{newer.id} has taken over for this one: reopen is not possible.")
 
 
-def _person(session: Session, name: str) -> User:
-    user = people.by_name(session, name)
+def _get_active_user(session: Session, name: str) -> User:
+    user = users.get_by_name(session, name)
     if user is None or user.disabled_at is not None:
-        raise Invalid({"assignee": f"There is no active person named “{name}”."})
+        raise InvalidInput({"assignee": f"There is no active person named “{name}”."})
     return user
 
 
-def _changed(session: Session, alert: Alert) -> None:
+def _save(session: Session, alert: Alert) -> None:
     alert.version += 1
     session.add(alert)
-    revisions.bump(session, revisions.ALERTS)
+    change_counters.bump(session, change_counters.ALERTS)

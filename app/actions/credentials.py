@@ -6,18 +6,18 @@ from functools import cache
 
 from pwdlib import PasswordHash
 
-from app.domain.errors import Invalid
+from app.domain.errors import InvalidInput
 
-NAME_LIMIT = 64
-
-
-PASSWORD_SHORTEST = 12
+NAME_MAX_LENGTH = 64
 
 
-PASSWORD_LONGEST = 1_000
+PASSWORD_MIN_LENGTH = 12
 
 
-def digest(token: str) -> str:
+PASSWORD_MAX_LENGTH = 1_000
+
+
+def hash_token(token: str) -> str:
     """What is stored of a random token: SHA-256, enough for 256 random bits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -32,32 +32,34 @@ def _hasher() -> PasswordHash:
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return _hasher().hash(new_token())
 
 
-def checked_name(name: str) -> str:
-    """A user's or key's name; raises Invalid with key `name`."""
+def validate_name(name: str) -> str:
+    """A user's or key's name; raises InvalidInput with key `name`."""
     name = name.strip()
     if not name:
-        raise Invalid({"name": "Give a name."})
-    if len(name) > NAME_LIMIT:
-        raise Invalid({"name": f"At most {NAME_LIMIT} characters."})
+        raise InvalidInput({"name": "Give a name."})
+    if len(name) > NAME_MAX_LENGTH:
+        raise InvalidInput({"name": f"At most {NAME_MAX_LENGTH} characters."})
     if not all(c.isalnum() or c in "._@-" for c in name) or not name.isascii():
-        raise Invalid({"name": "Use letters, digits and . _ @ - only."})
+        raise InvalidInput({"name": "Use letters, digits and . _ @ - only."})
     return name
 
 
-def checked_password(password: str, again: str | None, name: str) -> str:
-    """A password fit for `name`; raises Invalid with keys `password` and `again`."""
-    if len(password) < PASSWORD_SHORTEST:
-        raise Invalid({"password": f"At least {PASSWORD_SHORTEST} characters."})
-    if len(password) > PASSWORD_LONGEST:
-        raise Invalid({"password": f"At most {PASSWORD_LONGEST} characters."})
+def validate_password(password: str, again: str | None, name: str) -> str:
+    """A password fit for `name`; raises InvalidInput with keys `password` and `again`."""
+    if len(password) < PASSWORD_MIN_LENGTH:
+        raise InvalidInput({"password": f"At least {PASSWORD_MIN_LENGTH} characters."})
+    if len(password) > PASSWORD_MAX_LENGTH:
+        raise InvalidInput({"password": f"At most {PASSWORD_MAX_LENGTH} characters."})
     if len(set(password)) < 4 or name.casefold() in password.casefold():
-        raise Invalid({"password": "Too easy to guess: take several words, without your name."})
+        raise InvalidInput(
+            {"password": "Too easy to guess: take several words, without your name."}
+        )
     if again is not None and again != password:
-        raise Invalid({"again": "The two do not match."})
+        raise InvalidInput({"again": "The two do not match."})
     return password
 
 
@@ -66,12 +68,12 @@ def hash_password(password: str) -> str:
     return _hasher().hash(password.encode("utf-8", "surrogatepass"))
 
 
-def password_fits(password: str, stored: str | None) -> tuple[bool, str | None]:
+def verify_password(password: str, stored: str | None) -> tuple[bool, str | None]:
     """Whether it is the one behind `stored`, and a renewed hash when the parameters have changed.
 
     With nothing stored the same work is done for nothing, so that the time tells no names.
     """
     right, renewed = _hasher().verify_and_update(
-        password[:PASSWORD_LONGEST].encode("utf-8", "surrogatepass"), stored or _nobodys_hash()
+        password[:PASSWORD_MAX_LENGTH].encode("utf-8", "surrogatepass"), stored or _dummy_hash()
     )
     return right and stored is not None, renewed

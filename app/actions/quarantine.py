@@ -4,20 +4,20 @@ import hashlib
 from collections.abc import Collection
 from datetime import datetime
 
-from app.domain.roles import Principal
+from app.domain.principal import Principal
 from app.store import audit, quarantine
 from app.store.database import Database
 
 
-def discard(
-    database: Database, ids: Collection[int], *, why: str, who: Principal, at: datetime
+def delete_events(
+    database: Database, ids: Collection[int], *, why: str, principal: Principal, at: datetime
 ) -> int:
     """How many were there to be deleted. `why` tells the audit log how they were chosen.
 
     A single event leaves its digest in the log, so that a copy of it can be recognised later.
     """
     with database.write() as session:
-        there = quarantine.present(session, ids)
+        there = quarantine.existing_ids(session, ids)
         if not there:
             return 0
         detail = f"{len(there):,} events, from {min(there)} to {max(there)}: {why}"
@@ -32,10 +32,10 @@ def discard(
         audit.record(
             session,
             at=at,
-            actor=who.name,
+            actor=principal.name,
             action="quarantine.deleted",
             subject=subject,
             detail=detail,
-            address=who.address,
+            address=principal.address,
         )
         return len(there)

@@ -1,7 +1,7 @@
 """Which rules an event matches: a generated function over the fields that the rules read.
 
-The function exists twice over the same conditions: `decide` takes its fields from an event that was
-decoded to those fields only; `decide_given` is given the values of each field. The first answers
+The function exists twice over the same conditions: `match_json` takes its fields from an event that was
+decoded to those fields only; `match_values` is given the values of each field. The first answers
 for nearly every event; the second for events with dotted keys, and for whole documents.
 """
 
@@ -10,38 +10,38 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from app.detection.decision import Source, Wanted, all_indexed
-from app.detection.eql.clauses import fields_of
-from app.detection.eql.compiler import Compiler
+from app.detection.codegen.caches import CommonTermCache, FieldIndex
+from app.detection.codegen.generator import CodeGenerator, PendingRule, all_indexable
+from app.detection.codegen.terms import Compiler
+from app.detection.eql.clauses import fields_read_by
 from app.detection.fields import FieldType, field_type
-from app.detection.index import Gate, Index
-from app.detection.reader import FieldReader
-from app.domain.ecs import values
+from app.detection.partial_decoder import PartialDecoder
+from app.domain.ecs_fields import field_values
 
 if TYPE_CHECKING:
     from app.detection.rule import Rule
 
-_RESULT = "return rules_of(found) if found else ()"
-_LATE = ("host.os.", "process.entry_leader.", "data_stream.")
-"""Fields that decide little. With FEW rules, few events come so far that they matter, and objects with
-nothing else are decoded only then; with many, decoding all at once costs less."""
-FEW = 20
+_RETURN_STATEMENT = "return rules_by_number(matched) if matched else ()"
+_LAZY_PREFIXES = ("host.os.", "process.entry_leader.", "data_stream.")
+"""Fields that exclude few events. With up to MAX_RULES_FOR_LAZY_DECODING rules, objects that hold only
+such fields are decoded when a rule needs them; with more rules, decoding everything at once costs less."""
+MAX_RULES_FOR_LAZY_DECODING = 20
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-Found: TypeAlias = "tuple[Rule, ...]"
-Decided: TypeAlias = "tuple[Rule, ...] | None"
+MatchingRules: TypeAlias = "tuple[Rule, ...]"
+FastPathResult: TypeAlias = "tuple[Rule, ...] | None"
 
 
 class Detector:
     """Decides with `rules`, all of them; leaving out the disabled ones is the caller's choice.
 
-    `evidence` are fields of which an event must have one to be taken for ECS at sight; one with the
-    first is ECS whatever else it has. `markers` are root keys that show any other event to be in
+    `ecs_marker_fields` are fields of which an event must have one to be taken for ECS at sight; one with the
+    first is ECS whatever else it has. `non_ecs_keys` are root keys that show any other event to be in
     another format, or wrapped.
     """
 
-    decide: Callable[[bytes], Decided]
+    match_json: Callable[[bytes], FastPathResult]
     """The rules that the event with the JSON it is given matches, in the order of `rules`.
 
     None if only a reading of the whole event can tell: it is not JSON, not an object, not
@@ -50,113 +50,131 @@ class Detector:
     """
 
     def __init__(
-        self, rules: "Sequence[Rule]", *, markers: Sequence[str] = (), evidence: Sequence[str] = ()
+        self,
+        rules: "Sequence[Rule]",
+        *,
+        non_ecs_keys: Sequence[str] = (),
+        ecs_marker_fields: Sequence[str] = (),
     ) -> None:
         self.rules = tuple(rules)
-        asked = [name for rule in self.rules for name in fields_of(rule.tree)]
-        self._evidence = list(dict.fromkeys(evidence))
+        asked = [name for rule in self.rules for name in fields_read_by(rule.tree)]
+        self._ecs_marker_fields = list(dict.fromkeys(ecs_marker_fields))
 
-        def reader_of(late: bool) -> FieldReader:
-            return FieldReader(
-                [*evidence[:1], *asked],
-                also=evidence[1:],
-                refused=markers,
-                refused_at_once=() if evidence else markers,
-                is_text=_is_text,
-                is_late=lambda name: late and name.startswith(_LATE),
+        def decoder_with(lazy: bool) -> PartialDecoder:
+            return PartialDecoder(
+                [*ecs_marker_fields[:1], *asked],
+                mixed_only=ecs_marker_fields[1:],
+                forbidden_keys=non_ecs_keys,
+                nested_forbidden_keys=() if ecs_marker_fields else non_ecs_keys,
+                is_text=_is_always_text,
+                is_lazy=lambda name: lazy and name.startswith(_LAZY_PREFIXES),
             )
 
-        reader = reader_of(late=False)
-        self._compiler = Compiler(reader.local, _is_text)
-        wanted = self._wanted(self._compiler)
-        if len(wanted) <= FEW and all_indexed(wanted):
-            reader = reader_of(late=True)
+        reader = decoder_with(lazy=False)
+        self._compiler = Compiler(reader.local_name, _is_always_text)
+        wanted = self._pending_rules(self._compiler)
+        if len(wanted) <= MAX_RULES_FOR_LAZY_DECODING and all_indexable(wanted):
+            reader = decoder_with(lazy=True)
         self._reader = reader
-        nested = Source("nested", "event", reader.reading, reader.local, _is_text)
-        self._decide = "\n".join(self._deciding(nested, wanted))
-        self._functions = nested.functions
-        compiler = Compiler(reader.local)
-        given = Source("given", "values", self._given, reader.local, lambda _name: False)
-        decide_given = "\n".join(self._deciding_given(given, self._wanted(compiler)))
-        tools: dict[str, object] = {
+        nested = CodeGenerator(
+            "nested", "event", reader.read_statements, reader.local_name, _is_always_text
+        )
+        self._match_json_source = "\n".join(self._match_json_lines(nested, wanted))
+        self._function_sources = nested.functions
+        compiler = Compiler(reader.local_name)
+        given = CodeGenerator(
+            "given", "values", self._value_assignments, reader.local_name, lambda _name: False
+        )
+        match_values = "\n".join(self._match_values_lines(given, self._pending_rules(compiler)))
+        generated_globals: dict[str, object] = {
             **reader.namespace,
             "decode": reader.decode_nested,
-            "decide_mixed": self._decide_mixed,
-            "rules_of": self._rules_of,
+            "match_mixed": self._match_mixed,
+            "rules_by_number": self._rules_by_number,
             "ValidationError": msgspec.ValidationError,
-            "UNREADABLE": _UNREADABLE,
+            "DECODE_ERRORS": _DECODE_ERRORS,
         }
-        self.decide = _executed(nested, self._decide, tools | self._compiler.namespace)["decide"]
-        self._decide_given: Callable[[Sequence[object]], Found] = _executed(
-            given, decide_given, tools | compiler.namespace
-        )["decide_given"]
+        self.match_json = _execute_generated(
+            nested, self._match_json_source, generated_globals | self._compiler.namespace
+        )["match_json"]
+        self._match_values: Callable[[Sequence[object]], MatchingRules] = _execute_generated(
+            given, match_values, generated_globals | compiler.namespace
+        )["match_values"]
 
-    def decide_document(self, document: Mapping[str, object]) -> Found:
+    def match_document(self, document: Mapping[str, object]) -> MatchingRules:
         """The same for an event decoded whole (JSON types); never None.
 
         Raises RecursionError if lists are nested deeper than Python recurses.
         """
-        return self._decide_given([values(document, name) for name in self._reader.fields])
+        return self._match_values([field_values(document, name) for name in self._reader.fields])
 
-    def source(self) -> str:
+    def generated_source(self) -> str:
         """The generated functions, and what their numbered names stand for, to be read."""
-        legend = [f"# {name} = {question!r}" for name, question in self._compiler.legend()]
+        legend = [f"# {name} = {predicate!r}" for name, predicate in self._compiler.legend()]
         rules = [f"# {number}: {rule.slug!r}" for number, rule in enumerate(self.rules)]
-        return "\n".join([*rules, *legend, "", *self._functions, self._decide])
+        return "\n".join([*rules, *legend, "", *self._function_sources, self._match_json_source])
 
-    def _wanted(self, compiler: Compiler) -> list[Wanted]:
+    def _pending_rules(self, compiler: Compiler) -> list[PendingRule]:
         return [
-            Wanted(number, tuple(compiler.terms(rule.tree)))
+            PendingRule(number, tuple(compiler.compile_terms(rule.tree)))
             for number, rule in enumerate(self.rules)
         ]
 
-    def _rules_of(self, numbers: Iterable[int]) -> Found:
+    def _rules_by_number(self, numbers: Iterable[int]) -> MatchingRules:
         return tuple(self.rules[number] for number in sorted(numbers))
 
-    def _decide_mixed(self, raw: bytes) -> Decided:
+    def _match_mixed(self, raw: bytes) -> FastPathResult:
         try:
             event = self._reader.decode_mixed(raw)
-        except _UNREADABLE:
+        except _DECODE_ERRORS:
             return None
-        found = self._reader.gather(event)
-        places = [self._reader.fields.index(name) for name in self._evidence]
+        found = self._reader.collect_values(event)
+        places = [self._reader.fields.index(name) for name in self._ecs_marker_fields]
         if places and not any(found[place] for place in places):
             return None
-        return self._decide_given(found)
+        return self._match_values(found)
 
-    def _given(self, names: Iterable[str]) -> Iterator[str]:
+    def _value_assignments(self, names: Iterable[str]) -> Iterator[str]:
         for place, name in enumerate(self._reader.fields):
             if name in names:
-                yield f"{self._reader.local(name)} = values[{place}]"
+                yield f"{self._reader.local_name(name)} = values[{place}]"
 
-    def _deciding(self, source: Source, rules: Sequence[Wanted]) -> Iterator[str]:
-        fields, statements = source.statements(rules)
-        yield "def decide(raw):"
+    def _match_json_lines(
+        self, source: CodeGenerator, rules: Sequence[PendingRule]
+    ) -> Iterator[str]:
+        fields, statements = source.generate_statements(rules)
+        yield "def match_json(raw):"
         yield "    try:"
-        for line in self._decided(fields, statements):
+        for line in self._match_json_body_lines(fields, statements):
             yield f"        {line}"
         yield "    except ValidationError:"
-        yield "        return decide_mixed(raw)"
-        yield "    except UNREADABLE:"
+        yield "        return match_mixed(raw)"
+        yield "    except DECODE_ERRORS:"
         yield "        return None"
 
-    def _decided(self, fields: Iterable[str], statements: Iterable[str]) -> Iterator[str]:
+    def _match_json_body_lines(
+        self, fields: Iterable[str], statements: Iterable[str]
+    ) -> Iterator[str]:
         yield "event = decode(raw)"
-        yield from self._reader.reading([*self._evidence[:1], *fields])
-        for first in self._evidence[:1]:
-            yield f"if not {self._reader.local(first)}:"
-            yield "    return decide_mixed(raw)"
+        yield from self._reader.read_statements([*self._ecs_marker_fields[:1], *fields])
+        for first in self._ecs_marker_fields[:1]:
+            yield f"if not {self._reader.local_name(first)}:"
+            yield "    return match_mixed(raw)"
         yield from statements
-        yield _RESULT
+        yield _RETURN_STATEMENT
 
-    def _deciding_given(self, source: Source, rules: Sequence[Wanted]) -> Iterator[str]:
-        fields, statements = source.statements(rules)
-        yield "def decide_given(values):"
-        for line in [*self._given(fields), *statements, _RESULT]:
+    def _match_values_lines(
+        self, source: CodeGenerator, rules: Sequence[PendingRule]
+    ) -> Iterator[str]:
+        fields, statements = source.generate_statements(rules)
+        yield "def match_values(values):"
+        for line in [*self._value_assignments(fields), *statements, _RETURN_STATEMENT]:
             yield f"    {line}"
 
 
-def _executed(source: Source, text: str, namespace: dict[str, Any]) -> dict[str, Any]:
+def _execute_generated(
+    source: CodeGenerator, text: str, namespace: dict[str, Any]
+) -> dict[str, Any]:
     """`namespace` with the functions of `source` and `text`, and the tables that they use.
 
     What is executed is made of this program's own words and numbered names. All that a rule adds is
@@ -165,11 +183,15 @@ def _executed(source: Source, text: str, namespace: dict[str, Any]) -> dict[str,
     code = compile("\n".join([*source.functions, text]), "<rules>", "exec")
     exec(code, namespace)  # noqa: S102
     for name, entries in source.indexes.items():
-        namespace[name] = Index([(asked, (bit, namespace[block])) for asked, bit, block in entries])
-    namespace[f"{source.prefix}_gate"] = Gate([namespace[test] for test in source.tests])
+        namespace[name] = FieldIndex(
+            [(asked, (bit, namespace[block])) for asked, bit, block in entries]
+        )
+    namespace[f"{source.prefix}_common_terms"] = CommonTermCache(
+        [namespace[test] for test in source.common_term_tests]
+    )
     return namespace
 
 
-def _is_text(name: str) -> bool:
+def _is_always_text(name: str) -> bool:
     """Whether agents send nothing but text in the field. Some send numbers for the ids of users."""
     return field_type(name) is FieldType.TEXT and not name.endswith(".id")

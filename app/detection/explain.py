@@ -10,24 +10,24 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
 
-from app.detection.eql.clauses import Clause, Leaf, category_clause, clause
-from app.detection.eql.computed import Computed, computation, rows
-from app.detection.eql.functions import Value
-from app.detection.eql.tree import And, Expression, Not, Or
-from app.detection.eql.values import Scalar
-from app.detection.eql.wording import expected
+from app.detection.eql.clauses import Clause, LeafCondition, build_clause, category_clause
+from app.detection.eql.coercion import Scalar
+from app.detection.eql.computations import Computation, compile_computation, value_combinations
+from app.detection.eql.functions import NullableScalar
+from app.detection.eql.predicate_text import describe_expectation
+from app.detection.eql.syntax_tree import And, Expression, Not, Or
 from app.detection.rule import Rule
-from app.domain.ecs import Document, values
-from app.domain.text import shortened
+from app.domain.ecs_fields import Document, field_values
+from app.domain.text import truncate_with_count
 
-MOST_MADE = 20
+MAX_FUNCTION_RESULTS = 20
 """Results of a function that are told; an event may have many values."""
 
-_VALUES_TOLD = 8
-_LONGEST_TOLD = 200
+_MAX_VALUES_LISTED = 8
+_MAX_VALUE_LENGTH = 200
 
 
-class Word(StrEnum):
+class NodeKind(StrEnum):
     """How a step joins the steps below it; CLAUSE has none below."""
 
     AND = "and"
@@ -37,7 +37,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FoundField:
+class FieldValues:
     """A field that a clause reads; `values` is empty where the event has none."""
 
     name: str
@@ -45,131 +45,145 @@ class FoundField:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExplanationNode:
     """One part of a query, and whether it holds for the event.
 
-    `text` is how the query has it, on one line. Of a clause, `expects` is what it asks, in words that
-    follow the name of what is asked; `fields` are what the event has; `made` is what functions make
-    of that, at most MOST_MADE results, None being null; `of` names what is asked.
+    `text` is how the query has it, on one line. Of a clause, `expectation` is what it asks, in words that
+    follow the name of what is asked; `fields` are what the event has; `results` is what functions make
+    of that, at most MAX_FUNCTION_RESULTS results, None being null; `operand` names what is asked.
     """
 
-    word: Word
+    kind: NodeKind
     text: str
     holds: bool
-    of: str = ""
-    expects: str = ""
-    fields: tuple[FoundField, ...] = ()
-    made: tuple[Value, ...] = ()
-    steps: tuple["Step", ...] = ()
+    operand: str = ""
+    expectation: str = ""
+    fields: tuple[FieldValues, ...] = ()
+    results: tuple[NullableScalar, ...] = ()
+    children: tuple["ExplanationNode", ...] = ()
 
-    def decisive(self) -> Iterator["Step"]:
+    def decisive_clauses(self) -> Iterator["ExplanationNode"]:
         """The clauses that made the result what it is, in the order of the query."""
-        if self.word is Word.CLAUSE:
+        if self.kind is NodeKind.CLAUSE:
             yield self
             return
-        for step in self.steps:
-            if self.word is Word.NOT or step.holds is self.holds:
-                yield from step.decisive()
+        for node in self.children:
+            if self.kind is NodeKind.NOT or node.holds is self.holds:
+                yield from node.decisive_clauses()
 
-    def missing(self) -> list[str]:
+    def missing_fields(self) -> list[str]:
         """Fields that the query asks for and the event does not have, each once."""
         names = [found.name for found in self.fields if not found.values]
-        for step in self.steps:
-            names += step.missing()
+        for node in self.children:
+            names += node.missing_fields()
         return list(dict.fromkeys(names))
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`condition` is the whole query; an event matches `rule` if it holds."""
+    """`root` is the whole query; an event matches `rule` if it holds."""
 
     rule: Rule
-    condition: Step
+    root: ExplanationNode
 
     @property
     def matches(self) -> bool:
-        return self.condition.holds
+        return self.root.holds
 
 
 def explain(rule: Rule, document: Document) -> Explanation:
     """Every clause of `rule` for an event decoded whole (JSON types, as `formats` gives them)."""
-    condition = _step(rule.tree.condition, rule.query, document)
+    condition = _explain_node(rule.tree.condition, rule.query, document)
     category = category_clause(rule.tree)
     if category is not None:
-        asked = _clause_step(category, f"{rule.tree.category} where", document, True)
-        steps = condition.steps if condition.word is Word.AND else (condition,)
+        asked = _explain_clause(category, f"{rule.tree.category} where", document, True)
+        steps = condition.children if condition.kind is NodeKind.AND else (condition,)
         holds = asked.holds and condition.holds
-        condition = Step(Word.AND, _line(rule.query), holds, steps=(asked, *steps))
+        condition = ExplanationNode(
+            NodeKind.AND, _single_line(rule.query), holds, children=(asked, *steps)
+        )
     return Explanation(rule, condition)
 
 
-def _step(node: Expression, query: str, document: Document, *, wanted: bool = True) -> Step:
-    """`wanted` is what `node` must be for the query to match; each `not` turns it round."""
-    text = _line(query[node.span.start : node.span.end])
+def _explain_node(
+    node: Expression, query: str, document: Document, *, expected_result: bool = True
+) -> ExplanationNode:
+    """`expected_result` is what `node` must be for the query to match; each `not` turns it round."""
+    text = _single_line(query[node.span.start : node.span.end])
     if isinstance(node, Not):
-        inner = _step(node.operand, query, document, wanted=not wanted)
-        return Step(Word.NOT, text, not inner.holds, steps=(inner,))
+        inner = _explain_node(node.operand, query, document, expected_result=not expected_result)
+        return ExplanationNode(NodeKind.NOT, text, not inner.holds, children=(inner,))
     if isinstance(node, And | Or):
-        steps = tuple(_step(operand, query, document, wanted=wanted) for operand in node.operands)
+        steps = tuple(
+            _explain_node(operand, query, document, expected_result=expected_result)
+            for operand in node.operands
+        )
         together = all if isinstance(node, And) else any
-        word = Word.AND if isinstance(node, And) else Word.OR
-        return Step(word, text, together(step.holds for step in steps), steps=steps)
-    return _leaf_step(node, text, document, wanted)
+        word = NodeKind.AND if isinstance(node, And) else NodeKind.OR
+        return ExplanationNode(word, text, together(node.holds for node in steps), children=steps)
+    return _explain_leaf(node, text, document, expected_result)
 
 
-def _leaf_step(node: Leaf, text: str, document: Document, wanted: bool) -> Step:
-    asked = _asked(node)
+def _explain_leaf(
+    node: LeafCondition, text: str, document: Document, expected_result: bool
+) -> ExplanationNode:
+    asked = _cached_clause(node)
     if isinstance(asked, bool):
         said = "always holds" if asked else "never holds"
-        return Step(Word.CLAUSE, text, asked, of=text, expects=said)
-    return _clause_step(asked, text, document, wanted)
+        return ExplanationNode(NodeKind.CLAUSE, text, asked, operand=text, expectation=said)
+    return _explain_clause(asked, text, document, expected_result)
 
 
-def _clause_step(asked: Clause, text: str, document: Document, wanted: bool) -> Step:
-    found = [values(document, name) for name in asked.fields]
+def _explain_clause(
+    asked: Clause, text: str, document: Document, expected_result: bool
+) -> ExplanationNode:
+    found = [field_values(document, name) for name in asked.fields]
     fields = tuple(
-        FoundField(name, tuple(of_one)) for name, of_one in zip(asked.fields, found, strict=True)
+        FieldValues(name, tuple(of_one)) for name, of_one in zip(asked.fields, found, strict=True)
     )
-    made: tuple[Value, ...] = ()
-    if isinstance(asked.subject, Computed):
-        compute = computation(asked.subject)
-        made = tuple(compute(row) for row in islice(rows(found), MOST_MADE))
-    return Step(
-        word=Word.CLAUSE,
+    results: tuple[NullableScalar, ...] = ()
+    if isinstance(asked.target, Computation):
+        compute = compile_computation(asked.target)
+        results = tuple(
+            compute(row) for row in islice(value_combinations(found), MAX_FUNCTION_RESULTS)
+        )
+    return ExplanationNode(
+        kind=NodeKind.CLAUSE,
         text=text,
-        holds=_asker(asked, wanted is not asked.negated)(*found) is not asked.negated,
-        of=asked.subject if isinstance(asked.subject, str) else "the result",
-        expects=expected(asked),
+        holds=_cached_test(asked, expected_result is not asked.negated)(*found)
+        is not asked.negated,
+        operand=asked.target if isinstance(asked.target, str) else "the result",
+        expectation=describe_expectation(asked),
         fields=tuple({one.name: one for one in fields}.values()),
-        made=made,
+        results=results,
     )
 
 
-def told(values: Sequence[object]) -> str:
+def format_values(values: Sequence[object]) -> str:
     """Values of an event as a list for people: texts in quotes, long ones cut, the rest counted."""
     if not values:
         return "nothing"
-    shown = [_value(value) for value in values[:_VALUES_TOLD]]
-    if len(values) > _VALUES_TOLD:
-        shown.append(f"and {len(values) - _VALUES_TOLD:,} more")
+    shown = [_format_value(value) for value in values[:_MAX_VALUES_LISTED]]
+    if len(values) > _MAX_VALUES_LISTED:
+        shown.append(f"and {len(values) - _MAX_VALUES_LISTED:,} more")
     return ", ".join(shown)
 
 
-def _value(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, str):
-        return f"“{shortened(value, _LONGEST_TOLD)}”"
+        return f"“{truncate_with_count(value, _MAX_VALUE_LENGTH)}”"
     return "null" if value is None else str(value).lower()
 
 
 @lru_cache(maxsize=8_192)
-def _asked(node: Leaf) -> Clause | bool:
-    return clause(node)
+def _cached_clause(node: LeafCondition) -> Clause | bool:
+    return build_clause(node)
 
 
 @lru_cache(maxsize=8_192)
-def _asker(asked: Clause, past_most: bool) -> Callable[..., bool]:
-    return asked.asker(past_most=past_most)
+def _cached_test(asked: Clause, result_over_limit: bool) -> Callable[..., bool]:
+    return asked.compile(result_over_limit=result_over_limit)
 
 
-def _line(text: str) -> str:
+def _single_line(text: str) -> str:
     return " ".join(text.split())

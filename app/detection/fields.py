@@ -24,11 +24,11 @@ class FieldType(StrEnum):
     NUMBER = "n"
     BOOLEAN = "b"
     DATE = "d"
-    ADDRESS = "a"
-    PLACE = "p"
+    IP = "a"
+    GEO_POINT = "p"
     OBJECT = "o"
     """Has no value of its own; names below it are open."""
-    OPEN = "?"
+    DYNAMIC = "?"
     """Below an open object, or not in the table: the constant it is compared with decides."""
 
 
@@ -37,18 +37,19 @@ _MAPPING_TYPES = {
     FieldType.NUMBER: "long unsigned_long integer float double scaled_float",
     FieldType.BOOLEAN: "boolean",
     FieldType.DATE: "date",
-    FieldType.ADDRESS: "ip",
-    FieldType.PLACE: "geo_point",
+    FieldType.IP: "ip",
+    FieldType.GEO_POINT: "geo_point",
     FieldType.OBJECT: "object flattened nested",
 }
 
-_BESIDES = dict.fromkeys(
+_INTEGRATION_FIELDS = dict.fromkeys(
     ("auditd.data", "winlog", "powershell", "crowdstrike", "m365_defender"), FieldType.OBJECT
 )
 """Not in the table, but what integrations send whose events public rules ask about; open below."""
 
-_SENT_OTHERWISE = {
-    f"{place}.Ext.windows.zone_identifier": FieldType.OPEN for place in ("dll", "file", "process")
+_TYPE_OVERRIDES = {
+    f"{place}.Ext.windows.zone_identifier": FieldType.DYNAMIC
+    for place in ("dll", "file", "process")
 }
 """Keywords in the table, but numbers as Elastic Defend sends them and public rules ask for them."""
 
@@ -62,12 +63,12 @@ def field_type(name: str) -> FieldType | None:
     while (dot := parent.rfind(".")) > 0:
         parent = parent[:dot]
         if table.get(parent) is FieldType.OBJECT:
-            return FieldType.OPEN
+            return FieldType.DYNAMIC
     return None
 
 
 @lru_cache(maxsize=1_024)
-def nearest_field(name: str) -> str | None:
+def closest_field(name: str) -> str | None:
     """The known field that `name` was probably meant to be, or None if none is near."""
     near = get_close_matches(name, known_fields(), n=1, cutoff=0.75)
     return near[0] if near else None
@@ -77,10 +78,10 @@ def nearest_field(name: str) -> str | None:
 def known_fields() -> Mapping[str, FieldType]:
     """Every field of the table by its full name. Read on first use, some milliseconds."""
     lines = files(__package__).joinpath("fields.txt").read_text(encoding="utf-8").splitlines()
-    return dict(_read(lines))
+    return dict(_parse_tree(lines))
 
 
-def _read(lines: Iterable[str]) -> Iterator[tuple[str, FieldType]]:
+def _parse_tree(lines: Iterable[str]) -> Iterator[tuple[str, FieldType]]:
     path: list[str] = []
     for line in lines:
         segment, _, letter = line.lstrip(" ").partition(" ")
@@ -90,7 +91,7 @@ def _read(lines: Iterable[str]) -> Iterator[tuple[str, FieldType]]:
             yield ".".join(path), FieldType(letter)
 
 
-def _written(fields: Mapping[str, FieldType]) -> Iterator[str]:
+def _format_tree(fields: Mapping[str, FieldType]) -> Iterator[str]:
     above: list[str] = []
     for name in sorted(fields, key=lambda name: name.split(".")):
         path = name.split(".")
@@ -103,11 +104,11 @@ def _written(fields: Mapping[str, FieldType]) -> Iterator[str]:
         above = path
 
 
-def _from_csv(lines: Iterable[str]) -> dict[str, FieldType]:
+def _fields_from_csv(lines: Iterable[str]) -> dict[str, FieldType]:
     types = {name: kind for kind, names in _MAPPING_TYPES.items() for name in names.split()}
     told = {row["field"]: types[row["type"]] for row in csv.DictReader(lines)}
-    return _BESIDES | told | _SENT_OTHERWISE
+    return _INTEGRATION_FIELDS | told | _TYPE_OVERRIDES
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{line}\n" for line in _written(_from_csv(sys.stdin)))
+    sys.stdout.writelines(f"{line}\n" for line in _format_tree(_fields_from_csv(sys.stdin)))

@@ -14,23 +14,25 @@ from itertools import islice
 from pathlib import Path
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import complaints
+from app.detection.eql.clauses import semantic_errors
 from app.detection.eql.errors import EqlError
 from app.detection.eql.parser import parse
-from app.detection.eql.tree import NOTHING, Query
-from app.detection.problem import Problem
-from app.detection.toml_source import TomlError, TomlSource
-from app.detection.toml_table import Shape, Table
+from app.detection.eql.syntax_tree import MATCH_NOTHING, Query
+from app.detection.rule_file_problem import RuleFileProblem
+from app.detection.toml_positions import TomlDocument, TomlError
+from app.detection.toml_reader import TableReader, TextPattern
 from app.domain.guide import Guide, parse_guide
 from app.domain.severity import Severity
 
-OUR_RULES = Path(__file__).parent / "rules"
-LARGEST_FILE = 1 << 20
-COMPLAINTS_TOLD = 20
+BUNDLED_RULES_DIR = Path(__file__).parent / "rules"
+MAX_FILE_BYTES = 1 << 20
+MAX_ERRORS_PER_QUERY = 20
 """Of one query: nobody mends more at a time, and a hostile file has thousands."""
 
-_ID = Shape(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a UUID, or up to 64 letters, digits and . _ -")
-_URL = Shape(r"https?://[^\s\"<>]+", "an http or https address")
+_ID = TextPattern(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a UUID, or up to 64 letters, digits and . _ -"
+)
+_URL = TextPattern(r"https?://[^\s\"<>]+", "an http or https address")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,148 +99,154 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadResult:
+class LoadedRules:
     """Every rule that could be loaded, and everything wrong with the files that could not."""
 
     rules: tuple[Rule, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[RuleFileProblem, ...]
 
 
-def load_rules(paths: Iterable[Path]) -> LoadResult:
+def load_rules(paths: Iterable[Path]) -> LoadedRules:
     """The rules of `paths`: files, or folders whose `*.toml` files are taken, at any depth.
 
     Never raises, whatever a file holds. Of several rules with one id, the first is loaded.
     """
     rules: dict[str, Rule] = {}
-    problems: list[Problem] = []
-    for path in _files(paths, problems):
-        found: list[Problem] = []
-        rule = _load(path, rules, found)
+    problems: list[RuleFileProblem] = []
+    for path in _find_files(paths, problems):
+        found: list[RuleFileProblem] = []
+        rule = _load_file(path, rules, found)
         if rule is not None and not found:
             rules[rule.id] = rule
         problems += sorted(found, key=lambda problem: (problem.line, problem.column or 0))
-    return LoadResult(tuple(rules.values()), tuple(problems))
+    return LoadedRules(tuple(rules.values()), tuple(problems))
 
 
-def run_tests(rule: Rule) -> list[Problem]:
+def run_tests(rule: Rule) -> list[RuleFileProblem]:
     """Each of the rule's test events that its query does not decide as the file says."""
     detector = Detector([rule])
     problems = []
     for test in rule.tests:
-        found = detector.decide(json.dumps(test.event).encode())
+        found = detector.match_json(json.dumps(test.event).encode())
         if found is None:
-            found = detector.decide_document(test.event)
+            found = detector.match_document(test.event)
         if bool(found) is not test.matches:
             fault = "does not match, and should" if test.matches else "matches, and should not"
-            problems.append(Problem(rule.path, test.line, None, f"test '{test.name}' {fault}"))
+            problems.append(
+                RuleFileProblem(rule.path, test.line, None, f"test '{test.name}' {fault}")
+            )
     return problems
 
 
-def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
+def _find_files(paths: Iterable[Path], problems: list[RuleFileProblem]) -> Iterator[Path]:
     for path in dict.fromkeys(paths):
         try:
             yield from sorted(path.rglob("*.toml")) if path.is_dir() else [path]
         except (OSError, ValueError) as error:
-            problems.append(_unreadable(path, error))
+            problems.append(_file_problem(path, error))
 
 
-def _load(path: Path, loaded: Mapping[str, Rule], problems: list[Problem]) -> Rule | None:
+def _load_file(
+    path: Path, loaded: Mapping[str, Rule], problems: list[RuleFileProblem]
+) -> Rule | None:
     try:
         with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-        if len(raw) > LARGEST_FILE:
-            raise TomlError(f"larger than {LARGEST_FILE:,} bytes", 1, None)
-        source = TomlSource(raw.decode())
+            raw = file.read(MAX_FILE_BYTES + 1)
+        if len(raw) > MAX_FILE_BYTES:
+            raise TomlError(f"larger than {MAX_FILE_BYTES:,} bytes", 1, None)
+        source = TomlDocument(raw.decode())
     except (OSError, ValueError, TomlError) as error:
-        problems.append(_unreadable(path, error))
+        problems.append(_file_problem(path, error))
         return None
-    file_table = Table(path, source, problems, (), source.data)
+    file_table = TableReader(path, source, problems, (), source.data)
     rule_table = file_table.table("rule")
     if problems:
         return None
-    rule = _rule(path, rule_table, file_table)
-    if taken := loaded.get(rule.id):
-        rule_table.complain("rule_id", f"{rule.id} is already the id of {taken.path}")
+    rule = _read_rule(path, rule_table, file_table)
+    if existing := loaded.get(rule.id):
+        rule_table.add_problem("rule_id", f"{rule.id} is already the id of {existing.path}")
     return rule
 
 
-def _unreadable(path: Path, error: Exception) -> Problem:
+def _file_problem(path: Path, error: Exception) -> RuleFileProblem:
     if isinstance(error, TomlError):
-        return Problem(path, error.line, error.column, error.message)
+        return RuleFileProblem(path, error.line, error.column, error.message)
     if isinstance(error, UnicodeDecodeError):
-        return Problem(path, error.object.count(b"\n", 0, error.start) + 1, None, "not UTF-8")
+        return RuleFileProblem(
+            path, error.object.count(b"\n", 0, error.start) + 1, None, "not UTF-8"
+        )
     message = error.strerror if isinstance(error, OSError) else None
-    return Problem(path, 1, None, message or str(error))
+    return RuleFileProblem(path, 1, None, message or str(error))
 
 
-def _rule(path: Path, table: Table, file_table: Table) -> Rule:
+def _read_rule(path: Path, table: TableReader, file_table: TableReader) -> Rule:
     table.one_of("type", {"eql": None})
     table.one_of("language", {"eql": None})
     query = table.text("query")
-    tree = _tree(table, query)
+    tree = _parse_query(table, query)
     note = table.text("note", default="")
     return Rule(
-        id=table.text("rule_id", shape=_ID),
+        id=table.text("rule_id", pattern=_ID),
         slug=path.stem,
         name=table.text("name"),
         description=table.text("description"),
         severity=table.one_of("severity", {str(severity): severity for severity in Severity}),
-        risk_score=table.number("risk_score", 0, 100),
+        risk_score=table.integer("risk_score", 0, 100),
         query=query,
         tree=tree,
-        threats=tuple(map(_threat, table.tables("threat"))),
+        threats=tuple(map(_read_threat, table.tables("threat"))),
         note=note,
         guide=parse_guide(note),
         setup=table.text("setup", default=""),
-        false_positives=table.texts("false_positives"),
-        references=table.texts("references"),
-        tags=table.texts("tags"),
-        enabled=table.flag("enabled", default=True),
+        false_positives=table.text_list("false_positives"),
+        references=table.text_list("references"),
+        tags=table.text_list("tags"),
+        enabled=table.boolean("enabled", default=True),
         path=path,
-        tests=tuple(map(_test, file_table.tables("test"))),
+        tests=tuple(map(_read_test, file_table.tables("test"))),
     )
 
 
-def _tree(table: Table, query: str) -> Query:
+def _parse_query(table: TableReader, query: str) -> Query:
     if table.problems:  # no query, or one in another language
-        return NOTHING
+        return MATCH_NOTHING
     try:
         tree = parse(query)
-        wrong = list(islice(complaints(tree), COMPLAINTS_TOLD))
+        wrong = list(islice(semantic_errors(tree), MAX_ERRORS_PER_QUERY))
     except EqlError as error:
-        tree, wrong = NOTHING, [error]
+        tree, wrong = MATCH_NOTHING, [error]
     starts = [0, *(found.end() for found in re.finditer("\n", query))]
-    for complaint in wrong:
-        offset = starts[complaint.line - 1] + complaint.column - 1
-        table.complain_inside("query", offset, complaint.message)
+    for query_error in wrong:
+        offset = starts[query_error.line - 1] + query_error.column - 1
+        table.add_text_problem("query", offset, query_error.message)
     return tree
 
 
-def _threat(table: Table) -> Threat:
+def _read_threat(table: TableReader) -> Threat:
     tactic = table.table("tactic")
     return Threat(
         tactic_id=tactic.text("id"),
         tactic=tactic.text("name"),
-        reference=tactic.text("reference", shape=_URL),
-        techniques=tuple(map(_technique, table.tables("technique"))),
+        reference=tactic.text("reference", pattern=_URL),
+        techniques=tuple(map(_read_technique, table.tables("technique"))),
     )
 
 
-def _technique(table: Table) -> Technique:
+def _read_technique(table: TableReader) -> Technique:
     return Technique(
         id=table.text("id"),
         name=table.text("name"),
-        reference=table.text("reference", shape=_URL),
-        subtechniques=tuple(map(_technique, table.tables("subtechnique"))),
+        reference=table.text("reference", pattern=_URL),
+        subtechniques=tuple(map(_read_technique, table.tables("subtechnique"))),
     )
 
 
-def _test(table: Table) -> RuleTest:
+def _read_test(table: TableReader) -> RuleTest:
     for key in table.data.keys() - {"name", "event", "matches"}:
-        table.complain(key, "is no key of a test; those are name, event and matches")
+        table.add_problem(key, "is no key of a test; those are name, event and matches")
     return RuleTest(
         name=table.text("name"),
         event=table.event("event"),
-        matches=table.flag("matches"),
+        matches=table.boolean("matches"),
         line=table.line(),
     )

@@ -7,7 +7,7 @@ class DeckwatchError(Exception):
     """The first argument is one plain sentence for the person who caused it."""
 
 
-class Invalid(DeckwatchError):
+class InvalidInput(DeckwatchError):
     """Something typed does not fit: `fields` maps each field to what is wrong and what would fit."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
@@ -35,5 +35,5 @@ class Unavailable(DeckwatchError):
         self.retry_after = retry_after
 
 
-class Unusable(DeckwatchError):
+class FatalError(DeckwatchError):
     """The program cannot start or go on as it was told to: a setting, a file, a database."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
-from app.domain.ecs import Document, below, first_number, first_text, values
-from app.domain.ssh import SshUse, headline, masked_line, read_ssh
-from app.domain.text import storable
+from app.domain.ecs_fields import Document, entries_under, field_values, first_number, first_text
+from app.domain.ssh import SshInvocation, build_headline, masked_command_line, parse_ssh
+from app.domain.text import escape_unstorable
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Process:
     def command_line(self) -> str:
         """The arguments as one line a shell would read back, passwords masked (ECS `process.args`)."""
         return (
-            masked_line(self.args, name=self.name) if self.args else self.title or self.name or ""
+            masked_command_line(self.args, name=self.name)
+            if self.args
+            else self.title or self.name or ""
         )
 
 
@@ -64,7 +66,7 @@ class Event:
     interactive: bool | None
     source_ip: str | None
     agent_type: str | None
-    ssh: SshUse | None = field(repr=False)
+    ssh: SshInvocation | None = field(repr=False)
 
     @property
     def container(self) -> str | None:
@@ -76,7 +78,7 @@ class Event:
         """What happened, in one line; holds text from the event, so escape it before showing it."""
         place = self.container or ("a container" if self.entry_type == "container" else "a host")
         if self.ssh is not None:
-            return headline(self.ssh, container=place)
+            return build_headline(self.ssh, container=place)
         return f"{self.process.name or 'a process'} in {place}"
 
     @property
@@ -92,53 +94,55 @@ def event_from_ecs(document: Document) -> Event:
     process = _process(document, "process")
     if process is None:
         process = Process(None, None, (), None, None, None)
-    occurred_at = read_time(first_text(document, "@timestamp"))
+    occurred_at = parse_timestamp(first_text(document, "@timestamp"))
     return Event(
-        id=_id(document),
+        id=_event_id(document),
         occurred_at=occurred_at,
-        host_name=_text(document, "host.name") or _text(document, "host.hostname"),
-        container_id=_text(document, "container.id"),
-        container_name=_text(document, "container.name"),
-        image_name=_text(document, "container.image.name"),
-        image_tags=_texts(document, "container.image.tag"),
-        image_digests=_texts(document, "container.image.hash.all"),
+        host_name=_storable_text(document, "host.name")
+        or _storable_text(document, "host.hostname"),
+        container_id=_storable_text(document, "container.id"),
+        container_name=_storable_text(document, "container.name"),
+        image_name=_storable_text(document, "container.image.name"),
+        image_tags=_storable_texts(document, "container.image.tag"),
+        image_digests=_storable_texts(document, "container.image.hash.all"),
         labels=_labels(document),
-        namespace=_text(document, "orchestrator.namespace"),
-        pod=_text(document, "orchestrator.resource.name"),
-        user_name=_text(document, "user.name") or _text(document, "process.user.name"),
-        user_id=_text(document, "user.id") or _text(document, "process.user.id"),
+        namespace=_storable_text(document, "orchestrator.namespace"),
+        pod=_storable_text(document, "orchestrator.resource.name"),
+        user_name=_storable_text(document, "user.name")
+        or _storable_text(document, "process.user.name"),
+        user_id=_storable_text(document, "user.id") or _storable_text(document, "process.user.id"),
         process=process,
         parent=_process(document, "process.parent"),
         entry_leader=_process(document, "process.entry_leader"),
-        entry_type=_text(document, "process.entry_leader.entry_meta.type"),
-        action=_text(document, "event.action"),
+        entry_type=_storable_text(document, "process.entry_leader.entry_meta.type"),
+        action=_storable_text(document, "event.action"),
         interactive=next(
-            (v for v in values(document, "process.interactive") if isinstance(v, bool)), None
+            (v for v in field_values(document, "process.interactive") if isinstance(v, bool)), None
         ),
-        source_ip=_text(document, "process.entry_leader.entry_meta.source.ip"),
-        agent_type=_text(document, "agent.type"),
-        ssh=_ssh(process.name, process.args or (process.title or process.name,))
+        source_ip=_storable_text(document, "process.entry_leader.entry_meta.source.ip"),
+        agent_type=_storable_text(document, "agent.type"),
+        ssh=_parse_ssh(process.name, process.args or (process.title or process.name,))
         if process.name
         else None,
     )
 
 
 # Machines call the same thing again and again; what is longer than this is read each time.
-_REMEMBERED_CHARACTERS = 2_000
+_MAX_CACHED_CHARACTERS = 2_000
 
 
-def _ssh(name: str, args: tuple[str, ...]) -> SshUse | None:
-    if len(name) + sum(map(len, args)) > _REMEMBERED_CHARACTERS:
-        return read_ssh(name, args)
-    return _remembered(name, args)
+def _parse_ssh(name: str, args: tuple[str, ...]) -> SshInvocation | None:
+    if len(name) + sum(map(len, args)) > _MAX_CACHED_CHARACTERS:
+        return parse_ssh(name, args)
+    return _parse_ssh_cached(name, args)
 
 
-_remembered = lru_cache(maxsize=1024)(read_ssh)
+_parse_ssh_cached = lru_cache(maxsize=1024)(parse_ssh)
 
 
 # PostgreSQL indexes no longer text than 2,700 bytes, and a real id is a UUID or some such.
-ID_LIMIT = 500
-_TELLING_APART = (
+MAX_EVENT_ID_LENGTH = 500
+_IDENTITY_FIELDS = (
     "host.name",
     "@timestamp",
     "event.action",
@@ -151,30 +155,30 @@ _TELLING_APART = (
 )
 
 
-def _id(document: Document) -> str:
-    told = _text(document, "event.id")
-    if told is None:
-        return derived_id(document)
-    if len(told) <= ID_LIMIT:
-        return told
-    return f"long-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+def _event_id(document: Document) -> str:
+    agent_id = _storable_text(document, "event.id")
+    if agent_id is None:
+        return derive_event_id(document)
+    if len(agent_id) <= MAX_EVENT_ID_LENGTH:
+        return agent_id
+    return f"long-{hashlib.sha256(agent_id.encode()).hexdigest()[:32]}"
 
 
-def derived_id(document: Document) -> str:
+def derive_event_id(document: Document) -> str:
     """An id for an event whose agent gave none: the same event sent twice gets the same one.
 
     Host, time to the digit the agent sent, process and arguments tell two executions apart. An event
     without time or process is known by all it says: two of them must not be taken for one.
     """
-    place = {name: [str(v) for v in values(document, name)] for name in _TELLING_APART}
-    known: object = place, [str(value) for value in values(document, "process.args")]
+    place = {name: [str(v) for v in field_values(document, name)] for name in _IDENTITY_FIELDS}
+    known: object = place, [str(value) for value in field_values(document, "process.args")]
     if not place["@timestamp"] or not (place["process.entity_id"] or place["process.pid"]):
         known = document
-    told = json.dumps(known, sort_keys=True, default=str)
-    return f"derived-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+    serialized = json.dumps(known, sort_keys=True, default=str)
+    return f"derived-{hashlib.sha256(serialized.encode()).hexdigest()[:32]}"
 
 
-def read_time(text: str | None) -> datetime | None:
+def parse_timestamp(text: str | None) -> datetime | None:
     """RFC 3339 with up to nine digits of a second, or milliseconds since 1970, as aware UTC.
 
     Elasticsearch's `date` type takes both. What cannot be read is None: an agent's clock never
@@ -195,19 +199,19 @@ def read_time(text: str | None) -> datetime | None:
         return None
 
 
-def _text(document: Document, name: str) -> str | None:
+def _storable_text(document: Document, name: str) -> str | None:
     found = first_text(document, name)
-    return storable(found) if found else None
+    return escape_unstorable(found) if found else None
 
 
-def _texts(document: Document, name: str) -> tuple[str, ...]:
-    return tuple(storable(str(value)) for value in values(document, name))
+def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
+    return tuple(escape_unstorable(str(value)) for value in field_values(document, name))
 
 
-def _arguments(document: Document, at: str) -> tuple[str, ...]:
+def _arguments(document: Document, prefix: str) -> tuple[str, ...]:
     """`args`, else the command line split as a shell would: masking and reading need the words."""
-    args = _texts(document, f"{at}.args")
-    line = None if args else _text(document, f"{at}.command_line")
+    args = _storable_texts(document, f"{prefix}.args")
+    line = None if args else _storable_text(document, f"{prefix}.command_line")
     if line is None:
         return args
     try:
@@ -216,13 +220,13 @@ def _arguments(document: Document, at: str) -> tuple[str, ...]:
         return tuple(line.split())
 
 
-def _process(document: Document, at: str) -> Process | None:
-    name = _text(document, f"{at}.name")
-    executable = _text(document, f"{at}.executable")
+def _process(document: Document, prefix: str) -> Process | None:
+    name = _storable_text(document, f"{prefix}.name")
+    executable = _storable_text(document, f"{prefix}.executable")
     if name is None and executable:
         name = executable.rpartition("/")[2] or None
-    args = _arguments(document, at)
-    pid = first_number(document, f"{at}.pid")
+    args = _arguments(document, prefix)
+    pid = first_number(document, f"{prefix}.pid")
     if name is None and pid is None and not args:
         return None
     return Process(
@@ -230,18 +234,18 @@ def _process(document: Document, at: str) -> Process | None:
         executable=executable,
         args=args,
         pid=pid,
-        entity_id=_text(document, f"{at}.entity_id"),
-        user_name=_text(document, f"{at}.user.name"),
-        working_directory=_text(document, f"{at}.working_directory"),
-        sha256=_text(document, f"{at}.hash.sha256"),
-        title=_text(document, f"{at}.title"),
+        entity_id=_storable_text(document, f"{prefix}.entity_id"),
+        user_name=_storable_text(document, f"{prefix}.user.name"),
+        working_directory=_storable_text(document, f"{prefix}.working_directory"),
+        sha256=_storable_text(document, f"{prefix}.hash.sha256"),
+        title=_storable_text(document, f"{prefix}.title"),
     )
 
 
 def _labels(document: Document) -> dict[str, str]:
     """`container.labels` as flat `key: value`; keys keep their own dots (`app.kubernetes.io/name`)."""
     labels: dict[str, str] = {}
-    for key, value in below(document, "container.labels"):
+    for key, value in entries_under(document, "container.labels"):
         _flatten(key, value, labels)
     return labels
 
@@ -251,6 +255,6 @@ def _flatten(key: str, value: object, into: dict[str, str]) -> None:
         for name, inner in value.items():
             _flatten(f"{key}.{name}", inner, into)
     elif isinstance(value, list):
-        into[storable(key)] = storable(", ".join(str(item) for item in value))
+        into[escape_unstorable(key)] = escape_unstorable(", ".join(str(item) for item in value))
     elif value is not None:
-        into[storable(key)] = storable(str(value))
+        into[escape_unstorable(key)] = escape_unstorable(str(value))

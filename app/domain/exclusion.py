@@ -9,15 +9,15 @@ from functools import lru_cache
 from re import Pattern
 from typing import NamedTuple
 
-from app.domain.errors import Invalid
+from app.domain.errors import InvalidInput
 from app.domain.event import Event
-from app.domain.text import visible
+from app.domain.text import escape_invisible
 from app.domain.wildcard import compile_wildcard
 
-LONGEST = timedelta(days=90)
-VALUE_LIMIT = 1_000
-VALUES_LIMIT = 100
-CONDITIONS_LIMIT = 20
+MAX_DURATION = timedelta(days=90)
+MAX_VALUE_LENGTH = 1_000
+MAX_VALUES = 100
+MAX_CONDITIONS = 20
 _LINE_BREAK = re.compile(r"[\r\n]")
 
 
@@ -32,101 +32,103 @@ class Operator(StrEnum):
     DOES_NOT_EXIST = "does not exist"
 
 
-class OperatorKind(NamedTuple):
+class OperatorSpec(NamedTuple):
     """`test` says whether one value fits; `negated` turns the whole condition round."""
 
-    test: Callable[[str, tuple[str, ...]], bool]
+    accepts: Callable[[str, tuple[str, ...]], bool]
     negated: bool
-    takes: str  # "nothing", "one" or "many"
+    arity: str  # "nothing", "one" or "many"
 
 
 @lru_cache(maxsize=4096)
-def _wildcard(pattern: str) -> Pattern[str]:
+def _compile_cached(pattern: str) -> Pattern[str]:
     return compile_wildcard(pattern, ignore_case=False)
 
 
-def _among(value: str, wanted: tuple[str, ...]) -> bool:
-    return value in wanted
+def _is_listed(value: str, operands: tuple[str, ...]) -> bool:
+    return value in operands
 
 
-def _fits(value: str, wanted: tuple[str, ...]) -> bool:
-    return any(_wildcard(pattern).match(value) for pattern in wanted)
+def _matches_any_pattern(value: str, operands: tuple[str, ...]) -> bool:
+    return any(_compile_cached(pattern).match(value) for pattern in operands)
 
 
-def _any(value: str, wanted: tuple[str, ...]) -> bool:  # noqa: ARG001 (all tests share one shape)
+def _accept_any(value: str, operands: tuple[str, ...]) -> bool:  # noqa: ARG001 (all tests share one shape)
     return True
 
 
-OPERATORS: dict[Operator, OperatorKind] = {
-    Operator.IS: OperatorKind(_among, False, "one"),
-    Operator.IS_NOT: OperatorKind(_among, True, "one"),
-    Operator.IS_ONE_OF: OperatorKind(_among, False, "many"),
-    Operator.IS_NOT_ONE_OF: OperatorKind(_among, True, "many"),
-    Operator.MATCHES: OperatorKind(_fits, False, "many"),
-    Operator.DOES_NOT_MATCH: OperatorKind(_fits, True, "many"),
-    Operator.EXISTS: OperatorKind(_any, False, "nothing"),
-    Operator.DOES_NOT_EXIST: OperatorKind(_any, True, "nothing"),
+OPERATORS: dict[Operator, OperatorSpec] = {
+    Operator.IS: OperatorSpec(_is_listed, False, "one"),
+    Operator.IS_NOT: OperatorSpec(_is_listed, True, "one"),
+    Operator.IS_ONE_OF: OperatorSpec(_is_listed, False, "many"),
+    Operator.IS_NOT_ONE_OF: OperatorSpec(_is_listed, True, "many"),
+    Operator.MATCHES: OperatorSpec(_matches_any_pattern, False, "many"),
+    Operator.DOES_NOT_MATCH: OperatorSpec(_matches_any_pattern, True, "many"),
+    Operator.EXISTS: OperatorSpec(_accept_any, False, "nothing"),
+    Operator.DOES_NOT_EXIST: OperatorSpec(_accept_any, True, "nothing"),
 }
 
 
-class Field(NamedTuple):
+class ExclusionField(NamedTuple):
     """A field that conditions may read. `anchors`: says where or as whom it ran, so that a condition
     on it confines an exclusion; arguments and names are the attacker's to choose and do not.
     """
 
     label: str
-    read: Callable[[Event], Sequence[str | None]]
-    anchors: bool
-    caution: str | None = None
+    extract: Callable[[Event], Sequence[str | None]]
+    limits_scope: bool
+    warning: str | None = None
 
 
-_DIES = "It dies at the next deploy; the image, the namespace or a label lives on."
+_SHORT_LIVED = "It dies at the next deploy; the image, the namespace or a label lives on."
 
-FIELDS: dict[str, Field] = {
-    "container.id": Field("Container id", lambda e: (e.container_id,), True, _DIES),
-    "container.name": Field("Container name", lambda e: (e.container_name,), True),
-    "container.image.name": Field("Image", lambda e: (e.image_name, e.image), True),
-    "container.image.hash.all": Field("Image digest", lambda e: e.image_digests, True),
-    "orchestrator.namespace": Field("Namespace", lambda e: (e.namespace,), True),
-    "orchestrator.resource.name": Field("Pod", lambda e: (e.pod,), True, _DIES),
-    "host.name": Field("Host", lambda e: (e.host_name,), True),
-    "user.name": Field("User", lambda e: (e.user_name,), True),
-    "user.id": Field("User id", lambda e: (e.user_id,), True),
-    "process.name": Field("Process name", lambda e: (e.process.name,), False),
-    "process.pid": Field(
+FIELDS: dict[str, ExclusionField] = {
+    "container.id": ExclusionField("Container id", lambda e: (e.container_id,), True, _SHORT_LIVED),
+    "container.name": ExclusionField("Container name", lambda e: (e.container_name,), True),
+    "container.image.name": ExclusionField("Image", lambda e: (e.image_name, e.image), True),
+    "container.image.hash.all": ExclusionField("Image digest", lambda e: e.image_digests, True),
+    "orchestrator.namespace": ExclusionField("Namespace", lambda e: (e.namespace,), True),
+    "orchestrator.resource.name": ExclusionField("Pod", lambda e: (e.pod,), True, _SHORT_LIVED),
+    "host.name": ExclusionField("Host", lambda e: (e.host_name,), True),
+    "user.name": ExclusionField("User", lambda e: (e.user_name,), True),
+    "user.id": ExclusionField("User id", lambda e: (e.user_id,), True),
+    "process.name": ExclusionField("Process name", lambda e: (e.process.name,), False),
+    "process.pid": ExclusionField(
         "Process id",
-        lambda e: (_number(e.process.pid),),
+        lambda e: (_number_text(e.process.pid),),
         False,
         "The system gives it to another process later; add the host and what started it.",
     ),
-    "process.executable": Field("Executable", lambda e: (e.process.executable,), False),
-    "process.args": Field("Argument", lambda e: e.process.args, False),
-    "process.parent.name": Field(
+    "process.executable": ExclusionField("Executable", lambda e: (e.process.executable,), False),
+    "process.args": ExclusionField("Argument", lambda e: e.process.args, False),
+    "process.parent.name": ExclusionField(
         "Parent name", lambda e: (e.parent.name if e.parent else None,), False
     ),
-    "process.parent.executable": Field(
+    "process.parent.executable": ExclusionField(
         "Parent executable", lambda e: (e.parent.executable if e.parent else None,), False
     ),
-    "process.parent.pid": Field(
-        "Parent process id", lambda e: (_number(e.parent.pid) if e.parent else None,), False
+    "process.parent.pid": ExclusionField(
+        "Parent process id", lambda e: (_number_text(e.parent.pid) if e.parent else None,), False
     ),
-    "ssh.destination": Field(
+    "ssh.destination": ExclusionField(
         "SSH destination", lambda e: (e.ssh.destination if e.ssh else None,), False
     ),
-    "ssh.role": Field("SSH role", lambda e: (str(e.ssh.role) if e.ssh else None,), False),
+    "ssh.role": ExclusionField("SSH role", lambda e: (str(e.ssh.role) if e.ssh else None,), False),
 }
 LABEL_PREFIX = "container.labels."
 
 
-def _number(value: int | None) -> str | None:
+def _number_text(value: int | None) -> str | None:
     return None if value is None else str(value)
 
 
-def field_named(name: str) -> Field | None:
+def find_field(name: str) -> ExclusionField | None:
     """The entry for `name`; any `container.labels.KEY` is one."""
     if name.startswith(LABEL_PREFIX) and len(name) > len(LABEL_PREFIX):
         key = name[len(LABEL_PREFIX) :]
-        return Field(f"Label {visible(key)}", lambda e: (e.labels.get(key),), True)
+        return ExclusionField(
+            f"Label {escape_invisible(key)}", lambda e: (e.labels.get(key),), True
+        )
     return FIELDS.get(name)
 
 
@@ -140,15 +142,18 @@ class Condition:
 
     def holds(self, event: Event) -> bool:
         """A negation is the exact opposite, so it also holds where the event lacks the field."""
-        if field_named(self.field) is None:
+        if find_field(self.field) is None:
             return False  # an exclusion must never hide more because it says something unknown
         kind = OPERATORS[self.operator]
-        return any(kind.test(value, self.values) for value in self.found(event)) is not kind.negated
+        return (
+            any(kind.accepts(value, self.values) for value in self.values_in(event))
+            is not kind.negated
+        )
 
-    def found(self, event: Event) -> tuple[str, ...]:
+    def values_in(self, event: Event) -> tuple[str, ...]:
         """What the event has in the field; nothing for a field that is not known."""
-        known = field_named(self.field)
-        return tuple(value for value in known.read(event) if value is not None) if known else ()
+        known = find_field(self.field)
+        return tuple(value for value in known.extract(event) if value is not None) if known else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,106 +176,106 @@ class Exclusion:
         )
 
 
-def checked_conditions(
+def validate_conditions(
     conditions: Sequence[tuple[str, str, Sequence[str]]],
 ) -> tuple[Condition, ...]:
     """Typed conditions from (field, operator, values) as somebody wrote them.
 
-    Raises Invalid with keys `conditions` and `conditions.N` (N from 0): an unknown field or operator
+    Raises InvalidInput with keys `conditions` and `conditions.N` (N from 0): an unknown field or operator
     is refused, never ignored, and so is a set that constrains nothing specific.
     """
     problems: dict[str, str] = {}
-    checked: list[Condition] = []
+    validated: list[Condition] = []
     if not conditions:
         problems["conditions"] = "Add at least one condition."
-    if len(conditions) > CONDITIONS_LIMIT:
-        problems["conditions"] = f"At most {CONDITIONS_LIMIT} conditions."
-    for index, (field, operator, values) in enumerate(conditions[:CONDITIONS_LIMIT]):
-        problem, condition = _checked(field, operator, values)
+    if len(conditions) > MAX_CONDITIONS:
+        problems["conditions"] = f"At most {MAX_CONDITIONS} conditions."
+    for index, (field, operator, values) in enumerate(conditions[:MAX_CONDITIONS]):
+        problem, condition = _validate_condition(field, operator, values)
         if problem:
             problems[f"conditions.{index}"] = problem
         elif condition:
-            checked.append(condition)
-    if not problems and (problem := too_broad(checked)):
+            validated.append(condition)
+    if not problems and (problem := breadth_error(validated)):
         problems["conditions"] = problem
     if problems:
-        raise Invalid(problems)
-    return tuple(checked)
+        raise InvalidInput(problems)
+    return tuple(validated)
 
 
-def _checked(
+def _validate_condition(
     field: str, operator: str, values: Sequence[str]
 ) -> tuple[str | None, Condition | None]:
-    if field_named(field) is None:
+    if find_field(field) is None:
         return f"“{field}” is not a field that exclusions can read.", None
     known = next((o for o in Operator if o == operator), None)
     if known is None:
         return f"“{operator}” is not an operator; use one of: " + ", ".join(Operator) + ".", None
-    takes = OPERATORS[known].takes
+    arity = OPERATORS[known].arity
     kept = tuple(dict.fromkeys(value for value in values if value))
-    if takes == "nothing":
+    if arity == "nothing":
         return (f"“{known}” takes no value.", None) if kept else (None, Condition(field, known))
     if not kept:
         return f"“{known}” needs a value.", None
-    if takes == "one" and len(kept) > 1:
+    if arity == "one" and len(kept) > 1:
         return f"“{known}” takes one value; for several use “is one of”.", None
-    if len(kept) > VALUES_LIMIT:
-        return f"At most {VALUES_LIMIT} values; this has {len(kept)}.", None
-    if any(len(value) > VALUE_LIMIT for value in kept):
-        return f"A value may have at most {VALUE_LIMIT} characters.", None
-    if not all(map(fits_condition, kept)):
+    if len(kept) > MAX_VALUES:
+        return f"At most {MAX_VALUES} values; this has {len(kept)}.", None
+    if any(len(value) > MAX_VALUE_LENGTH for value in kept):
+        return f"A value may have at most {MAX_VALUE_LENGTH} characters.", None
+    if not all(map(is_valid_value, kept)):
         return "A value has no line breaks or spaces around it; “matches” takes a ? for each.", None
     return None, Condition(field, known, kept)
 
 
-def fits_condition(value: str) -> bool:
+def is_valid_value(value: str) -> bool:
     """Whether a condition can hold `value`.
 
     A form has one value a line: saved again there, others would become other values, unseen.
     """
     return (
-        0 < len(value) <= VALUE_LIMIT
+        0 < len(value) <= MAX_VALUE_LENGTH
         and value == value.strip(" \t")
         and not _LINE_BREAK.search(value)
     )
 
 
-_POSITIVE = frozenset({Operator.IS, Operator.IS_ONE_OF, Operator.MATCHES})
+_POSITIVE_OPERATORS = frozenset({Operator.IS, Operator.IS_ONE_OF, Operator.MATCHES})
 
 
-def too_broad(conditions: Sequence[Condition]) -> str | None:
+def breadth_error(conditions: Sequence[Condition]) -> str | None:
     """Why these conditions would hide too much, or None.
 
     At least one must pin where or as whom it ran. Wildcards pin only when three literal characters
     are left in every pattern: `*` and `a*` do not.
     """
-    if any(_pins(condition) for condition in conditions):
+    if any(_limits_scope(condition) for condition in conditions):
         return None
-    anchors = ", ".join(field.label.lower() for field in FIELDS.values() if field.anchors)
+    limits_scope = ", ".join(field.label.lower() for field in FIELDS.values() if field.limits_scope)
     return (
         "This constrains nothing specific: process names and arguments are an attacker's to choose. "
-        f"Add what it ran in or as whom ({anchors} or a label), with “is”, “is one of”, or "
+        f"Add what it ran in or as whom ({limits_scope} or a label), with “is”, “is one of”, or "
         "“matches” with at least three characters besides the wildcards."
     )
 
 
-def _pins(condition: Condition) -> bool:
-    known = field_named(condition.field)
-    if known is None or not known.anchors or condition.operator not in _POSITIVE:
+def _limits_scope(condition: Condition) -> bool:
+    known = find_field(condition.field)
+    if known is None or not known.limits_scope or condition.operator not in _POSITIVE_OPERATORS:
         return False
     if condition.operator is not Operator.MATCHES:
         return True
     return all(len(value.replace("*", "").replace("?", "")) >= 3 for value in condition.values)
 
 
-def checked_end(
-    ends_at: datetime | None, *, now: datetime, longest: timedelta = LONGEST
+def validate_end(
+    ends_at: datetime | None, *, now: datetime, max_duration: timedelta = MAX_DURATION
 ) -> datetime:
-    """An end that lies ahead and within `longest`; raises Invalid with key `ends_at`."""
+    """An end that lies ahead and within `longest`; raises InvalidInput with key `ends_at`."""
     if ends_at is None:
-        raise Invalid({"ends_at": "Say when it ends."})
+        raise InvalidInput({"ends_at": "Say when it ends."})
     if ends_at <= now:
-        raise Invalid({"ends_at": "The end must lie ahead."})
-    if ends_at > now + longest + timedelta(days=1):
-        raise Invalid({"ends_at": f"At most {longest.days} days ahead."})
+        raise InvalidInput({"ends_at": "The end must lie ahead."})
+    if ends_at > now + max_duration + timedelta(days=1):
+        raise InvalidInput({"ends_at": f"At most {max_duration.days} days ahead."})
     return ends_at

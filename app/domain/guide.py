@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 
-class PartName(StrEnum):
+class GuidePartName(StrEnum):
     """The three parts of a guide, in the order an analyst works through them."""
 
     TRIAGE = "triage"
@@ -24,7 +24,7 @@ class PartName(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GuideStep:
     """One thing to check or do.
 
     `key` names the step in stored ticks: the evidence name where the step asks for evidence, else
@@ -35,16 +35,16 @@ class Step:
     key: str
     markdown: str
     evidence: str | None
-    exclude_fields: tuple[str, ...]
+    exclusion_fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class GuidePart:
     """One part of a guide: its steps, and the Markdown around them that is no step."""
 
-    name: PartName
+    name: GuidePartName
     text: str
-    steps: tuple[Step, ...]
+    steps: tuple[GuideStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,21 @@ class Guide:
     """A whole note. `introduction` is the Markdown that stands in none of the three parts."""
 
     introduction: str
-    triage: Part
-    false_positives: Part
-    response: Part
+    triage: GuidePart
+    false_positives: GuidePart
+    response: GuidePart
 
     @property
-    def parts(self) -> tuple[Part, Part, Part]:
+    def parts(self) -> tuple[GuidePart, GuidePart, GuidePart]:
         return self.triage, self.false_positives, self.response
 
 
 _HEADINGS = (
-    (PartName.FALSE_POSITIVES, re.compile(r"false[ -]positive|benign", re.IGNORECASE)),
-    (PartName.RESPONSE, re.compile(r"respon[sd]|remediation", re.IGNORECASE)),
-    (PartName.TRIAGE, re.compile(r"triage|investigation|analysis", re.IGNORECASE)),
+    (GuidePartName.FALSE_POSITIVES, re.compile(r"false[ -]positive|benign", re.IGNORECASE)),
+    (GuidePartName.RESPONSE, re.compile(r"respon[sd]|remediation", re.IGNORECASE)),
+    (GuidePartName.TRIAGE, re.compile(r"triage|investigation|analysis", re.IGNORECASE)),
 )
-_SAYS_NO_MORE = re.compile(
+_GENERIC_HEADING = re.compile(
     r"(?:(?:triage|and|analysis|possible|investigation|steps|false|positives?|response|remediation)"
     r"(?:\s+|$))+",
     re.IGNORECASE,
@@ -95,28 +95,29 @@ def parse_guide(note: str) -> Guide:
     `<!-- evidence: start-event -->` names evidence and `<!-- exclude: user.name process.name -->`
     the fields of an exclusion; both are taken out of the text.
     """
-    texts: dict[PartName | None, list[str]] = {name: [] for name in (None, *PartName)}
-    steps: dict[PartName, list[Step]] = {name: [] for name in PartName}
+    texts: dict[GuidePartName | None, list[str]] = {name: [] for name in (None, *GuidePartName)}
+    steps: dict[GuidePartName, list[GuideStep]] = {name: [] for name in GuidePartName}
     part, level = None, 6
     for block in _blocks(note):
         if block.heading is not None:
-            named = _part_named(block.heading)
+            heading_part = _part_for_heading(block.heading)
             # A deeper heading that names no part belongs to the part it stands in.
-            if named or block.level <= level:
-                part, level = named, block.level
-            if named and _SAYS_NO_MORE.fullmatch(block.heading):
+            if heading_part or block.level <= level:
+                part, level = heading_part, block.level
+            if heading_part and _GENERIC_HEADING.fullmatch(block.heading):
                 continue
         if part is not None and block.items:
-            steps[part].extend(map(_step, block.items))
+            steps[part].extend(map(_parse_step, block.items))
         else:
             texts[part].append(block.markdown)
     triage, false_positives, response = (
-        Part(name, "\n\n".join(texts[name]), _with_unique_keys(steps[name])) for name in PartName
+        GuidePart(name, "\n\n".join(texts[name]), _with_unique_keys(steps[name]))
+        for name in GuidePartName
     )
     return Guide("\n\n".join(texts[None]), triage, false_positives, response)
 
 
-def _part_named(heading: str) -> PartName | None:
+def _part_for_heading(heading: str) -> GuidePartName | None:
     if heading.lower().startswith("investigating "):  # then the rule's name, which may say anything
         return None
     return next((name for name, words in _HEADINGS if words.search(heading)), None)
@@ -130,25 +131,25 @@ def _blocks(note: str) -> Iterator[_Block]:
         if token.level or token.map is None:
             continue
         start, end = token.map
-        yield from _text(lines[done:start])  # link definitions make no token
+        yield from _text_block(lines[done:start])  # link definitions make no token
         done = end
         if token.type == "heading_open":
             heading = tokens[number + 1].content
             yield _Block("\n".join(lines[start:end]).strip(), heading, int(token.tag[1:]))
         elif token.type in ("bullet_list_open", "ordered_list_open"):
             markdown = "\n".join(lines[start:end]).strip()
-            yield _Block(markdown, items=tuple(_items(tokens[number:], lines)))
+            yield _Block(markdown, items=tuple(_list_items(tokens[number:], lines)))
         else:
-            yield from _text(lines[start:end])
-    yield from _text(lines[done:])
+            yield from _text_block(lines[start:end])
+    yield from _text_block(lines[done:])
 
 
-def _text(lines: list[str]) -> Iterator[_Block]:
+def _text_block(lines: list[str]) -> Iterator[_Block]:
     if markdown := "\n".join(lines).strip("\n").rstrip():
         yield _Block(markdown)
 
 
-def _items(tokens: list[Token], lines: list[str]) -> Iterator[str]:
+def _list_items(tokens: list[Token], lines: list[str]) -> Iterator[str]:
     """The Markdown of each item of the list that `tokens` begins with, without its bullet."""
     for token in tokens[1:]:
         if token.level == 0:
@@ -162,7 +163,7 @@ def _items(tokens: list[Token], lines: list[str]) -> Iterator[str]:
             yield "\n".join([first[width:], *(indent.sub("", line, count=1) for line in others)])
 
 
-def _step(item: str) -> Step:
+def _parse_step(item: str) -> GuideStep:
     evidence: list[str] = []
     fields: list[str] = []
     for kind, names in _MARKER.findall(item):
@@ -170,7 +171,7 @@ def _step(item: str) -> Step:
     markdown = _MARKER.sub("", item).strip()
     words = " ".join(markdown.split())
     key = blake2b(words.encode(errors="surrogatepass"), digest_size=6).hexdigest()
-    return Step(
+    return GuideStep(
         evidence[0] if evidence else key,
         markdown,
         evidence[0] if evidence else None,
@@ -178,11 +179,11 @@ def _step(item: str) -> Step:
     )
 
 
-def _with_unique_keys(steps: list[Step]) -> tuple[Step, ...]:
-    taken: dict[str, Step] = {}
+def _with_unique_keys(steps: list[GuideStep]) -> tuple[GuideStep, ...]:
+    by_key: dict[str, GuideStep] = {}
     for step in steps:
         key, number = step.key, 2
-        while key in taken:
+        while key in by_key:
             key, number = f"{step.key}-{number}", number + 1
-        taken[key] = replace(step, key=key)
-    return tuple(taken.values())
+        by_key[key] = replace(step, key=key)
+    return tuple(by_key.values())

@@ -10,14 +10,14 @@ from operator import itemgetter
 # an argument must still raise its alert: both are kept as the escape a reader would write.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-_STORED_ESCAPE = r"\\x00|\\ud[89a-f][0-9a-f]{2}"
+_STORED_ESCAPE_PATTERN = r"\\x00|\\ud[89a-f][0-9a-f]{2}"
 
 
-def storable(text: str) -> str:
+def escape_unstorable(text: str) -> str:
     """`text` with NUL written as `\\x00` and lone surrogates as `\\udXXX`; nothing else changes."""
     if text.isascii() and "\0" not in text:  # nearly all of it
         return text
-    return _UNSTORABLE.sub(lambda found: _escape(found.group()), text)
+    return _UNSTORABLE.sub(lambda match: _escape(match.group()), text)
 
 
 def _escape(character: str) -> str:
@@ -29,26 +29,26 @@ def _escape(character: str) -> str:
 
 # Unicode categories that draw nothing, move the pen or change direction: Cc controls, Cf formats
 # (bidi overrides, zero width, tags), Cs surrogates, Co private use, Zl and Zp separators.
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Look like nothing although Unicode calls them letters or marks.
-_BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
+_BLANK_CHARACTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
     chr(code) for code in range(0xFE00, 0xFE10)
 }
 # Pages write these themselves around what they show; none looks like a letter or a digit.
-_OURS = frozenset("…·“”")
+_UI_PUNCTUATION = frozenset("…·“”")
 _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+\Z")
-_PIECE = re.compile(rf"({_STORED_ESCAPE})|([\x20-\x5b\x5d-\x7e]+|\\)|(.)", re.DOTALL)
+_SEGMENT = re.compile(rf"({_STORED_ESCAPE_PATTERN})|([\x20-\x5b\x5d-\x7e]+|\\)|(.)", re.DOTALL)
 
 
-def hidden(character: str) -> bool:
+def is_invisible(character: str) -> bool:
     """Whether a reader would not see this one character, or would see others out of place."""
-    if character in _BLANKS:
+    if character in _BLANK_CHARACTERS:
         return True
     category = unicodedata.category(character)
-    return category in _HIDDEN_CATEGORIES or (category == "Zs" and character != " ")
+    return category in _INVISIBLE_CATEGORIES or (category == "Zs" and character != " ")
 
 
-def pieces(text: str) -> list[tuple[str, str]]:
+def display_segments(text: str) -> list[tuple[str, str]]:
     """`text` cut into `(kind, piece)`: kind is `plain`, `escape` (hidden, already written as an
     escape) or `foreign` (visible, but not ASCII, so it may imitate a letter that is).
 
@@ -56,46 +56,46 @@ def pieces(text: str) -> list[tuple[str, str]]:
     """
     if _PRINTABLE_ASCII.match(text) and "\\" not in text:
         return [("plain", text)]
-    found: list[tuple[str, str]] = []
-    for kind, group in groupby(_cut(text), key=itemgetter(0)):
+    segments: list[tuple[str, str]] = []
+    for kind, group in groupby(_segments(text), key=itemgetter(0)):
         if kind == "escape":
-            found += group
+            segments += group
         else:
-            found.append((kind, "".join(piece for _, piece in group)))
-    return found
+            segments.append((kind, "".join(segment for _, segment in group)))
+    return segments
 
 
-def _cut(text: str) -> Iterator[tuple[str, str]]:
-    for match in _PIECE.finditer(text):
+def _segments(text: str) -> Iterator[tuple[str, str]]:
+    for match in _SEGMENT.finditer(text):
         stored, plain, other = match.groups()
         if stored is not None:
             yield "escape", stored
         elif plain is not None:
             yield "plain", plain
-        elif other in _OURS:
+        elif other in _UI_PUNCTUATION:
             yield "plain", other
-        elif hidden(other):
+        elif is_invisible(other):
             yield "escape", _escape(other)
         else:
             yield "foreign", other
 
 
-def hides(text: str) -> bool:
+def has_invisible(text: str) -> bool:
     """Whether something in `text` would not be seen as it is."""
-    return any(kind == "escape" for kind, _ in pieces(text))
+    return any(kind == "escape" for kind, _ in display_segments(text))
 
 
-def visible(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """`text` on one line with every hidden character written as an escape: for logs and terminals."""
-    return "".join(piece for _, piece in pieces(text))
+    return "".join(segment for _, segment in display_segments(text))
 
 
-def shortened(text: str, limit: int) -> str:
+def truncate_with_count(text: str, limit: int) -> str:
     """The text, or its first `limit` characters and how many were left out."""
-    left_out = len(text) - limit
-    return text if left_out <= 0 else f"{text[:limit]}… ({left_out:,} more characters)"
+    omitted = len(text) - limit
+    return text if omitted <= 0 else f"{text[:limit]}… ({omitted:,} more characters)"
 
 
-def clipped(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """`text` cut to `limit` characters, the last being an ellipsis when something was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

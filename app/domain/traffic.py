@@ -12,15 +12,15 @@ MINUTE = timedelta(minutes=1)
 # An agent that usually speaks every few seconds and has not for this long is worth a look.
 SILENT_AFTER = timedelta(minutes=15)
 # Events travel and wait in batches, so they always come late; none comes from the future.
-AHEAD = timedelta(minutes=1)
-LATE = timedelta(minutes=10)
+MAX_CLOCK_AHEAD = timedelta(minutes=1)
+MAX_DELAY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Minute:
+class TrafficMinute:
     """What one agent sent in the minute that begins at `at`."""
 
-    at: datetime
+    start: datetime
     received: int = 0
     bytes: int = 0
     matched: int = 0
@@ -29,10 +29,10 @@ class Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrafficBucket:
     """Sums over `minutes` minutes, the first of which begins at `at`."""
 
-    at: datetime
+    start: datetime
     minutes: int
     received: int
     bytes: int
@@ -41,67 +41,69 @@ class Step:
     rejected: int
 
     @property
-    def received_a_minute(self) -> float:
+    def received_per_minute(self) -> float:
         return self.received / self.minutes
 
     @property
-    def bytes_a_minute(self) -> float:
+    def bytes_per_minute(self) -> float:
         return self.bytes / self.minutes
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class SilentPeriod:
     """From the end of one minute with events to the next one; `end` is None while it lasts."""
 
     start: datetime
     end: datetime | None
 
-    def length(self, now: datetime) -> timedelta:
+    def duration(self, now: datetime) -> timedelta:
         return (self.end or now) - self.start
 
 
-def steps(
-    minutes: Iterable[Minute], *, end: datetime, step_minutes: int, count: int
-) -> tuple[Step, ...]:
+def aggregate_traffic(
+    minutes: Iterable[TrafficMinute], *, end: datetime, bucket_minutes: int, count: int
+) -> tuple[TrafficBucket, ...]:
     """`count` steps up to the whole minute `end`, oldest first; a step without minutes is zero.
 
     The minute that is still going on is in none of them: half a minute would look like a fall.
     """
-    size = step_minutes * MINUTE
+    size = bucket_minutes * MINUTE
     start = end - count * size
     sums = [[0, 0, 0, 0, 0] for _ in range(count)]
     for minute in minutes:
-        at = (minute.at - start) // size
+        at = (minute.start - start) // size
         if 0 <= at < count:
-            figures = (
+            counts = (
                 minute.received,
                 minute.bytes,
                 minute.matched,
                 minute.duplicates,
                 minute.rejected,
             )
-            for place, figure in enumerate(figures):
-                sums[at][place] += figure
-    return tuple(Step(start + at * size, step_minutes, *some) for at, some in enumerate(sums))
+            for column, count_in_minute in enumerate(counts):
+                sums[at][column] += count_in_minute
+    return tuple(
+        TrafficBucket(start + at * size, bucket_minutes, *totals) for at, totals in enumerate(sums)
+    )
 
 
-def silences(
-    spoke: Sequence[datetime], *, since: datetime | None, now: datetime
-) -> tuple[Silence, ...]:
+def find_silent_periods(
+    active_minutes: Sequence[datetime], *, since: datetime | None, now: datetime
+) -> tuple[SilentPeriod, ...]:
     """The stretches of SILENT_AFTER or more without a minute in `spoke` (in order), newest first.
 
     `since` is when the stretch looked at begins, if the agent had spoken before that; with None the
     looking begins at its first minute.
     """
-    found: list[Silence] = []
-    quiet_from = since
-    for at in spoke:
-        if quiet_from is not None and at - quiet_from >= SILENT_AFTER:
-            found.append(Silence(quiet_from, at))
-        quiet_from = at + MINUTE
-    if quiet_from is not None and now - quiet_from >= SILENT_AFTER:
-        found.append(Silence(quiet_from, None))
-    return tuple(reversed(found))
+    periods: list[SilentPeriod] = []
+    silent_since = since
+    for at in active_minutes:
+        if silent_since is not None and at - silent_since >= SILENT_AFTER:
+            periods.append(SilentPeriod(silent_since, at))
+        silent_since = at + MINUTE
+    if silent_since is not None and now - silent_since >= SILENT_AFTER:
+        periods.append(SilentPeriod(silent_since, None))
+    return tuple(reversed(periods))
 
 
 def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta | None:
@@ -109,21 +111,21 @@ def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta |
 
     `times` are pairs of both. The middle one counts, so that a forged time among honest ones does not.
     """
-    apart = [(own - received).total_seconds() for own, received in times if own is not None]
-    return timedelta(seconds=round(median(apart))) if apart else None
+    offsets = [(own - received).total_seconds() for own, received in times if own is not None]
+    return timedelta(seconds=round(median(offsets))) if offsets else None
 
 
-def skewed(skew: timedelta | None) -> bool:
+def is_skewed(skew: timedelta | None) -> bool:
     """Whether so much is more than the usual lateness of events."""
-    return skew is not None and (skew > AHEAD or skew < -LATE)
+    return skew is not None and (skew > MAX_CLOCK_AHEAD or skew < -MAX_DELAY)
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
-def span(length: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """A length of time in words, to the minute: its largest unit, and the next unless it is nothing."""
-    seconds = abs(round(length.total_seconds()))
+    seconds = abs(round(duration.total_seconds()))
     if seconds >= 60:
         seconds = (seconds + 30) // 60 * 60
     for at, (size, unit) in enumerate(_UNITS):

@@ -7,7 +7,7 @@ stars taken at its leftmost place; atomic groups therefore lose nothing, and nev
 
 import re
 
-_STARS = re.compile(r"[*?]*\*[*?]*")
+_WILDCARD_RUN = re.compile(r"[*?]*\*[*?]*")
 
 
 def compile_wildcard(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
@@ -23,13 +23,13 @@ def compile_wildcard(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
 def compile_wildcards(patterns: tuple[str, ...], *, ignore_case: bool) -> re.Pattern[str]:
     """The same for several patterns, of which any may match."""
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if ignore_case else re.NOFLAG)
-    return re.compile("|".join(map(_source, patterns)), flags)
+    return re.compile("|".join(map(_regex_source, patterns)), flags)
 
 
-def _source(pattern: str) -> str:
+def _regex_source(pattern: str) -> str:
     # A run such as `*??*` is two characters, then anything.
-    skipped = ["." * run.count("?") for run in _STARS.findall(pattern)]
-    first, *rest = map(_literal, _STARS.split(pattern))
+    skipped = ["." * run.count("?") for run in _WILDCARD_RUN.findall(pattern)]
+    first, *rest = map(_literal_regex, _WILDCARD_RUN.split(pattern))
     if not rest:
         return rf"{first}\Z"
     middle = (f"(?>{skip}.*?{text})" for skip, text in zip(skipped[:-1], rest[:-1], strict=True))
@@ -37,5 +37,5 @@ def _source(pattern: str) -> str:
     return rf"{first}{''.join(middle)}{skipped[-1]}.*{rest[-1]}\Z"
 
 
-def _literal(text: str) -> str:
+def _literal_regex(text: str) -> str:
     return ".".join(map(re.escape, text.split("?")))

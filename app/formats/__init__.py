@@ -5,64 +5,67 @@ A format is a file here and its line in FORMATS; which one an event has is found
 
 from collections.abc import Mapping
 
-from app.domain.ecs import Document, values
+from app.domain.ecs_fields import Document, field_values
 from app.formats import ecs, falco, tetragon, tracee
-from app.formats.format import Format, Unreadable
-from app.formats.json_text import decode
-from app.formats.wrappings import WRAPPINGS
+from app.formats.envelopes import ENVELOPES
+from app.formats.format import EventParseError, Format
+from app.formats.json_decode import decode_json
 
 # ECS is last: a shipper may add its own ECS fields to what another agent wrote.
 FORMATS: tuple[Format, ...] = (
     falco.FALCO,
     tetragon.TETRAGON,
     tracee.TRACEE,
-    tracee.STRUCTURED,
+    tracee.TRACEE_STRUCTURED,
     ecs.ECS,
 )
 
 # Root keys by which an event shows that it must be converted before a rule can read it.
-MARKERS: tuple[str, ...] = (
-    *(key for wrapping in WRAPPINGS for key in wrapping.markers),
-    *(key for known in FORMATS for key in known.markers),
+MARKER_KEYS: tuple[str, ...] = (
+    *(key for envelope in ENVELOPES for key in envelope.marker_keys),
+    *(key for agent_format in FORMATS for key in agent_format.marker_keys),
 )
 
-__all__ = ["FORMATS", "MARKERS", "Unreadable", "normalise", "read"]
+__all__ = ["FORMATS", "MARKER_KEYS", "EventParseError", "normalise", "parse_event"]
 
 
-def read(raw: bytes) -> Document:
-    """The ECS document of one event; raises Unreadable with a reason that says what is missing."""
-    return normalise(decode(raw))
+def parse_event(raw: bytes) -> Document:
+    """The ECS document of one event; raises EventParseError with a reason that says what is missing."""
+    return normalise(decode_json(raw))
 
 
 def normalise(decoded: object) -> Document:
-    """The ECS document of one decoded event; raises Unreadable."""
+    """The ECS document of one decoded event; raises EventParseError."""
     if not isinstance(decoded, dict):
-        raise Unreadable(f"an event is a JSON object, and this is {_KINDS[type(decoded)]}")
-    if ecs.is_categorised(decoded):
+        raise EventParseError(
+            f"an event is a JSON object, and this is {_JSON_TYPE_NAMES[type(decoded)]}"
+        )
+    if ecs.has_event_category(decoded):
         return decoded
     event: Mapping[str, object] = decoded
     host: str | None = None
-    for wrapping in WRAPPINGS:
-        if wrapping.recognises(event):
-            event, told = wrapping.unwrap(event, _format_of)
-            host = told or host
-    found = _format_of(event)
-    if found is None:
-        raise Unreadable(
+    for envelope in ENVELOPES:
+        if envelope.recognises(event):
+            event, envelope_host = envelope.unwrap(event, _find_format)
+            host = envelope_host or host
+    agent_format = _find_format(event)
+    if agent_format is None:
+        raise EventParseError(
             "no known agent format: a Falco alert has output_fields, a Tetragon event process_exec, a "
-            "Tracee event eventName, and an ECS event at least one of " + ", ".join(ecs.EVIDENCE)
+            "Tracee event eventName, and an ECS event at least one of "
+            + ", ".join(ecs.ECS_IDENTIFYING_FIELDS)
         )
-    document = found.to_ecs(event)
-    if host is not None and not values(document, "host.name"):
+    document = agent_format.to_ecs(event)
+    if host is not None and not field_values(document, "host.name"):
         return {**document, "host.name": host}
     return document
 
 
-def _format_of(event: Mapping[str, object]) -> Format | None:
-    return next((known for known in FORMATS if known.recognises(event)), None)
+def _find_format(event: Mapping[str, object]) -> Format | None:
+    return next((agent_format for agent_format in FORMATS if agent_format.recognises(event)), None)
 
 
-_KINDS: dict[type, str] = {
+_JSON_TYPE_NAMES: dict[type, str] = {
     list: "a list",
     str: "a string",
     int: "a number",

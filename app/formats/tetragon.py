@@ -6,12 +6,19 @@ Only `process_exec` tells of a start. The other kinds are accepted, and match no
 import re
 from collections.abc import Iterator, Mapping
 
-from app.domain.ecs import Document
-from app.formats.agent_event import basename, document, image, inside, text, whole
-from app.formats.format import Format, Unreadable
+from app.domain.ecs_fields import Document
+from app.formats.ecs_document import (
+    as_integer,
+    as_text,
+    basename,
+    build_document,
+    get_path,
+    image_fields,
+)
+from app.formats.format import EventParseError, Format
 
 _EXEC, _EXIT = "process_exec", "process_exit"
-_KINDS = (
+_EVENT_KINDS = (
     _EXEC,
     _EXIT,
     "process_kprobe",
@@ -28,43 +35,43 @@ _CLOSING_QUOTE = re.compile(r'"(?= |\Z)')
 
 
 def _is_event(event: Mapping[str, object]) -> bool:
-    return any(kind in event for kind in _KINDS)
+    return any(kind in event for kind in _EVENT_KINDS)
 
 
 def _to_ecs(event: Mapping[str, object]) -> Document:
-    kind = next(kind for kind in _KINDS if kind in event)
-    process = inside(event, kind, "process")
-    if kind == _EXEC and not text(inside(process, "binary")):
-        raise Unreadable(
+    kind = next(kind for kind in _EVENT_KINDS if kind in event)
+    process = get_path(event, kind, "process")
+    if kind == _EXEC and not as_text(get_path(process, "binary")):
+        raise EventParseError(
             "a Tetragon process_exec event without process.binary, the program that was started"
         )
-    action, kinds = _happened(kind, text(inside(process, "flags")) or "")
-    exec_id = text(inside(process, "exec_id"))
-    return document(
+    action, event_types = _action_and_types(kind, as_text(get_path(process, "flags")) or "")
+    exec_id = as_text(get_path(process, "exec_id"))
+    return build_document(
         "tetragon",
         action,
-        kinds=kinds,
-        host=text(event.get("node_name")),
-        told={
-            "@timestamp": text(event.get("time")) or text(inside(process, "start_time")),
+        event_types=event_types,
+        host=as_text(event.get("node_name")),
+        ecs_fields={
+            "@timestamp": as_text(event.get("time")) or as_text(get_path(process, "start_time")),
             # An exec makes a new exec_id; what the process does later carries the same one.
             "event": {"id": exec_id if kind == _EXEC else None},
             "process": {
-                **_process(process),
+                **_process_fields(process),
                 "entity_id": exec_id,
                 "parent": {
-                    **_process(inside(event, kind, "parent")),
-                    "entity_id": text(inside(event, kind, "parent", "exec_id"))
-                    or text(inside(process, "parent_exec_id")),
+                    **_process_fields(get_path(event, kind, "parent")),
+                    "entity_id": as_text(get_path(event, kind, "parent", "exec_id"))
+                    or as_text(get_path(process, "parent_exec_id")),
                 },
             },
-            "user": _user(process),
-            **_place(process),
+            "user": _user_fields(process),
+            **_container_fields(process),
         },
     )
 
 
-def _happened(kind: str, flags: str) -> tuple[str, list[str]]:
+def _action_and_types(kind: str, flags: str) -> tuple[str, list[str]]:
     """`event.action` and `event.type`."""
     if kind == _EXIT:
         return "exit", ["end"]
@@ -78,22 +85,22 @@ def _happened(kind: str, flags: str) -> tuple[str, list[str]]:
     return "exec", ["start"]
 
 
-def _process(process: object) -> dict[str, object]:
-    binary, joined = text(inside(process, "binary")), text(inside(process, "arguments"))
+def _process_fields(process: object) -> dict[str, object]:
+    binary, joined = as_text(get_path(process, "binary")), as_text(get_path(process, "arguments"))
     return {
         "name": basename(binary),
         "executable": binary,
         # Tetragon has no argv[0]. The binary is what it shows in its place.
-        "args": [binary, *_words(joined or "")] if binary else [],
+        "args": [binary, *_split_arguments(joined or "")] if binary else [],
         "command_line": f"{binary} {joined}" if binary and joined else binary,
-        "pid": whole(inside(process, "pid")),
-        "working_directory": text(inside(process, "cwd")),
-        "start": text(inside(process, "start_time")),
-        "user": _user(process),
+        "pid": as_integer(get_path(process, "pid")),
+        "working_directory": as_text(get_path(process, "cwd")),
+        "start": as_text(get_path(process, "start_time")),
+        "user": _user_fields(process),
     }
 
 
-def _words(joined: str) -> Iterator[str]:
+def _split_arguments(joined: str) -> Iterator[str]:
     """The arguments in the one text that Tetragon makes of them, as far as they can be told apart.
 
     It puts a space between arguments and quotes around one that holds a space, and escapes nothing.
@@ -118,30 +125,30 @@ def _words(joined: str) -> Iterator[str]:
         at = end + 1
 
 
-def _user(process: object) -> dict[str, object]:
+def _user_fields(process: object) -> dict[str, object]:
     return {
-        "id": text(inside(process, "uid")),
-        "name": text(inside(process, "user", "name")),
+        "id": as_text(get_path(process, "uid")),
+        "name": as_text(get_path(process, "user", "name")),
     }
 
 
-def _place(process: object) -> dict[str, object]:
-    pod = inside(process, "pod")
-    container = inside(pod, "container")
-    runtime, _, container_id = (text(inside(container, "id")) or "").rpartition("://")
-    named = image(text(inside(container, "image", "name")))
-    digest = image(text(inside(container, "image", "id"))).get("hash")
-    namespace, name = text(inside(pod, "namespace")), text(inside(pod, "name"))
+def _container_fields(process: object) -> dict[str, object]:
+    pod = get_path(process, "pod")
+    container = get_path(pod, "container")
+    runtime, _, container_id = (as_text(get_path(container, "id")) or "").rpartition("://")
+    image = image_fields(as_text(get_path(container, "image", "name")))
+    digest = image_fields(as_text(get_path(container, "image", "id"))).get("hash")
+    namespace, name = as_text(get_path(pod, "namespace")), as_text(get_path(pod, "name"))
     return {
         "container": {
             # Outside Kubernetes there is no pod, and of the id only its beginning.
-            "id": container_id or text(inside(process, "docker")),
-            "name": text(inside(container, "name")),
-            "image": named
-            | {"hash": named.get("hash") if inside(named, "hash", "all") else digest},
+            "id": container_id or as_text(get_path(process, "docker")),
+            "name": as_text(get_path(container, "name")),
+            "image": image
+            | {"hash": image.get("hash") if get_path(image, "hash", "all") else digest},
             "runtime": runtime,
             # Kubernetes hands them to the containers of the pod.
-            "labels": _labels(inside(pod, "pod_labels")),
+            "labels": _labels(get_path(pod, "pod_labels")),
         },
         "orchestrator": {
             "type": "kubernetes" if namespace or name else None,
@@ -154,9 +161,9 @@ def _place(process: object) -> dict[str, object]:
 def _labels(labels: object) -> dict[str, object]:
     """A pod's labels; older versions send a list of `source:key=value`."""
     if isinstance(labels, dict):
-        return {str(key): text(value) for key, value in labels.items()}
+        return {str(key): as_text(value) for key, value in labels.items()}
     if isinstance(labels, list):
-        pairs = (one.partition("=") for one in labels if isinstance(one, str))
+        pairs = (label.partition("=") for label in labels if isinstance(label, str))
         return {key.partition(":")[2] or key: value for key, _, value in pairs}
     return {}
 

@@ -7,132 +7,139 @@ on the way; the newest one has `workload` and `data`, and is read through the fl
 
 from collections.abc import Mapping
 
-from app.domain.ecs import Document
-from app.domain.event import derived_id, read_time
-from app.formats.agent_event import (
+from app.domain.ecs_fields import Document
+from app.domain.event import derive_event_id, parse_timestamp
+from app.formats.ecs_document import (
+    as_integer,
+    as_text,
+    as_texts,
     basename,
-    document,
-    full_name,
-    image,
-    inside,
-    moment,
-    text,
-    texts,
-    whole,
+    build_document,
+    get_path,
+    image_fields,
+    nanoseconds_to_rfc3339,
+    resolve_process_name,
 )
-from app.formats.format import Format, Unreadable
+from app.formats.format import EventParseError, Format
 
-_EXEC = "sched_process_exec"
+_EXEC_EVENT = "sched_process_exec"
 # CloudTrail has an eventName as well.
-_ITS_OWN = frozenset(
+_TRACEE_KEYS = frozenset(
     {"processName", "hostProcessId", "processId", "hostName", "containerId", "args"}
 )
 # 1e18 ns after 1970 is September 2001; no machine has been up for as long.
-_SINCE_BOOT = 10**18
+_MIN_EPOCH_NANOSECONDS = 10**18
 
 
-def _is_flat(event: Mapping[str, object]) -> bool:
+def _is_tracee(event: Mapping[str, object]) -> bool:
     name = event.get("eventName")
-    return isinstance(name, str) and (name == _EXEC or not _ITS_OWN.isdisjoint(event))
+    return isinstance(name, str) and (name == _EXEC_EVENT or not _TRACEE_KEYS.isdisjoint(event))
 
 
 def _to_ecs(event: Mapping[str, object]) -> Document:
     name = str(event["eventName"])
-    started = name == _EXEC
+    is_start = name == _EXEC_EVENT
     arguments = _arguments(event.get("args"))
     path = (
-        text(arguments.get("pathname"))
-        or text(inside(event, "executable", "path"))
-        or text(arguments.get("cmdpath"))
+        as_text(arguments.get("pathname"))
+        or as_text(get_path(event, "executable", "path"))
+        or as_text(arguments.get("cmdpath"))
     )
-    process_name = full_name(text(event.get("processName")), path)
-    if started and process_name is None:
-        raise Unreadable(
+    process_name = resolve_process_name(as_text(event.get("processName")), path)
+    if is_start and process_name is None:
+        raise EventParseError(
             "a Tracee sched_process_exec event with neither processName nor an argument pathname"
         )
-    place = _place(event)
-    told = {
-        "@timestamp": _time(event.get("timestamp")),
+    container = _container_fields(event)
+    ecs_fields = {
+        "@timestamp": _timestamp(event.get("timestamp")),
         "process": {
             "name": process_name,
             "executable": path,
             "args": _argv(arguments.get("argv")),
-            "pid": whole(event.get("hostProcessId")) or whole(event.get("processId")),
-            "vpid": whole(event.get("processId")),
-            "entity_id": _not_zero(event.get("processEntityId")),
+            "pid": as_integer(event.get("hostProcessId")) or as_integer(event.get("processId")),
+            "vpid": as_integer(event.get("processId")),
+            "entity_id": _nonzero_text(event.get("processEntityId")),
             "hash": {"sha256": _sha256(arguments.get("sha256"))},
             "parent": {
-                "name": text(event.get("parentProcessName")),
-                "pid": whole(event.get("hostParentProcessId"))
-                or whole(event.get("parentProcessId")),
-                "entity_id": _not_zero(event.get("parentEntityId")),
+                "name": as_text(event.get("parentProcessName")),
+                "pid": as_integer(event.get("hostParentProcessId"))
+                or as_integer(event.get("parentProcessId")),
+                "entity_id": _nonzero_text(event.get("parentEntityId")),
             },
         },
-        "user": {"id": text(event.get("userId")), "name": text(event.get("userName"))},
-        **place,
+        "user": {"id": as_text(event.get("userId")), "name": as_text(event.get("userName"))},
+        **container,
     }
-    found = document(
+    found = build_document(
         "tracee",
-        "exec" if started else name,
-        kinds=["start"] if started else ["info"],
-        host=_host(event, place),
-        told=told,
+        "exec" if is_start else name,
+        event_types=["start"] if is_start else ["info"],
+        host=_host(event, container),
+        ecs_fields=ecs_fields,
     )
-    counted = text(event.get("timestamp"))
-    if "@timestamp" in found or counted is None:
+    raw_timestamp = as_text(event.get("timestamp"))
+    if "@timestamp" in found or raw_timestamp is None:
         return found
     # Time since boot is no date, but it tells two executions apart.
-    own_id = derived_id({**found, "@timestamp": counted})
+    own_id = derive_event_id({**found, "@timestamp": raw_timestamp})
     return {**found, "event": {**found["event"], "id": own_id}}  # type: ignore[dict-item]
 
 
-def _arguments(given: object) -> dict[str, object]:
+def _arguments(arguments: object) -> dict[str, object]:
     """Arguments by name; a list of `{"name": …, "value": …}`, or an object."""
-    if isinstance(given, dict):
-        return {str(name): value for name, value in given.items()}
-    if not isinstance(given, list):
+    if isinstance(arguments, dict):
+        return {str(name): value for name, value in arguments.items()}
+    if not isinstance(arguments, list):
         return {}
-    return {str(inside(one, "name")): inside(one, "value") for one in given}
+    return {str(get_path(argument, "name")): get_path(argument, "value") for argument in arguments}
 
 
 def _argv(value: object) -> list[str] | None:
     """Older versions join `argv` when arguments are not parsed; split at spaces, as they joined it."""
-    return value.split(" ") if isinstance(value, str) and value else texts(value)
+    return value.split(" ") if isinstance(value, str) and value else as_texts(value)
 
 
 def _sha256(value: object) -> str | None:
     """Tracee may put the image's layer before the digest: `sha256:…`, or nothing but the digits."""
-    told = (text(value) or "").rpartition(":")[2]
+    told = (as_text(value) or "").rpartition(":")[2]
     return told if len(told) == 64 else None
 
 
-def _not_zero(value: object) -> str | None:
-    return None if whole(value) == 0 else text(value)
+def _nonzero_text(value: object) -> str | None:
+    return None if as_integer(value) == 0 else as_text(value)
 
 
-def _time(timestamp: object) -> str | None:
-    nanoseconds = whole(timestamp)
+def _timestamp(timestamp: object) -> str | None:
+    nanoseconds = as_integer(timestamp)
     if nanoseconds is not None:
-        return moment(nanoseconds) if nanoseconds >= _SINCE_BOOT else None
-    told = text(timestamp)
-    return told if read_time(told) is not None else None
+        return (
+            nanoseconds_to_rfc3339(nanoseconds) if nanoseconds >= _MIN_EPOCH_NANOSECONDS else None
+        )
+    told = as_text(timestamp)
+    return told if parse_timestamp(told) is not None else None
 
 
-def _place(event: Mapping[str, object]) -> dict[str, object]:
-    container_id = text(inside(event, "container", "id")) or text(event.get("containerId"))
+def _container_fields(event: Mapping[str, object]) -> dict[str, object]:
+    container_id = as_text(get_path(event, "container", "id")) or as_text(event.get("containerId"))
     if container_id in (None, "host"):
         return {}
-    named = image(text(inside(event, "container", "image")) or text(event.get("containerImage")))
-    digest = text(inside(event, "container", "imageDigest"))
+    image = image_fields(
+        as_text(get_path(event, "container", "image")) or as_text(event.get("containerImage"))
+    )
+    digest = as_text(get_path(event, "container", "imageDigest"))
     if digest is not None:
-        named["hash"] = {"all": [digest.rpartition("@")[2]]}
-    namespace = text(inside(event, "kubernetes", "podNamespace")) or text(event.get("podNamespace"))
-    pod = text(inside(event, "kubernetes", "podName")) or text(event.get("podName"))
+        image["hash"] = {"all": [digest.rpartition("@")[2]]}
+    namespace = as_text(get_path(event, "kubernetes", "podNamespace")) or as_text(
+        event.get("podNamespace")
+    )
+    pod = as_text(get_path(event, "kubernetes", "podName")) or as_text(event.get("podName"))
     return {
         "container": {
             "id": container_id,
-            "name": text(inside(event, "container", "name")) or text(event.get("containerName")),
-            "image": named,
+            "name": as_text(get_path(event, "container", "name"))
+            or as_text(event.get("containerName")),
+            "image": image,
         },
         "orchestrator": {
             "type": "kubernetes" if namespace or pod else None,
@@ -142,85 +149,90 @@ def _place(event: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _host(event: Mapping[str, object], place: Mapping[str, object]) -> str | None:
+def _host(event: Mapping[str, object], container: Mapping[str, object]) -> str | None:
     """The host, unless `hostName` is the container's own: its pod's name, cut short, or its id's start."""
-    host = text(event.get("hostName"))
-    own = (
-        text(inside(place, "orchestrator", "resource", "name")),
-        text(inside(place, "container", "id")),
+    host = as_text(event.get("hostName"))
+    container_names = (
+        as_text(get_path(container, "orchestrator", "resource", "name")),
+        as_text(get_path(container, "container", "id")),
     )
-    return None if host and any(name and name.startswith(host) for name in own) else host
+    return (
+        None if host and any(name and name.startswith(host) for name in container_names) else host
+    )
 
 
 def _is_structured(event: Mapping[str, object]) -> bool:
     return isinstance(event.get("workload"), dict) and isinstance(event.get("name"), str)
 
 
-def _from_structured(event: Mapping[str, object]) -> Document:
+def _structured_to_ecs(event: Mapping[str, object]) -> Document:
     """The shape of `v1beta1.Event`, whose names are written `host_pid` or `hostPid`."""
     workload = event["workload"]
-    process = _get(workload, "process")
-    parent = _get(process, "ancestors")
+    process = _get_either_case(workload, "process")
+    parent = _get_either_case(process, "ancestors")
     parent = parent[0] if isinstance(parent, list) and parent else None
-    container, pod = _get(workload, "container"), _get(workload, "pod")
-    pod = pod or _get(workload, "k8s", "pod")
-    namespace = _get(pod, "namespace") or _get(workload, "k8s", "namespace")
-    picture = _get(container, "image")
+    container, pod = _get_either_case(workload, "container"), _get_either_case(workload, "pod")
+    pod = pod or _get_either_case(workload, "k8s", "pod")
+    namespace = _get_either_case(pod, "namespace") or _get_either_case(workload, "k8s", "namespace")
+    image = _get_either_case(container, "image")
     data = event.get("data")
     return _to_ecs(
         {
             "eventName": event["name"],
-            "timestamp": _stamp(event.get("timestamp")),
-            "processName": _get(process, "thread", "name"),
-            "hostProcessId": _plain(_get(process, "host_pid")),
-            "processId": _plain(_get(process, "pid")),
-            "processEntityId": _plain(_get(process, "unique_id")),
-            "executable": _get(process, "executable"),
-            "userId": _plain(_get(process, "real_user", "id")),
-            "userName": _get(process, "real_user", "name"),
-            "hostParentProcessId": _plain(_get(parent, "host_pid")),
-            "parentEntityId": _plain(_get(parent, "unique_id")),
-            "parentProcessName": _get(parent, "thread", "name")
-            or basename(text(_get(parent, "executable", "path"))),
+            "timestamp": _timestamp_nanoseconds(event.get("timestamp")),
+            "processName": _get_either_case(process, "thread", "name"),
+            "hostProcessId": _unwrap_number(_get_either_case(process, "host_pid")),
+            "processId": _unwrap_number(_get_either_case(process, "pid")),
+            "processEntityId": _unwrap_number(_get_either_case(process, "unique_id")),
+            "executable": _get_either_case(process, "executable"),
+            "userId": _unwrap_number(_get_either_case(process, "real_user", "id")),
+            "userName": _get_either_case(process, "real_user", "name"),
+            "hostParentProcessId": _unwrap_number(_get_either_case(parent, "host_pid")),
+            "parentEntityId": _unwrap_number(_get_either_case(parent, "unique_id")),
+            "parentProcessName": _get_either_case(parent, "thread", "name")
+            or basename(as_text(_get_either_case(parent, "executable", "path"))),
             "container": {
-                "id": _get(container, "id"),
-                "name": _get(container, "name"),
-                "image": _get(picture, "name") or picture,
+                "id": _get_either_case(container, "id"),
+                "name": _get_either_case(container, "name"),
+                "image": _get_either_case(image, "name") or image,
             },
             "kubernetes": {
-                "podName": _get(pod, "name"),
-                "podNamespace": _get(namespace, "name") or namespace,
+                "podName": _get_either_case(pod, "name"),
+                "podNamespace": _get_either_case(namespace, "name") or namespace,
             },
             "args": [
-                {"name": _get(one, "name"), "value": _data(one)}
-                for one in (data if isinstance(data, list) else [])
+                {"name": _get_either_case(argument, "name"), "value": _argument_value(argument)}
+                for argument in (data if isinstance(data, list) else [])
             ],
         }
     )
 
 
-def _get(value: object, *path: str) -> object:
+def _get_either_case(value: object, *path: str) -> object:
     for key in path:
         first, *rest = key.split("_")
-        found = inside(value, key)
-        value = inside(value, first + "".join(map(str.title, rest))) if found is None else found
+        found = get_path(value, key)
+        value = get_path(value, first + "".join(map(str.title, rest))) if found is None else found
     return value
 
 
-def _plain(value: object) -> object:
+def _unwrap_number(value: object) -> object:
     """A number, which this shape may put into an object of its own so as to tell 0 from nothing."""
-    return inside(value, "value") if isinstance(value, dict) else value
+    return get_path(value, "value") if isinstance(value, dict) else value
 
 
-def _stamp(timestamp: object) -> object:
-    seconds, nanos = whole(inside(timestamp, "seconds")), whole(inside(timestamp, "nanos"))
+def _timestamp_nanoseconds(timestamp: object) -> object:
+    seconds, nanos = (
+        as_integer(get_path(timestamp, "seconds")),
+        as_integer(get_path(timestamp, "nanos")),
+    )
     return timestamp if seconds is None else seconds * 1_000_000_000 + (nanos or 0)
 
 
-def _data(one: object) -> object:
-    several = _plain(_get(one, "str_array"))
-    return several if several is not None else _get(one, "str")
+def _argument_value(argument: object) -> object:
+    text_list = _unwrap_number(_get_either_case(argument, "str_array"))
+    return text_list if text_list is not None else _get_either_case(argument, "str")
 
 
-TRACEE = Format("tracee", ("eventName",), _is_flat, _to_ecs)
-STRUCTURED = Format("tracee, structured", ("workload",), _is_structured, _from_structured)
+TRACEE = Format("tracee", ("eventName",), _is_tracee, _to_ecs)
+TRACEE_STRUCTURED = Format("tracee, structured", ("workload",), _is_structured, _structured_to_ecs)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from app.detection.detector import Detector
 from app.detection.rule import Rule
-from app.detection.switches import deciding
-from app.store import revisions, switches
+from app.detection.switches import enabled_rules
+from app.store import change_counters, rule_overrides
 from app.store.database import Database
 
 
@@ -23,24 +23,24 @@ class CurrentDetector:
         self,
         database: Database,
         rules: Sequence[Rule],
-        detector_of: Callable[[Sequence[Rule]], Detector],
+        build_detector: Callable[[Sequence[Rule]], Detector],
     ) -> None:
         self._database = database
         self._rules = rules
-        self._detector_of = detector_of
+        self._build_detector = build_detector
         self._revision = -1
         # Who read first must not be the last to replace: an old set would follow a new one.
-        self._one_at_a_time = threading.Lock()
+        self._refresh_lock = threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
         """Obey what people have switched until now, here or in another process."""
-        with self._one_at_a_time:
+        with self._refresh_lock:
             with self._database.read() as session:
                 # The counter first: a switch that comes in between is read twice, never missed.
-                revision = revisions.current(session, revisions.RULES)
+                revision = change_counters.current(session, change_counters.RULES)
                 if revision == self._revision:
                     return
-                wishes = switches.wishes(session)
-            self.detector = self._detector_of(deciding(self._rules, wishes))
+                overrides = rule_overrides.rule_overrides(session)
+            self.detector = self._build_detector(enabled_rules(self._rules, overrides))
             self._revision = revision

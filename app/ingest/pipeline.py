@@ -8,39 +8,30 @@ from typing import Protocol
 
 from app.detection.detector import Detector
 from app.domain.event import event_from_ecs
-from app.ingest.blocks import Cutter
-from app.ingest.body import EVENTS_LIMIT, Inflated
-from app.ingest.budget import Budget, Share
+from app.ingest.body import MAX_EVENTS_PER_REQUEST, BodyDecompressor
 from app.ingest.current_detector import CurrentDetector
-from app.ingest.judging import Judged, judge
-from app.ingest.lines import Item
-from app.ingest.recording import NewMatch, Outcome
-from app.ingest.turns import Turns
-from app.ingest.writer import Batch, Refused, Writer
-from app.store.keys import Traffic
+from app.ingest.evaluate import Evaluation, evaluate
+from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.memory_budget import MemoryBudget, MemoryReservation
+from app.ingest.record import NewMatch, RecordResult
+from app.ingest.split import JsonSplitter
+from app.ingest.thread_pool import FairThreadPool
+from app.ingest.writer import Batch, Writer
+from app.store.api_keys import TrafficCounts
 
 # As many bytes of a body are judged at once: more would be held longer, fewer cost a change of threads.
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 # Chunks that are smaller are put together first: each costs some time of its own.
-_WORTH = 16 << 10
+_MIN_CHUNK_BYTES = 16 << 10
 # A body that has no more bytes and lines is judged at once, in a few milliseconds at most and mostly in less
 # time than it takes to change threads twice.
-AT_ONCE = 8 << 10
-LINES_AT_ONCE = 64
+MAX_INLINE_BYTES = 8 << 10
+MAX_INLINE_LINES = 64
 # How many bodies of the largest size may be held in memory, by all requests together.
-BODIES_HELD = 4
+MAX_BODIES_IN_MEMORY = 4
 # What a match and a rejection take besides the event's own bytes, about.
-_MATCHED_BYTES = 8 << 10
-_REJECTED_BYTES = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """One event that could not be read: its place among the events, its line, and why."""
-
-    index: int
-    line: int
-    error: str
+_MATCH_OVERHEAD_BYTES = 8 << 10
+_REJECTION_OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +44,10 @@ class Receipt:
     matched: int
     suppressed: int
     duplicates: int
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[RejectedEvent, ...]
 
 
-class Intake:
+class RequestEvents:
     """One request's events. `judge` may be called again and again; what matters is kept until it is
     stored as a whole or not at all. All are decided by the rules of one moment.
     """
@@ -65,52 +56,51 @@ class Intake:
         self._detector = detector
         self._key_id = key_id
         self._max_event_bytes = max_event_bytes
-        self._matched: list[NewMatch] = []
-        self._refused: list[Refused] = []
-        self._rejected: list[Rejected] = []
+        self._matches: list[NewMatch] = []
+        self._rejected: list[RejectedEvent] = []
         self.received = 0
         # About how many bytes all this takes.
-        self.held = 0
+        self.buffered_bytes = 0
 
-    def judge(self, events: Iterable[Item]) -> None:
-        self.keep(judge(events, self._detector, self._max_event_bytes))
+    def evaluate(self, events: Iterable[RawEvent]) -> None:
+        self.add(evaluate(events, self._detector, self._max_event_bytes))
 
-    def keep(self, some: Iterable[Judged]) -> None:
+    def add(self, evaluations: Iterable[Evaluation]) -> None:
         """What matters of events that are judged already."""
-        for judged in some:
-            item = judged.item
-            if judged.refusal is not None:
-                self._refused.append(Refused(item.raw, judged.refusal))
-                self._rejected.append(Rejected(item.index, item.line, judged.refusal))
-                self.held += len(item.raw) + _REJECTED_BYTES
-            elif judged.document is not None:
-                event = event_from_ecs(judged.document)
-                self._matched += (
-                    NewMatch(self._key_id, rule, event, item.raw) for rule in judged.rules
+        for evaluation in evaluations:
+            raw_event = evaluation.raw_event
+            if evaluation.rejection_reason is not None:
+                self._rejected.append(RejectedEvent(raw_event, evaluation.rejection_reason))
+                self.buffered_bytes += len(raw_event.raw) + _REJECTION_OVERHEAD_BYTES
+            elif evaluation.document is not None:
+                event = event_from_ecs(evaluation.document)
+                self._matches += (
+                    NewMatch(self._key_id, rule, event, raw_event.raw)
+                    for rule in evaluation.matching_rules
                 )
-                self.held += len(item.raw) + _MATCHED_BYTES
+                self.buffered_bytes += len(raw_event.raw) + _MATCH_OVERHEAD_BYTES
 
-    def batch(self, size: int) -> Batch | None:
+    def to_batch(self, size: int) -> Batch | None:
         """What there is to be written, None when nothing is; `size` is the body's."""
-        if not self._matched and not self._refused:
+        if not self._matches and not self._rejected:
             return None
-        return Batch(self._key_id, self._matched, self._refused, self.received, size)
+        return Batch(self._key_id, self._matches, self._rejected, self.received, size)
 
-    def traffic(self, size: int) -> Traffic:
+    def traffic(self, size: int) -> TrafficCounts:
         """What there is to be counted when nothing is written."""
-        return Traffic(received=self.received, bytes=size)
+        return TrafficCounts(received=self.received, bytes=size)
 
-    def receipt(self, outcome: Outcome) -> Receipt:
+    def receipt(self, result: RecordResult) -> Receipt:
         return Receipt(
             received=self.received,
-            matched=outcome.matched,
-            suppressed=outcome.suppressed,
-            duplicates=outcome.duplicates,
+            matched=result.matched,
+            suppressed=result.suppressed,
+            duplicates=result.duplicates,
             rejected=tuple(self._rejected),
         )
 
 
-class EventCutter(Protocol):
+class Splitter(Protocol):
     """Finds the events of a body, part by part; `refused` gives once what was refused meanwhile.
 
     What `feed` and `end` give has to be taken, all of it, before the next call. `found` counts it, and
@@ -118,16 +108,16 @@ class EventCutter(Protocol):
     """
 
     @property
-    def held(self) -> int: ...
+    def buffered_bytes(self) -> int: ...
 
     @property
-    def found(self) -> int: ...
+    def event_count(self) -> int: ...
 
-    def feed(self, part: bytes) -> Iterable[Iterable[Item]]: ...
+    def feed(self, part: bytes) -> Iterable[Iterable[RawEvent]]: ...
 
-    def end(self) -> Iterable[Iterable[Item]]: ...
+    def end(self) -> Iterable[Iterable[RawEvent]]: ...
 
-    def refused(self) -> Sequence[Judged]: ...
+    def take_rejected(self) -> Sequence[Evaluation]: ...
 
 
 class Pipeline:
@@ -147,111 +137,113 @@ class Pipeline:
         self._writer = writer
         self._max_event_bytes = max_event_bytes
         self._max_body_bytes = max_body_bytes
-        self._turns = Turns()
-        self.budget = Budget(BODIES_HELD * max_body_bytes)
+        self._threads = FairThreadPool()
+        self.budget = MemoryBudget(MAX_BODIES_IN_MEMORY * max_body_bytes)
 
     def stop(self) -> None:
         """No body comes any more."""
-        self._turns.stop()
+        self._threads.stop()
 
-    async def take_stream(
+    async def ingest_stream(
         self,
         parts: AsyncIterable[bytes],
         *,
         encoding: str,
         key_id: int,
-        cutter: EventCutter | None = None,
+        splitter: Splitter | None = None,
     ) -> Receipt:
         """Judge a body that is still arriving, block by block; waits and keeps no thread from others.
 
         Only one block and what matters of those before it are held, but for a body that has to be
-        read whole (see Cutter). Raises UnknownEncoding, UnreadableBody, TooLarge, or Unavailable when
+        read whole (see JsonSplitter). Raises UnsupportedEncoding, UnreadableBody, ContentTooLarge, or Unavailable when
         nothing was taken, as when all requests together hold too much.
         """
-        reading = _Reading(
-            Inflated(encoding, self._max_body_bytes),
-            cutter
-            or Cutter(
-                whole_limit=self._max_body_bytes,
+        body = _BodyReader(
+            BodyDecompressor(encoding, self._max_body_bytes),
+            splitter
+            or JsonSplitter(
+                max_document_bytes=self._max_body_bytes,
                 max_line_bytes=self._max_body_bytes,
-                most=EVENTS_LIMIT,
+                max_events=MAX_EVENTS_PER_REQUEST,
             ),
-            self._intake(key_id),
+            self._new_request_events(key_id),
         )
         pending: list[bytes] = []
         size = 0
-        with self.budget.share(key_id) as share:
+        with self.budget.reserve(key_id) as reservation:
             async for part in parts:
                 pending.append(part)
                 size += len(part)
-                share.hold(size + reading.held)
-                if size >= BLOCK:
+                reservation.resize(size + body.buffered_bytes)
+                if size >= BLOCK_BYTES:
                     block, pending, size = pending, [], 0
-                    await self._turns.run(key_id, partial(reading.judge, block, share))
-            if reading.is_untouched and _is_small(pending):
-                reading.judge_last(pending, share)
+                    await self._threads.run(key_id, partial(body.feed, block, reservation))
+            if body.is_unread_and_uncompressed and _is_small(pending):
+                body.finish(pending, reservation)
             else:
-                await self._turns.run(key_id, partial(reading.judge_last, pending, share))
-            return await self._stored(reading.intake, reading.size, key_id)
+                await self._threads.run(key_id, partial(body.finish, pending, reservation))
+            return await self._store(body.request_events, body.body_bytes, key_id)
 
-    async def _stored(self, intake: Intake, size: int, key_id: int) -> Receipt:
-        batch = intake.batch(size)
+    async def _store(self, request_events: RequestEvents, size: int, key_id: int) -> Receipt:
+        batch = request_events.to_batch(size)
         if batch is not None:
-            return intake.receipt(await self._writer.written(batch))
-        self._writer.count(key_id, intake.traffic(size))
-        return intake.receipt(Outcome())
+            return request_events.receipt(await self._writer.write(batch))
+        self._writer.count_traffic(key_id, request_events.traffic(size))
+        return request_events.receipt(RecordResult())
 
-    def _intake(self, key_id: int) -> Intake:
-        return Intake(self._current.detector, key_id=key_id, max_event_bytes=self._max_event_bytes)
+    def _new_request_events(self, key_id: int) -> RequestEvents:
+        return RequestEvents(
+            self._current.detector, key_id=key_id, max_event_bytes=self._max_event_bytes
+        )
 
 
 def _is_small(chunks: Sequence[bytes]) -> bool:
     return (
-        sum(map(len, chunks)) <= AT_ONCE
-        and sum(chunk.count(b"\n") for chunk in chunks) <= LINES_AT_ONCE
+        sum(map(len, chunks)) <= MAX_INLINE_BYTES
+        and sum(chunk.count(b"\n") for chunk in chunks) <= MAX_INLINE_LINES
     )
 
 
-def _joined(chunks: Sequence[bytes]) -> Iterable[bytes]:
+def _join_small_chunks(chunks: Sequence[bytes]) -> Iterable[bytes]:
     """The same bytes in chunks that are worth a turn each, and no larger than need be."""
-    worth = sum(map(len, chunks)) >= len(chunks) * _WORTH
+    worth = sum(map(len, chunks)) >= len(chunks) * _MIN_CHUNK_BYTES
     return chunks if worth else [b"".join(chunks)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _BodyReader:
     """A body on its way from its chunks to judged events."""
 
-    inflated: Inflated
-    cutter: EventCutter
-    intake: Intake
+    decompressor: BodyDecompressor
+    splitter: Splitter
+    request_events: RequestEvents
 
     @property
-    def held(self) -> int:
-        return self.cutter.held + self.intake.held
+    def buffered_bytes(self) -> int:
+        return self.splitter.buffered_bytes + self.request_events.buffered_bytes
 
     @property
-    def size(self) -> int:
-        return self.inflated.size
+    def body_bytes(self) -> int:
+        return self.decompressor.decompressed_bytes
 
     @property
-    def is_untouched(self) -> bool:
+    def is_unread_and_uncompressed(self) -> bool:
         """Whether nothing was judged yet, and nothing will become more than it is."""
-        return self.inflated.is_plain and not self.inflated.size
+        return self.decompressor.is_identity and not self.decompressor.decompressed_bytes
 
-    def judge(self, chunks: Sequence[bytes], share: Share) -> None:
-        for part in chain.from_iterable(map(self.inflated.feed, _joined(chunks))):
-            self._judge(self.cutter.feed(part))
-            share.hold(len(part) + self.held)
+    def feed(self, chunks: Sequence[bytes], reservation: MemoryReservation) -> None:
+        for part in chain.from_iterable(map(self.decompressor.feed, _join_small_chunks(chunks))):
+            self._evaluate(self.splitter.feed(part))
+            reservation.resize(len(part) + self.buffered_bytes)
 
-    def judge_last(self, chunks: Sequence[bytes], share: Share) -> None:
-        self.judge(chunks, share)
-        self.inflated.end()
-        self._judge(self.cutter.end())
-        self.intake.received = self.cutter.found
-        share.hold(self.held)
+    def finish(self, chunks: Sequence[bytes], reservation: MemoryReservation) -> None:
+        self.feed(chunks, reservation)
+        self.decompressor.end()
+        self._evaluate(self.splitter.end())
+        self.request_events.received = self.splitter.event_count
+        reservation.resize(self.buffered_bytes)
 
-    def _judge(self, blocks: Iterable[Iterable[Item]]) -> None:
+    def _evaluate(self, blocks: Iterable[Iterable[RawEvent]]) -> None:
         for events in blocks:
-            self.intake.judge(events)
-        self.intake.keep(self.cutter.refused())
+            self.request_events.evaluate(events)
+        self.request_events.add(self.splitter.take_rejected())

@@ -16,39 +16,32 @@ from time import monotonic, perf_counter
 from typing import TypeAlias
 
 from app.domain.errors import Unavailable
-from app.ingest.measures import Measures
-from app.ingest.recording import NewMatch, Outcome, record
-from app.store import keys, quarantine
+from app.ingest.events import RejectedEvent
+from app.ingest.metrics import IngestMetrics
+from app.ingest.record import NewMatch, RecordResult, record_matches
+from app.store import api_keys, quarantine
+from app.store.api_keys import TrafficCounts
 from app.store.database import Database, Session
-from app.store.exclusions import LiveExclusions
-from app.store.keys import Traffic
+from app.store.exclusions import LiveExclusionCache
 
 # More waiting batches than this are refused: the agent keeps them and tries again.
-QUEUE_LIMIT = 256
+MAX_QUEUED_BATCHES = 256
 # Rows in one transaction, about: more make everyone in it wait without saving much.
-GROUP_ROWS = 2_000
+MAX_ROWS_PER_TRANSACTION = 2_000
 # How often the counts of requests without a match are written, in seconds.
-TRAFFIC_SECONDS = 2.0
+TRAFFIC_FLUSH_SECONDS = 2.0
 # How long the end waits for the last transaction; the requests in it have had their grace before.
-STOP_SECONDS = 0.5
+STOP_TIMEOUT_SECONDS = 0.5
 # How long a request may go on waiting for its commit once the server was told to stop.
-HURRY_SECONDS = 0.5
+SHUTDOWN_GRACE_SECONDS = 0.5
 # How long a batch may wait for its transaction to begin, its time in the queue and that for the lock
 # together; but whoever comes out of the queue so late tries the lock for a moment at least.
-PATIENCE_SECONDS = 5.0
-MOMENT_SECONDS = 0.5
-STOPPING = "Deckwatch is stopping; send this again in a moment."
-BUSY = "The database is busy; nothing was stored. Send this again in a moment."
+WRITE_TIMEOUT_SECONDS = 5.0
+MIN_LOCK_TIMEOUT_SECONDS = 0.5
+STOPPING_MESSAGE = "Deckwatch is stopping; send this again in a moment."
+BUSY_MESSAGE = "The database is busy; nothing was stored. Send this again in a moment."
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An event for quarantine."""
-
-    raw: bytes
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +50,15 @@ class Batch:
 
     key_id: int
     matches: Sequence[NewMatch]
-    refused: Sequence[Refused]
+    rejected: Sequence[RejectedEvent]
     received: int
-    size: int
-    done: "Future[Outcome]" = field(default_factory=Future)
+    body_bytes: int
+    result: "Future[RecordResult]" = field(default_factory=Future)
     queued_at: float = field(default_factory=monotonic)
 
 
 # Figures not yet written, by key and minute.
-TrafficByMinute: TypeAlias = dict[tuple[int, datetime], Traffic]
+TrafficByMinute: TypeAlias = dict[tuple[int, datetime], TrafficCounts]
 
 
 class Writer:
@@ -79,20 +72,20 @@ class Writer:
         database: Database,
         *,
         clock: Callable[[], datetime],
-        measures: Measures | None = None,
+        metrics: IngestMetrics | None = None,
     ) -> None:
         self._database = database
-        self._measures = measures or Measures()
+        self._metrics = metrics or IngestMetrics()
         self._clock = clock
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._exclusions = LiveExclusions()
-        self._last_receipt: datetime | None = None
+        self._exclusions = LiveExclusionCache()
+        self._last_receipt_time: datetime | None = None
         self._traffic: TrafficByMinute = {}
         self._traffic_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-        self._gate = threading.Lock()
+        self._submit_lock = threading.Lock()
         self._stopping = False
-        self._hurried = False
+        self._is_shutting_down = False
 
     def start(self) -> None:
         self._thread.start()
@@ -102,90 +95,76 @@ class Writer:
 
         A locked or full database is not waited for: what it did not take was never acknowledged.
         """
-        with self._gate:
+        with self._submit_lock:
             self._stopping = True
             self._queue.put(None)
-        self._thread.join(STOP_SECONDS)
+        self._thread.join(STOP_TIMEOUT_SECONDS)
         if self._thread.is_alive():
             log.warning("the database did not take what was queued; its senders will send it again")
 
-    def hurry(self) -> None:
+    def begin_shutdown(self) -> None:
         """From now on nobody waits for long: what a locked database does not take is refused."""
-        self._hurried = True
+        self._is_shutting_down = True
 
-    def write(self, batch: Batch) -> Outcome:
-        """Queue a batch and wait for its commit. Raises Unavailable when it cannot be had.
-
-        One that was refused in a hurry may be committed all the same; sent again, it is a duplicate.
-        """
-        done = self.submit(batch)
-        waited = 0.0
-        while True:
-            try:
-                return done.result(timeout=HURRY_SECONDS)
-            except TimeoutError:
-                waited += HURRY_SECONDS
-                self._give_up(done, waited)
-
-    async def written(self, batch: Batch) -> Outcome:
+    async def write(self, batch: Batch) -> RecordResult:
         """The same without a thread that waits: however many batches wait, pages are served."""
         done = self.submit(batch)
         waiting = asyncio.wrap_future(done)
         waited = 0.0
         while True:
-            finished, _ = await asyncio.wait([waiting], timeout=HURRY_SECONDS)
+            finished, _ = await asyncio.wait([waiting], timeout=SHUTDOWN_GRACE_SECONDS)
             if finished:
                 return waiting.result()
-            waited += HURRY_SECONDS
-            self._give_up(done, waited)
+            waited += SHUTDOWN_GRACE_SECONDS
+            self._check_timeout(done, waited)
 
-    def _give_up(self, done: "Future[Outcome]", waited: float) -> None:
+    def _check_timeout(self, done: "Future[RecordResult]", waited: float) -> None:
         """Raises Unavailable when it was waited for long enough."""
-        if self._hurried:
+        if self._is_shutting_down:
             done.cancel()
-            raise Unavailable(STOPPING, 2)
+            raise Unavailable(STOPPING_MESSAGE, 2)
         # What is being written is not given up: it will be stored, or be refused by the database.
-        if waited >= PATIENCE_SECONDS and done.cancel():
-            raise Unavailable(BUSY, 2)
+        if waited >= WRITE_TIMEOUT_SECONDS and done.cancel():
+            raise Unavailable(BUSY_MESSAGE, 2)
 
-    def submit(self, batch: Batch) -> "Future[Outcome]":
+    def submit(self, batch: Batch) -> "Future[RecordResult]":
         """Queue a batch; raises Unavailable. One that is cancelled before its turn is not written."""
-        with self._gate:  # nothing may queue behind the mark that ends the thread
+        with self._submit_lock:  # nothing may queue behind the mark that ends the thread
             if self._stopping:
-                raise Unavailable(STOPPING, 2)
-            if self._queue.qsize() >= QUEUE_LIMIT:
+                raise Unavailable(STOPPING_MESSAGE, 2)
+            if self._queue.qsize() >= MAX_QUEUED_BATCHES:
                 raise Unavailable("Too many requests wait for the database; try again.")
             self._queue.put(batch)
-            self._measures.waiting(self._queue.qsize())
-        return batch.done
+            self._metrics.set_queue_length(self._queue.qsize())
+        return batch.result
 
-    def count(self, key_id: int, traffic: Traffic) -> None:
+    def count_traffic(self, key_id: int, traffic: TrafficCounts) -> None:
         """Add a request that needs no commit of its own to the figures of its key."""
         traffic.seen_at = self._clock()
         with self._traffic_lock:
-            _add(self._traffic, key_id, traffic)
-        self._measures.took(traffic, ())
+            _add_traffic(self._traffic, key_id, traffic)
+        self._metrics.record_request(traffic, ())
 
     def _run(self) -> None:
-        ending = False
-        while not ending:
-            group, ending = self._gather()
-            self._measures.waiting(self._queue.qsize())
+        is_last = False
+        while not is_last:
+            group, is_last = self._next_group()
+            self._metrics.set_queue_length(self._queue.qsize())
             if group or self._traffic:
                 self._write_group(group)
 
-    def _gather(self) -> tuple[list[Batch], bool]:
+    def _next_group(self) -> tuple[list[Batch], bool]:
         """The batches that wait now, at least one unless none came for a while; and whether to end."""
         group: list[Batch] = []
-        weight = 0
+        rows = 0
         try:
-            next_one = self._queue.get(timeout=TRAFFIC_SECONDS)
+            next_one = self._queue.get(timeout=TRAFFIC_FLUSH_SECONDS)
             while next_one is not None:
                 # From here on it cannot be cancelled.
-                if next_one.done.set_running_or_notify_cancel():
+                if next_one.result.set_running_or_notify_cancel():
                     group.append(next_one)
-                    weight += len(next_one.matches) + len(next_one.refused)
-                if weight >= GROUP_ROWS:
+                    rows += len(next_one.matches) + len(next_one.rejected)
+                if rows >= MAX_ROWS_PER_TRANSACTION:
                     return group, False
                 next_one = self._queue.get_nowait()
         except queue.Empty:
@@ -194,89 +173,94 @@ class Writer:
 
     def _write_group(self, group: list[Batch]) -> None:
         try:
-            outcomes = self._commit(group)
+            results = self._commit(group)
         except Unavailable as error:
             for batch in group:
-                batch.done.set_exception(error)
+                batch.result.set_exception(error)
         except Exception as error:
             if len(group) <= 1:
                 log.exception("a batch could not be stored")
                 for batch in group:
-                    batch.done.set_exception(error)
+                    batch.result.set_exception(error)
                 return
             # One of them is at fault: the others must not fail with it.
             for batch in group:
                 self._write_group([batch])
         else:
-            for batch, outcome in zip(group, outcomes, strict=True):
-                batch.done.set_result(outcome)
+            for batch, result in zip(group, results, strict=True):
+                batch.result.set_result(result)
 
-    def _commit(self, group: list[Batch]) -> list[Outcome]:
+    def _commit(self, group: list[Batch]) -> list[RecordResult]:
         with self._traffic_lock:
             traffic, self._traffic = self._traffic, {}
-        kept = {place: replace(figures) for place, figures in traffic.items()}
-        begun = perf_counter()
+        unwritten = {place: replace(figures) for place, figures in traffic.items()}
+        started_at = perf_counter()
         try:
-            with self._database.write(_patience(group)) as session:
+            with self._database.write(_lock_timeout(group)) as session:
                 at = self._receipt_time()
-                exclusions = self._exclusions.as_of(session)
-                outcomes = record(
+                exclusions = self._exclusions.by_rule(session)
+                results = record_matches(
                     session, [batch.matches for batch in group], exclusions=exclusions, at=at
                 )
-                for batch, outcome in zip(group, outcomes, strict=True):
-                    _quarantine(session, batch, at)
-                    _add(traffic, batch.key_id, _traffic_of(batch, outcome, at))
+                for batch, result in zip(group, results, strict=True):
+                    _quarantine_rejected(session, batch, at)
+                    _add_traffic(traffic, batch.key_id, _batch_traffic(batch, result, at))
                 for (key_id, minute), figures in traffic.items():
-                    keys.add_traffic(session, key_id, minute, figures)
+                    api_keys.add_traffic(session, key_id, minute, figures)
         except BaseException:
             with self._traffic_lock:
-                for (key_id, _), figures in kept.items():
-                    _add(self._traffic, key_id, figures)
+                for (key_id, _), figures in unwritten.items():
+                    _add_traffic(self._traffic, key_id, figures)
             raise
-        self._measures.committed(perf_counter() - begun)
-        for batch, outcome in zip(group, outcomes, strict=True):
-            reasons = (refused.reason for refused in batch.refused)
-            self._measures.took(_traffic_of(batch, outcome, at), reasons)
-        return outcomes
+        self._metrics.record_commit(perf_counter() - started_at)
+        for batch, result in zip(group, results, strict=True):
+            reasons = (rejected.reason for rejected in batch.rejected)
+            self._metrics.record_request(_batch_traffic(batch, result, at), reasons)
+        return results
 
     def _receipt_time(self) -> datetime:
         now = self._clock()
-        if self._last_receipt is None or now > self._last_receipt:
-            self._last_receipt = now
-        return self._last_receipt
+        if self._last_receipt_time is None or now > self._last_receipt_time:
+            self._last_receipt_time = now
+        return self._last_receipt_time
 
 
-def _patience(group: Sequence[Batch]) -> float:
+def _lock_timeout(group: Sequence[Batch]) -> float:
     """How many seconds the one that has waited longest may go on waiting."""
     now = monotonic()
     oldest = min((batch.queued_at for batch in group), default=now)
-    return max(MOMENT_SECONDS, PATIENCE_SECONDS - (now - oldest))
+    return max(MIN_LOCK_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS - (now - oldest))
 
 
-def _quarantine(session: Session, batch: Batch, at: datetime) -> None:
+def _quarantine_rejected(session: Session, batch: Batch, at: datetime) -> None:
     quarantine.insert_many(
         session,
         [
-            {"key_id": batch.key_id, "received_at": at, "reason": one.reason, "event": one.raw}
-            for one in batch.refused
+            {
+                "key_id": batch.key_id,
+                "received_at": at,
+                "reason": one.reason,
+                "event": one.raw_event.raw,
+            }
+            for one in batch.rejected
         ],
     )
 
 
-def _traffic_of(batch: Batch, outcome: Outcome, at: datetime) -> Traffic:
-    return Traffic(
+def _batch_traffic(batch: Batch, result: RecordResult, at: datetime) -> TrafficCounts:
+    return TrafficCounts(
         received=batch.received,
-        matched=outcome.matched,
-        suppressed=outcome.suppressed,
-        duplicates=outcome.duplicates,
-        rejected=len(batch.refused),
-        bytes=batch.size,
+        matched=result.matched,
+        suppressed=result.suppressed,
+        duplicates=result.duplicates,
+        rejected=len(batch.rejected),
+        bytes=batch.body_bytes,
         seen_at=at,
     )
 
 
-def _add(into: TrafficByMinute, key_id: int, more: Traffic) -> None:
+def _add_traffic(into: TrafficByMinute, key_id: int, more: TrafficCounts) -> None:
     if more.seen_at is None:
         return
     place = key_id, more.seen_at.replace(second=0, microsecond=0)
-    into.setdefault(place, Traffic()).add(more)
+    into.setdefault(place, TrafficCounts()).add(more)

@@ -20,7 +20,7 @@ from sqlmodel import Session, col, select
 from app.domain.alert import Status, Verdict
 from app.domain.severity import Severity
 from app.store.database import chunks
-from app.store.tables import Activity, Alert, GuideTick
+from app.store.tables import Alert, AlertActivity, GuideTick
 
 COUNT_LIMIT = 1_000
 
@@ -64,7 +64,7 @@ class AlertFilter:
     after: Cursor | None = None
 
 
-_EXACT = (
+_EQUALITY_FIELDS = (
     "rule_id",
     "host",
     "container_id",
@@ -92,45 +92,45 @@ def sort_key(alert: Alert, sort: Sort) -> datetime | int:
     return key
 
 
-def search(session: Session, wanted: AlertFilter, limit: int) -> list[Alert]:
+def search(session: Session, filters: AlertFilter, limit: int) -> list[Alert]:
     """At most `limit` alerts after the cursor; ties are broken by id, newest first."""
-    column, descending = _SORT_COLUMNS[wanted.sort]
-    query = select(Alert).where(*_conditions(wanted))
-    if wanted.after is not None:
-        query = query.where(_beyond(column, descending, wanted.after))
+    column, descending = _SORT_COLUMNS[filters.sort]
+    query = select(Alert).where(*_conditions(filters))
+    if filters.after is not None:
+        query = query.where(_after_cursor(column, descending, filters.after))
     ordered = col(column).desc() if descending else col(column).asc()
     return list(session.exec(query.order_by(ordered, col(Alert.id).desc()).limit(limit)))
 
 
-def _beyond(column: Any, descending: bool, after: Cursor) -> ColumnElement[bool]:
+def _after_cursor(column: Any, descending: bool, after: Cursor) -> ColumnElement[bool]:
     strictly = col(column) < after.key if descending else col(column) > after.key
     return or_(strictly, and_(col(column) == after.key, col(Alert.id) < after.id))
 
 
-def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
+def _conditions(filters: AlertFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
         col(getattr(Alert, name)) == value
-        for name in _EXACT
-        if (value := getattr(wanted, name)) not in (None, "")
+        for name in _EQUALITY_FIELDS
+        if (value := getattr(filters, name)) not in (None, "")
     ]
-    if wanted.unassigned:
+    if filters.unassigned:
         conditions.append(col(Alert.assignee_id).is_(None))
-    elif wanted.assignee_id is not None:
-        conditions.append(col(Alert.assignee_id) == wanted.assignee_id)
+    elif filters.assignee_id is not None:
+        conditions.append(col(Alert.assignee_id) == filters.assignee_id)
     conditions += (
         col(Alert.search_text).contains(word, autoescape=True)
-        for word in wanted.q.casefold().split()[:10]
+        for word in filters.q.casefold().split()[:10]
     )
     return conditions
 
 
-def count(session: Session, wanted: AlertFilter, limit: int = COUNT_LIMIT) -> int:
+def count(session: Session, filters: AlertFilter, limit: int = COUNT_LIMIT) -> int:
     """How many there are, `limit` + 1 meaning more than `limit`: counting a million takes a while."""
-    found = select(Alert.id).where(*_conditions(wanted)).limit(limit + 1).subquery()
+    found = select(Alert.id).where(*_conditions(filters)).limit(limit + 1).subquery()
     return session.exec(select(func.count()).select_from(found)).one()
 
 
-def open_by_priority(session: Session) -> dict[int, int]:
+def open_counts_by_priority(session: Session) -> dict[int, int]:
     """How many alerts are open, by priority: an index has that, and severity follows from it."""
     return dict(
         session.exec(
@@ -141,7 +141,7 @@ def open_by_priority(session: Session) -> dict[int, int]:
     )
 
 
-def any_at_all(session: Session) -> bool:
+def has_any(session: Session) -> bool:
     return session.exec(select(Alert.id).limit(1)).first() is not None
 
 
@@ -149,7 +149,7 @@ def get(session: Session, alert_id: int) -> Alert | None:
     return session.get(Alert, alert_id)
 
 
-def unclosed(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
+def open_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
     """The open or acknowledged alert of each fingerprint that has one."""
     found: dict[str, Alert] = {}
     for some in chunks(sorted(set(fingerprints))):
@@ -162,7 +162,7 @@ def unclosed(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
     return found
 
 
-def with_verdict(session: Session, ids: Iterable[int], verdict: Verdict) -> set[int]:
+def ids_with_verdict(session: Session, ids: Iterable[int], verdict: Verdict) -> set[int]:
     """Those of `ids` that were closed so."""
     found: set[int] = set()
     for some in chunks(sorted(set(ids))):
@@ -185,7 +185,7 @@ def add_activity(
     comment: str | None = None,
 ) -> None:
     session.add(
-        Activity(
+        AlertActivity(
             alert_id=alert_id,
             at=at,
             actor=actor,
@@ -197,22 +197,24 @@ def add_activity(
     )
 
 
-def activity(session: Session, alert_id: int) -> list[Activity]:
+def list_activity(session: Session, alert_id: int) -> list[AlertActivity]:
     """Everything done to the alert, newest first."""
     return list(
         session.exec(
-            select(Activity).where(Activity.alert_id == alert_id).order_by(col(Activity.id).desc())
+            select(AlertActivity)
+            .where(AlertActivity.alert_id == alert_id)
+            .order_by(col(AlertActivity.id).desc())
         )
     )
 
 
-def ticks(session: Session, alert_id: int) -> dict[tuple[str, str], GuideTick]:
+def guide_ticks(session: Session, alert_id: int) -> dict[tuple[str, str], GuideTick]:
     """Done steps by (part, step key)."""
     rows = session.exec(select(GuideTick).where(GuideTick.alert_id == alert_id))
     return {(tick.part, tick.step_key): tick for tick in rows}
 
 
-def untick(session: Session, alert_id: int, part: str, step_key: str) -> None:
+def delete_guide_tick(session: Session, alert_id: int, part: str, step_key: str) -> None:
     session.execute(
         delete(GuideTick).where(
             col(GuideTick.alert_id) == alert_id,
@@ -222,7 +224,7 @@ def untick(session: Session, alert_id: int, part: str, step_key: str) -> None:
     )
 
 
-def rule_name(session: Session, rule_id: str) -> str | None:
+def latest_rule_name(session: Session, rule_id: str) -> str | None:
     """The rule's name as its newest alert has it, None when it has no alert."""
     return session.exec(
         select(Alert.rule_name)
@@ -233,7 +235,7 @@ def rule_name(session: Session, rule_id: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleFigures:
+class RuleStatistics:
     """What one rule has led to."""
 
     open: int = 0
@@ -243,7 +245,7 @@ class RuleFigures:
     last_seen: datetime | None = None
 
 
-def figures_by_rule(session: Session) -> dict[str, RuleFigures]:
+def statistics_by_rule(session: Session) -> dict[str, RuleStatistics]:
     rows = session.execute(
         sql_select(
             col(Alert.rule_id),
@@ -259,6 +261,6 @@ def figures_by_rule(session: Session) -> dict[str, RuleFigures]:
         ).all()
     )
     return {
-        rule_id: RuleFigures(int(opened), int(closed), int(true), int(matches), newest[rule_id])
+        rule_id: RuleStatistics(int(opened), int(closed), int(true), int(matches), newest[rule_id])
         for rule_id, opened, closed, true, matches in rows
     }

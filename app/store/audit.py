@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from app.store.tables import AuditEntry
 
-_FIRST = "0" * 64
+_INITIAL_HASH = "0" * 64
 
 
 def record(
@@ -33,15 +33,15 @@ def record(
         subject=subject,
         detail=detail,
         address=address,
-        previous_hash=previous or _FIRST,
+        previous_hash=previous or _INITIAL_HASH,
         entry_hash="",
     )
-    entry.entry_hash = _hash(entry)
+    entry.entry_hash = _entry_hash(entry)
     session.add(entry)
     session.flush()
 
 
-def _hash(entry: AuditEntry) -> str:
+def _entry_hash(entry: AuditEntry) -> str:
     told = [
         entry.previous_hash,
         entry.at.isoformat(),
@@ -54,11 +54,11 @@ def _hash(entry: AuditEntry) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def first_broken(session: Session) -> int | None:
+def first_invalid_entry(session: Session) -> int | None:
     """The id of the first entry that was changed, or that follows a missing one; None when whole."""
-    previous = _FIRST
+    previous = _INITIAL_HASH
     for entry in session.exec(select(AuditEntry).order_by(col(AuditEntry.id))):
-        if entry.previous_hash != previous or entry.entry_hash != _hash(entry):
+        if entry.previous_hash != previous or entry.entry_hash != _entry_hash(entry):
             return entry.id
         previous = entry.entry_hash
     return None
@@ -73,13 +73,13 @@ class AuditFilter:
     before: int | None = None
 
 
-def search(session: Session, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+def search(session: Session, filters: AuditFilter, limit: int) -> list[AuditEntry]:
     """Newest first, at most `limit`."""
     query = select(AuditEntry).order_by(col(AuditEntry.id).desc()).limit(limit)
-    if wanted.actor:
-        query = query.where(AuditEntry.actor == wanted.actor)
-    if wanted.action:
-        query = query.where(col(AuditEntry.action).startswith(wanted.action, autoescape=True))
-    if wanted.before is not None:
-        query = query.where(col(AuditEntry.id) < wanted.before)
+    if filters.actor:
+        query = query.where(AuditEntry.actor == filters.actor)
+    if filters.action:
+        query = query.where(col(AuditEntry.action).startswith(filters.action, autoescape=True))
+    if filters.before is not None:
+        query = query.where(col(AuditEntry.id) < filters.before)
     return list(session.exec(query))

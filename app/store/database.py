@@ -19,15 +19,15 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, Operational
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session as Session  # the one type of it that other rooms name
 
-from app.domain.errors import Unavailable, Unusable
+from app.domain.errors import FatalError, Unavailable
 
 # Longer than any transaction of ours, shorter than an agent's patience.
-LOCK_WAIT_SECONDS = 5.0
+LOCK_TIMEOUT_SECONDS = 5.0
 
 T = TypeVar("T")
 
 # An option of a connection that writes: how many seconds it may wait for its turn.
-_WRITES = "deckwatch_writes"
+_LOCK_TIMEOUT_OPTION = "deckwatch_writes"
 # Key of `Session.info` for the counters that a transaction has incremented, by name (store/revisions.py).
 REVISIONS = "revisions"
 CommitListener: TypeAlias = Callable[[Mapping[str, int]], None]
@@ -44,12 +44,12 @@ class Database:
         try:
             parsed = make_url(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
-            self.engine = _engine(url, self.is_sqlite)
+            self.engine = _create_engine(url, self.is_sqlite)
         except (ArgumentError, ImportError, ValueError) as error:
-            raise Unusable(f"DECKWATCH_DATABASE_URL: {error}.") from None
+            raise FatalError(f"DECKWATCH_DATABASE_URL: {error}.") from None
         self.path = Path(parsed.database) if self.is_sqlite and parsed.database else None
         # Threads of one process queue here, where waking is prompt, not in SQLite's polling.
-        self._one_writer = threading.Lock()
+        self._write_lock = threading.Lock()
         self._commit_listeners: list[CommitListener] = []
 
     def on_commit(self, listener: CommitListener) -> None:
@@ -61,19 +61,21 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+        with _translate_errors(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
-    def write(self, patience: float = LOCK_WAIT_SECONDS) -> Iterator[Session]:
+    def write(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[Session]:
         """`patience` is how many seconds the lock may be waited for."""
-        until = monotonic() + patience
-        if not self._one_writer.acquire(timeout=patience):
+        until = monotonic() + lock_timeout
+        if not self._write_lock.acquire(timeout=lock_timeout):
             raise Unavailable("The database is busy; nothing was changed. Try again.")
         try:
-            with _translated(), self.engine.connect() as connection:
+            with _translate_errors(), self.engine.connect() as connection:
                 # Waiting for other threads and waiting for other processes come out of one purse.
-                connection.execution_options(**{_WRITES: max(0.0, until - monotonic())})
+                connection.execution_options(
+                    **{_LOCK_TIMEOUT_OPTION: max(0.0, until - monotonic())}
+                )
                 with (
                     connection.begin(),
                     Session(connection, expire_on_commit=False) as session,
@@ -81,7 +83,7 @@ class Database:
                     yield session
                     session.flush()
         finally:
-            self._one_writer.release()
+            self._write_lock.release()
         if revisions := session.info.get(REVISIONS):
             for listener in self._commit_listeners:
                 listener(revisions)
@@ -90,7 +92,7 @@ class Database:
         self.engine.dispose()
 
 
-def _engine(url: str, is_sqlite: bool) -> Engine:
+def _create_engine(url: str, is_sqlite: bool) -> Engine:
     if not is_sqlite:
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
     engine = create_engine(
@@ -99,18 +101,18 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
         max_overflow=40,
         # So that a writer mostly has the connection of the last one, which still knows the pages.
         pool_use_lifo=True,
-        connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False},
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(connection: Any, _record: object) -> None:
     # Without this the driver begins transactions by its own rules, deferred.
     connection.isolation_level = None
     cursor = connection.cursor()
-    _switch_to_wal(cursor)
+    _enable_wal(cursor)
     # FULL: in WAL mode, NORMAL loses the last commits when the power fails.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -118,9 +120,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _switch_to_wal(cursor: Any) -> None:
+def _enable_wal(cursor: Any) -> None:
     """Only the first program at a new file has anything to do; for that moment SQLite lets none wait."""
-    deadline = monotonic() + LOCK_WAIT_SECONDS
+    deadline = monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -132,15 +134,15 @@ def _switch_to_wal(cursor: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    patience = connection.get_execution_options().get(_WRITES)
-    if patience is None:
+    lock_timeout = connection.get_execution_options().get(_LOCK_TIMEOUT_OPTION)
+    if lock_timeout is None:
         connection.exec_driver_sql("BEGIN")
         return
     # In steps, so that most transactions find it as the one before has left it.
-    wait = ceil(patience * 10) * 100
-    if connection.info.get(_WRITES) != wait:
+    wait = ceil(lock_timeout * 10) * 100
+    if connection.info.get(_LOCK_TIMEOUT_OPTION) != wait:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait}")
-        connection.info[_WRITES] = wait
+        connection.info[_LOCK_TIMEOUT_OPTION] = wait
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -150,11 +152,11 @@ def chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise Unavailable(_sentence(error), retry_after=2) from error
+        raise Unavailable(_error_message(error), retry_after=2) from error
     except PoolTimeout as error:
         raise Unavailable("Too many wait for the database; try again.") from error
     except DatabaseError as error:
@@ -163,15 +165,15 @@ def _translated() -> Iterator[None]:
         raise Unavailable("The database is damaged; run: deckwatch db check", 30) from error
 
 
-def _sentence(error: DBAPIError) -> str:
+def _error_message(error: DBAPIError) -> str:
     said = str(error.orig).lower()
-    for sign, sentence in _SENTENCES.items():
+    for sign, sentence in _ERROR_MESSAGES.items():
         if sign in said:
             return sentence
     return "The database cannot be used right now; nothing was changed. Try again."
 
 
-_SENTENCES = {
+_ERROR_MESSAGES = {
     "locked": "The database is busy; nothing was changed. Try again.",
     "full": "The disk is full; nothing was changed. Free some space.",
     "readonly": "The database is read-only; nothing was changed.",
@@ -179,7 +181,7 @@ _SENTENCES = {
 }
 
 
-def opening_problem(error: DBAPIError, path: Path | None) -> str:
+def open_error_message(error: DBAPIError, path: Path | None) -> str:
     """One sentence for a database that could not be opened at the start."""
     said = str(error.orig)
     where = f"The database {path}" if path else "The database"

@@ -10,7 +10,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.domain.exclusion import Condition, Exclusion, Operator
-from app.store import revisions
+from app.store import change_counters
 from app.store.tables import ExclusionRecord, ExclusionVersion
 
 
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class ExclusionHistory:
     """An exclusion with all its versions, oldest first."""
 
     record: ExclusionRecord
@@ -59,7 +59,7 @@ class Whole:
         return State.PROPOSED if self.waiting else State.DECLINED
 
 
-def condition_rows(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+def conditions_to_json(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
     return [
         {"field": c.field, "operator": str(c.operator), "values": list(c.values)}
         for c in conditions
@@ -73,7 +73,7 @@ def conditions_of(version: ExclusionVersion) -> tuple[Condition, ...]:
     )
 
 
-def live(session: Session) -> tuple[Exclusion, ...]:
+def list_live(session: Session) -> tuple[Exclusion, ...]:
     """The version that matching obeys of every exclusion that was not ended; some may have expired."""
     rows = session.exec(
         select(ExclusionRecord, ExclusionVersion)
@@ -97,7 +97,7 @@ def live(session: Session) -> tuple[Exclusion, ...]:
     )
 
 
-def waiting_count(session: Session) -> int:
+def count_waiting(session: Session) -> int:
     """How many have a version that waits for an admin."""
     return session.exec(
         select(func.count())
@@ -114,18 +114,18 @@ def waiting_count(session: Session) -> int:
     ).one()
 
 
-def get(session: Session, exclusion_id: int) -> Whole | None:
+def get(session: Session, exclusion_id: int) -> ExclusionHistory | None:
     record = session.get(ExclusionRecord, exclusion_id)
-    return _whole(session, [record])[0] if record else None
+    return _load_histories(session, [record])[0] if record else None
 
 
-def everything(session: Session) -> list[Whole]:
+def list_all(session: Session) -> list[ExclusionHistory]:
     """All exclusions, newest first."""
     records = session.exec(select(ExclusionRecord).order_by(col(ExclusionRecord.id).desc()))
-    return _whole(session, list(records))
+    return _load_histories(session, list(records))
 
 
-def _whole(session: Session, records: Sequence[ExclusionRecord]) -> list[Whole]:
+def _load_histories(session: Session, records: Sequence[ExclusionRecord]) -> list[ExclusionHistory]:
     by_id: dict[int, list[ExclusionVersion]] = {record.id or 0: [] for record in records}
     query = select(ExclusionVersion).order_by(col(ExclusionVersion.version))
     if len(records) == 1:
@@ -133,27 +133,27 @@ def _whole(session: Session, records: Sequence[ExclusionRecord]) -> list[Whole]:
     for version in session.exec(query):
         if version.exclusion_id in by_id:
             by_id[version.exclusion_id].append(version)
-    return [Whole(record, tuple(by_id[record.id or 0])) for record in records]
+    return [ExclusionHistory(record, tuple(by_id[record.id or 0])) for record in records]
 
 
-def changed(session: Session) -> None:
+def mark_changed(session: Session) -> None:
     """Say, in the transaction that changed one, that caches of live exclusions are old."""
-    revisions.bump(session, revisions.EXCLUSIONS)
+    change_counters.bump(session, change_counters.EXCLUSIONS)
 
 
-class LiveExclusions:
+class LiveExclusionCache:
     """The live exclusions of each rule as of one transaction, read again only when one has changed."""
 
     def __init__(self) -> None:
         self._revision = -1
-        self._by_rule: Mapping[str, Sequence[Exclusion]] = {}
+        self._exclusions: Mapping[str, Sequence[Exclusion]] = {}
 
-    def as_of(self, session: Session) -> Mapping[str, Sequence[Exclusion]]:
-        revision = revisions.current(session, revisions.EXCLUSIONS)
+    def by_rule(self, session: Session) -> Mapping[str, Sequence[Exclusion]]:
+        revision = change_counters.current(session, change_counters.EXCLUSIONS)
         if revision != self._revision:
-            self._by_rule = by_rule(live(session))
+            self._exclusions = by_rule(list_live(session))
             self._revision = revision
-        return self._by_rule
+        return self._exclusions
 
 
 def by_rule(exclusions: Iterable[Exclusion]) -> dict[str, list[Exclusion]]:

@@ -12,26 +12,28 @@ from app.store.database import chunks
 from app.store.tables import Alert, Match, metadata
 
 # What makes a match the same match: key, event id, rule.
-Identity = tuple[int, str, str]
+MatchIdentity = tuple[int, str, str]
 
 _TABLE = metadata.tables["rule_match"]
-_KNOWN = sql_select(_TABLE.c.key_id, _TABLE.c.event_id, _TABLE.c.rule_id).where(
+_STORED_IDENTITIES = sql_select(_TABLE.c.key_id, _TABLE.c.event_id, _TABLE.c.rule_id).where(
     _TABLE.c.key_id == bindparam("key"), _TABLE.c.event_id.in_(bindparam("events", expanding=True))
 )
 
 
-def known(session: Session, wanted: Iterable[Identity]) -> set[Identity]:
+def stored_identities(session: Session, wanted: Iterable[MatchIdentity]) -> set[MatchIdentity]:
     """Those of `wanted` that are stored already."""
     by_key: dict[int, set[str]] = {}
     for key_id, event_id, _ in wanted:
         by_key.setdefault(key_id, set()).add(event_id)
     connection = session.connection()
-    found: set[Identity] = set()
+    found: set[MatchIdentity] = set()
     for key_id, ids in by_key.items():
         for some in chunks(sorted(ids)):
             # With the key, since the index of what makes a match the same begins with it.
             asked = {"key": key_id, "events": some}
-            found.update((row[0], row[1], row[2]) for row in connection.execute(_KNOWN, asked))
+            found.update(
+                (row[0], row[1], row[2]) for row in connection.execute(_STORED_IDENTITIES, asked)
+            )
     return found
 
 
@@ -45,7 +47,7 @@ def get(session: Session, match_id: int) -> Match | None:
     return session.get(Match, match_id)
 
 
-def shown(session: Session, alert: Alert) -> Match | None:
+def displayed_match(session: Session, alert: Alert) -> Match | None:
     """The match whose words the alert shows."""
     return session.exec(
         select(Match).where(
@@ -56,7 +58,9 @@ def shown(session: Session, alert: Alert) -> Match | None:
     ).first()
 
 
-def of_alert(session: Session, alert_id: int, *, before: int | None, limit: int) -> list[Match]:
+def list_by_alert(
+    session: Session, alert_id: int, *, before: int | None, limit: int
+) -> list[Match]:
     """Newest first, those with an id below `before`."""
     query = select(Match).where(Match.alert_id == alert_id)
     if before is not None:
@@ -64,7 +68,7 @@ def of_alert(session: Session, alert_id: int, *, before: int | None, limit: int)
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
-def of_exclusion(
+def list_by_exclusion(
     session: Session, exclusion_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
     """What it suppressed, newest first, those with an id below `before`."""
@@ -74,13 +78,13 @@ def of_exclusion(
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
-def of_rule(session: Session, rule_id: str, *, since: datetime, limit: int) -> list[Match]:
+def list_by_rule(session: Session, rule_id: str, *, since: datetime, limit: int) -> list[Match]:
     """Those received since then, newest first."""
     query = select(Match).where(Match.rule_id == rule_id, Match.received_at >= since)
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
-def suppressed_figures(session: Session) -> dict[int, tuple[int, datetime]]:
+def suppression_counts(session: Session) -> dict[int, tuple[int, datetime]]:
     """For each exclusion that ever suppressed a match: how many, and the newest receipt."""
     rows = session.exec(
         select(Match.exclusion_id, func.count(), func.max(Match.received_at))

@@ -8,59 +8,68 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, tuple_, update
 from sqlmodel import Session, col, select
 
-from app.store.retention import Piece, Pruned, may_go
+from app.store.retention import DeletedCounts, DeletionBatch, is_deletable
 from app.store.tables import (
-    Activity,
     Alert,
+    AlertActivity,
+    ApiKeyMinute,
     ExclusionRecord,
     GuideTick,
-    KeyMinute,
     Match,
-    Quarantine,
+    QuarantinedEvent,
     RetentionRun,
 )
 
-_THE_ROW = 1
+_ROW_ID = 1
 
 
-def remove(session: Session, piece: Piece) -> Pruned:
+def delete_batch(session: Session, batch: DeletionBatch) -> DeletedCounts:
     """Remove what of the piece may still go; what went."""
-    went = Pruned(
-        quarantined=_deleted(session, Quarantine, col(Quarantine.id).in_(piece.quarantined)),
-        suppressed=_deleted(
+    deleted = DeletedCounts(
+        quarantined=_delete_where(
+            session, QuarantinedEvent, col(QuarantinedEvent.id).in_(batch.quarantine_ids)
+        ),
+        suppressed=_delete_where(
             session,
             Match,
-            and_(col(Match.id).in_(piece.suppressed), col(Match.exclusion_id).is_not(None)),
+            and_(
+                col(Match.id).in_(batch.suppressed_match_ids), col(Match.exclusion_id).is_not(None)
+            ),
         ),
-        minutes=_deleted(
+        minutes=_delete_where(
             session,
-            KeyMinute,
-            tuple_(col(KeyMinute.key_id), col(KeyMinute.minute)).in_(piece.minutes),
+            ApiKeyMinute,
+            tuple_(col(ApiKeyMinute.key_id), col(ApiKeyMinute.minute)).in_(batch.traffic_minutes),
         ),
     )
-    if piece.thinned is not None and _still(session, [piece.thinned], piece.closed_before):
-        of_it = and_(col(Match.id).in_(piece.matches), col(Match.alert_id) == piece.thinned)
-        matches = _deleted(session, Match, of_it)
+    if batch.partial_alert_id is not None and _still_deletable(
+        session, [batch.partial_alert_id], batch.closed_before
+    ):
+        of_it = and_(
+            col(Match.id).in_(batch.partial_match_ids),
+            col(Match.alert_id) == batch.partial_alert_id,
+        )
+        matches = _delete_where(session, Match, of_it)
         session.execute(
             update(Alert)
-            .where(col(Alert.id) == piece.thinned)
+            .where(col(Alert.id) == batch.partial_alert_id)
             .values(match_count=Alert.match_count - matches)
         )
-        went += Pruned(matches=matches)
-    if alerts := _still(session, piece.alerts, piece.closed_before):
-        went += _remove_alerts(session, alerts)
-    return went
+        deleted += DeletedCounts(matches=matches)
+    if alerts := _still_deletable(session, batch.alert_ids, batch.closed_before):
+        deleted += _delete_alerts(session, alerts)
+    return deleted
 
 
-def _still(session: Session, alerts: Sequence[int], before: datetime) -> list[int]:
-    found = session.exec(select(Alert.id).where(col(Alert.id).in_(alerts), may_go(before)))
+def _still_deletable(session: Session, alerts: Sequence[int], before: datetime) -> list[int]:
+    found = session.exec(select(Alert.id).where(col(Alert.id).in_(alerts), is_deletable(before)))
     return [row for row in found if row is not None]
 
 
-def _remove_alerts(session: Session, alerts: Sequence[int]) -> Pruned:
-    matches = _deleted(session, Match, col(Match.alert_id).in_(alerts))
-    _deleted(session, Activity, col(Activity.alert_id).in_(alerts))
-    _deleted(session, GuideTick, col(GuideTick.alert_id).in_(alerts))
+def _delete_alerts(session: Session, alerts: Sequence[int]) -> DeletedCounts:
+    matches = _delete_where(session, Match, col(Match.alert_id).in_(alerts))
+    _delete_where(session, AlertActivity, col(AlertActivity.alert_id).in_(alerts))
+    _delete_where(session, GuideTick, col(GuideTick.alert_id).in_(alerts))
     session.execute(
         update(Alert).where(col(Alert.previous_id).in_(alerts)).values(previous_id=None)
     )
@@ -69,29 +78,33 @@ def _remove_alerts(session: Session, alerts: Sequence[int]) -> Pruned:
         .where(col(ExclusionRecord.from_alert_id).in_(alerts))
         .values(from_alert_id=None)
     )
-    return Pruned(alerts=_deleted(session, Alert, col(Alert.id).in_(alerts)), matches=matches)
+    return DeletedCounts(
+        alerts=_delete_where(session, Alert, col(Alert.id).in_(alerts)), matches=matches
+    )
 
 
-def _deleted(session: Session, table: Any, where: ColumnElement[bool]) -> int:
+def _delete_where(session: Session, table: Any, where: ColumnElement[bool]) -> int:
     result = session.execute(delete(table).where(where))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def take_turn(session: Session, holder: str, at: datetime, until: datetime) -> Pruned | None:
+def acquire_lease(
+    session: Session, holder: str, at: datetime, until: datetime
+) -> DeletedCounts | None:
     """What an earlier run removed and did not live to tell; None when another is still at it."""
-    run = session.get(RetentionRun, _THE_ROW)
+    run = session.get(RetentionRun, _ROW_ID)
     if run is None:
-        run = RetentionRun(id=_THE_ROW, holder=None, ends_at=None, pruned={})
+        run = RetentionRun(id=_ROW_ID, holder=None, ends_at=None, pruned={})
     elif run.holder is not None and run.ends_at is not None and run.ends_at > at:
         return None
     run.holder, run.ends_at = holder, until
     session.add(run)
-    return Pruned(**run.pruned)
+    return DeletedCounts(**run.pruned)
 
 
-def keep_turn(session: Session, holder: str, until: datetime, pruned: Pruned) -> bool:
+def renew_lease(session: Session, holder: str, until: datetime, pruned: DeletedCounts) -> bool:
     """Note what went, in the transaction in which it goes; False when the turn is another's by now."""
-    run = session.get(RetentionRun, _THE_ROW)
+    run = session.get(RetentionRun, _ROW_ID)
     if run is None or run.holder != holder:
         return False
     run.ends_at, run.pruned = until, asdict(pruned)
@@ -99,9 +112,9 @@ def keep_turn(session: Session, holder: str, until: datetime, pruned: Pruned) ->
     return True
 
 
-def end_turn(session: Session, holder: str) -> bool:
+def release_lease(session: Session, holder: str) -> bool:
     """False when the turn is another's by now."""
-    run = session.get(RetentionRun, _THE_ROW)
+    run = session.get(RetentionRun, _ROW_ID)
     if run is None or run.holder != holder:
         return False
     run.holder, run.ends_at, run.pruned = None, None, {}

@@ -16,33 +16,33 @@ from sqlmodel.sql.expression import SelectOfScalar
 from app.domain.alert import Status
 from app.store import exclusions
 from app.store.exclusions import State
-from app.store.size import size
+from app.store.size import database_size
 from app.store.tables import (
     Alert,
+    ApiKey,
+    ApiKeyMinute,
     ExclusionRecord,
-    Key,
-    KeyMinute,
     Match,
-    Quarantine,
+    QuarantinedEvent,
 )
 
 # Large events are many pages of the database each, so that their number says little.
-PIECE_BYTES = 2 * 1024 * 1024
+MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RetentionLimits:
     """What was closed or received before these goes; `most_bytes` is how much may stay, None for all."""
 
-    closed: datetime
-    suppressed: datetime
-    quarantined: datetime
-    minutes: datetime
-    most_bytes: int | None
+    closed_before: datetime
+    suppressed_before: datetime
+    quarantined_before: datetime
+    minutes_before: datetime
+    max_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class DeletedCounts:
     """How many rows went. `matches` are those of alerts, `suppressed` those of exclusions."""
 
     alerts: int = 0
@@ -51,16 +51,18 @@ class Pruned:
     quarantined: int = 0
     minutes: int = 0
 
-    def __add__(self, more: "Pruned") -> "Pruned":
-        return Pruned(*(getattr(self, f.name) + getattr(more, f.name) for f in fields(Pruned)))
+    def __add__(self, more: "DeletedCounts") -> "DeletedCounts":
+        return DeletedCounts(
+            *(getattr(self, f.name) + getattr(more, f.name) for f in fields(DeletedCounts))
+        )
 
     @property
-    def rows(self) -> int:
+    def total_rows(self) -> int:
         return sum(asdict(self).values())
 
-    def text(self) -> str:
+    def describe(self) -> str:
         """Such as “2 closed alerts with 30 matches, 5 events in quarantine”."""
-        told = [
+        parts = [
             f"{self.alerts:,} closed alerts with {self.matches:,} matches"
             if self.alerts or self.matches
             else "",
@@ -68,100 +70,106 @@ class Pruned:
             f"{self.quarantined:,} events in quarantine" if self.quarantined else "",
             f"{self.minutes:,} minutes of traffic figures" if self.minutes else "",
         ]
-        return ", ".join(filter(None, told)) or "nothing"
+        return ", ".join(filter(None, parts)) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DeletionBatch:
     """Rows that may go in one transaction. `alerts` go with all they have; `thinned` is a closed alert
     with too many matches for that, which loses `matches` now and goes later.
     """
 
     closed_before: datetime
-    alerts: tuple[int, ...] = ()
-    thinned: int | None = None
-    matches: tuple[int, ...] = ()
-    suppressed: tuple[int, ...] = ()
-    quarantined: tuple[int, ...] = ()
-    minutes: tuple[tuple[int, datetime], ...] = ()
+    alert_ids: tuple[int, ...] = ()
+    partial_alert_id: int | None = None
+    partial_match_ids: tuple[int, ...] = ()
+    suppressed_match_ids: tuple[int, ...] = ()
+    quarantine_ids: tuple[int, ...] = ()
+    traffic_minutes: tuple[tuple[int, datetime], ...] = ()
 
 
-def next_piece(session: Session, bounds: Bounds, at: datetime, rows: int) -> Piece | None:
+def next_batch(
+    session: Session, limits: RetentionLimits, at: datetime, rows: int
+) -> DeletionBatch | None:
     """About `rows` rows that may go now, None when there are no more; by age first, then by size."""
-    ways: list[Callable[[], Piece | None]] = [
-        lambda: _quarantined(session, bounds.quarantined, rows),
-        lambda: _minutes(session, bounds.minutes, rows),
-        lambda: _suppressed(session, _with_matches(session), bounds.suppressed, rows),
-        lambda: _closed(session, bounds.closed, rows),
+    ways: list[Callable[[], DeletionBatch | None]] = [
+        lambda: _next_quarantined(session, limits.quarantined_before, rows),
+        lambda: _next_minutes(session, limits.minutes_before, rows),
+        lambda: _next_suppressed(session, _exclusion_ids(session), limits.suppressed_before, rows),
+        lambda: _next_closed(session, limits.closed_before, rows),
     ]
-    if too_large(session, bounds):
+    if exceeds_max_size(session, limits):
         ways += [
-            lambda: _quarantined(session, at, rows),
-            lambda: _suppressed(session, _no_longer_live(session, at), at, rows),
-            lambda: _closed(session, at, rows),
+            lambda: _next_quarantined(session, at, rows),
+            lambda: _next_suppressed(session, _not_live_exclusion_ids(session, at), at, rows),
+            lambda: _next_closed(session, at, rows),
         ]
-    return next((piece for way in ways if (piece := way()) is not None), None)
+    return next((batch for way in ways if (batch := way()) is not None), None)
 
 
-def too_large(session: Session, bounds: Bounds) -> bool:
-    return bounds.most_bytes is not None and size(session).used > bounds.most_bytes
+def exceeds_max_size(session: Session, limits: RetentionLimits) -> bool:
+    return limits.max_bytes is not None and database_size(session).used_bytes > limits.max_bytes
 
 
-def _fitting(found: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+def _take_within_max_bytes(found: Iterable[tuple[int, int]]) -> tuple[int, ...]:
     """The first ids of (id, bytes) that fit into a piece, at least one of them."""
     ids: list[int] = []
     total = 0
     for row_id, length in found:
         total += length
-        if ids and total > PIECE_BYTES:
+        if ids and total > MAX_BATCH_BYTES:
             break
         ids.append(row_id)
     return tuple(ids)
 
 
-def _quarantined(session: Session, before: datetime, rows: int) -> Piece | None:
+def _next_quarantined(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
     found = session.exec(
-        select(Quarantine.id, func.length(Quarantine.event))
-        .where(Quarantine.received_at < before)
-        .order_by(col(Quarantine.received_at))
+        select(QuarantinedEvent.id, func.length(QuarantinedEvent.event))
+        .where(QuarantinedEvent.received_at < before)
+        .order_by(col(QuarantinedEvent.received_at))
         .limit(rows)
     )
-    ids = _fitting((row_id or 0, length) for row_id, length in found)
-    return Piece(before, quarantined=ids) if ids else None
+    ids = _take_within_max_bytes((row_id or 0, length) for row_id, length in found)
+    return DeletionBatch(before, quarantine_ids=ids) if ids else None
 
 
-def _minutes(session: Session, before: datetime, rows: int) -> Piece | None:
+def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
     """Of each key all but the newest, which says when the key was last seen."""
-    for key_id in session.exec(select(Key.id)).all():
-        newest = select(func.max(KeyMinute.minute)).where(KeyMinute.key_id == key_id)
+    for key_id in session.exec(select(ApiKey.id)).all():
+        newest = select(func.max(ApiKeyMinute.minute)).where(ApiKeyMinute.key_id == key_id)
         found = session.exec(
-            select(KeyMinute.minute)
+            select(ApiKeyMinute.minute)
             .where(
-                KeyMinute.key_id == key_id,
-                KeyMinute.minute < before,
-                col(KeyMinute.minute) < newest.scalar_subquery(),
+                ApiKeyMinute.key_id == key_id,
+                ApiKeyMinute.minute < before,
+                col(ApiKeyMinute.minute) < newest.scalar_subquery(),
             )
-            .order_by(col(KeyMinute.minute))
+            .order_by(col(ApiKeyMinute.minute))
             .limit(rows)
         ).all()
         if found and key_id is not None:
-            return Piece(before, minutes=tuple((key_id, minute) for minute in found))
+            return DeletionBatch(
+                before, traffic_minutes=tuple((key_id, minute) for minute in found)
+            )
     return None
 
 
-def _with_matches(session: Session) -> list[int]:
+def _exclusion_ids(session: Session) -> list[int]:
     return [found for found in session.exec(select(ExclusionRecord.id)) if found is not None]
 
 
-def _no_longer_live(session: Session, at: datetime) -> list[int]:
+def _not_live_exclusion_ids(session: Session, at: datetime) -> list[int]:
     return [
-        whole.record.id
-        for whole in exclusions.everything(session)
-        if whole.record.id is not None and whole.state(at) is not State.LIVE
+        history.record.id
+        for history in exclusions.list_all(session)
+        if history.record.id is not None and history.state(at) is not State.LIVE
     ]
 
 
-def _suppressed(session: Session, of: Sequence[int], before: datetime, rows: int) -> Piece | None:
+def _next_suppressed(
+    session: Session, of: Sequence[int], before: datetime, rows: int
+) -> DeletionBatch | None:
     for exclusion_id in of:
         # By id, which an index has for each exclusion, and which follows the receipt.
         found = session.exec(
@@ -171,12 +179,12 @@ def _suppressed(session: Session, of: Sequence[int], before: datetime, rows: int
             .limit(rows)
         )
         old = ((row_id or 0, length) for row_id, length, received in found if received < before)
-        if ids := _fitting(old):
-            return Piece(before, suppressed=ids)
+        if ids := _take_within_max_bytes(old):
+            return DeletionBatch(before, suppressed_match_ids=ids)
     return None
 
 
-def may_go(before: datetime) -> ColumnElement[bool]:
+def is_deletable(before: datetime) -> ColumnElement[bool]:
     """Closed before then, and not what an alert that is still worked on names as seen before."""
     after = aliased(Alert)
     leant_on = (
@@ -187,10 +195,10 @@ def may_go(before: datetime) -> ColumnElement[bool]:
     return and_(col(Alert.status) == Status.CLOSED, col(Alert.closed_at) < before, ~leant_on)
 
 
-def _closed(session: Session, before: datetime, rows: int) -> Piece | None:
+def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
     candidates = session.exec(
         select(Alert)
-        .where(may_go(before))
+        .where(is_deletable(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
         .limit(max(1, rows // 4))  # an alert has two dozen index entries where a match has six
     )
@@ -204,40 +212,44 @@ def _closed(session: Session, before: datetime, rows: int) -> Piece | None:
             .limit(rows + 1)
         ).all()
         total = sum(length for _, length, _, _ in lengths)
-        if not alerts and (len(lengths) > rows or (total > PIECE_BYTES and len(lengths) > 1)):
+        if not alerts and (len(lengths) > rows or (total > MAX_BATCH_BYTES and len(lengths) > 1)):
             shown = (alert.shown_event_id, alert.shown_key_id)
             old = ((row or 0, n) for row, n, *event in lengths if tuple(event) != shown)
-            return Piece(before, thinned=alert.id, matches=_fitting(old))
+            return DeletionBatch(
+                before, partial_alert_id=alert.id, partial_match_ids=_take_within_max_bytes(old)
+            )
         taken, weight = taken + len(lengths), weight + total
-        if alerts and (taken > rows or weight > PIECE_BYTES):
+        if alerts and (taken > rows or weight > MAX_BATCH_BYTES):
             break
         alerts.append(alert.id or 0)
-    return Piece(before, alerts=tuple(alerts)) if alerts else None
+    return DeletionBatch(before, alert_ids=tuple(alerts)) if alerts else None
 
 
-def outlook(session: Session, bounds: Bounds) -> Pruned:
+def count_expired(session: Session, limits: RetentionLimits) -> DeletedCounts:
     """What would go by age."""
     alerts, matches = session.exec(
         select(func.count(), func.coalesce(func.sum(Alert.match_count), 0))
         .select_from(Alert)
-        .where(may_go(bounds.closed))
+        .where(is_deletable(limits.closed_before))
     ).one()
-    return Pruned(
+    return DeletedCounts(
         alerts=alerts,
         matches=int(matches),
         suppressed=_count(
             session,
             select(func.count())
             .select_from(Match)
-            .where(col(Match.exclusion_id).is_not(None), Match.received_at < bounds.suppressed),
+            .where(
+                col(Match.exclusion_id).is_not(None), Match.received_at < limits.suppressed_before
+            ),
         ),
         quarantined=_count(
             session,
             select(func.count())
-            .select_from(Quarantine)
-            .where(Quarantine.received_at < bounds.quarantined),
+            .select_from(QuarantinedEvent)
+            .where(QuarantinedEvent.received_at < limits.quarantined_before),
         ),
-        minutes=_old_minutes(session, bounds.minutes),
+        minutes=_count_expired_minutes(session, limits.minutes_before),
     )
 
 
@@ -245,15 +257,15 @@ def _count(session: Session, query: SelectOfScalar[int]) -> int:
     return session.exec(query).one()
 
 
-def _old_minutes(session: Session, before: datetime) -> int:
+def _count_expired_minutes(session: Session, before: datetime) -> int:
     newest = (
-        select(KeyMinute.key_id, func.max(KeyMinute.minute).label("minute"))
-        .group_by(col(KeyMinute.key_id))
+        select(ApiKeyMinute.key_id, func.max(ApiKeyMinute.minute).label("minute"))
+        .group_by(col(ApiKeyMinute.key_id))
         .subquery()
     )
     return session.exec(
         select(func.count())
-        .select_from(KeyMinute)
-        .join(newest, newest.c.key_id == KeyMinute.key_id)
-        .where(KeyMinute.minute < before, col(KeyMinute.minute) < newest.c.minute)
+        .select_from(ApiKeyMinute)
+        .join(newest, newest.c.key_id == ApiKeyMinute.key_id)
+        .where(ApiKeyMinute.minute < before, col(ApiKeyMinute.minute) < newest.c.minute)
     ).one()

@@ -7,21 +7,21 @@ from sqlmodel import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DatabaseSize:
     """Bytes on the disk, and those of them that hold something: SQLite keeps and reuses the others."""
 
-    total: int
-    used: int
+    total_bytes: int
+    used_bytes: int
 
 
-def size(session: Session) -> Size:
+def database_size(session: Session) -> DatabaseSize:
     if session.get_bind().dialect.name != "sqlite":
-        total = int(_number(session, "SELECT pg_database_size(current_database())"))
-        return Size(total, total)
-    page = _number(session, "PRAGMA page_size")
-    pages = _number(session, "PRAGMA page_count")
-    return Size(page * pages, page * (pages - _number(session, "PRAGMA freelist_count")))
+        total = int(_query_int(session, "SELECT pg_database_size(current_database())"))
+        return DatabaseSize(total, total)
+    page = _query_int(session, "PRAGMA page_size")
+    pages = _query_int(session, "PRAGMA page_count")
+    return DatabaseSize(page * pages, page * (pages - _query_int(session, "PRAGMA freelist_count")))
 
 
-def _number(session: Session, query: str) -> int:
+def _query_int(session: Session, query: str) -> int:
     return int(session.connection().execute(text(query)).scalar_one())

@@ -32,7 +32,7 @@ SQLModel.metadata.naming_convention = {
 metadata: MetaData = SQLModel.metadata
 
 
-def _when(*, nullable: bool = False, index: bool = False) -> Any:
+def _utc_column(*, nullable: bool = False, index: bool = False) -> Any:
     return Field(sa_type=UtcDateTime, nullable=nullable, index=index)
 
 
@@ -46,9 +46,9 @@ class User(SQLModel, table=True):
     name_folded: str = Field(unique=True)
     role: str
     password_hash: str | None
-    created_at: datetime = _when()
-    disabled_at: datetime | None = _when(nullable=True)
-    last_login_at: datetime | None = _when(nullable=True)
+    created_at: datetime = _utc_column()
+    disabled_at: datetime | None = _utc_column(nullable=True)
+    last_login_at: datetime | None = _utc_column(nullable=True)
 
 
 class LoginSession(SQLModel, table=True):
@@ -58,9 +58,9 @@ class LoginSession(SQLModel, table=True):
 
     token_hash: str = Field(primary_key=True)
     user_id: int = Field(foreign_key="user_account.id", index=True)
-    created_at: datetime = _when()
-    seen_at: datetime = _when()
-    ends_at: datetime = _when(index=True)
+    created_at: datetime = _utc_column()
+    seen_at: datetime = _utc_column()
+    ends_at: datetime = _utc_column(index=True)
     address: str
     browser: str
 
@@ -73,12 +73,12 @@ class OneTimeLink(SQLModel, table=True):
     token_hash: str = Field(primary_key=True)
     purpose: str
     user_id: int | None = Field(foreign_key="user_account.id", index=True)
-    created_at: datetime = _when()
-    ends_at: datetime = _when()
-    used_at: datetime | None = _when(nullable=True)
+    created_at: datetime = _utc_column()
+    ends_at: datetime = _utc_column()
+    used_at: datetime | None = _utc_column(nullable=True)
 
 
-class Key(SQLModel, table=True):
+class ApiKey(SQLModel, table=True):
     """What a program presents; `key_hash` is SHA-256 of 256 random bits, which need no salt."""
 
     __tablename__: ClassVar[Any] = "api_key"
@@ -88,20 +88,20 @@ class Key(SQLModel, table=True):
     role: str
     key_hash: str = Field(unique=True)
     hint: str
-    created_at: datetime = _when()
+    created_at: datetime = _utc_column()
     created_by: str
-    revoked_at: datetime | None = _when(nullable=True)
+    revoked_at: datetime | None = _utc_column(nullable=True)
     revoked_by: str | None
 
 
-class KeyMinute(SQLModel, table=True):
+class ApiKeyMinute(SQLModel, table=True):
     """What one key sent in one minute. `seen_at` is the newest receipt in it."""
 
     __tablename__: ClassVar[Any] = "key_minute"
 
     key_id: int = Field(foreign_key="api_key.id", primary_key=True)
     minute: datetime = Field(sa_type=UtcDateTime, primary_key=True)
-    seen_at: datetime = _when()
+    seen_at: datetime = _utc_column()
     received: int
     matched: int
     suppressed: int
@@ -146,13 +146,13 @@ class Alert(SQLModel, table=True):
     severity: str
     priority: int
     priority_parts: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
-    first_seen: datetime = _when()
-    last_seen: datetime = _when()
+    first_seen: datetime = _utc_column()
+    last_seen: datetime = _utc_column()
     match_count: int
     assignee_id: int | None = Field(foreign_key="user_account.id", index=True)
     verdict: str | None
     reason: str | None = Field(sa_type=Text)
-    closed_at: datetime | None = _when(nullable=True)
+    closed_at: datetime | None = _utc_column(nullable=True)
     closed_by: str | None
     previous_id: int | None = Field(foreign_key="alert.id", index=True)
     shown_key_id: int = Field(foreign_key="api_key.id")
@@ -192,15 +192,15 @@ class Match(SQLModel, table=True):
     rule_id: str = Field(index=True)
     key_id: int = Field(foreign_key="api_key.id")
     event_id: str
-    received_at: datetime = _when(index=True)
-    occurred_at: datetime | None = _when(nullable=True)
+    received_at: datetime = _utc_column(index=True)
+    occurred_at: datetime | None = _utc_column(nullable=True)
     alert_id: int | None = Field(foreign_key="alert.id")
     exclusion_id: int | None = Field(foreign_key="exclusion.id")
     exclusion_version: int | None
     event: bytes = Field(sa_type=LargeBinary)
 
 
-class Activity(SQLModel, table=True):
+class AlertActivity(SQLModel, table=True):
     """One change or comment on an alert."""
 
     __tablename__: ClassVar[Any] = "alert_activity"
@@ -208,7 +208,7 @@ class Activity(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     alert_id: int = Field(foreign_key="alert.id")
-    at: datetime = _when()
+    at: datetime = _utc_column()
     actor: str
     kind: str
     before: str | None
@@ -225,7 +225,7 @@ class GuideTick(SQLModel, table=True):
     part: str = Field(primary_key=True)
     step_key: str = Field(primary_key=True)
     actor: str
-    at: datetime = _when()
+    at: datetime = _utc_column()
 
 
 class ExclusionRecord(SQLModel, table=True):
@@ -236,10 +236,10 @@ class ExclusionRecord(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     rule_id: str = Field(index=True)
     from_alert_id: int | None = Field(foreign_key="alert.id")
-    created_at: datetime = _when()
+    created_at: datetime = _utc_column()
     newest_version: int
     live_version: int | None
-    ended_at: datetime | None = _when(nullable=True)
+    ended_at: datetime | None = _utc_column(nullable=True)
     ended_by: str | None
 
 
@@ -256,12 +256,12 @@ class ExclusionVersion(SQLModel, table=True):
     conditions: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     reason: str = Field(sa_type=Text)
     owner: str
-    ends_at: datetime = _when()
+    ends_at: datetime = _utc_column()
     proposed_by: str
-    proposed_at: datetime = _when()
+    proposed_at: datetime = _utc_column()
     decision: str
     decided_by: str | None
-    decided_at: datetime | None = _when(nullable=True)
+    decided_at: datetime | None = _utc_column(nullable=True)
 
 
 class RuleSwitch(SQLModel, table=True):
@@ -275,18 +275,18 @@ class RuleSwitch(SQLModel, table=True):
     rule_id: str = Field(primary_key=True)
     enabled: bool
     version: int
-    changed_at: datetime = _when()
+    changed_at: datetime = _utc_column()
     changed_by: str
 
 
-class Quarantine(SQLModel, table=True):
+class QuarantinedEvent(SQLModel, table=True):
     """An event that could not be read: its bytes and why."""
 
     __tablename__: ClassVar[Any] = "quarantine"
 
     id: int | None = Field(default=None, primary_key=True)
     key_id: int = Field(foreign_key="api_key.id", index=True)
-    received_at: datetime = _when(index=True)
+    received_at: datetime = _utc_column(index=True)
     reason: str = Field(sa_type=Text)
     event: bytes = Field(sa_type=LargeBinary)
 
@@ -297,7 +297,7 @@ class AuditEntry(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "audit_entry"
 
     id: int | None = Field(default=None, primary_key=True)
-    at: datetime = _when(index=True)
+    at: datetime = _utc_column(index=True)
     actor: str = Field(index=True)
     action: str = Field(index=True)
     subject: str
@@ -316,7 +316,7 @@ class RetentionRun(SQLModel, table=True):
 
     id: int = Field(primary_key=True)
     holder: str | None
-    ends_at: datetime | None = _when(nullable=True)
+    ends_at: datetime | None = _utc_column(nullable=True)
     pruned: dict[str, int] = Field(sa_column=Column(JSON, nullable=False))
 
 

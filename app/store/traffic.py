@@ -11,97 +11,101 @@ from sqlalchemy import case, func
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
-from app.domain.traffic import MINUTE, Minute
-from app.store.keys import COUNTERS, Traffic
-from app.store.tables import Alert, Key, KeyMinute, Match
+from app.domain.traffic import MINUTE, TrafficMinute
+from app.store.api_keys import COUNTER_FIELDS, TrafficCounts
+from app.store.tables import Alert, ApiKey, ApiKeyMinute, Match
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class KeyTraffic:
     """Sums of a while; `matched_at` is the newest minute in it that brought a match."""
 
-    traffic: Traffic
-    matched_at: datetime | None
+    counts: TrafficCounts
+    last_matched_at: datetime | None
 
 
-def last_seen(session: Session, key_id: int | None = None) -> dict[int, datetime]:
+def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, datetime]:
     """The newest receipt of each key that ever sent something, or of this one."""
     newest = (
-        sql_select(col(KeyMinute.seen_at))
-        .where(col(KeyMinute.key_id) == col(Key.id))
-        .order_by(col(KeyMinute.minute).desc())
+        sql_select(col(ApiKeyMinute.seen_at))
+        .where(col(ApiKeyMinute.key_id) == col(ApiKey.id))
+        .order_by(col(ApiKeyMinute.minute).desc())
         .limit(1)
-        .correlate(Key)
+        .correlate(ApiKey)
         .scalar_subquery()
     )
-    query = sql_select(col(Key.id), newest)
+    query = sql_select(col(ApiKey.id), newest)
     if key_id is not None:
-        query = query.where(col(Key.id) == key_id)
+        query = query.where(col(ApiKey.id) == key_id)
     return {int(one): seen_at for one, seen_at in session.execute(query) if one and seen_at}
 
 
-def sums(session: Session, key_ids: Collection[int], *, since: datetime) -> dict[int, Sent]:
+def totals_by_key(
+    session: Session, key_ids: Collection[int], *, since: datetime
+) -> dict[int, KeyTraffic]:
     """What each of the keys sent since then; one that sent nothing is not in it."""
-    matched_at = func.max(case((col(KeyMinute.matched) > 0, col(KeyMinute.minute))))
+    matched_at = func.max(case((col(ApiKeyMinute.matched) > 0, col(ApiKeyMinute.minute))))
     rows = session.execute(
         sql_select(
-            col(KeyMinute.key_id),
+            col(ApiKeyMinute.key_id),
             matched_at,
-            *(func.sum(col(getattr(KeyMinute, name))) for name in COUNTERS),
+            *(func.sum(col(getattr(ApiKeyMinute, name))) for name in COUNTER_FIELDS),
         )
-        .where(col(KeyMinute.key_id).in_(key_ids), col(KeyMinute.minute) > since - MINUTE)
-        .group_by(col(KeyMinute.key_id))
+        .where(col(ApiKeyMinute.key_id).in_(key_ids), col(ApiKeyMinute.minute) > since - MINUTE)
+        .group_by(col(ApiKeyMinute.key_id))
     )
-    found: dict[int, Sent] = {}
+    found: dict[int, KeyTraffic] = {}
     for key_id, newest, *counted in rows:
-        figures = Traffic()
-        for name, value in zip(COUNTERS, counted, strict=True):
+        figures = TrafficCounts()
+        for name, value in zip(COUNTER_FIELDS, counted, strict=True):
             setattr(figures, name, int(value))
-        found[int(key_id)] = Sent(figures, newest)
+        found[int(key_id)] = KeyTraffic(figures, newest)
     return found
 
 
-def minutes(
+def minutes_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
-) -> dict[int, list[Minute]]:
+) -> dict[int, list[TrafficMinute]]:
     """The minutes of each key since then in which it sent something, oldest first."""
     # Core: a week of minutes as rows of the ORM costs several times as much.
     rows = session.execute(
         sql_select(
-            col(KeyMinute.key_id),
-            col(KeyMinute.minute),
-            col(KeyMinute.received),
-            col(KeyMinute.bytes),
-            col(KeyMinute.matched),
-            col(KeyMinute.duplicates),
-            col(KeyMinute.rejected),
+            col(ApiKeyMinute.key_id),
+            col(ApiKeyMinute.minute),
+            col(ApiKeyMinute.received),
+            col(ApiKeyMinute.bytes),
+            col(ApiKeyMinute.matched),
+            col(ApiKeyMinute.duplicates),
+            col(ApiKeyMinute.rejected),
         )
-        .where(col(KeyMinute.key_id).in_(key_ids), col(KeyMinute.minute) >= since)
-        .order_by(col(KeyMinute.key_id), col(KeyMinute.minute))
+        .where(col(ApiKeyMinute.key_id).in_(key_ids), col(ApiKeyMinute.minute) >= since)
+        .order_by(col(ApiKeyMinute.key_id), col(ApiKeyMinute.minute))
     )
-    found: dict[int, list[Minute]] = {}
+    found: dict[int, list[TrafficMinute]] = {}
     for key_id, *figures in rows:
-        found.setdefault(key_id, []).append(Minute(*figures))
+        found.setdefault(key_id, []).append(TrafficMinute(*figures))
     return found
 
 
-def spoke_before(session: Session, key_id: int, when: datetime) -> bool:
-    query = select(KeyMinute.minute).where(KeyMinute.key_id == key_id, KeyMinute.minute < when)
+def has_traffic_before(session: Session, key_id: int, when: datetime) -> bool:
+    query = select(ApiKeyMinute.minute).where(
+        ApiKeyMinute.key_id == key_id, ApiKeyMinute.minute < when
+    )
     return session.exec(query.limit(1)).first() is not None
 
 
-def matching_minutes(
+def minutes_with_matches(
     session: Session, key_id: int, *, since: datetime, limit: int
 ) -> list[datetime]:
     """The newest minutes in which the key brought a match, newest first."""
-    query = select(KeyMinute.minute).where(
-        KeyMinute.key_id == key_id, KeyMinute.minute >= since, KeyMinute.matched > 0
+    query = select(ApiKeyMinute.minute).where(
+        ApiKeyMinute.key_id == key_id, ApiKeyMinute.minute >= since, ApiKeyMinute.matched > 0
     )
-    return list(session.exec(query.order_by(col(KeyMinute.minute).desc()).limit(limit)))
+    return list(session.exec(query.order_by(col(ApiKeyMinute.minute).desc()).limit(limit)))
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MatchTiming:
     """One match of a key. `host` is its alert's; what an exclusion suppressed has none."""
 
     occurred_at: datetime | None
@@ -110,14 +114,14 @@ class Sample:
 
 
 # Matches of all keys that are looked at for one minute of one key: another key's flood may be in it.
-_LOOKED_AT = 2_000
+_SCAN_LIMIT = 2_000
 
 
-def samples(
+def match_timings(
     session: Session, key_id: int, matched_in: Sequence[datetime], *, limit: int
-) -> list[Sample]:
+) -> list[MatchTiming]:
     """Matches that the key brought in these minutes, about `limit` of them."""
-    found: list[Sample] = []
+    found: list[MatchTiming] = []
     for minute in matched_in:
         within = (
             sql_select(
@@ -128,7 +132,7 @@ def samples(
             )
             .where(col(Match.received_at) >= minute, col(Match.received_at) < minute + MINUTE)
             .order_by(col(Match.received_at).desc())
-            .limit(_LOOKED_AT)
+            .limit(_SCAN_LIMIT)
             .subquery()
         )
         rows = session.execute(
@@ -137,7 +141,7 @@ def samples(
             .where(within.c.key_id == key_id)
             .limit(limit)
         )
-        found += (Sample(*row) for row in rows)
+        found += (MatchTiming(*row) for row in rows)
         if len(found) >= limit:
             break
     return found

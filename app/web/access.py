@@ -14,74 +14,74 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from app.actions import keys, sessions
+from app.actions import api_keys, sessions
 from app.domain.errors import Forbidden
-from app.domain.roles import Principal, Role
-from app.domain.text import storable
-from app.web.errors import SignInNeeded, for_programs
+from app.domain.principal import Principal, Role
+from app.domain.text import escape_unstorable
+from app.web.errors import AuthenticationRequired, is_api_path
 from app.web.forms import read_form
-from app.web.services import Services, services_of
+from app.web.services import Services, get_services
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_COOKIE = "deckwatch"
-_FORM_COOKIE = "deckwatch_form"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SESSION_COOKIE = "deckwatch"
+_CSRF_COOKIE = "deckwatch_form"
 
 
-def cookie_name(services: Services, base: str = _COOKIE) -> str:
+def session_cookie_name(services: Services, base: str = _SESSION_COOKIE) -> str:
     """With HTTPS the name has the __Host- prefix, which ties it to this very host (RFC 6265bis).
 
     Without HTTPS a browser would refuse such a cookie, and nobody could sign in.
     """
-    return f"__Host-{base}" if services.settings.https else base
+    return f"__Host-{base}" if services.settings.uses_https else base
 
 
-def form_cookie_name(services: Services) -> str:
-    return cookie_name(services, _FORM_COOKIE)
+def csrf_cookie_name(services: Services) -> str:
+    return session_cookie_name(services, _CSRF_COOKIE)
 
 
-def address_of(request: Request) -> str:
+def client_address(request: Request) -> str:
     # Behind a proxy it is what X-Forwarded-For says, of any length.
-    return storable(request.client.host[:100]) if request.client else "unknown"
+    return escape_unstorable(request.client.host[:100]) if request.client else "unknown"
 
 
-def browser_of(request: Request) -> str:
-    return storable(request.headers.get("user-agent", "unknown"))
+def user_agent(request: Request) -> str:
+    return escape_unstorable(request.headers.get("user-agent", "unknown"))
 
 
 def session_token(request: Request) -> str | None:
-    return request.cookies.get(cookie_name(services_of(request)))
+    return request.cookies.get(session_cookie_name(get_services(request)))
 
 
-def form_token(services: Services, bound_to: str) -> str:
+def csrf_token(services: Services, cookie_value: str) -> str:
     """What a form carries to show that it came from a page of ours; `bound_to` is the cookie's value."""
-    return hmac.new(services.secret, b"form:" + bound_to.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(services.secret, b"form:" + cookie_value.encode(), hashlib.sha256).hexdigest()
 
 
-async def _principal(request: Request) -> Principal | None:
-    services = services_of(request)
+async def _authenticate(request: Request) -> Principal | None:
+    services = get_services(request)
     header = request.headers.get("authorization")
     if header is not None:
-        presented = presented_key(header)
-        if presented is None:
+        api_key = api_key_from_header(header)
+        if api_key is None:
             return None
-        found = services.keyring.known(presented) or await run_in_threadpool(
-            services.keyring.holder, presented
+        principal = services.api_key_cache.get_cached(api_key) or await run_in_threadpool(
+            services.api_key_cache.look_up, api_key
         )
-        return replace(found, address=address_of(request)) if found else None
+        return replace(principal, address=client_address(request)) if principal else None
     token = session_token(request)
     if token is None:
         return None
     signed_in = await run_in_threadpool(
-        sessions.signed_in,
+        sessions.authenticate,
         services.database,
         token,
-        address=address_of(request),
+        address=client_address(request),
         at=services.clock(),
     )
     return signed_in[1] if signed_in else None
 
 
-def presented_key(header: str) -> str | None:
+def api_key_from_header(header: str) -> str | None:
     """The key in an Authorization header, however it is dressed; None when it is in none of the ways.
 
     `Bearer KEY` (RFC 6750), `ApiKey KEY`, `ApiKey base64(id:KEY)` (Elasticsearch), and Basic with the
@@ -93,14 +93,14 @@ def presented_key(header: str) -> str | None:
         case "bearer":
             return rest or None
         case "apikey":
-            return rest if rest.startswith(keys.PREFIX) else _second_half(rest)
+            return rest if rest.startswith(api_keys.PREFIX) else _decode_credentials(rest)
         case "basic":
-            return _second_half(rest)
+            return _decode_credentials(rest)
         case _:
             return None
 
 
-def _second_half(encoded: str) -> str | None:
+def _decode_credentials(encoded: str) -> str | None:
     try:
         decoded = base64.b64decode(encoded, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
@@ -108,7 +108,7 @@ def _second_half(encoded: str) -> str | None:
     return decoded.partition(":")[2] or None
 
 
-def _same_origin(request: Request) -> bool:
+def _is_same_origin(request: Request) -> bool:
     """Whether the browser says that the request comes from our own pages.
 
     Sec-Fetch-Site (Fetch Metadata) when sent, else Origin; a client that sends neither is no browser
@@ -126,46 +126,46 @@ def _same_origin(request: Request) -> bool:
         return False
 
 
-async def check_form(request: Request, bound_to: str | None) -> None:
+async def check_csrf(request: Request, cookie_value: str | None) -> None:
     """Raises Forbidden unless the request is from our own page and carries its token."""
-    if not _same_origin(request):
+    if not _is_same_origin(request):
         raise Forbidden("This came from another site, so nothing was done.")
     sent = request.headers.get("x-csrf-token")
-    if sent is None and not for_programs(request.url.path):
+    if sent is None and not is_api_path(request.url.path):
         sent = (await read_form(request))["csrf"]
-    services = services_of(request)
-    wanted = form_token(services, bound_to or "")
-    if not bound_to or not sent or not hmac.compare_digest(sent.encode(), wanted.encode()):
+    services = get_services(request)
+    wanted = csrf_token(services, cookie_value or "")
+    if not cookie_value or not sent or not hmac.compare_digest(sent.encode(), wanted.encode()):
         raise Forbidden("This page was open for too long; load it again and repeat.")
 
 
-class Access:
+class RequireRole:
     """A dependency: the principal, if they hold `role`; `keys_only` leaves sessions out.
 
     With a session, whatever changes something also needs the form check.
     """
 
-    def __init__(self, role: Role, *, keys_only: bool = False) -> None:
+    def __init__(self, role: Role, *, api_keys_only: bool = False) -> None:
         self.role = role
-        self.keys_only = keys_only
+        self.api_keys_only = api_keys_only
 
     async def __call__(
-        self, request: Request, found: Annotated[Principal | None, Depends(_principal)]
+        self, request: Request, principal: Annotated[Principal | None, Depends(_authenticate)]
     ) -> Principal:
-        if found is None or (self.keys_only and found.key_id is None):
-            raise SignInNeeded(
+        if principal is None or (self.api_keys_only and principal.key_id is None):
+            raise AuthenticationRequired(
                 "Present a key: Authorization: Bearer KEY."
-                if for_programs(request.url.path)
+                if is_api_path(request.url.path)
                 else "Sign in first."
             )
-        request.state.principal = found  # for the log, which also names those who are refused
-        if not found.may(self.role):
-            raise Forbidden(f"This needs the role {self.role}; yours is {found.role}.")
-        if found.key_id is not None and not for_programs(request.url.path):
+        request.state.principal = principal  # for the log, which also names those who are refused
+        if not principal.has_role(self.role):
+            raise Forbidden(f"This needs the role {self.role}; yours is {principal.role}.")
+        if principal.key_id is not None and not is_api_path(request.url.path):
             raise Forbidden("Keys are for the API; pages need a person who signed in.")
-        if found.key_id is None and request.method not in _SAFE:
-            await check_form(request, session_token(request))
-        return found
+        if principal.key_id is None and request.method not in _SAFE_METHODS:
+            await check_csrf(request, session_token(request))
+        return principal
 
 
 class Public:
@@ -176,19 +176,19 @@ class Public:
 
 
 PUBLIC = Public()
-Analyst = Annotated[Principal, Depends(Access(Role.ANALYST))]
-Admin = Annotated[Principal, Depends(Access(Role.ADMIN))]
-Agent = Annotated[Principal, Depends(Access(Role.AGENT, keys_only=True))]
+Analyst = Annotated[Principal, Depends(RequireRole(Role.ANALYST))]
+Admin = Annotated[Principal, Depends(RequireRole(Role.ADMIN))]
+Agent = Annotated[Principal, Depends(RequireRole(Role.AGENT, api_keys_only=True))]
 
 
-def refuse_unguarded(routers: Iterable[APIRouter]) -> None:
+def require_access_declared(routers: Iterable[APIRouter]) -> None:
     """Raises RuntimeError when a route does not say who may use it: nothing is open by oversight."""
-    for route in routes_of(routers):
-        if access_of(route) is None:
+    for route in api_routes(routers):
+        if declared_access(route) is None:
             raise RuntimeError(f"{route.path} does not say who may use it")
 
 
-def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
+def api_routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute):
@@ -196,13 +196,13 @@ def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
             yield route
 
 
-def access_of(route: APIRoute) -> Access | Public | None:
+def declared_access(route: APIRoute) -> RequireRole | Public | None:
     """What a route says about who may use it."""
-    return next(_found(route.dependant), None)
+    return next(_find_declared_access(route.dependant), None)
 
 
-def _found(dependant: Dependant) -> Iterator[Access | Public]:
-    if isinstance(dependant.call, Access | Public):
+def _find_declared_access(dependant: Dependant) -> Iterator[RequireRole | Public]:
+    if isinstance(dependant.call, RequireRole | Public):
         yield dependant.call
     for inner in dependant.dependencies:
-        yield from _found(inner)
+        yield from _find_declared_access(inner)

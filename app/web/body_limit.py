@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # How long a body may keep us waiting at least, in seconds, and how many bytes buy a second more. Only the
 # time in which nothing was there to read counts, so that nobody is blamed for a server that is busy.
-GRACE_SECONDS = 30.0
-BYTES_PER_SECOND = 4096
+BODY_GRACE_SECONDS = 30.0
+MIN_BYTES_PER_SECOND = 4096
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """`larger` gives the limit below paths where it is not `usual`; bytes as sent. 413 beyond them, 408
     for a body that comes too slowly. `clock` gives seconds that never go back.
     """
@@ -25,13 +25,13 @@ class BodyLimit:
         self,
         app: ASGIApp,
         *,
-        usual: int,
-        larger: dict[str, int],
+        default_limit: int,
+        limit_by_prefix: dict[str, int],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._app = app
-        self._usual = usual
-        self._larger = larger
+        self._default_limit = default_limit
+        self._limit_by_prefix = limit_by_prefix
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,35 +39,39 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
-        larger = (most for below, most in self._larger.items() if path.startswith(below))
-        body = _Body(receive, next(larger, self._usual), _declared(scope), self._clock)
+        limits = (
+            limit for prefix, limit in self._limit_by_prefix.items() if path.startswith(prefix)
+        )
+        body = _LimitedBody(
+            receive, next(limits, self._default_limit), _content_length(scope), self._clock
+        )
         await self._app(scope, body.receive, send)
 
 
-def _declared(scope: Scope) -> int:
-    declared = Headers(scope=scope).get("content-length", "")
-    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
+def _content_length(scope: Scope) -> int:
+    content_length = Headers(scope=scope).get("content-length", "")
+    return int(content_length[:20]) if content_length.isascii() and content_length.isdigit() else 0
 
 
-class _Body:
+class _LimitedBody:
     """One request's. What it raises is of Starlette's kind, which FastAPI lets through while it reads."""
 
     def __init__(
-        self, receive: Receive, limit: int, declared: int, clock: Callable[[], float]
+        self, receive: Receive, limit: int, content_length: int, clock: Callable[[], float]
     ) -> None:
         self._receive = receive
         self._limit = limit
-        self._declared = declared
+        self._content_length = content_length
         self._clock = clock
         self._size = 0
-        self._waited = 0.0
+        self._seconds_waited = 0.0
         self._ended = False
 
     async def receive(self) -> Message:
         if self._ended:  # what is waited for now is that the other side hangs up
             return await self._receive()
-        self._check(self._declared)
-        message = await self._next()
+        self._check(self._content_length)
+        message = await self._receive_in_time()
         self._size += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)
         self._check(self._size)
@@ -77,20 +81,20 @@ class _Body:
         if size > self._limit:
             raise HTTPException(413, f"The body may have at most {self._limit} bytes.")
 
-    async def _next(self) -> Message:
-        left = GRACE_SECONDS + self._size / BYTES_PER_SECOND - self._waited
+    async def _receive_in_time(self) -> Message:
+        left = BODY_GRACE_SECONDS + self._size / MIN_BYTES_PER_SECOND - self._seconds_waited
         if left <= 0:
-            raise _too_slow()
+            raise _too_slow_error()
         before = self._clock()
         try:
             async with asyncio.timeout(left):
                 return await self._receive()
         except TimeoutError:
-            raise _too_slow() from None
+            raise _too_slow_error() from None
         finally:
-            self._waited += self._clock() - before
+            self._seconds_waited += self._clock() - before
 
 
-def _too_slow() -> HTTPException:
+def _too_slow_error() -> HTTPException:
     words = "The body came too slowly; nothing of it was taken."
     return HTTPException(408, words, {"Connection": "close"})

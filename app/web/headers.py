@@ -17,7 +17,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
-_ALWAYS = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -29,20 +29,20 @@ _ALWAYS = {
 
 def security_headers(*, https: bool) -> dict[str, str]:
     """What every answer carries; HTTPS adds RFC 6797, which plain HTTP must not send."""
-    return _ALWAYS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
+    return _SECURITY_HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
 
-def for_shippers(path: str) -> bool:
+def is_elastic_path(path: str) -> bool:
     """Whether this address is one of those that speak as Elasticsearch does."""
     return path == "/elastic" or path.startswith("/elastic/")
 
 
-def product_header(path: str) -> dict[str, str]:
+def elastic_product_header(path: str) -> dict[str, str]:
     """What Elastic's own clients look for in an answer, errors too, before they go on."""
-    return {"X-Elastic-Product": "Elasticsearch"} if for_shippers(path) else {}
+    return {"X-Elastic-Product": "Elasticsearch"} if is_elastic_path(path) else {}
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Adds the headers; nothing but static files may be kept by a cache, least of all after logout."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
@@ -57,7 +57,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (self._headers | product_header(scope["path"])).items():
+                for name, value in (self._headers | elastic_product_header(scope["path"])).items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

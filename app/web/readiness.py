@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from app.domain.errors import Unavailable
-from app.store import revisions
+from app.store import change_counters
 from app.store.database import Database
 
 # Anybody may ask; nobody may make us write as often as they like.
-FRESH_FOR = timedelta(seconds=1)
+CACHE_TTL = timedelta(seconds=1)
 # With less room on its disk the few bytes of the question may still fit where events do not.
-LEAST_FREE = 4 << 20
+MIN_FREE_BYTES = 4 << 20
 
 
 class Readiness:
@@ -22,33 +22,33 @@ class Readiness:
         self._database = database
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked: datetime | None = None
+        self._checked_at: datetime | None = None
         self._problem: str | None = None
 
     def problem(self) -> str | None:
         """Why it takes no writes, None when it does; at most a second old."""
         with self._lock:
             now = self._clock()
-            if self._asked is None or not timedelta() <= now - self._asked < FRESH_FOR:
-                self._problem = self._try()
-                self._asked = now
+            if self._checked_at is None or not timedelta() <= now - self._checked_at < CACHE_TTL:
+                self._problem = self._check_writable()
+                self._checked_at = now
             return self._problem
 
-    def _try(self) -> str | None:
-        if self._is_full():
+    def _check_writable(self) -> str | None:
+        if self._is_disk_full():
             return "The disk is full but for a few MiB; free some space."
         try:
             with self._database.write() as session:
-                revisions.touch(session)
+                change_counters.probe_write(session)
         except Unavailable as error:
             return str(error)
         return None
 
-    def _is_full(self) -> bool:
+    def _is_disk_full(self) -> bool:
         if self._database.path is None:
             return False
         try:
             disk = os.statvfs(self._database.path.absolute().parent)
         except OSError:
             return False  # writing will tell
-        return disk.f_bavail * disk.f_frsize < LEAST_FREE
+        return disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from starlette.requests import Request
 
-from app.domain.text import pieces
+from app.domain.text import display_segments
 
 STATIC_URL = "/static"
 
@@ -32,23 +32,30 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters |= {"visible": visible}
+        self._environment.filters |= {"reveal_invisible": reveal_invisible}
         self._environment.globals |= {
-            "visible": visible,
-            "moment": moment,
-            "number": number,
+            "reveal_invisible": reveal_invisible,
+            "exact_time": exact_time,
+            "format_number": format_number,
             "icon": lru_cache(self._icon),
-            "static": lru_cache(self._static_url),
+            "static_url": lru_cache(self._static_url),
         }
 
-    def page(self, template: str, context: Mapping[str, Any], *, now: datetime) -> str:
+    def render_template(self, template: str, context: Mapping[str, Any], *, now: datetime) -> str:
         return self._environment.get_template(template).render(
-            **context, fragment=False, ago=_ago_from(now)
+            **context, is_fragment=False, relative_time=_relative_time_filter(now)
         )
 
-    def block(self, template: str, block: str, context: Mapping[str, Any], *, now: datetime) -> str:
+    def render_block(
+        self, template: str, block: str, context: Mapping[str, Any], *, now: datetime
+    ) -> str:
         return render_block(
-            self._environment, template, block, **context, fragment=True, ago=_ago_from(now)
+            self._environment,
+            template,
+            block,
+            **context,
+            is_fragment=True,
+            relative_time=_relative_time_filter(now),
         )
 
     def has_block(self, template: str, block: str) -> bool:
@@ -63,7 +70,7 @@ class Renderer:
         return f"{STATIC_URL}/{path}?v={digest}"
 
 
-def wanted_block(request: Request) -> str | None:
+def requested_block(request: Request) -> str | None:
     """The id of the element htmx will replace, which is the block's name; None for a whole page.
 
     htmx sends HX-Target as `tag#id`. Going back in history asks for the whole page again.
@@ -76,65 +83,65 @@ def wanted_block(request: Request) -> str | None:
     return headers.get("HX-Target", "").partition("#")[2] or None
 
 
-_TITLES = {
+_MARK_TITLES = {
     "escape": "a character that cannot be seen, written as its escape",
     "foreign": "not ASCII: may imitate another letter",
 }
 
 
-def visible(text: object) -> Markup:
+def reveal_invisible(text: object) -> Markup:
     """Text from an event as HTML that shows what it holds: hidden characters as marked escapes, what is
     not ASCII marked, and its direction kept to itself (HTML standard, the bdi element).
     """
     parts = []
-    for kind, piece in pieces(str(text)):
+    for kind, piece in display_segments(str(text)):
         if kind == "plain":
             parts.append(escape(piece))
         else:
             parts.append(
                 Markup('<span class="dw-{}" title="{}">{}</span>').format(
-                    kind, _TITLES[kind], piece
+                    kind, _MARK_TITLES[kind], piece
                 )
             )
     return Markup("<bdi>{}</bdi>").format(Markup("").join(parts))
 
 
-def number(value: int) -> str:
+def format_number(value: int) -> str:
     """1234567 as 1,234,567."""
     return f"{value:,}"
 
 
-def moment(when: datetime) -> Markup:
+def exact_time(when: datetime) -> Markup:
     """An exact time: UTC, to the second."""
     return Markup('<time datetime="{}">{}</time>').format(
         when.isoformat(timespec="seconds"), f"{when:%Y-%m-%d %H:%M:%S} UTC"
     )
 
 
-def _ago_from(now: datetime) -> Any:
-    def ago(when: datetime) -> Markup:
+def _relative_time_filter(now: datetime) -> Any:
+    def relative_time(when: datetime) -> Markup:
         """How long ago, or how far ahead; the exact time is its title."""
-        return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
+        return Markup('<time datetime="{}" title="{}" data-relative-time>{}</time>').format(
             when.isoformat(timespec="seconds"),
             f"{when:%Y-%m-%d %H:%M:%S} UTC",
-            distance((now - when).total_seconds()),
+            format_relative_time((now - when).total_seconds()),
         )
 
-    return ago
+    return relative_time
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
-def distance(seconds: float) -> str:
+def format_relative_time(seconds: float) -> str:
     """Seconds ago in words, one unit; negative lies ahead."""
     size = abs(seconds)
     if size < 45:
         return "just now" if seconds >= 0 else "in a moment"
     for length, unit in _UNITS:
         if size >= length * 0.95:
-            told = f"{max(1, round(size / length))} {unit}"
-            return f"{told} ago" if seconds >= 0 else f"in {told}"
+            amount = f"{max(1, round(size / length))} {unit}"
+            return f"{amount} ago" if seconds >= 0 else f"in {amount}"
     return "1 min ago" if seconds >= 0 else "in 1 min"
 
 
@@ -145,7 +152,7 @@ class Markdown:
     def _parser(self) -> MarkdownIt:
         return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
-    def html(self, text: str) -> Markup:
+    def to_html(self, text: str) -> Markup:
         rendered = nh3.clean(
             self._parser.render(text),
             tags={

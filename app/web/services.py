@@ -7,15 +7,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.actions.keyring import Keyring
-from app.detection.rule import LoadResult, Rule
+from app.detection.rule import LoadedRules, Rule
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
 from app.settings import Settings
 from app.store.database import Database
-from app.web.limits import LoginLimits
-from app.web.live import Live
-from app.web.metrics import Metrics, Standing
+from app.web.api_key_cache import ApiKeyCache
+from app.web.live import LiveUpdates
+from app.web.login_rate_limit import LoginRateLimiter
+from app.web.metrics import DatabaseCollector, Metrics
 from app.web.readiness import Readiness
 from app.web.rendering import Renderer
 
@@ -27,29 +27,29 @@ class Services:
     settings: Settings
     secret: bytes
     database: Database
-    rules: LoadResult
+    rules: LoadedRules
     current_detector: CurrentDetector
-    keyring: Keyring
+    api_key_cache: ApiKeyCache
     pipeline: Pipeline
-    live: Live
+    live_updates: LiveUpdates
     renderer: Renderer
-    login_limits: LoginLimits
+    login_rate_limiter: LoginRateLimiter
     readiness: Readiness
     metrics: Metrics
-    standing: Standing
+    database_collector: DatabaseCollector
     clock: Callable[[], datetime]
 
-    def rule(self, rule_id: str) -> Rule | None:
+    def find_rule(self, rule_id: str) -> Rule | None:
         return next((rule for rule in self.rules.rules if rule.id == rule_id), None)
 
 
-def services_of(request: Request) -> Services:
+def get_services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-async def _services(request: Request) -> Services:
-    return services_of(request)  # async, or it would be looked up on a thread
+async def _services_dependency(request: Request) -> Services:
+    return get_services(request)  # async, or it would be looked up on a thread
 
 
-Parts = Annotated[Services, Depends(_services)]
+ServicesDep = Annotated[Services, Depends(_services_dependency)]

@@ -9,14 +9,14 @@ from urllib.parse import urlencode
 
 from fastapi import Path
 
-from app.domain.errors import Invalid
+from app.domain.errors import InvalidInput
 from app.store.alerts import Cursor
 
 # The number of a row in a path. No database holds a larger one: nothing there, so 404.
 RowId: TypeAlias = Annotated[int, Path(ge=0, lt=2**63, examples=[1])]
 
 
-def number(text: str) -> int | None:
+def parse_row_id(text: str) -> int | None:
     """A row's number in a query or a form; None for what cannot be one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
@@ -28,28 +28,28 @@ def href(path: str, parameters: Mapping[str, object] | None = None, **changes: o
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
-def local_path(path: str, otherwise: str = "/alerts") -> str:
+def safe_redirect_path(path: str, default: str = "/alerts") -> str:
     """`path` if it leads to a page of ours, so that no link can send somebody elsewhere after login."""
     plain = path.isascii() and path.isprintable() and "\\" not in path
     if plain and path.startswith("/") and not path.startswith("//"):
         return path
-    return otherwise
+    return default
 
 
-def cursor_text(cursor: Cursor) -> str:
+def encode_cursor(cursor: Cursor) -> str:
     """A cursor as it travels in a URL."""
     key = cursor.key.isoformat() if isinstance(cursor.key, datetime) else cursor.key
     return base64.urlsafe_b64encode(json.dumps([key, cursor.id]).encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str, *, timed: bool) -> Cursor:
-    """The cursor in a URL, whose key is a time if `timed`, else a number; raises Invalid."""
+def decode_cursor(text: str, *, key_is_time: bool) -> Cursor:
+    """The cursor in a URL, whose key is a time if `timed`, else a number; raises InvalidInput."""
     try:
         decoded = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         key, row = decoded
         if not isinstance(row, int) or abs(row) >= 2**63:
             raise ValueError
-        if timed:
+        if key_is_time:
             moment = datetime.fromisoformat(key)
             if moment.tzinfo is None:
                 raise ValueError
@@ -58,6 +58,6 @@ def read_cursor(text: str, *, timed: bool) -> Cursor:
             raise ValueError
         return Cursor(key, row)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise Invalid(
+        raise InvalidInput(
             {"cursor": "This page of the list is not known; start at the newest."}
         ) from None

@@ -15,41 +15,41 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import alert_list, browsers, detection, service, start
-from tests.bench.effort import FULL, QUICK, Effort
-from tests.bench.figures import HEADING, TARGETS, Line, Measured, Unmeasured, exit_code
-from tests.bench.rules import Row
+from tests.bench.report import HEADING, TARGETS, Line, Measurement, NotMeasured, exit_code
+from tests.bench.rules import RuleStyle
+from tests.bench.scale import FULL, QUICK, BenchScale
 
-MEASURES: dict[str, Callable[[Effort], Measured]] = {
-    "decide-1": partial(detection.decide, 1, Row.ALIKE),
-    "decide-10": partial(detection.decide, 10, Row.ALIKE),
-    "decide-100": partial(detection.decide, 100, Row.ALIKE),
-    "rules-300": partial(detection.more_rules, Row.ALIKE),
-    "mixed-10": partial(detection.decide, 10, Row.MIXED),
-    "mixed-100": partial(detection.decide, 100, Row.MIXED),
-    "mixed-300": partial(detection.more_rules, Row.MIXED),
+BENCHMARKS: dict[str, Callable[[BenchScale], Measurement]] = {
+    "decide-1": partial(detection.decide, 1, RuleStyle.ALIKE),
+    "decide-10": partial(detection.decide, 10, RuleStyle.ALIKE),
+    "decide-100": partial(detection.decide, 100, RuleStyle.ALIKE),
+    "rules-300": partial(detection.rule_count_scaling, RuleStyle.ALIKE),
+    "mixed-10": partial(detection.decide, 10, RuleStyle.MIXED),
+    "mixed-100": partial(detection.decide, 100, RuleStyle.MIXED),
+    "mixed-300": partial(detection.rule_count_scaling, RuleStyle.MIXED),
     "events": service.events_against_sink,
     "bulk": service.bulk_against_sink,
     "pydantic": service.against_pydantic,
     "browsers": browsers.post_to_browser,
-    "alert-list": alert_list.million_alerts,
+    "alert-list": alert_list.alert_list_latency,
     "memory": service.memory,
     "start": start.start_to_ready,
 }
 # What rules a figure of detection is about, and how many.
 PROFILED = {
-    "decide-1": (1, Row.ALIKE),
-    "decide-10": (10, Row.ALIKE),
-    "decide-100": (100, Row.ALIKE),
-    "rules-300": (300, Row.ALIKE),
-    "mixed-10": (10, Row.MIXED),
-    "mixed-100": (100, Row.MIXED),
-    "mixed-300": (300, Row.MIXED),
+    "decide-1": (1, RuleStyle.ALIKE),
+    "decide-10": (10, RuleStyle.ALIKE),
+    "decide-100": (100, RuleStyle.ALIKE),
+    "rules-300": (300, RuleStyle.ALIKE),
+    "mixed-10": (10, RuleStyle.MIXED),
+    "mixed-100": (100, RuleStyle.MIXED),
+    "mixed-300": (300, RuleStyle.MIXED),
 }
 
 
 def main(words: Sequence[str]) -> int:
     asked = _arguments(words)
-    effort = QUICK if asked.quick else FULL
+    scale = QUICK if asked.quick else FULL
     machine = {
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -62,12 +62,12 @@ def main(words: Sequence[str]) -> int:
     print(f"\n{HEADING}", flush=True)
     lines = []
     for name in asked.names or TARGETS:
-        line = _measured(name, effort)
+        line = _run_benchmark(name, scale)
         lines.append(line)
         print(line.row())
-        print(f"            {line.said()}", flush=True)
+        print(f"            {line.caption()}", flush=True)
         if asked.profile and name in PROFILED:
-            for what, microseconds in detection.profile(*PROFILED[name], effort):
+            for what, microseconds in detection.profile(*PROFILED[name], scale):
                 print(f"            {microseconds:8.2f} µs  {what}", flush=True)
     if asked.json:
         report = {"machine": machine, "figures": [line.as_json() for line in lines]}
@@ -93,11 +93,11 @@ def _arguments(words: Sequence[str]) -> Any:
     return asked
 
 
-def _measured(name: str, effort: Effort) -> Line:
+def _run_benchmark(name: str, scale: BenchScale) -> Line:
     """What goes wrong with one figure must not cost the others."""
     try:
-        return Line(TARGETS[name], MEASURES[name](effort))
-    except Unmeasured as error:
+        return Line(TARGETS[name], BENCHMARKS[name](scale))
+    except NotMeasured as error:
         return Line(TARGETS[name], None, str(error))
     except Exception as error:
         traceback.print_exc()

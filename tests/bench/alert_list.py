@@ -19,25 +19,25 @@ import uvloop
 from fastapi import FastAPI
 from sqlalchemy import ColumnElement, Select, func, select
 
-from app.actions import accounts, keys, sessions
+from app.actions import api_keys, sessions, users
+from app.bootstrap import open_migrated_database
 from app.clock import utc_now
 from app.domain.alert import Status, Verdict
-from app.domain.roles import COMMAND_LINE, Role
+from app.domain.principal import CLI_PRINCIPAL, Role
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
 from app.main import create_app
 from app.settings import Settings, read_settings
-from app.setup import opened
 from app.store.alerts import Cursor, Sort
 from app.store.database import Database
 from app.store.tables import metadata
-from app.web.pages.alerts import EXACT, NOBODY, PATH
+from app.web.pages.alerts.routes import ALERTS_PATH, EXACT_FILTERS, NO_ASSIGNEE
 from app.web.services import Services
-from app.web.urls import cursor_text
-from tests.bench.effort import Effort
+from app.web.urls import encode_cursor
 from tests.bench.events import events
-from tests.bench.figures import TARGETS, Measured, Unmeasured, alone
 from tests.bench.many_alerts import fill
+from tests.bench.report import TARGETS, Measurement, NotMeasured, without_peer
+from tests.bench.scale import BenchScale
 
 ALERT = metadata.tables["alert"].c
 # Of one view at most, whichever comes first; but one request at least.
@@ -69,13 +69,15 @@ class View:
             yield ALERT.search_text.contains(self.contains)
 
 
-def million_alerts(effort: Effort) -> Measured:
+def alert_list_latency(scale: BenchScale) -> Measurement:
     with TemporaryDirectory() as folder:
         settings = read_settings(database_url=f"sqlite:///{Path(folder) / 'deckwatch.db'}")
-        with closing(opened(settings, migrate=lambda _: None)) as database:
+        with closing(open_migrated_database(settings, on_migrated=lambda _: None)) as database:
             cookie = _people(database)
-            key = keys.create(database, "fleet", Role.AGENT, who=COMMAND_LINE, at=utc_now())[0]
-            times = uvloop.run(_timed(settings, database, cookie, key.id or 0, effort))
+            key = api_keys.create(
+                database, "fleet", Role.AGENT, principal=CLI_PRINCIPAL, at=utc_now()
+            )[0]
+            times = uvloop.run(_timed(settings, database, cookie, key.id or 0, scale))
     slowest = sorted(times, key=lambda view: -times[view])
     floor = TARGETS["alert-list"].floor or 0.0
     within = sum(time < floor for time in times.values())
@@ -83,15 +85,15 @@ def million_alerts(effort: Effort) -> Measured:
         f"{view} {times[view]:,.0f} ms" for view in slowest[:3]
     )
     details = {view: round(times[view], 2) for view in slowest}
-    return alone(times[slowest[0]], "ms", note, details)
+    return without_peer(times[slowest[0]], "ms", note, details)
 
 
 def _people(database: Database) -> str:
     """Those whose alerts they are; the session of one."""
     now = utc_now()
     for name in ("ada", "ana", "bob"):
-        accounts.create_user(
-            database, name, Role.ANALYST, password=PASSWORD, who=COMMAND_LINE, at=now
+        users.create_user(
+            database, name, Role.ANALYST, password=PASSWORD, principal=CLI_PRINCIPAL, at=now
         )
     return sessions.sign_in(
         database, "ada", PASSWORD, address="127.0.0.1", browser="benchmark", at=now
@@ -99,14 +101,14 @@ def _people(database: Database) -> str:
 
 
 async def _timed(
-    settings: Settings, database: Database, cookie: str, key_id: int, effort: Effort
+    settings: Settings, database: Database, cookie: str, key_id: int, scale: BenchScale
 ) -> dict[str, float]:
     """Milliseconds, p99, by what was asked for."""
     app = create_app(settings)
     services: Services = app.state.services
     async with app.router.lifespan_context(app):
-        await services.pipeline.take_stream(_originals(), encoding="", key_id=key_id)
-        await asyncio.to_thread(fill, settings.database_url, effort.alerts, [1, 2, 3])
+        await services.pipeline.ingest_stream(_originals(), encoding="", key_id=key_id)
+        await asyncio.to_thread(fill, settings.database_url, scale.alerts, [1, 2, 3])
         return {_said(query): await _p99(app, query, cookie) for query in _queries(database)}
 
 
@@ -116,7 +118,7 @@ async def _originals() -> AsyncIterator[bytes]:
 
 def _said(query: dict[str, str]) -> str:
     shown = {name: value for name, value in query.items() if name != "cursor"}
-    return f"{PATH}?{urlencode(shown)}" + (", deep" if "cursor" in query else "")
+    return f"{ALERTS_PATH}?{urlencode(shown)}" + (", deep" if "cursor" in query else "")
 
 
 def _queries(database: Database) -> Iterator[dict[str, str]]:
@@ -143,7 +145,7 @@ def _queries(database: Database) -> Iterator[dict[str, str]]:
             deep = select(key, ALERT.id).where(*clauses).order_by(order, ALERT.id.desc())
             found = first(deep.offset(count[0] // 2))
             if found is not None:
-                yield view.query | {"cursor": cursor_text(Cursor(found[0], found[1]))}
+                yield view.query | {"cursor": encode_cursor(Cursor(found[0], found[1]))}
 
 
 def _views(usual: Any) -> Iterator[View]:
@@ -151,7 +153,7 @@ def _views(usual: Any) -> Iterator[View]:
         for sort in ({}, {"sort": "priority"}, {"sort": "rarity"}):
             yield View(status | sort)
     for status in ({}, {"status": "all"}):
-        for name, (column, _) in EXACT.items():
+        for name, (column, _) in EXACT_FILTERS.items():
             value = usual(column)
             yield View(status | {name: value}, {column: value})
         rare = usual("host", rare=True)
@@ -160,7 +162,7 @@ def _views(usual: Any) -> Iterator[View]:
             yield View(status | {"severity": severity}, {"severity": severity})
         role = SshRole(usual("ssh_role"))
         yield View(status | {"role": role}, {"ssh_role": role})
-        yield View(status | {"assignee": NOBODY}, {"assignee_id": None})
+        yield View(status | {"assignee": NO_ASSIGNEE}, {"assignee_id": None})
         yield View(status | {"assignee": "me"}, {"assignee_id": 1})
         for word in ("ssh", "node-1", usual("destination", rare=True), "nowhere"):
             yield View(status | {"q": word}, contains=word)
@@ -186,8 +188,8 @@ async def _get(app: FastAPI, query: dict[str, str], cookie: str) -> float:
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": PATH,
-        "raw_path": PATH.encode(),
+        "path": ALERTS_PATH,
+        "raw_path": ALERTS_PATH.encode(),
         "query_string": urlencode(query).encode(),
         "root_path": "",
         "headers": [(b"host", b"127.0.0.1"), (b"cookie", f"deckwatch={cookie}".encode())],
@@ -206,5 +208,5 @@ async def _get(app: FastAPI, query: dict[str, str], cookie: str) -> float:
     await app(scope, receive, send)
     took = perf_counter() - started
     if sent[0]["status"] != 200:
-        raise Unmeasured(f"{PATH} answers {sent[0]['status']}")
+        raise NotMeasured(f"{ALERTS_PATH} answers {sent[0]['status']}")
     return took

@@ -8,23 +8,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from tests.bench.effort import Effort
-from tests.bench.events import MATCHING_EVERY, events, renew, stamps
-from tests.bench.figures import Measured, Unmeasured, alone
-from tests.bench.load import PATIENCE, Call, answer, connect
+from tests.bench.events import MATCHING_EVERY, events, stamp_offsets, write_stamps
+from tests.bench.load import TIMEOUT_SECONDS, Call, answer, connect
+from tests.bench.report import Measurement, NotMeasured, without_peer
+from tests.bench.scale import BenchScale
 from tests.bench.servers import deckwatch, make_key
 from tests.bench.service import EVENTS
 
 BROWSERS = 500
 POSTS = 12
 STREAM = "/api/v1/stream"
-TOLD = b"event: alerts"
+ALERTS_EVENT = b"event: alerts"
 # A second look at the database may tell the browsers again; what is told late must not be taken for
 # the answer to the next POST.
 QUIET_SECONDS = 1.3
 
 
-class _Crowd:
+class _StreamReaders:
     """Connections that listen, read by one thread with as little as possible between."""
 
     def __init__(self, poll: select.epoll, browsers: Sequence[socket.socket]) -> None:
@@ -39,13 +39,13 @@ class _Crowd:
             for number, _ in self._poll.poll(left):
                 piece = self._by_number[number].recv(4096)
                 if not piece:
-                    raise Unmeasured("a stream ended")
-                if TOLD in piece:
+                    raise NotMeasured("a stream ended")
+                if ALERTS_EVENT in piece:
                     told.setdefault(number, perf_counter())
         return told
 
 
-def post_to_browser(effort: Effort) -> Measured:
+def post_to_browser(scale: BenchScale) -> Measurement:
     """p99 over every browser and every POST, of the time from the POST's first byte."""
     matching = events(MATCHING_EVERY)[MATCHING_EVERY // 2]
     waits: list[float] = []
@@ -57,18 +57,18 @@ def post_to_browser(effort: Effort) -> Measured:
         crowd = stack.enter_context(_listening(server.port, analyst))
         sender = stack.enter_context(connect(server.port))
         call = Call(EVENTS, {"Authorization": f"Bearer {agent}"}, ())
-        for number in range(effort.turns * POSTS + 1):
+        for number in range(scale.load_rounds * POSTS + 1):
             body = bytearray(matching)
-            renew(body, stamps(body), number + 1)
+            write_stamps(body, stamp_offsets(body), number + 1)
             started = perf_counter()
             sender.sendall(call.head(len(body)) + body)
-            told = crowd.heard(PATIENCE / 10, BROWSERS)
+            told = crowd.heard(TIMEOUT_SECONDS / 10, BROWSERS)
             if len(told) < BROWSERS:
-                raise Unmeasured(f"only {len(told)} of {BROWSERS} browsers were told")
+                raise NotMeasured(f"only {len(told)} of {BROWSERS} browsers were told")
             if number:  # the first is to warm up
                 waits += (at - started for at in told.values())
             if answer(sender)[0] != 200:
-                raise Unmeasured("a POST was refused")
+                raise NotMeasured("a POST was refused")
             again += len(crowd.heard(QUIET_SECONDS))
     waits.sort()
     posts = len(waits) // BROWSERS
@@ -77,11 +77,11 @@ def post_to_browser(effort: Effort) -> Measured:
         note += (
             f"; {again / BROWSERS / (posts + 1):.0%} were told once more within {QUIET_SECONDS} s"
         )
-    return alone(_ms(waits[int(len(waits) * 0.99)]), "ms", note)
+    return without_peer(_ms(waits[int(len(waits) * 0.99)]), "ms", note)
 
 
 @contextmanager
-def _listening(port: int, key: str) -> Iterator[_Crowd]:
+def _listening(port: int, key: str) -> Iterator[_StreamReaders]:
     """`BROWSERS` streams, open and greeted."""
     request = f"GET {STREAM} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n"
     with ExitStack() as stack:
@@ -93,11 +93,11 @@ def _listening(port: int, key: str) -> Iterator[_Crowd]:
             while b": connected" not in greeting:
                 piece = browser.recv(4096)
                 if not piece or (not greeting and b" 200 " not in piece):
-                    raise Unmeasured(f"a stream was answered {piece[:80].decode('latin-1')}")
+                    raise NotMeasured(f"a stream was answered {piece[:80].decode('latin-1')}")
                 greeting += piece
             browser.setblocking(False)
             poll.register(browser, select.EPOLLIN)
-        yield _Crowd(poll, browsers)
+        yield _StreamReaders(poll, browsers)
 
 
 def _ms(seconds: float) -> float:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from tests.bench.vocabulary import FOLDERS, NAMES, PARENTS, SCRIPTS, SHELLS, WORDS, chance
+from tests.bench.vocabulary import FOLDERS, NAMES, PARENTS, SCRIPTS, SHELLS, WORDS, seeded_random
 
 MATCHING_EVERY = 100
 OPENING_EVERY = 10
@@ -24,25 +24,25 @@ _STAMPS = re.compile(rb"stamp-(0{12})")
 
 def events(count: int, *, seed: int = 1) -> list[bytes]:
     """`count` events, of which one in a hundred is an ssh inside a container."""
-    draw = chance(seed)
+    rng = seeded_random(seed)
     weights = list(accumulate(1 / (rank + 1) for rank in range(len(NAMES))))
     made = []
     for number in range(count):
         if number % MATCHING_EVERY == MATCHING_EVERY // 2:
             opening = (number // MATCHING_EVERY + seed) % OPENING_EVERY == 0
-            made.append(_encoded(_ssh(draw, number, opening=opening)))
+            made.append(_encoded(_ssh(rng, number, opening=opening)))
         else:
-            [name] = draw.choices(NAMES, cum_weights=weights)
-            made.append(_encoded(_ordinary(draw, number, name)))
+            [name] = rng.choices(NAMES, cum_weights=weights)
+            made.append(_encoded(_ordinary(rng, number, name)))
     return made
 
 
-def stamps(body: bytes | bytearray) -> list[int]:
+def stamp_offsets(body: bytes | bytearray) -> list[int]:
     """Where in a body of events the digits stand that make its matching events new ones."""
     return [found.start(1) for found in _STAMPS.finditer(body)]
 
 
-def renew(body: bytearray, places: Sequence[int], number: int) -> None:
+def write_stamps(body: bytearray, places: Sequence[int], number: int) -> None:
     """Write `number` to the stamps of a body."""
     stamp = b"%0*d" % (len(STAMP), number)
     for place in places:
@@ -50,7 +50,7 @@ def renew(body: bytearray, places: Sequence[int], number: int) -> None:
 
 
 def process_event(
-    draw: Random,
+    rng: Random,
     number: int,
     *,
     args: Sequence[str],
@@ -63,17 +63,17 @@ def process_event(
 ) -> dict[str, Any]:
     """One exec; what is not given is drawn, and of no interest to a rule."""
     name = executable.rpartition("/")[2]
-    host = f"node-{draw.randrange(40):02}"
-    entity = f"{draw.getrandbits(200):050x}"
+    host = f"node-{rng.randrange(40):02}"
+    entity = f"{rng.getrandbits(200):050x}"
     user = {
-        "name": draw.choice(("root", "app", "www-data", "postgres")),
-        "id": draw.randrange(1000),
+        "name": rng.choice(("root", "app", "www-data", "postgres")),
+        "id": rng.randrange(1000),
     }
-    start = f"2026-11-24T11:{number // 60 % 60:02}:{number % 60:02}.{draw.randrange(10**6):06}Z"
+    start = f"2026-11-24T11:{number // 60 % 60:02}:{number % 60:02}.{rng.randrange(10**6):06}Z"
     leader = {
         "interactive": False,
         "start": start,
-        "pid": draw.randrange(1, 30_000),
+        "pid": rng.randrange(1, 30_000),
         "working_directory": "/srv/app",
         "entity_id": entity,
         "executable": "/usr/bin/containerd-shim",
@@ -83,9 +83,9 @@ def process_event(
         "user": user,
     }
     event: dict[str, Any] = {
-        "agent": {"id": f"{draw.getrandbits(128):032x}", "type": "endpoint", "version": "8.17.0"},
+        "agent": {"id": f"{rng.getrandbits(128):032x}", "type": "endpoint", "version": "8.17.0"},
         "process": {
-            "Ext": {"ancestry": [f"{draw.getrandbits(240):060x}" for _ in range(2)]},
+            "Ext": {"ancestry": [f"{rng.getrandbits(240):060x}" for _ in range(2)]},
             "parent": leader
             | {
                 "executable": parent_executable,
@@ -95,21 +95,21 @@ def process_event(
                 "command_line": parent,
             },
             "group_leader": leader,
-            "interactive": draw.random() < 0.1,
+            "interactive": rng.random() < 0.1,
             "start": start,
-            "pid": draw.randrange(1, 30_000),
+            "pid": rng.randrange(1, 30_000),
             "working_directory": "/srv/app",
             "entity_id": entity,
             "executable": executable,
             "args": list(args),
             "session_leader": leader,
             "entry_leader": leader
-            | {"entry_meta": {"type": "container" if container else draw.choice(("sshd", "init"))}},
+            | {"entry_meta": {"type": "container" if container else rng.choice(("sshd", "init"))}},
             "name": name,
-            "tty": {"char_device": {"major": 136, "minor": draw.randrange(9)}},
+            "tty": {"char_device": {"major": 136, "minor": rng.randrange(9)}},
             "args_count": len(args),
             "command_line": " ".join(args),
-            "hash": {"sha256": f"{draw.getrandbits(256):064x}"},
+            "hash": {"sha256": f"{rng.getrandbits(256):064x}"},
         },
         "message": "Endpoint process event",
         "@timestamp": start,
@@ -131,9 +131,9 @@ def process_event(
                 "platform": "debian",
                 "full": "Debian 12.8",
             },
-            "ip": ["127.0.0.1", "::1", f"10.0.2.{draw.randrange(250)}", "fe80::b6:64ff:fef1:a5f0"],
+            "ip": ["127.0.0.1", "::1", f"10.0.2.{rng.randrange(250)}", "fe80::b6:64ff:fef1:a5f0"],
             "name": host,
-            "id": f"{draw.getrandbits(128):032x}",
+            "id": f"{rng.getrandbits(128):032x}",
             "mac": ["02-b6-64-f1-a5-f0"],
             "architecture": "x86_64",
         },
@@ -153,7 +153,7 @@ def process_event(
         "group": {"name": user["name"], "id": user["id"]},
     }
     if container:
-        pod = draw.randrange(60)
+        pod = rng.randrange(60)
         event["container"] = {
             "id": f"{pod:064x}",
             "name": f"web-{pod}",
@@ -166,28 +166,28 @@ def process_event(
     return event
 
 
-def _ordinary(draw: Random, number: int, name: str) -> dict[str, Any]:
-    parent = draw.choice(PARENTS)
-    if name in SHELLS:
-        args = [name, "-c", draw.choice(SCRIPTS)]
-    else:
-        args = [name, *draw.choices(WORDS, k=draw.randrange(4))]
+def _ordinary(rng: Random, number: int, name: str) -> dict[str, Any]:
+    parent = rng.choice(PARENTS)
+    arguments = (
+        ["-c", rng.choice(SCRIPTS)] if name in SHELLS else rng.choices(WORDS, k=rng.randrange(4))
+    )
+    args = [name, *arguments]
     return process_event(
-        draw,
+        rng,
         number,
         args=args,
-        executable=f"{draw.choice(FOLDERS)}/{name}",
+        executable=f"{rng.choice(FOLDERS)}/{name}",
         parent=parent,
         parent_executable=f"/usr/bin/{parent}",
-        container=draw.random() < 0.6,
-        event_id=f"{draw.getrandbits(96):024x}",
+        container=rng.random() < 0.6,
+        event_id=f"{rng.getrandbits(96):024x}",
     )
 
 
-def _ssh(draw: Random, number: int, *, opening: bool) -> dict[str, Any]:
+def _ssh(rng: Random, number: int, *, opening: bool) -> dict[str, Any]:
     where = f"stamp-{STAMP.decode()}.example.org" if opening else f"10.42.3.{number // 100 % 200}"
     return process_event(
-        draw,
+        rng,
         number,
         args=["ssh", "-p", "2222", f"deploy@{where}", "uptime"],
         executable="/usr/bin/ssh",

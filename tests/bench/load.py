@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from tests.bench.events import renew, stamps
-from tests.bench.figures import Unmeasured
+from tests.bench.events import stamp_offsets, write_stamps
+from tests.bench.report import NotMeasured
 
-PATIENCE = 120.0
+TIMEOUT_SECONDS = 120.0
 # Where no answer of a benchmark is longer.
 _PIECE = 1 << 16
 
@@ -54,7 +54,7 @@ def answer(connection: socket.socket) -> tuple[int, bytes]:
     lines = head.decode("latin-1").split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in lines[1:])
     if "content-length" not in fields:
-        raise Unmeasured(f"an answer without a length: {lines[0]}")
+        raise NotMeasured(f"an answer without a length: {lines[0]}")
     while len(body) < int(fields["content-length"]):
         body += _more(connection)
     return int(lines[0].split()[1]), body
@@ -63,17 +63,17 @@ def answer(connection: socket.socket) -> tuple[int, bytes]:
 def _more(connection: socket.socket) -> bytes:
     piece = connection.recv(_PIECE)
     if not piece:
-        raise Unmeasured("the server hung up")
+        raise NotMeasured("the server hung up")
     return piece
 
 
 def connect(port: int) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
-def hammer(port: int, call: Call, seconds: float) -> Load:
+def run_load(port: int, call: Call, seconds: float) -> Load:
     """Send `call` again and again on all its connections for `seconds`.
 
     Raises Unmeasured for any answer but 200.
@@ -96,18 +96,18 @@ def _one_connection(
 ) -> tuple[float, float, list[bytes]]:
     head = call.head(len(body))
     renewed = bytearray(body)
-    places = stamps(renewed)
+    places = stamp_offsets(renewed)
     answers = []
     with closing(connect(port)) as connection:
-        ready.wait(PATIENCE)
+        ready.wait(TIMEOUT_SECONDS)
         started = now = perf_counter()
         while now < started + seconds:
-            renew(renewed, places, next(_numbers))
+            write_stamps(renewed, places, next(_numbers))
             connection.sendall(head)
             connection.sendall(renewed)
             status, told = answer(connection)
             if status != 200:
-                raise Unmeasured(f"{call.path} answers {status}: {told[:200].decode('latin-1')}")
+                raise NotMeasured(f"{call.path} answers {status}: {told[:200].decode('latin-1')}")
             answers.append(told)
             now = perf_counter()
     return started, now, answers
@@ -125,7 +125,7 @@ def ask(port: int, call: Call) -> tuple[int, Any]:
         return status, None
 
 
-def at_once(port: int, calls: Sequence[Iterator[bytes]]) -> list[int]:
+def send_concurrently(port: int, calls: Sequence[Iterator[bytes]]) -> list[int]:
     """Send the pieces of every call at the same time, each on a connection of its own; the statuses."""
 
     def send(pieces: Iterator[bytes]) -> int:

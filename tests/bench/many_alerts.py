@@ -13,7 +13,7 @@ from sqlalchemy import column, create_engine, insert, table
 from app.domain.alert import Status, Verdict
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
-from tests.bench.vocabulary import chance
+from tests.bench.vocabulary import seeded_random
 
 CHUNK = 20_000
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -40,7 +40,7 @@ def fill(url: str, count: int, assignees: list[int]) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
         found = connection.exec_driver_sql("SELECT * FROM alert ORDER BY id").mappings().all()
-        originals = [dict(row) for row in found]
+        originals = [dict(style) for style in found]
         indexes = connection.exec_driver_sql(
             "SELECT name, sql FROM sqlite_master "
             "WHERE type = 'index' AND tbl_name = 'alert' AND sql IS NOT NULL"
@@ -50,7 +50,7 @@ def fill(url: str, count: int, assignees: list[int]) -> None:
         into = insert(table("alert", *(column(name) for name in originals[0])))
         rows = _copies(originals, count, assignees)
         for _ in range(len(originals), count, CHUNK):
-            connection.execute(into, [row for row, _ in zip(rows, range(CHUNK), strict=False)])
+            connection.execute(into, [style for style, _ in zip(rows, range(CHUNK), strict=False)])
         for _, sql in indexes:
             connection.exec_driver_sql(sql)
         connection.commit()
@@ -60,10 +60,10 @@ def fill(url: str, count: int, assignees: list[int]) -> None:
 def _copies(
     originals: list[dict[str, Any]], count: int, assignees: list[int]
 ) -> Iterator[dict[str, Any]]:
-    draw = chance(7)
+    rng = seeded_random(7)
 
     def uneven(many: int) -> int:
-        return int(many * draw.random() ** 3)
+        return int(many * rng.random() ** 3)
 
     severities, verdicts, roles = list(Severity), list(Verdict), list(SshRole)
     for number in range(len(originals), count):
@@ -71,21 +71,21 @@ def _copies(
         container, image = uneven(_CONTAINERS), uneven(_IMAGES)
         namespace, user = uneven(_NAMESPACES), uneven(_USERS)
         host, destination = uneven(_HOSTS), uneven(_DESTINATIONS)
-        seen = _stored(NOON - timedelta(seconds=age * _SECONDS_BETWEEN + draw.random()))
-        closed = draw.random() > (0.5 if age < count / 10 else 0.03)
+        seen = _stored_note(NOON - timedelta(seconds=age * _SECONDS_BETWEEN + rng.random()))
+        closed = rng.random() > (0.5 if age < count / 10 else 0.03)
         rule = uneven(_RULES)
-        row = originals[number % len(originals)] | {
+        style = originals[number % len(originals)] | {
             "id": number + 1,
             "fingerprint": f"{number:032x}",
             "status": Status.CLOSED
             if closed
-            else draw.choice((Status.OPEN, Status.OPEN, Status.OPEN, Status.ACKNOWLEDGED)),
+            else rng.choice((Status.OPEN, Status.OPEN, Status.OPEN, Status.ACKNOWLEDGED)),
             "severity": severities[uneven(len(severities))],
-            "priority": draw.randrange(20, 100),
+            "priority": rng.randrange(20, 100),
             "first_seen": seen,
             "last_seen": seen,
             "match_count": 1 + uneven(5_000),
-            "assignee_id": draw.choice((None, None, *assignees)),
+            "assignee_id": rng.choice((None, None, *assignees)),
             "verdict": verdicts[uneven(len(verdicts))] if closed else None,
             "reason": "Known maintenance" if closed else None,
             "closed_at": seen if closed else None,
@@ -100,12 +100,12 @@ def _copies(
             "ssh_role": roles[uneven(len(roles))],
         }
         if rule:  # the rest stay with the rule that found them
-            row["rule_id"] = f"00000000-0000-0000-0000-{rule:012}"
-            row["rule_name"] = f"Rule {rule}"
-        row["search_text"] = "\n".join(str(row[name]) for name in _SEARCHED).casefold()
-        yield row
+            style["rule_id"] = f"00000000-0000-0000-0000-{rule:012}"
+            style["rule_name"] = f"Rule {rule}"
+        style["search_text"] = "\n".join(str(style[name]) for name in _SEARCHED).casefold()
+        yield style
 
 
-def _stored(moment: datetime) -> str:
+def _stored_note(moment: datetime) -> str:
     """As SQLAlchemy keeps a time in SQLite."""
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.bench.peers import EqlPeer
-from tests.bench.rules import queries
+from tests.bench.rules import generate_rules
 
 RULES = 100
 
@@ -108,7 +108,7 @@ class Receipt(BaseModel):
 
 def pydantic() -> FastAPI:
     app = FastAPI()
-    peer = EqlPeer(queries(RULES))
+    peer = EqlPeer(generate_rules(RULES))
 
     @app.post("/")
     async def take(events: list[ProcessEvent]) -> Receipt:

@@ -32,7 +32,7 @@ from random import Random
 from uuid import UUID
 
 from app.detection.rule import Rule, load_rules
-from app.resources import packaged_rules
+from app.resources import bundled_rules_dir
 from tests.bench.events import process_event
 from tests.bench.vocabulary import (
     COMMON,
@@ -47,7 +47,7 @@ from tests.bench.vocabulary import (
     SWITCHES,
     TOOLS,
     WINDOWS,
-    chance,
+    seeded_random,
 )
 
 OURS = "ssh_in_container"
@@ -69,29 +69,29 @@ class RuleText:
     query: Query
 
 
-class Row(StrEnum):
+class RuleStyle(StrEnum):
     ALIKE = "alike"
     MIXED = "mixed"
 
 
-def queries(count: int, row: Row = Row.MIXED) -> list[RuleText]:
+def generate_rules(count: int, style: RuleStyle = RuleStyle.MIXED) -> list[RuleText]:
     """The first `count` of a row of rules: a longer set begins with the shorter ones."""
     own = packaged_rule()
-    draw = chance(20)
+    rng = seeded_random(20)
     made = [RuleText(own.slug, _same(own.query))]
     for number in range(1, count):
-        if row is Row.ALIKE:
-            names = _listed(draw.sample(TOOLS, 3))
+        if style is RuleStyle.ALIKE:
+            names = _listed(rng.sample(TOOLS, 3))
             query = _same(own.query.replace('"sshd", "ssh", "autossh"', names))
             assert query.ours != own.query
         else:
-            query = _KINDS[(number - 1) % len(_KINDS)](draw)
+            query = _KINDS[(number - 1) % len(_KINDS)](rng)
         made.append(RuleText(f"made_up_{number:03}", query))
     return made[:count]
 
 
 def packaged_rule() -> Rule:
-    [own] = load_rules([packaged_rules() / f"{OURS}.toml"]).rules
+    [own] = load_rules([bundled_rules_dir() / f"{OURS}.toml"]).rules
     return own
 
 
@@ -102,19 +102,19 @@ def write_rules(folder: Path, texts: Sequence[RuleText]) -> None:
             (folder / f"{text.name}.toml").write_text(_FILE.format(UUID(int=number), text), "utf-8")
 
 
-def loaded(folder: Path, count: int, row: Row = Row.MIXED) -> list[Rule]:
+def load_rule_set(folder: Path, count: int, style: RuleStyle = RuleStyle.MIXED) -> list[Rule]:
     """A set of `count` rules, through rule files in the empty `folder`."""
-    write_rules(folder, queries(count, row))
-    found = load_rules([packaged_rules() / f"{OURS}.toml", folder])
+    write_rules(folder, generate_rules(count, style))
+    found = load_rules([bundled_rules_dir() / f"{OURS}.toml", folder])
     assert not found.problems, found.problems[0]
     assert len(found.rules) == count
     return list(found.rules)
 
 
-def tempting_events(count: int) -> list[bytes]:
+def events_matching_often(count: int) -> list[bytes]:
     """Events made of the words that the rules look for, so that most rules match some of them."""
-    draw = chance(3)
-    return [_tempting(draw, number) for number in range(count)]
+    rng = seeded_random(3)
+    return [_often_matching_event(rng, number) for number in range(count)]
 
 
 _FILE = """
@@ -174,98 +174,98 @@ def _args_like(patterns: Sequence[str]) -> Query:
     )
 
 
-def _harmless(draw: Random) -> Query:
-    if draw.random() < 0.5:
-        return _same(f"not process.parent.executable : ({_listed(draw.sample(HARMLESS, 4))})")
-    names = draw.sample(PARENTS, 3)
+def _harmless(rng: Random) -> Query:
+    if rng.random() < 0.5:
+        return _same(f"not process.parent.executable : ({_listed(rng.sample(HARMLESS, 4))})")
+    names = rng.sample(PARENTS, 3)
     return _same(
         f"not (process.parent.name in ({_listed(names)}) or "
-        f"process.parent.executable : ({_listed(draw.sample(HARMLESS, 2))}))"
+        f"process.parent.executable : ({_listed(rng.sample(HARMLESS, 2))}))"
     )
 
 
-def _arguments(draw: Random) -> Query:
+def _arguments(rng: Random) -> Query:
     """What a rule asks of the arguments, one way or another."""
-    ways: list[Callable[[], Query]] = [
-        lambda: _args_in(draw.sample(SWITCHES, 1)),
-        lambda: _args_in(draw.sample(SWITCHES, 3)),
-        lambda: _args_like([*draw.sample(SWITCHES, 1), *draw.sample(PIECES, 2)]),
-        lambda: _args_like(draw.sample(PIECES, 3)),
-        lambda: _same(f"process.command_line : ({_listed(draw.sample(PIECES, 3))})"),
-        lambda: _same(f"process.args_count >= {draw.randrange(2, 6)}"),
+    variants: list[Callable[[], Query]] = [
+        lambda: _args_in(rng.sample(SWITCHES, 1)),
+        lambda: _args_in(rng.sample(SWITCHES, 3)),
+        lambda: _args_like([*rng.sample(SWITCHES, 1), *rng.sample(PIECES, 2)]),
+        lambda: _args_like(rng.sample(PIECES, 3)),
+        lambda: _same(f"process.command_line : ({_listed(rng.sample(PIECES, 3))})"),
+        lambda: _same(f"process.args_count >= {rng.randrange(2, 6)}"),
     ]
-    return draw.choice(ways)()
+    return rng.choice(variants)()
 
 
-def _one_name(draw: Random) -> Query:
-    clauses = [_name_is(draw.choice(TOOLS)), _arguments(draw)]
-    if draw.random() < 0.4:
-        clauses.append(_harmless(draw))
+def _one_name(rng: Random) -> Query:
+    clauses = [_name_is(rng.choice(TOOLS)), _arguments(rng)]
+    if rng.random() < 0.4:
+        clauses.append(_harmless(rng))
     return _all(_START, *clauses)
 
 
-def _some_names(draw: Random) -> Query:
-    names = draw.sample(TOOLS, draw.randrange(2, 9))
-    clauses = [_name_in(names), _arguments(draw)]
-    if draw.random() < 0.4:
-        clauses.append(_harmless(draw))
+def _some_names(rng: Random) -> Query:
+    names = rng.sample(TOOLS, rng.randrange(2, 9))
+    clauses = [_name_in(names), _arguments(rng)]
+    if rng.random() < 0.4:
+        clauses.append(_harmless(rng))
     return _all(_START, *clauses)
 
 
-def _shell(draw: Random) -> Query:
+def _shell(rng: Random) -> Query:
     return _all(
         _START,
         _name_in(SHELLS),
         _args_in(["-c"]),
-        _same(f"process.command_line : ({_listed(draw.sample(PIECES, 4))})"),
+        _same(f"process.command_line : ({_listed(rng.sample(PIECES, 4))})"),
     )
 
 
-def _wild_name(draw: Random) -> Query:
-    names = [*draw.sample(TOOLS, 2), *draw.sample(FAMILIES, draw.randrange(1, 4))]
+def _wild_name(rng: Random) -> Query:
+    names = [*rng.sample(TOOLS, 2), *rng.sample(FAMILIES, rng.randrange(1, 4))]
     return _all(
-        _START, _same(f"process.name : ({_listed(names)})"), _args_like(draw.sample(PIECES, 3))
+        _START, _same(f"process.name : ({_listed(names)})"), _args_like(rng.sample(PIECES, 3))
     )
 
 
-def _either(draw: Random) -> Query:
-    some, others = draw.sample(TOOLS, 2), draw.sample(TOOLS, 3)
-    one, other = _args_in(draw.sample(SWITCHES, 2)), _args_like(draw.sample(PIECES, 2))
-    ways = [
+def _either(rng: Random) -> Query:
+    some, others = rng.sample(TOOLS, 2), rng.sample(TOOLS, 3)
+    one, other = _args_in(rng.sample(SWITCHES, 2)), _args_like(rng.sample(PIECES, 2))
+    variants = [
         f'(process.name == "{some[0]}" and {one}) or\n'
         f"   (process.name in ({_listed(others)}) and {other})"
         for one, other in ((one.ours, other.ours), (one.peers, other.peers))
     ]
-    return _all(_START, Query(f"({ways[0]})", f"({ways[1]})"), _harmless(draw))
+    return _all(_START, Query(f"({variants[0]})", f"({variants[1]})"), _harmless(rng))
 
 
-def _place(draw: Random) -> Query:
-    place = _same(f"process.executable : ({_listed(draw.sample(PLACES, 3))})")
-    return _all(_START, place, _harmless(draw))
+def _place(rng: Random) -> Query:
+    place = _same(f"process.executable : ({_listed(rng.sample(PLACES, 3))})")
+    return _all(_START, place, _harmless(rng))
 
 
-def _served(draw: Random) -> Query:
-    servers = _same(f"process.parent.name in ({_listed(draw.sample(SERVERS, 5))})")
-    line = _same(f"process.command_line : ({_listed(draw.sample(PIECES, 5))})")
+def _served(rng: Random) -> Query:
+    servers = _same(f"process.parent.name in ({_listed(rng.sample(SERVERS, 5))})")
+    line = _same(f"process.command_line : ({_listed(rng.sample(PIECES, 5))})")
     return _all(_START, servers, line)
 
 
-def _anything(draw: Random) -> Query:
+def _anything(rng: Random) -> Query:
     return _all(
-        f'any where event.kind == "event" and user.name == "{draw.choice(("root", "postgres"))}"',
-        _same(f'process.entry_leader.entry_meta.type == "{draw.choice(("container", "sshd"))}"'),
-        _args_like(draw.sample(PIECES, 2)),
+        f'any where event.kind == "event" and user.name == "{rng.choice(("root", "postgres"))}"',
+        _same(f'process.entry_leader.entry_meta.type == "{rng.choice(("container", "sshd"))}"'),
+        _args_like(rng.sample(PIECES, 2)),
     )
 
 
-def _elsewhere(draw: Random) -> Query:
-    system, names = draw.choice(
+def _elsewhere(rng: Random) -> Query:
+    system, names = rng.choice(
         [("windows", WINDOWS), ("macos", ("osascript", "launchctl", "curl"))]
     )
     return _all(
         f'process where host.os.type == "{system}" and event.type == "start"',
-        _same(f"process.name : ({_listed(draw.sample(names, 2))})"),
-        _arguments(draw),
+        _same(f"process.name : ({_listed(rng.sample(names, 2))})"),
+        _arguments(rng),
     )
 
 
@@ -276,21 +276,21 @@ _KINDS: tuple[Callable[[Random], Query], ...] = (
 )
 
 
-def _tempting(draw: Random, number: int) -> bytes:
+def _often_matching_event(rng: Random, number: int) -> bytes:
     names = (*TOOLS, *SHELLS, *COMMON[:20], *RARE[:20], *WINDOWS, "python3", "ncat", "osascript")
-    name = draw.choice(names)
-    folder = draw.choice(("/usr/bin", *PLACES)).removesuffix("/*").replace("*", "ada")
-    pieces = [piece.replace("*", draw.choice(("", "x", " "))) for piece in draw.sample(PIECES, 2)]
-    parent = draw.choice((*PARENTS, *SERVERS))
+    name = rng.choice(names)
+    folder = rng.choice(("/usr/bin", *PLACES)).removesuffix("/*").replace("*", "ada")
+    pieces = [piece.replace("*", rng.choice(("", "x", " "))) for piece in rng.sample(PIECES, 2)]
+    parent = rng.choice((*PARENTS, *SERVERS))
     event = process_event(
-        draw,
+        rng,
         number,
-        args=[name, *draw.sample(SWITCHES, 3), *pieces][: draw.randrange(2, 7)],
+        args=[name, *rng.sample(SWITCHES, 3), *pieces][: rng.randrange(2, 7)],
         executable=f"{folder}/{name}",
         parent=parent,
-        parent_executable=draw.choice((f"/usr/bin/{parent}", *HARMLESS)).replace("*", "-get"),
-        container=draw.random() < 0.5,
+        parent_executable=rng.choice((f"/usr/bin/{parent}", *HARMLESS)).replace("*", "-get"),
+        container=rng.random() < 0.5,
         event_id=f"tempting-{number}",
-        system=draw.choice(("linux",) * 6 + ("windows", "macos")),
+        system=rng.choice(("linux",) * 6 + ("windows", "macos")),
     )
     return json.dumps(event).encode()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import processes
-from tests.bench.figures import Unmeasured
-from tests.bench.rules import queries, write_rules
+from tests.bench.report import NotMeasured
+from tests.bench.rules import generate_rules, write_rules
 from tests.processes import ROOT
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -34,7 +34,7 @@ class Server:
             name, _, value = line.partition(":")
             if name == what:
                 return int(value.split()[0]) * 1024 / 1e6
-        raise Unmeasured(f"there is no {what} in /proc")
+        raise NotMeasured(f"there is no {what} in /proc")
 
 
 @contextmanager
@@ -42,16 +42,16 @@ def deckwatch(folder: Path, *, rules: int = 1) -> Iterator[Server]:
     """`deckwatch serve` over a database in `folder`, deciding with `rules` rules."""
     own = folder / "rules"
     own.mkdir()
-    write_rules(own, queries(rules))
-    with processes.serving(folder, RULES=str(own)) as serving:
-        yield Server(serving.port, serving.process.pid)
+    write_rules(own, generate_rules(rules))
+    with processes.running_server(folder, RULES=str(own)) as running_server:
+        yield Server(running_server.port, running_server.process.pid)
 
 
 def make_key(folder: Path, role: str) -> str:
     """A new key, made as an operator makes one."""
     made = processes.run(folder, "key", "create", f"bench-{role}", "--role", role)
     if made.returncode:
-        raise Unmeasured(f"no key: {made.stderr.strip()}")
+        raise NotMeasured(f"no key: {made.stderr.strip()}")
     return made.stdout.strip()
 
 
@@ -64,7 +64,7 @@ def peer(name: str) -> Iterator[Server]:
     try:
         told = process.stdout.readline()
         if not told:
-            raise Unmeasured(f"the peer {name} did not start")
+            raise NotMeasured(f"the peer {name} did not start")
         yield Server(int(told), process.pid)
     finally:
         process.kill()

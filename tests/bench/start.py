@@ -10,25 +10,25 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests import processes
-from tests.bench.effort import Effort
-from tests.bench.figures import Measured, Unmeasured, alone
-from tests.bench.load import PATIENCE, answer, connect
+from tests.bench.load import TIMEOUT_SECONDS, answer, connect
+from tests.bench.report import Measurement, NotMeasured, without_peer
+from tests.bench.scale import BenchScale
 
 STARTS = 7
 _REQUEST = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def start_to_ready(effort: Effort) -> Measured:
+def start_to_ready(scale: BenchScale) -> Measurement:
     """The middle of seven starts, after one that fills the caches."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         if processes.run(folder, "db", "upgrade").returncode:
-            raise Unmeasured("the database could not be made")
-        times = [_once(folder) for _ in range(min(STARTS, effort.rounds) + 1)][1:]
-    return alone(median(times), "s", f"from {min(times):.2f} to {max(times):.2f} s")
+            raise NotMeasured("the database could not be made")
+        times = [_start_once(folder) for _ in range(min(STARTS, scale.rounds) + 1)][1:]
+    return without_peer(median(times), "s", f"from {min(times):.2f} to {max(times):.2f} s")
 
 
-def _once(folder: Path) -> float:
+def _start_once(folder: Path) -> float:
     port = _free_port()
     # The script of the environment that runs this, as an operator starts it.
     command = [str(Path(sys.executable).with_name("deckwatch")), "serve", "--port", str(port)]
@@ -38,19 +38,19 @@ def _once(folder: Path) -> float:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=folder,
-        env=processes.environment(folder),
+        env=processes.deckwatch_environment(folder),
     )
     try:
         while not _ready(port):
             if process.poll() is not None:
-                raise Unmeasured(f"the server ended with {process.returncode}")
-            if time.perf_counter() > started + PATIENCE:
-                raise Unmeasured("the server did not become ready")
+                raise NotMeasured(f"the server ended with {process.returncode}")
+            if time.perf_counter() > started + TIMEOUT_SECONDS:
+                raise NotMeasured("the server did not become ready")
             time.sleep(0.005)
         return time.perf_counter() - started
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT_SECONDS)
 
 
 def _free_port() -> int:

@@ -5,7 +5,7 @@
 from random import Random
 
 
-def chance(seed: int) -> Random:
+def seeded_random(seed: int) -> Random:
     """The same numbers in every run."""
     return Random(seed)  # noqa: S311  # figures, no secrets
 

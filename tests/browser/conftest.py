@@ -16,12 +16,12 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
 
-from app.actions import accounts, keys
-from app.domain.roles import COMMAND_LINE, Role
+from app.actions import api_keys, users
+from app.bootstrap import open_migrated_database
+from app.domain.principal import CLI_PRINCIPAL, Role
 from app.settings import read_settings
-from app.setup import opened
-from app.store.people import Purpose
-from tests.processes import until
+from app.store.users import LinkPurpose
+from tests.processes import wait_until
 
 CHROMIUM = shutil.which("chromium")
 
@@ -71,19 +71,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     url = f"sqlite:///{folder / 'deckwatch.db'}"
     settings = read_settings(database_url=url)
-    database = opened(settings, migrate=lambda _: None)
+    database = open_migrated_database(settings, on_migrated=lambda _: None)
     at = datetime.now(UTC)
     for name, role in (("ada", Role.ADMIN), ("ana", Role.ANALYST)):
-        accounts.create_user(database, name, role, password=None, who=COMMAND_LINE, at=at)
-    _, key = keys.create(database, "fleet", Role.AGENT, who=COMMAND_LINE, at=at)
+        users.create_user(database, name, role, password=None, principal=CLI_PRINCIPAL, at=at)
+    _, key = api_keys.create(database, "fleet", Role.AGENT, principal=CLI_PRINCIPAL, at=at)
     ids = {"ada": 1, "ana": 2}
 
     def link(name: str) -> str:
-        return accounts.make_link(
+        return users.create_link(
             database,
-            Purpose.ENTER,
+            LinkPurpose.SIGN_IN,
             user_id=ids[name],
-            who=COMMAND_LINE,
+            principal=CLI_PRINCIPAL,
             at=datetime.now(UTC),
         )
 
@@ -91,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     told = folder / "stderr"
     with told.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"],
+            [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", "0"],
             cwd=folder,
             env={
                 **os.environ,
@@ -101,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             stderr=errors,
         )
     address = re.compile(r" on (http://\S+)")
-    until(lambda: bool(address.search(told.read_text())), "the server says where it is")
+    wait_until(lambda: bool(address.search(told.read_text())), "the server says where it is")
     found = address.search(told.read_text())
     assert found is not None
     try:
@@ -113,7 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @dataclass
-class Complaints:
+class BrowserErrors:
     """What pages reported: console errors, uncaught exceptions, violations of the CSP."""
 
     told: list[str] = field(default_factory=list)
@@ -138,13 +138,13 @@ class Complaints:
 
 
 @pytest.fixture
-def complaints() -> Complaints:
-    return Complaints()
+def browser_errors() -> BrowserErrors:
+    return BrowserErrors()
 
 
 @pytest.fixture
 def open_as(
-    browser: Browser, server: Server, complaints: Complaints
+    browser: Browser, server: Server, browser_errors: BrowserErrors
 ) -> Iterator[Callable[..., Page]]:
     """A page of a fresh browser, signed in by a one-time link; other arguments are the context's."""
     contexts: list[BrowserContext] = []
@@ -154,7 +154,7 @@ def open_as(
         context = browser.new_context(base_url=server.url, **more)
         contexts.append(context)
         if more.get("java_script_enabled", True):
-            complaints.listen(context)
+            browser_errors.listen(context)
         page = context.new_page()
         page.goto(f"/setup/{server.link(name)}")
         return page

@@ -5,18 +5,18 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Complaints, Server
+from tests.browser.conftest import BrowserErrors, Server
 from tests.factories import exec_event
 
 # Whether anything was drawn: some pixel of the canvas is not clear.
-DRAWN = """() => {
-    const canvas = document.querySelector("[data-chart-drawn] canvas");
+CHART_IS_DRAWN = """() => {
+    const canvas = document.querySelector("[data-chart-canvas] canvas");
     const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return data.some(value => value !== 0);
 }"""
 
 # Over once what waits for the next frames has run.
-FRAMES = """() => new Promise(done => requestAnimationFrame(
+TWO_FRAMES = """() => new Promise(done => requestAnimationFrame(
     () => setTimeout(() => requestAnimationFrame(() => setTimeout(done)))))"""
 
 
@@ -27,21 +27,21 @@ def busy(server: Server) -> Server:
 
 
 def test_the_chart_is_drawn_again_for_another_time_and_another_width(
-    busy: Server, open_as: Callable[..., Page], complaints: Complaints
+    busy: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana")
     page.goto("/agents/1")
     expect(page.locator("#traffic canvas")).to_have_count(1)
-    assert page.evaluate(DRAWN)
-    expect(page.locator("tr[data-at]")).to_have_count(60)
+    assert page.evaluate(CHART_IS_DRAWN)
+    expect(page.locator("tr[data-time]")).to_have_count(60)
     page.get_by_role("link", name="Last day").click()
-    expect(page.locator("tr[data-at]")).to_have_count(96)
+    expect(page.locator("tr[data-time]")).to_have_count(96)
     expect(page.locator("#traffic canvas")).to_have_count(1)
-    assert page.evaluate(DRAWN)
+    assert page.evaluate(CHART_IS_DRAWN)
     assert page.url.endswith("/agents/1?over=day")
     page.set_viewport_size({"width": 800, "height": 900})
     expect(page.locator("#traffic .uplot")).to_have_css("width", "734px")
-    assert complaints.told == []
+    assert browser_errors.told == []
 
 
 def test_pointing_at_the_chart_says_the_numbers_there(
@@ -50,21 +50,21 @@ def test_pointing_at_the_chart_says_the_numbers_there(
     page = open_as("ana")
     page.goto("/agents/1")
     page.locator("#traffic .u-over").hover()
-    expect(page.locator("[data-chart-said]")).to_contain_text("UTC")
-    expect(page.locator("[data-chart-said]")).to_contain_text("events")
+    expect(page.locator("[data-chart-readout]")).to_contain_text("UTC")
+    expect(page.locator("[data-chart-readout]")).to_contain_text("events")
 
 
 def test_the_chart_follows_the_systems_change_of_colours(
-    busy: Server, open_as: Callable[..., Page], complaints: Complaints
+    busy: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana", color_scheme="light")
     page.goto("/agents/1")
     first = page.locator("#traffic canvas").evaluate("canvas => canvas.toDataURL()")
     page.emulate_media(color_scheme="dark")
-    page.evaluate(FRAMES)
+    page.evaluate(TWO_FRAMES)
     expect(page.locator("#traffic canvas")).to_have_count(1)
     assert page.locator("#traffic canvas").evaluate("canvas => canvas.toDataURL()") != first
-    assert complaints.told == []
+    assert browser_errors.told == []
 
 
 def test_without_scripts_the_table_has_the_numbers(
@@ -72,14 +72,14 @@ def test_without_scripts_the_table_has_the_numbers(
 ) -> None:
     page = open_as("ana", java_script_enabled=False)
     page.goto("/agents/1?over=week")
-    expect(page.locator("[data-chart-drawn]")).to_be_hidden()
+    expect(page.locator("[data-chart-canvas]")).to_be_hidden()
     page.get_by_text("The same numbers as a table").click()
     expect(page.get_by_role("columnheader", name="Bytes a minute")).to_be_visible()
     expect(page.locator("#traffic-table tbody tr")).to_have_count(84)
 
 
 def test_an_event_in_quarantine_is_tried_again_and_deleted_in_a_browser(
-    busy: Server, open_as: Callable[..., Page], complaints: Complaints
+    busy: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ada")
     page.goto("/quarantine")
@@ -92,4 +92,4 @@ def test_an_event_in_quarantine_is_tried_again_and_deleted_in_a_browser(
     page.get_by_role("button", name="Delete it").click()
     expect(page.locator("#notice")).to_contain_text("One event was deleted.")
     expect(page.locator("#list tbody tr")).to_have_count(before - 1)
-    assert complaints.told == []
+    assert browser_errors.told == []

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Complaints
-from tests.factories import exec_event, quiet_event
+from tests.browser.conftest import BrowserErrors
+from tests.factories import benign_event, exec_event
 
 NAME = "SSH launched inside a container"
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_a_pasted_event_is_explained_and_stays_in_the_form(
-    open_as: Callable[..., Page], complaints: Complaints, scripts: bool
+    open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     page = open_as("ana", java_script_enabled=scripts)
     page.goto("/rules")
@@ -23,11 +23,11 @@ def test_a_pasted_event_is_explained_and_stays_in_the_form(
     page.get_by_label("Event", exact=True).fill(pasted)
     page.get_by_label("Ask").select_option(label=NAME)
     page.get_by_role("button", name="Explain").click()
-    expect(page.locator("details.dw-explained").first).to_contain_text(f"{NAME} matches")
+    expect(page.locator("details.dw-explanation").first).to_contain_text(f"{NAME} matches")
     expect(page.locator("#result")).to_contain_text("process.name: “ssh”")
     expect(page.get_by_label("Event", exact=True)).to_have_value(pasted)
 
-    page.get_by_label("Event", exact=True).fill(json.dumps(quiet_event()))
+    page.get_by_label("Event", exact=True).fill(json.dumps(benign_event()))
     page.get_by_role("button", name="Explain").click()
     expect(page.locator("#result")).to_contain_text("does not match: one clause short")
     expect(page.locator("#result")).to_contain_text("Expected: process.name is one of")
@@ -35,4 +35,4 @@ def test_a_pasted_event_is_explained_and_stays_in_the_form(
     page.get_by_label("Event", exact=True).fill("{")
     page.get_by_role("button", name="Explain").click()
     expect(page.locator("#result")).to_contain_text("would go to quarantine")
-    assert complaints.told == []
+    assert browser_errors.told == []

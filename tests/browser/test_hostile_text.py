@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Complaints, Server
+from tests.browser.conftest import BrowserErrors, Server
 from tests.hostile_input.text import HOSTILE, hostile_event
 
 # What no page may say as it is: controls, direction changes, separators, what has no width.
@@ -27,18 +27,18 @@ def attacked(server: Server) -> Server:
     return server
 
 
-def assert_calm(page: Page, server: Server, complaints: Complaints, where: str) -> None:
+def assert_calm(page: Page, server: Server, browser_errors: BrowserErrors, where: str) -> None:
     """No script ran or tried to, and what the page says holds nothing that hides."""
     # A text box holds values as they are, since they are sent back; the page says beside it what hides.
     page.evaluate("document.querySelectorAll('textarea').forEach(box => box.remove())")
     text = page.locator("body").inner_text()
     assert NEVER_RAW.isdisjoint(text), where
     assert page.url.startswith(server.url), where
-    assert complaints.told == [], where
+    assert browser_errors.told == [], where
 
 
 def test_no_hostile_string_breaks_the_list(
-    attacked: Server, open_as: Callable[..., Page], complaints: Complaints
+    attacked: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     assert len(HOSTILE) >= 200
     page = open_as("ada")
@@ -56,7 +56,7 @@ def test_no_hostile_string_breaks_the_list(
         assert {shape["cells"] for shape in shapes} == {8}
         assert max(shape["height"] for shape in shapes) < 150
         assert max(shape["right"] for shape in shapes) <= 1440
-        assert_calm(page, attacked, complaints, page.url)
+        assert_calm(page, attacked, browser_errors, page.url)
         older = page.locator("#list-older")
         if older.count() == 0:
             break
@@ -65,7 +65,7 @@ def test_no_hostile_string_breaks_the_list(
 
 
 def test_no_hostile_string_breaks_its_alert_or_its_exclusion(
-    attacked: Server, open_as: Callable[..., Page], complaints: Complaints
+    attacked: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ada")
     for number, text in enumerate(HOSTILE, start=1):
@@ -76,5 +76,5 @@ def test_no_hostile_string_breaks_its_alert_or_its_exclusion(
             answer = page.goto(path)
             assert answer is not None
             assert answer.status == 200, (path, text[:50])
-            assert_calm(page, attacked, complaints, path)
+            assert_calm(page, attacked, browser_errors, path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 1440, (path, text[:50])

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Complaints, Server
+from tests.browser.conftest import BrowserErrors, Server
 from tests.factories import exec_event
 
 HOSTILE = '<img src=x onerror="window.pwned=1">\u202e\x00\x1b[31m' + "w" * 300
@@ -114,7 +114,7 @@ def violations(page: Page) -> list[str]:
 def test_every_page_can_be_read_by_everybody_and_complains_of_nothing(
     filled: Server,
     admin: Callable[..., Page],
-    complaints: Complaints,
+    browser_errors: BrowserErrors,
     scheme: Literal["light", "dark"],
 ) -> None:
     page = admin(color_scheme=scheme)
@@ -127,7 +127,7 @@ def test_every_page_can_be_read_by_everybody_and_complains_of_nothing(
     browser = page.context.browser
     assert browser is not None
     outside = browser.new_context(base_url=filled.url, color_scheme=scheme)
-    complaints.listen(outside)
+    browser_errors.listen(outside)
     stranger = outside.new_page()
     for name, path in OUTSIDE.items():
         stranger.goto(path)
@@ -138,7 +138,7 @@ def test_every_page_can_be_read_by_everybody_and_complains_of_nothing(
     assert wrong == {}
     # The two pages that say "not found" are answered with 404, which the browser itself notes.
     meant = "the server responded with a status of 404"
-    assert [told for told in complaints.told if meant not in told] == []
+    assert [told for told in browser_errors.told if meant not in told] == []
 
 
 @pytest.mark.parametrize("width", [800, 1440])
@@ -153,9 +153,9 @@ def test_no_page_is_wider_than_the_window(admin: Callable[..., Page], width: int
 
 
 def test_a_first_visit_with_no_data_says_what_to_do(
-    open_as: Callable[..., Page], complaints: Complaints
+    open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana")
     page.goto("/alerts?status=acknowledged&q=xyz")
     page.get_by_role("link", name="Clear", exact=False).first.click()
-    assert complaints.told == []
+    assert browser_errors.told == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Complaints
+from tests.browser.conftest import BrowserErrors
 
 NAME = "SSH launched inside a container"
 WORDS = "ssh_in_container.toml"
@@ -14,7 +14,7 @@ VIEW = f"/rules?q={WORDS}"
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_a_rule_is_switched_in_the_list_which_keeps_its_filter(
-    open_as: Callable[..., Page], complaints: Complaints, scripts: bool
+    open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     page = open_as("ada", java_script_enabled=scripts)
     page.goto(VIEW)
@@ -26,7 +26,7 @@ def test_a_rule_is_switched_in_the_list_which_keeps_its_filter(
     page.locator("#notice").get_by_role("button", name="Undo").click()
     expect(row.get_by_role("button", name=f"Disable {NAME}", exact=True)).to_be_visible()
     expect(row).to_contain_text("enabled")
-    assert complaints.told == []
+    assert browser_errors.told == []
 
 
 def test_the_button_that_was_pressed_keeps_the_focus(open_as: Callable[..., Page]) -> None:

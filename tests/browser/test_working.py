@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Complaints, Server
+from tests.browser.conftest import BrowserErrors, Server
 from tests.factories import exec_event
 
 # A form that is refused answers 422, which the browser itself notes in its console.
@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["with htmx", "with
 
 @BOTH
 def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
-    server: Server, open_as: Callable[..., Page], complaints: Complaints, scripts: bool
+    server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     container = "argo-scripts" if scripts else "argo-plain"
 
@@ -48,12 +48,12 @@ def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
     assert server.send(event())["suppressed"] == 0
     page.goto(f"/alerts?q={container}")
     expect(page.locator("a.dw-headline")).to_have_count(1)
-    assert [told for told in complaints.told if REFUSED not in told] == []
+    assert [told for told in browser_errors.told if REFUSED not in told] == []
 
 
 @BOTH
 def test_an_alert_is_worked_from_first_look_to_verdict(
-    server: Server, open_as: Callable[..., Page], complaints: Complaints, scripts: bool
+    server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     container = "case-scripts" if scripts else "case-plain"
     server.send(exec_event(container=container))
@@ -80,11 +80,11 @@ def test_an_alert_is_worked_from_first_look_to_verdict(
     expect(page.locator("#alert")).to_contain_text("Closed as benign true positive")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#alert")).to_contain_text("Open")
-    assert [told for told in complaints.told if REFUSED not in told] == []
+    assert [told for told in browser_errors.told if REFUSED not in told] == []
 
 
 def test_an_alert_appears_in_the_open_list_by_itself(
-    server: Server, open_as: Callable[..., Page], complaints: Complaints
+    server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana")
     page.goto("/alerts?q=appears")
@@ -92,7 +92,7 @@ def test_an_alert_appears_in_the_open_list_by_itself(
     expect(page.get_by_text("No alert fits this view")).to_be_visible()
     server.send(exec_event(container="appears-now"))
     expect(page.locator("a.dw-headline")).to_have_count(1)
-    assert complaints.told == []
+    assert browser_errors.told == []
 
 
 def test_filters_are_in_the_address_and_back_restores_the_list(

@@ -48,18 +48,18 @@ def event(draw: Random) -> dict[str, Any]:
     """Nested, as agents send it, with the odd missing field, list, number for a text and null."""
     found: dict[str, Any] = {}
     for name, texts in TEXTS.items():
-        _put(draw, found, name.lstrip("?"), partial(_text, draw, texts))
+        _set_field(draw, found, name.lstrip("?"), partial(_text, draw, texts))
     for name in NUMBERS:
-        _put(
+        _set_field(
             draw,
             found,
             name.lstrip("?"),
             lambda: draw.choice((0, 1, 2, 7, 1000, 2.5, "7", "x", -1)),
         )
     for name in BOOLEANS:
-        _put(draw, found, name, lambda: draw.choice((True, False, "true", "false", "")))
-    _put(draw, found, "source.ip", lambda: draw.choice(ADDRESSES))
-    _put(
+        _set_field(draw, found, name, lambda: draw.choice((True, False, "true", "false", "")))
+    _set_field(draw, found, "source.ip", lambda: draw.choice(ADDRESSES))
+    _set_field(
         draw, found, "process.start", lambda: draw.choice((*DATES, 1_772_359_200_000, "yesterday"))
     )
     return found
@@ -67,17 +67,17 @@ def event(draw: Random) -> dict[str, Any]:
 
 def dotted(nested: dict[str, Any], draw: Random) -> dict[str, Any]:
     """The same event with some of its keys dotted."""
-    told: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in nested.items():
         below = dotted(value, draw) if isinstance(value, dict) else value
         if isinstance(below, dict) and draw.random() < 0.6:
-            told.update({f"{key}.{name}": inner for name, inner in below.items()})
+            flattened.update({f"{key}.{name}": inner for name, inner in below.items()})
         else:
-            told[key] = below
-    return told
+            flattened[key] = below
+    return flattened
 
 
-def _put(draw: Random, found: dict[str, Any], name: str, value: Callable[[], Any]) -> None:
+def _set_field(draw: Random, found: dict[str, Any], name: str, value: Callable[[], Any]) -> None:
     chance = draw.random()
     if chance < 0.12:
         return
@@ -101,26 +101,26 @@ def _text(draw: Random, texts: tuple[str, ...]) -> Any:
     return draw.choice(texts) if draw.random() < 0.97 else draw.choice((0, 1000, True, 2.5))
 
 
-def _condition(draw: Random, deep: int) -> str:
+def _condition(draw: Random, depth: int) -> str:
     chance = draw.random()
-    if deep and chance < 0.3:
+    if depth and chance < 0.3:
         word = draw.choice((" and ", " or "))
-        parts = [_condition(draw, deep - 1) for _ in range(draw.randrange(2, 4))]
+        parts = [_condition(draw, depth - 1) for _ in range(draw.randrange(2, 4))]
         return f"({word.join(parts)})"
-    if deep and chance < 0.4:
-        return f"not {_condition(draw, deep - 1)}"
-    return draw.choice(_LEAVES)(draw)
+    if depth and chance < 0.4:
+        return f"not {_condition(draw, depth - 1)}"
+    return draw.choice(_LEAF_GENERATORS)(draw)
 
 
 def _quoted(texts: list[str]) -> str:
-    told = [
+    flattened = [
         f'"{text}"' if "\n" not in text else f'"{text.replace(chr(10), chr(92) + "n")}"'
         for text in texts
     ]
-    return told[0] if len(told) == 1 else f"({', '.join(told)})"
+    return flattened[0] if len(flattened) == 1 else f"({', '.join(flattened)})"
 
 
-def _of(draw: Random, words: tuple[str, ...], most: int = 3) -> str:
+def _text_or_list(draw: Random, words: tuple[str, ...], most: int = 3) -> str:
     return _quoted(draw.sample(words, draw.randrange(1, min(most, len(words)) + 1)))
 
 
@@ -128,12 +128,12 @@ def _field(draw: Random) -> str:
     return draw.choice(tuple(TEXTS))
 
 
-def _is(draw: Random) -> str:
+def _equality(draw: Random) -> str:
     name = _field(draw)
-    return f"{name} {draw.choice(('==', '!='))} {_of(draw, TEXTS[name], 1)}"
+    return f"{name} {draw.choice(('==', '!='))} {_text_or_list(draw, TEXTS[name], 1)}"
 
 
-def _listed(draw: Random) -> str:
+def _in_list(draw: Random) -> str:
     name = _field(draw)
     words = [draw.choice(TEXTS[name]).replace("\n", "") for _ in range(draw.randrange(1, 4))]
     operator = draw.choice(("in", "not in", "in~", "not in~"))
@@ -141,24 +141,24 @@ def _listed(draw: Random) -> str:
 
 
 def _like(draw: Random) -> str:
-    return f"{_field(draw)} {draw.choice((':', 'like', 'like~'))} {_of(draw, PATTERNS)}"
+    return f"{_field(draw)} {draw.choice((':', 'like', 'like~'))} {_text_or_list(draw, PATTERNS)}"
 
 
 def _regex(draw: Random) -> str:
-    return f"{_field(draw)} {draw.choice(('regex', 'regex~'))} {_of(draw, REGEXES)}"
+    return f"{_field(draw)} {draw.choice(('regex', 'regex~'))} {_text_or_list(draw, REGEXES)}"
 
 
 def _text_order(draw: Random) -> str:
     name = _field(draw)
-    return f"{name} {draw.choice(('<', '<=', '>', '>='))} {_of(draw, TEXTS[name], 1)}"
+    return f"{name} {draw.choice(('<', '<=', '>', '>='))} {_text_or_list(draw, TEXTS[name], 1)}"
 
 
-def _null(draw: Random) -> str:
+def _null_comparison(draw: Random) -> str:
     name = draw.choice((*TEXTS, *NUMBERS, *BOOLEANS, "source.ip", f"length({_field(draw)})"))
     return f"{name} {draw.choice(('==', '!='))} null"
 
 
-def _number(draw: Random) -> str:
+def _number_comparison(draw: Random) -> str:
     name = draw.choice(NUMBERS)
     value = draw.choice(("0", "1", "7", "2.5", "-1", "1000"))
     if draw.random() < 0.3:
@@ -166,12 +166,12 @@ def _number(draw: Random) -> str:
     return f"{name} {draw.choice(('==', '!=', '<', '<=', '>', '>='))} {value}"
 
 
-def _boolean(draw: Random) -> str:
+def _boolean_condition(draw: Random) -> str:
     name = draw.choice(BOOLEANS)
     return draw.choice((name, f"{name} == true", f"{name} != true", f"{name} == false"))
 
 
-def _address(draw: Random) -> str:
+def _address_comparison(draw: Random) -> str:
     block = draw.choice(BLOCKS)
     return draw.choice(
         (
@@ -183,19 +183,21 @@ def _address(draw: Random) -> str:
     )
 
 
-def _date(draw: Random) -> str:
+def _date_comparison(draw: Random) -> str:
     return f'process.start {draw.choice(("==", "<", ">=", "!="))} "{draw.choice(DATES)}"'
 
 
-def _starts(draw: Random) -> str:
+def _boolean_function(draw: Random) -> str:
     name, mark = _field(draw), draw.choice(("", "~"))
     function = draw.choice(("startsWith", "endsWith", "stringContains"))
-    other = draw.choice((_of(draw, ("s", "SH", "ssh", "", "d"), 1), "process.name", "null"))
+    other = draw.choice(
+        (_text_or_list(draw, ("s", "SH", "ssh", "", "d"), 1), "process.name", "null")
+    )
     ending = draw.choice(("", " == true", " != true", " == false"))
     return f"{function}{mark}({name}, {other}){ending}"
 
 
-def _of_texts(draw: Random) -> str:
+def _text_function(draw: Random) -> str:
     one, other = _field(draw), draw.choice(("process.name", '"s"', "process.parent.name"))
     text = draw.choice(
         (
@@ -206,10 +208,10 @@ def _of_texts(draw: Random) -> str:
             f"string({draw.choice((*NUMBERS, *BOOLEANS, one))})",
         )
     )
-    return f"{text} {draw.choice((':', 'like', 'in~', '=='))} {_of(draw, NAMES, 1)}"
+    return f"{text} {draw.choice((':', 'like', 'in~', '=='))} {_text_or_list(draw, NAMES, 1)}"
 
 
-def _of_numbers(draw: Random) -> str:
+def _number_function(draw: Random) -> str:
     one, other = draw.choice(NUMBERS), draw.choice((*NUMBERS, "2", "0", "2.5"))
     number = draw.choice(
         (
@@ -223,7 +225,27 @@ def _of_numbers(draw: Random) -> str:
     return f"{number} {draw.choice(('==', '!=', '<', '>='))} {draw.choice(('0', '1', '3', '-1'))}"
 
 
-_LEAVES: tuple[Callable[[Random], str], ...] = (
-    *(_is, _is, _listed, _listed, _like, _like, _regex, _text_order, _null, _number, _number),
-    *(_boolean, _address, _date, _starts, _starts, _of_texts, _of_numbers),
+_LEAF_GENERATORS: tuple[Callable[[Random], str], ...] = (
+    *(
+        _equality,
+        _equality,
+        _in_list,
+        _in_list,
+        _like,
+        _like,
+        _regex,
+        _text_order,
+        _null_comparison,
+        _number_comparison,
+        _number_comparison,
+    ),
+    *(
+        _boolean_condition,
+        _address_comparison,
+        _date_comparison,
+        _boolean_function,
+        _boolean_function,
+        _text_function,
+        _number_function,
+    ),
 )

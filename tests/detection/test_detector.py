@@ -10,13 +10,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.detection.decision import FEWEST_TOGETHER
+from app.detection.codegen.generator import MIN_RULES_FOR_JOINT_INDEX
 from app.detection.detector import Detector
 from app.detection.eql.parser import parse
 from app.detection.explain import explain
-from app.detection.rule import OUR_RULES, Rule, load_rules
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
-(OURS,) = [rule for rule in load_rules([OUR_RULES]).rules if rule.slug == "ssh_in_container"]
+(OURS,) = [
+    rule for rule in load_rules([BUNDLED_RULES_DIR]).rules if rule.slug == "ssh_in_container"
+]
 
 
 def rule(query: str) -> Rule:
@@ -27,22 +29,22 @@ def detector(*queries: str, **options: Any) -> Detector:
     return Detector([rule(query) for query in queries], **options)
 
 
-def decided(detector: Detector, raw: bytes) -> list[str] | None:
-    found = detector.decide(raw)
+def matched_slugs(detector: Detector, raw: bytes) -> list[str] | None:
+    found = detector.match_json(raw)
     return None if found is None else [rule.slug for rule in found]
 
 
 START = b'{"event":{"category":["process"]},"process":{"name":"ssh","pid":7}}'
 
 
-def test_all_matching_rules_are_told_in_their_order() -> None:
+def test_all_matching_rules_are_returned_in_rule_order() -> None:
     queries = ["any where true", "process where process.pid == 8", 'any where process.name : "S*"']
-    assert decided(detector(*queries), START) == [queries[0], queries[2]]
+    assert matched_slugs(detector(*queries), START) == [queries[0], queries[2]]
 
 
-def test_no_rules_decide_too() -> None:
-    assert Detector([]).decide(START) == ()
-    assert Detector([]).decide_document({}) == ()
+def test_a_detector_without_rules_matches_nothing() -> None:
+    assert Detector([]).match_json(START) == ()
+    assert Detector([]).match_document({}) == ()
 
 
 DEEP = 'any where process.entry_leader.entry_meta.type == "container"'
@@ -64,13 +66,13 @@ DEEP = 'any where process.entry_leader.entry_meta.type == "container"'
          "process.entry_leader.entry_meta.type": "container"},
     ],
 )  # fmt: skip
-def test_a_field_is_read_at_sight_however_its_name_is_divided(event: dict[str, object]) -> None:
-    assert decided(detector(DEEP), json.dumps(event).encode()) == [DEEP]
+def test_nested_and_dotted_keys_are_read_by_the_partial_decoder(event: dict[str, object]) -> None:
+    assert matched_slugs(detector(DEEP), json.dumps(event).encode()) == [DEEP]
 
 
-def test_escapes_in_keys_are_read_at_sight() -> None:
+def test_escapes_in_keys_are_read_by_the_partial_decoder() -> None:
     raw = rb'{"proc\u0065ss":{"entry_leader\u002eentry_meta":{"type":"cont\u0061iner"}}}'
-    assert decided(detector(DEEP), raw) == [DEEP]
+    assert matched_slugs(detector(DEEP), raw) == [DEEP]
 
 
 @pytest.mark.parametrize(
@@ -101,34 +103,38 @@ def test_escapes_in_keys_are_read_at_sight() -> None:
         b"\xef\xbb\xbf" + START,
     ],
 )
-def test_what_cannot_be_told_at_sight_is_left_to_the_whole_document(raw: bytes) -> None:
+def test_undecodable_or_unexpected_json_is_undecided(raw: bytes) -> None:
     queries = 'process where process.name == "ssh"', "any where process.pid == 7"
-    assert decided(detector(*queries), raw) is None
+    assert matched_slugs(detector(*queries), raw) is None
 
 
 @pytest.mark.parametrize("value", [b"1", b"null", b'"x"', b"[]", b'{"process":{}}'])
-def test_a_marker_of_another_format_is_left_to_the_whole_document(value: bytes) -> None:
-    wrapped = detector("any where true", markers=["_source", "process"])
-    assert decided(wrapped, b'{"a":1}') == ["any where true"]
-    assert decided(wrapped, b'{"a":1,"_source":%b}' % value) is None
-    assert decided(wrapped, b'{"process":%b}' % value) is None
+def test_an_event_with_a_marker_of_another_format_is_undecided(value: bytes) -> None:
+    wrapped = detector("any where true", non_ecs_keys=["_source", "process"])
+    assert matched_slugs(wrapped, b'{"a":1}') == ["any where true"]
+    assert matched_slugs(wrapped, b'{"a":1,"_source":%b}' % value) is None
+    assert matched_slugs(wrapped, b'{"process":%b}' % value) is None
 
 
-def test_what_has_the_first_evidence_is_ecs_whatever_else_it_has() -> None:
+def test_the_first_ecs_marker_field_outweighs_markers_of_other_formats() -> None:
     sure = detector(
-        "any where true", markers=["_source"], evidence=["event.category", "event.kind"]
+        "any where true",
+        non_ecs_keys=["_source"],
+        ecs_marker_fields=["event.category", "event.kind"],
     )
-    assert decided(sure, b'{"_source":1,"event":{"category":["process"]}}') == ["any where true"]
-    assert decided(sure, b'{"_source":1,"event":{"category":[]}}') is None
-    assert decided(sure, b'{"_source":1,"event":{"kind":"event"}}') is None
-    assert decided(sure, b'{"event":{"kind":"event"}}') == ["any where true"]
+    assert matched_slugs(sure, b'{"_source":1,"event":{"category":["process"]}}') == [
+        "any where true"
+    ]
+    assert matched_slugs(sure, b'{"_source":1,"event":{"category":[]}}') is None
+    assert matched_slugs(sure, b'{"_source":1,"event":{"kind":"event"}}') is None
+    assert matched_slugs(sure, b'{"event":{"kind":"event"}}') == ["any where true"]
 
 
-def test_a_marker_may_be_what_rules_read_too() -> None:
-    both = detector('any where process.name == "ssh"', markers=["process", "process.name"])
-    assert decided(both, START) is None
-    assert decided(both, b'{"process.name":"ssh"}') is None
-    assert decided(both, b"{}") == []
+def test_a_marker_may_be_a_field_that_rules_read() -> None:
+    both = detector('any where process.name == "ssh"', non_ecs_keys=["process", "process.name"])
+    assert matched_slugs(both, START) is None
+    assert matched_slugs(both, b'{"process.name":"ssh"}') is None
+    assert matched_slugs(both, b"{}") == []
 
 
 @pytest.mark.parametrize(
@@ -144,24 +150,22 @@ def test_a_marker_may_be_what_rules_read_too() -> None:
         (b'{"process":{"name":"ssh"}}', False),
     ],
 )
-def test_an_event_without_evidence_of_ecs_is_left_to_the_whole_document(
-    raw: bytes, told: bool
-) -> None:
-    strict = detector("any where true", evidence=["event.kind", "event.type"])
-    assert decided(strict, raw) == (["any where true"] if told else None)
+def test_an_event_without_an_ecs_marker_field_is_undecided(raw: bytes, told: bool) -> None:
+    strict = detector("any where true", ecs_marker_fields=["event.kind", "event.type"])
+    assert matched_slugs(strict, raw) == (["any where true"] if told else None)
 
 
-def test_a_field_may_be_what_other_fields_begin_with() -> None:
+def test_a_field_name_may_be_the_prefix_of_another() -> None:
     both = detector('any where ?a == "x"', 'any where ?a.b == "x"', "any where ?a != null")
-    assert decided(both, b'{"a":"x","a.b":"x"}') == ['any where ?a == "x"', 'any where ?a.b == "x"',
+    assert matched_slugs(both, b'{"a":"x","a.b":"x"}') == ['any where ?a == "x"', 'any where ?a.b == "x"',
                                                      "any where ?a != null"]  # fmt: skip
-    assert decided(both, b'{"a":{"b":"x"}}') == ['any where ?a.b == "x"']
-    assert decided(both, b'{"a":["y"]}') == ["any where ?a != null"]
+    assert matched_slugs(both, b'{"a":{"b":"x"}}') == ['any where ?a.b == "x"']
+    assert matched_slugs(both, b'{"a":["y"]}') == ["any where ?a != null"]
 
 
-def test_the_source_can_be_read_and_holds_no_text_of_a_rule_but_in_comments() -> None:
+def test_generated_source_has_rule_text_in_comments_only() -> None:
     query = 'any where ?`x y` == "import os\\n#" and process.name : ("a*", "b")'
-    source = detector(query).source()
+    source = detector(query).generated_source()
     compile(source, "<source>", "exec")
     code = [line for line in source.split("\n") if not line.startswith("#")]
     assert not any("import" in line or '"' in line or "x y" in line for line in code)
@@ -169,9 +173,9 @@ def test_the_source_can_be_read_and_holds_no_text_of_a_rule_but_in_comments() ->
     assert any("import os" in line for line in source.split("\n") if line.startswith("# q"))
 
 
-def test_conditions_as_deep_as_allowed_can_be_compiled() -> None:
+def test_the_deepest_allowed_nesting_can_be_compiled() -> None:
     alternating = "(?a and not (?b or " * 16 + "?c" + "))" * 16
-    assert decided(detector(f"any where {alternating}"), b"{}") == []
+    assert matched_slugs(detector(f"any where {alternating}"), b"{}") == []
 
 
 _SCALARS = st.one_of(
@@ -198,17 +202,19 @@ _QUERIES = [
     "a where true",
 ]
 _FAST = detector(*_QUERIES)
-_CHOOSY = detector(*_QUERIES, markers=["_source", "z"], evidence=["a.b.c", "b"])
+_FAST_WITH_MARKERS = detector(
+    *_QUERIES, non_ecs_keys=["_source", "z"], ecs_marker_fields=["a.b.c", "b"]
+)
 
 
 @given(st.dictionaries(_KEYS, _EVENTS, max_size=5))
 @example({"a": {"b": {"c": ["x"]}, "b.c": "x"}, "a.b": {"c": None}, "a.b.c": 1})
 @example({"a": {"b.c": {}}, "a.b.c": "x"})
-def test_the_fast_decision_is_the_whole_documents_or_none(event: dict[str, object]) -> None:
+def test_decide_agrees_with_decide_document_or_is_undecided(event: dict[str, object]) -> None:
     raw = json.dumps(event).encode()
-    whole = _FAST.decide_document(json.loads(raw))
-    for fast in (_FAST, _CHOOSY):
-        found = fast.decide(raw)
+    whole = _FAST.match_document(json.loads(raw))
+    for fast in (_FAST, _FAST_WITH_MARKERS):
+        found = fast.match_json(raw)
         assert found is None or [rule.slug for rule in found] == [rule.slug for rule in whole]
 
 
@@ -216,7 +222,7 @@ _LEAVES = detector('any where ?d.a.b.c == "x"', "any where ?d.a.c > 0", "any whe
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a.b.c", "a.c", "b"]), _SCALARS), max_size=3), st.data())
-def test_no_division_of_names_is_left_undecided(
+def test_every_split_of_dotted_names_is_decided(
     fields: list[tuple[str, object]], data: st.DataObject
 ) -> None:
     event: dict[str, Any] = {}
@@ -226,34 +232,34 @@ def test_no_division_of_names_is_left_undecided(
             length = data.draw(st.integers(1, len(parts)))
             key, parts = ".".join(parts[:length]), parts[length:]
             node = node.setdefault(key, {}) if parts else node.setdefault(key, value) and {}
-    found = _LEAVES.decide(json.dumps(event).encode())
-    assert found == _LEAVES.decide_document(event)
+    found = _LEAVES.match_json(json.dumps(event).encode())
+    assert found == _LEAVES.match_document(event)
 
 
 @given(st.binary(max_size=60), st.integers(0, len(START)), st.integers(0, len(START)))
-def test_no_bytes_make_it_raise(put: bytes, start: int, end: int) -> None:
-    _FAST.decide(put)
-    _CHOOSY.decide(START[:start] + put + START[end:])
+def test_decide_never_raises(put: bytes, start: int, end: int) -> None:
+    _FAST.match_json(put)
+    _FAST_WITH_MARKERS.match_json(START[:start] + put + START[end:])
 
 
-def test_constants_that_python_takes_for_equal_are_told_apart() -> None:
+def test_1_and_1_0_and_true_are_different_constants() -> None:
     queries = [
         f'any where concat(process.name, {one}) == "ssh{one}"' for one in ("1", "1.0", "true")
     ]
-    assert decided(detector(*queries), START) == queries
+    assert matched_slugs(detector(*queries), START) == queries
 
 
-def test_rules_that_share_an_or_are_decided_together() -> None:
+def test_rules_sharing_an_or_condition_are_decided_correctly() -> None:
     either = '(process.name == "ssh" or process.name == "b")'
     queries = [f"any where {either} and process.pid == {pid}" for pid in (7, 8)]
     queries += [f"any where {either}", f'any where ({either} or process.name : "c*")']
-    assert decided(detector(*queries), START) == [queries[0], queries[2], queries[3]]
+    assert matched_slugs(detector(*queries), START) == [queries[0], queries[2], queries[3]]
 
 
-def test_rules_that_ask_either_of_two_fields_are_looked_at_for_no_other_event() -> None:
+def test_a_joint_index_runs_only_the_blocks_of_possible_rules() -> None:
     queries = [
         f'any where process.name == "n{number}" or process.args : "a{number}*"'
-        for number in range(FEWEST_TOGETHER)
+        for number in range(MIN_RULES_FOR_JOINT_INDEX)
     ]
     some = detector(*queries)
 
@@ -267,7 +273,7 @@ def test_rules_that_ask_either_of_two_fields_are_looked_at_for_no_other_event() 
         raw = json.dumps({"event": {"category": "process"}, "process": process}).encode()
         sys.setprofile(note)
         try:
-            found = some.decide(raw)
+            found = some.match_json(raw)
         finally:
             sys.setprofile(None)
         return len(set(ran)), None if found is None else [rule.slug for rule in found]
@@ -297,19 +303,17 @@ BULK = json.dumps(
         ("not length(process.name) == 1", False),
     ],
 )
-def test_an_event_cannot_hide_behind_more_values_than_are_tried(
-    condition: str, expected: bool
-) -> None:
+def test_an_event_with_too_many_values_to_try_matches(condition: str, expected: bool) -> None:
     query = f"process where {condition}"
-    assert bool(decided(detector(query), BULK)) is expected
+    assert bool(matched_slugs(detector(query), BULK)) is expected
     explained = explain(rule(query), json.loads(BULK))
     assert explained.matches is expected
 
 
 @pytest.mark.parametrize("sign", ["0.0", "-0.0"])
-def test_zeros_of_either_sign_are_told_apart(sign: str) -> None:
+def test_zero_and_negative_zero_are_different_constants(sign: str) -> None:
     queries = [f'any where concat(process.name, {zero}) == "ssh{sign}"' for zero in ("0.0", "-0.0")]
-    (found,) = decided(detector(*queries), START) or [""]
+    (found,) = matched_slugs(detector(*queries), START) or [""]
     assert f", {sign})" in found
 
 
@@ -317,14 +321,14 @@ def test_rules_that_share_hundreds_of_conditions_are_compiled() -> None:
     shared = " and ".join(f'(?x.a{n} == "a" or ?x.a{n} == "b")' for n in range(300))
     queries = [f"any where {shared} and process.pid == {pid}" for pid in (1, 7)]
     event = {"x": {f"a{n}": "ab"[n % 2] for n in range(300)}, "process": {"pid": 7}}
-    assert decided(detector(*queries), json.dumps(event).encode()) == [queries[1]]
+    assert matched_slugs(detector(*queries), json.dumps(event).encode()) == [queries[1]]
 
 
-def test_a_million_arguments_are_looked_at_together() -> None:
+def test_an_event_with_half_a_million_arguments_is_decided() -> None:
     """Each costs microseconds by itself, and a command line may be made of them."""
-    (forwards,) = load_rules([OUR_RULES / "ssh_forward_in_container.toml"]).rules
+    (forwards,) = load_rules([BUNDLED_RULES_DIR / "ssh_forward_in_container.toml"]).rules
     event = json.loads(START) | {"container": {"id": "c"}}
     event["event"] |= {"type": "start", "action": "exec"}
     event["host"] = {"os": {"type": "linux"}}
     event["process"]["args"] = ["ssh", *["a"] * 500_000, "-R", "8080:db:80", "web"]
-    assert Detector([forwards]).decide(json.dumps(event).encode()) == (forwards,)
+    assert Detector([forwards]).match_json(json.dumps(event).encode()) == (forwards,)

@@ -27,9 +27,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import complaints
+from app.detection.eql.clauses import semantic_errors
 from app.detection.eql.parser import parse
-from app.detection.rule import OUR_RULES, Rule, load_rules
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 Event: TypeAlias = Mapping[str, object]
 """Values by dotted field names."""
@@ -51,12 +51,12 @@ class Leaf:
         return _FIELD.findall(self.text)
 
     @property
-    def of_single_values(self) -> bool:
+    def compares_single_values(self) -> bool:
         """Of a field that is named twice, the two places may stand for two of its values."""
         names = self.fields
         return not self.negative and len(set(names)) == len(names) and "process.args" not in names
 
-    def written(self, *, below_not: bool) -> str:
+    def to_eql(self, *, below_not: bool) -> str:
         if not (below_not or self.negative):
             return self.text
         guards = [f"{operand} != null" for operand in self.operands]
@@ -67,30 +67,30 @@ _FIELD = re.compile(r"(?:process|user|event|source)\.[a-z_.]+")
 
 
 @cache
-def a_rule() -> Rule:
-    return load_rules([OUR_RULES]).rules[0]
+def any_rule() -> Rule:
+    return load_rules([BUNDLED_RULES_DIR]).rules[0]
 
 
 def our_decision(condition: str) -> Callable[[Event], bool]:
     tree = parse(f"any where {condition}")
-    assert not list(complaints(tree)), condition
-    detector = Detector([replace(a_rule(), tree=tree)])
+    assert not list(semantic_errors(tree)), condition
+    detector = Detector([replace(any_rule(), tree=tree)])
 
     def decide(event: Event) -> bool:
-        found = detector.decide(json.dumps(nested(event)).encode())
+        found = detector.match_json(json.dumps(nested(event)).encode())
         assert found is not None
         return bool(found)
 
     return decide
 
 
-def their_decision(condition: str, *, any_case: bool = True) -> Callable[[Event], bool]:
-    with elasticsearch_syntax, skip_optimizations, case(ignored=any_case):
+def their_decision(condition: str, *, ignore_case: bool = True) -> Callable[[Event], bool]:
+    with elasticsearch_syntax, skip_optimizations, case(ignored=ignore_case):
         query = eql.parse_query(f"any where {condition}").first.query
         matches = PythonEngine().convert(query, scoped=True)
 
     def decide(event: Event) -> bool:
-        with case(ignored=any_case):
+        with case(ignored=ignore_case):
             return bool(matches(eql.Event("any", 0, nested(event))))
 
     return decide
@@ -174,7 +174,7 @@ DIFFERENCES: list[tuple[str, str, Event, bool, bool | type[Exception]]] = [
     ("condition", "event", "our_answer", "their_answer"),
     [pytest.param(*difference[1:], id=difference[0]) for difference in DIFFERENCES],
 )
-def test_where_the_two_differ_each_is_known(
+def test_known_differences_from_python_eql(
     condition: str, event: Event, our_answer: bool, their_answer: bool | type[Exception]
 ) -> None:
     assert our_decision(condition)(event) is our_answer
@@ -185,7 +185,7 @@ def test_where_the_two_differ_each_is_known(
             their_decision(condition)(event)
 
 
-def test_their_optimiser_takes_another_comparison_for_one_more_value() -> None:
+def test_python_eql_optimiser_merges_a_negated_comparison() -> None:
     condition, event = 'process.name in ("a", "b") or process.name != "z"', {"process.name": "x"}
     assert our_decision(condition)(event)
     assert their_decision(condition)(event)
@@ -194,7 +194,7 @@ def test_their_optimiser_takes_another_comparison_for_one_more_value() -> None:
     assert query.render() == 'process.name in ("a", "b", "z")'
 
 
-def test_without_elasticsearchs_syntax_a_star_is_a_wildcard_after_two_equal_signs() -> None:
+def test_python_eql_reads_a_star_after_equals_as_wildcard() -> None:
     assert not our_decision('process.name == "s*"')({"process.name": "ssh"})
     query = eql.parse_query('any where process.name == "s*"').first.query
     assert query.render() == 'process.name == "s*"'
@@ -230,7 +230,7 @@ def _quoted(text: str) -> str:
 
 
 _TEXTS = st.text(_CHARACTERS, max_size=3).map(_quoted)
-_SOME_TEXTS = st.text(_CHARACTERS, min_size=1, max_size=2).map(_quoted)
+_NONEMPTY_TEXTS = st.text(_CHARACTERS, min_size=1, max_size=2).map(_quoted)
 _PATTERNS = st.text(f"{_CHARACTERS}**", max_size=4).map(_quoted)
 _REGEXES = st.lists(
     st.sampled_from(
@@ -265,7 +265,7 @@ def _infix(
     return parts.map(lambda given: "({} {} {})".format(*given))
 
 
-def _listed(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+def _list_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
     lists = st.lists(values, min_size=1, max_size=3)
     return lists.map(lambda found: f"({', '.join(map(str, found))})")
 
@@ -294,7 +294,7 @@ _TEXT = st.recursive(
 )
 
 
-def _compared(
+def _comparison_leaf(
     operands: st.SearchStrategy[str], operators: str, values: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Leaf]:
     def leaf(operand: str, operator: str, value: object) -> Leaf:
@@ -304,7 +304,7 @@ def _compared(
     return st.builds(leaf, operands, st.sampled_from(operators.split(", ")), values)
 
 
-def _asked(name: str, constants: st.SearchStrategy[str]) -> st.SearchStrategy[Leaf]:
+def _function_leaf(name: str, constants: st.SearchStrategy[str]) -> st.SearchStrategy[Leaf]:
     def leaf(operand: str, constant: str, answer: str) -> Leaf:
         return Leaf(f"{name}({operand}, {constant}){answer}", (operand,), answer == " == false")
 
@@ -320,25 +320,29 @@ def _leaves(mark: str) -> st.SearchStrategy[Leaf]:
         _infix(_WHOLE, "-", st.one_of(_WHOLE, _SMALL)),
         _WHOLE.map(lambda operand: f"(-{operand})"),
         _infix(st.just("event.risk_score"), "+ - * /", st.sampled_from([1, 0.5, 2])),
-        _call(find, _TEXT, _SOME_TEXTS),
-        _call(find, _TEXT, _SOME_TEXTS, _SMALL),
+        _call(find, _TEXT, _NONEMPTY_TEXTS),
+        _call(find, _TEXT, _NONEMPTY_TEXTS, _SMALL),
         _call("number", st.just("user.id")),
     )
     folded = st.sampled_from(['length("ab") * 2', 'number("0x3")', "7 / 2", "1 - 3"])
     equal, among, like = (":", "in~", "like~") if mark else ("==", "in", "like")
     return st.one_of(
-        _compared(numbers, "==, !=, <, <=, >, >=", st.one_of(_OFFSETS, st.just(1.5), folded)),
-        _compared(numbers, "in, not in", _listed(_OFFSETS)),
-        _compared(_TEXT, ":" if mark else "==, !=, <, <=, >, >=", _TEXTS),
-        _compared(_TEXT, f"{among}, not {among}", _listed(_TEXTS)),
-        _compared(_TEXT, like, st.one_of(_PATTERNS, _listed(_PATTERNS))),
-        _compared(_TEXT, f"regex{mark}", st.one_of(_REGEXES, _listed(_REGEXES))),
-        _compared(_call(between, _TEXT, _SOME_TEXTS, _SOME_TEXTS, greedy), equal, _SOME_TEXTS),
-        _asked(f"startsWith{mark}", _TEXTS),
-        _asked(f"endsWith{mark}", _TEXTS),
-        _asked(f"stringContains{mark}", _SOME_TEXTS),
-        _asked(f"wildcard{mark}", _PATTERNS),
-        _asked(f"match{mark}", _REGEXES),
+        _comparison_leaf(
+            numbers, "==, !=, <, <=, >, >=", st.one_of(_OFFSETS, st.just(1.5), folded)
+        ),
+        _comparison_leaf(numbers, "in, not in", _list_of(_OFFSETS)),
+        _comparison_leaf(_TEXT, ":" if mark else "==, !=, <, <=, >, >=", _TEXTS),
+        _comparison_leaf(_TEXT, f"{among}, not {among}", _list_of(_TEXTS)),
+        _comparison_leaf(_TEXT, like, st.one_of(_PATTERNS, _list_of(_PATTERNS))),
+        _comparison_leaf(_TEXT, f"regex{mark}", st.one_of(_REGEXES, _list_of(_REGEXES))),
+        _comparison_leaf(
+            _call(between, _TEXT, _NONEMPTY_TEXTS, _NONEMPTY_TEXTS, greedy), equal, _NONEMPTY_TEXTS
+        ),
+        _function_leaf(f"startsWith{mark}", _TEXTS),
+        _function_leaf(f"endsWith{mark}", _TEXTS),
+        _function_leaf(f"stringContains{mark}", _NONEMPTY_TEXTS),
+        _function_leaf(f"wildcard{mark}", _PATTERNS),
+        _function_leaf(f"match{mark}", _REGEXES),
         st.builds(
             lambda name, first, second: Leaf(f"{name}{mark}({first}, {second})", (first, second)),
             st.sampled_from(["startsWith", "endsWith"]),
@@ -373,13 +377,13 @@ def _conditions(leaves: st.SearchStrategy[Leaf]) -> st.SearchStrategy[Condition]
     return st.recursive(leaves, larger, max_leaves=5)
 
 
-def _written(condition: Condition, *, below_not: bool = False) -> str:
+def _to_eql(condition: Condition, *, below_not: bool = False) -> str:
     if isinstance(condition, Leaf):
-        return condition.written(below_not=below_not)
+        return condition.to_eql(below_not=below_not)
     word, parts = condition
     if word == "not":
-        return f"not {_written(parts[0], below_not=True)}"
-    return f"({f' {word} '.join(_written(part, below_not=below_not) for part in parts)})"
+        return f"not {_to_eql(parts[0], below_not=True)}"
+    return f"({f' {word} '.join(_to_eql(part, below_not=below_not) for part in parts)})"
 
 
 _LEAVES = {mark: _leaves(mark).filter(lambda leaf: len(leaf.fields) <= 3) for mark in ("", "~")}
@@ -389,9 +393,9 @@ _CONDITIONS = {mark: _conditions(leaves) for mark, leaves in _LEAVES.items()}
 @pytest.mark.parametrize("mark", ["", "~"], ids=["case is meant", "case is ignored"])
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_both_decide_alike_where_they_mean_the_same(mark: str, data: st.DataObject) -> None:
-    condition = _written(data.draw(_CONDITIONS[mark]))
-    ours, theirs = our_decision(condition), their_decision(condition, any_case=bool(mark))
+def test_generated_queries_match_as_in_python_eql(mark: str, data: st.DataObject) -> None:
+    condition = _to_eql(data.draw(_CONDITIONS[mark]))
+    ours, theirs = our_decision(condition), their_decision(condition, ignore_case=bool(mark))
     for event in data.draw(st.tuples(_EVENTS, _EVENTS)):
         assert ours(event) is theirs(event)
 
@@ -399,8 +403,8 @@ def test_both_decide_alike_where_they_mean_the_same(mark: str, data: st.DataObje
 @pytest.mark.parametrize("mark", ["", "~"], ids=["case is meant", "case is ignored"])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_a_leaf_fits_several_values_if_it_fits_any_of_them(mark: str, data: st.DataObject) -> None:
-    leaf = data.draw(_LEAVES[mark].filter(lambda leaf: leaf.of_single_values))
+def test_a_condition_holds_if_any_value_matches(mark: str, data: st.DataObject) -> None:
+    leaf = data.draw(_LEAVES[mark].filter(lambda leaf: leaf.compares_single_values))
     events = data.draw(st.tuples(_EVENTS, _EVENTS))
     values = {
         name: found
@@ -408,5 +412,5 @@ def test_a_leaf_fits_several_values_if_it_fits_any_of_them(mark: str, data: st.D
         if (found := [event[name] for event in events if name in event])
     }
     singles = [dict(zip(values, single, strict=True)) for single in product(*values.values())]
-    theirs = their_decision(leaf.text, any_case=bool(mark))
+    theirs = their_decision(leaf.text, ignore_case=bool(mark))
     assert our_decision(leaf.text)(values) is any(map(theirs, singles))

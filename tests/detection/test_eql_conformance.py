@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import complaints
+from app.detection.eql.clauses import semantic_errors
 from app.detection.eql.errors import EqlError
 from app.detection.eql.parser import parse
-from app.detection.rule import OUR_RULES, Rule, load_rules
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 TABLES = Path(__file__).parent / "conformance"
 _HEADING = re.compile(r"\[(.+)]")
@@ -51,24 +51,24 @@ class Refusal:
 
     place: str
     query: str
-    complaints: tuple[tuple[int, int, str], ...]
+    expected_errors: tuple[tuple[int, int, str], ...]
 
     def __str__(self) -> str:
         return f"{self.place} {self.query}"
 
 
-def lines_of(table: Path) -> Iterator[tuple[str, str]]:
+def numbered_lines(table: Path) -> Iterator[tuple[str, str]]:
     lines = table.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(lines, 1):
         if not line.startswith("#"):
             yield f"{table.stem}:{number}", line
 
 
-def cases_of(table: Path) -> Iterator[Case]:
+def read_cases(table: Path) -> Iterator[Case]:
     field, place = "", ""
     condition: list[str] = []
     expected: dict[str, bool] = {}
-    for here, line in [*lines_of(table), ("", "[end]")]:
+    for here, line in [*numbered_lines(table), ("", "[end]")]:
         heading, answer = _HEADING.fullmatch(line), _ANSWER.fullmatch(line)
         if answer:
             for event in map(json.dumps, events(field, answer[2])):
@@ -100,10 +100,10 @@ def events(field: str, text: str) -> Iterator[dict[str, object]]:
         text = text.removeprefix(",").lstrip(" ")
 
 
-def refusals_of(table: Path) -> Iterator[Refusal]:
+def read_refusals(table: Path) -> Iterator[Refusal]:
     query: list[str] = []
     found: list[tuple[int, int, str]] = []
-    for place, line in [*lines_of(table), ("", "")]:
+    for place, line in [*numbered_lines(table), ("", "")]:
         if caret := _CARET.fullmatch(line):
             found.append((len(query), line.index("^") + 1, caret[1]))
         elif line:
@@ -117,19 +117,19 @@ def tables(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.txt"))
 
 
-CASES = [case for table in tables(TABLES) for case in cases_of(table)]
-REFUSALS = [case for table in tables(TABLES / "refused") for case in refusals_of(table)]
+CASES = [case for table in tables(TABLES) for case in read_cases(table)]
+REFUSALS = [case for table in tables(TABLES / "refused") for case in read_refusals(table)]
 
 
 @cache
-def ours() -> Rule:
-    return load_rules([OUR_RULES]).rules[0]
+def any_rule() -> Rule:
+    return load_rules([BUNDLED_RULES_DIR]).rules[0]
 
 
 def rule(query: str) -> Rule:
     tree = parse(query)
-    assert not [f"{found.column}: {found.message}" for found in complaints(tree)], query
-    return replace(ours(), slug=query, query=query, tree=tree)
+    assert not [f"{found.column}: {found.message}" for found in semantic_errors(tree)], query
+    return replace(any_rule(), slug=query, query=query, tree=tree)
 
 
 def nested(fields: dict[str, object]) -> dict[str, Any]:
@@ -149,15 +149,15 @@ def test_a_query_means_the_same_however_the_event_is_written(case: Case) -> None
     for event, expected in case.expected.items():
         document = nested(json.loads(event))
         answers = {
-            "nested": decider.decide(json.dumps(document).encode()),
-            "dotted": decider.decide(event.encode()),
-            "whole document": decider.decide_document(document),
+            "nested": decider.match_json(json.dumps(document).encode()),
+            "dotted": decider.match_json(event.encode()),
+            "whole document": decider.match_document(document),
         }
         wanted = decider.rules if expected else ()
         assert answers == dict.fromkeys(answers, wanted), f"{case.query} for {event}"
 
 
-def test_many_rules_together_decide_as_each_alone() -> None:
+def test_rules_compiled_together_match_as_each_compiled_alone() -> None:
     together = Detector([rule(case.query) for case in CASES])
     asked: dict[str, list[tuple[str, bool]]] = {}
     for case in CASES:
@@ -166,8 +166,8 @@ def test_many_rules_together_decide_as_each_alone() -> None:
     for event, questions in asked.items():
         document = nested(json.loads(event))
         for decided in (
-            together.decide(json.dumps(document).encode()),
-            together.decide_document(document),
+            together.match_json(json.dumps(document).encode()),
+            together.match_document(document),
         ):
             assert decided is not None, event
             matched = {found.slug for found in decided}
@@ -182,18 +182,18 @@ def test_the_tables_have_many_cases_and_no_query_twice() -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
-def test_a_query_without_meaning_is_refused_with_its_places(refusal: Refusal) -> None:
-    assert refusal.complaints
-    found = sorted(refused(refusal.query), key=lambda error: (error.line, error.column))
+def test_an_invalid_query_is_refused_with_every_line_and_column(refusal: Refusal) -> None:
+    assert refusal.expected_errors
+    found = sorted(errors_of(refusal.query), key=lambda error: (error.line, error.column))
     assert [(error.line, error.column) for error in found] == [
-        (line, column) for line, column, _ in refusal.complaints
+        (line, column) for line, column, _ in refusal.expected_errors
     ], [error.message for error in found]
-    for error, (_, _, part) in zip(found, refusal.complaints, strict=True):
+    for error, (_, _, part) in zip(found, refusal.expected_errors, strict=True):
         assert part in error.message
 
 
-def refused(query: str) -> list[EqlError]:
+def errors_of(query: str) -> list[EqlError]:
     try:
-        return list(complaints(parse(query)))
+        return list(semantic_errors(parse(query)))
     except EqlError as error:
         return [error]

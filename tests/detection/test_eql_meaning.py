@@ -8,31 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import complaints
+from app.detection.eql.clauses import semantic_errors
 from app.detection.eql.parser import parse
-from app.detection.rule import OUR_RULES, Rule, load_rules
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 
 @cache
-def ours() -> Rule:
-    return load_rules([OUR_RULES]).rules[0]
+def any_rule() -> Rule:
+    return load_rules([BUNDLED_RULES_DIR]).rules[0]
 
 
 def matches(query: str, event: dict[str, object]) -> bool:
     tree = parse(query)
-    assert not list(complaints(tree))
-    return bool(Detector([replace(ours(), tree=tree)]).decide_document(event))
+    assert not list(semantic_errors(tree))
+    return bool(Detector([replace(any_rule(), tree=tree)]).match_document(event))
 
 
-def test_lists_in_lists_are_several_values() -> None:
+def test_nested_lists_are_flattened() -> None:
     found: dict[str, object] = {"process": {"name": [["scp"], [["ssh"]]]}}
     assert matches('any where process.name == "ssh"', found)
     assert not matches('any where process.name != "ssh"', found)
 
 
-def test_every_meaningless_comparison_of_a_query_is_told() -> None:
+def test_every_semantic_error_of_a_query_is_reported() -> None:
     tree = parse("process where a == 1 and\n not (b == 2 or c in (3))")
-    assert sorted((found.line, found.column) for found in complaints(tree)) == [
+    assert sorted((found.line, found.column) for found in semantic_errors(tree)) == [
         (1, 15),
         (2, 7),
         (2, 17),
@@ -89,7 +89,7 @@ _CONDITIONS = st.recursive(
     _CONDITIONS,
     st.dictionaries(st.sampled_from(_FIELDS), st.lists(st.sampled_from(_TEXTS), max_size=2)),
 )
-def test_any_nesting_of_conditions_is_plain_logic(
+def test_nested_conditions_follow_boolean_logic(
     condition: tuple[str, _Meaning], event: _Event
 ) -> None:
     text, meaning = condition

@@ -5,49 +5,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.detection.eql.errors import EqlError
-from app.detection.eql.parser import DEEPEST, parse
-from app.detection.eql.tree import (
+from app.detection.eql.parser import MAX_DEPTH, parse
+from app.detection.eql.syntax_tree import (
     And,
-    Comparator,
+    BooleanOperand,
     Comparison,
+    ComparisonOperator,
     Expression,
     Field,
     Literal,
     Lookup,
-    Membership,
+    LookupOperator,
     Not,
     Or,
     Span,
-    Truth,
 )
 
-ANYWHERE = Span(0, 0, 0, 0)
-A, B, C = (Truth(Field(name, False, ANYWHERE), ANYWHERE) for name in "abc")
+ANY_SPAN = Span(0, 0, 0, 0)
+A, B, C = (BooleanOperand(Field(name, False, ANY_SPAN), ANY_SPAN) for name in "abc")
 
 
 def literal(value: str | int | float | bool | None) -> Literal:
-    return Literal(value, ANYWHERE)
+    return Literal(value, ANY_SPAN)
 
 
 def equal(
     name: str, value: str | int | float | bool | None, *, optional: bool = False
 ) -> Comparison:
-    return Comparison(Field(name, optional, ANYWHERE), Comparator.EQUAL, literal(value), ANYWHERE)
+    return Comparison(
+        Field(name, optional, ANY_SPAN), ComparisonOperator.EQUAL, literal(value), ANY_SPAN
+    )
 
 
-def among(name: str, lookup: Lookup, *values: str | int | float | bool | None) -> Membership:
-    operand = Field(name, False, ANYWHERE)
-    return Membership(operand, lookup, tuple(map(literal, values)), ANYWHERE)
+def lookup(name: str, operator: LookupOperator, *values: str | int | float | bool | None) -> Lookup:
+    operand = Field(name, False, ANY_SPAN)
+    return Lookup(operand, operator, tuple(map(literal, values)), ANY_SPAN)
 
 
 @pytest.mark.parametrize(
     ("condition", "tree"),
     [
-        ("a or b and not c", Or((A, And((B, Not(C, ANYWHERE)), ANYWHERE)), ANYWHERE)),
-        ("not a and b", And((Not(A, ANYWHERE), B), ANYWHERE)),
-        ("(a or b) and c", And((Or((A, B), ANYWHERE), C), ANYWHERE)),
-        ("not (a)", Not(A, ANYWHERE)),
-        ("a and b // c\n and /* or \n */ c", And((A, B, C), ANYWHERE)),
+        ("a or b and not c", Or((A, And((B, Not(C, ANY_SPAN)), ANY_SPAN)), ANY_SPAN)),
+        ("not a and b", And((Not(A, ANY_SPAN), B), ANY_SPAN)),
+        ("(a or b) and c", And((Or((A, B), ANY_SPAN), C), ANY_SPAN)),
+        ("not (a)", Not(A, ANY_SPAN)),
+        ("a and b // c\n and /* or \n */ c", And((A, B, C), ANY_SPAN)),
         ('a.b == "x"', equal("a.b", "x")),
         ('(a.b) == "x"', equal("a.b", "x")),
         ('?a.b == "x"', equal("a.b", "x", optional=True)),
@@ -67,14 +69,14 @@ def among(name: str, lookup: Lookup, *values: str | int | float | bool | None) -
         ("@timestamp == null", equal("@timestamp", None)),
         ("index.order.android == 1", equal("index.order.android", 1)),
         ("file.in.like == 1", equal("file.in.like", 1)),
-        ('a : "x"', among("a", Lookup.MATCHES, "x")),
-        ('a : ("x", "y")', among("a", Lookup.MATCHES, "x", "y")),
-        ('a in ("x", 1, -2, true)', among("a", Lookup.IN, "x", 1, -2, True)),
-        ('a in~ ("x")', among("a", Lookup.IN_ANY_CASE, "x")),
-        ('a like "x*"', among("a", Lookup.LIKE, "x*")),
-        ('a like~ ("x*", "?")', among("a", Lookup.LIKE_ANY_CASE, "x*", "?")),
-        ('a not in ("x")', Not(among("a", Lookup.IN, "x"), ANYWHERE)),
-        ('a not in~ ("x")', Not(among("a", Lookup.IN_ANY_CASE, "x"), ANYWHERE)),
+        ('a : "x"', lookup("a", LookupOperator.COLON, "x")),
+        ('a : ("x", "y")', lookup("a", LookupOperator.COLON, "x", "y")),
+        ('a in ("x", 1, -2, true)', lookup("a", LookupOperator.IN, "x", 1, -2, True)),
+        ('a in~ ("x")', lookup("a", LookupOperator.IN_IGNORE_CASE, "x")),
+        ('a like "x*"', lookup("a", LookupOperator.LIKE, "x*")),
+        ('a like~ ("x*", "?")', lookup("a", LookupOperator.LIKE_IGNORE_CASE, "x*", "?")),
+        ('a not in ("x")', Not(lookup("a", LookupOperator.IN, "x"), ANY_SPAN)),
+        ('a not in~ ("x")', Not(lookup("a", LookupOperator.IN_IGNORE_CASE, "x"), ANY_SPAN)),
     ],
 )
 def test_a_condition_is_read_as_elasticsearch_reads_it(condition: str, tree: Expression) -> None:
@@ -91,11 +93,11 @@ def test_a_condition_is_read_as_elasticsearch_reads_it(condition: str, tree: Exp
         ("`any`", "any"),
     ],
 )
-def test_the_category_is_what_stands_before_where(written: str, category: str | None) -> None:
+def test_the_event_category_precedes_where(written: str, category: str | None) -> None:
     assert parse(f"{written} where true").category == category
 
 
-def test_a_node_knows_the_text_it_was_written_as() -> None:
+def test_a_node_has_the_span_of_its_source_text() -> None:
     text = 'process where\n  not (a == "x" or b in (1, 2)) // end'
     condition = parse(text).condition
     assert isinstance(condition, Not)
@@ -152,17 +154,17 @@ def test_a_refusal_says_where_and_why(text: str, line: int, column: int, reason:
 @pytest.mark.parametrize(
     "condition",
     [
-        "not " * (DEEPEST + 1) + "a",
-        "(a and " * DEEPEST + "(b or c)" + ")" * DEEPEST,
+        "not " * (MAX_DEPTH + 1) + "a",
+        "(a and " * MAX_DEPTH + "(b or c)" + ")" * MAX_DEPTH,
         "not " * 20_000 + "a",
     ],
 )
-def test_nesting_has_a_limit_that_is_told(condition: str) -> None:
+def test_too_deep_nesting_is_refused(condition: str) -> None:
     with pytest.raises(EqlError, match="nested more than 50 levels"):
         parse(f"any where {condition}")
 
 
-def test_parentheses_alone_are_no_nesting() -> None:
+def test_redundant_parentheses_do_not_count_as_nesting() -> None:
     assert parse(f"any where {'(' * 5_000}a{')' * 5_000}").condition == A
 
 
@@ -191,7 +193,7 @@ _WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(_WORDS).map(" ".join), st.lists(_WORDS).map("".join)))
-def test_whatever_the_text_it_is_a_query_or_an_error_with_a_place(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_line_and_column(text: str) -> None:
     place = (1, 1)
     try:
         parse(text)

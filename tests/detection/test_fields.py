@@ -8,7 +8,7 @@ from subprocess import run
 
 import pytest
 
-from app.detection.fields import FieldType, field_type, known_fields, nearest_field
+from app.detection.fields import FieldType, closest_field, field_type, known_fields
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from app.detection.fields import FieldType, field_type, known_fields, nearest_fi
         ("process.pid", FieldType.NUMBER),
         ("process.interactive", FieldType.BOOLEAN),
         ("@timestamp", FieldType.DATE),
-        ("source.ip", FieldType.ADDRESS),
-        ("host.geo.location", FieldType.PLACE),
+        ("source.ip", FieldType.IP),
+        ("host.geo.location", FieldType.GEO_POINT),
         ("labels", FieldType.OBJECT),
-        ("labels.team", FieldType.OPEN),
-        ("container.labels.io.kubernetes.pod", FieldType.OPEN),
-        ("auditd.data.syscall", FieldType.OPEN),
+        ("labels.team", FieldType.DYNAMIC),
+        ("container.labels.io.kubernetes.pod", FieldType.DYNAMIC),
+        ("auditd.data.syscall", FieldType.DYNAMIC),
         ("auditd.dat", None),
         ("process", None),
         ("process.nmae", None),
@@ -33,28 +33,28 @@ from app.detection.fields import FieldType, field_type, known_fields, nearest_fi
         (".", None),
     ],
 )
-def test_a_name_has_the_type_that_ecs_gives_it(name: str, kind: FieldType | None) -> None:
+def test_a_field_has_its_ecs_type(name: str, kind: FieldType | None) -> None:
     assert field_type(name) is kind
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("misspelled", "suggestion"),
     [("usr.name", "user.name"), ("process.exectable", "process.executable"), ("qqqqqqq", None)],
 )
-def test_a_typing_error_finds_the_name_that_was_meant(typed: str, meant: str | None) -> None:
-    assert nearest_field(typed) == meant
+def test_a_misspelled_field_gets_a_suggestion(misspelled: str, suggestion: str | None) -> None:
+    assert closest_field(misspelled) == suggestion
 
 
-def test_the_file_of_fields_is_what_its_generator_writes() -> None:
+def test_fields_txt_is_up_to_date() -> None:
     types = {
         FieldType.TEXT: "keyword",
         FieldType.NUMBER: "long",
         FieldType.BOOLEAN: "boolean",
         FieldType.DATE: "date",
-        FieldType.ADDRESS: "ip",
-        FieldType.PLACE: "geo_point",
+        FieldType.IP: "ip",
+        FieldType.GEO_POINT: "geo_point",
         FieldType.OBJECT: "object",
-        FieldType.OPEN: "keyword",  # what the generator knows to be sent otherwise
+        FieldType.DYNAMIC: "keyword",  # what the generator knows to be sent otherwise
     }
     table = StringIO()
     writer = csv.writer(table)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.detection.rule import LARGEST_FILE, OUR_RULES, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, MAX_FILE_BYTES, load_rules, run_tests
 from app.domain.severity import Severity
 
-VENDOR = """\
+ELASTIC_RULE = """\
 [metadata]
 creation_date = "2024/01/01"
 integration = ["endpoint"]
@@ -67,7 +67,7 @@ id = "TA0002"
 name = "Execution"
 reference = "https://attack.mitre.org/tactics/TA0002/"
 """
-SMALLEST = """\
+MINIMAL_RULE = """\
 [rule]
 rule_id = "smallest"
 name = "Smallest"
@@ -80,21 +80,21 @@ query = "any where true"
 """
 
 
-def file(folder: Path, text: str | bytes, name: str = "r.toml") -> Path:
+def write_file(folder: Path, text: str | bytes, name: str = "r.toml") -> Path:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
 
 
-def told(folder: Path, text: str | bytes) -> list[str]:
+def load_problems(folder: Path, text: str | bytes) -> list[str]:
     """What is told about a file of that content, without its folder."""
-    result = load_rules([file(folder, text)])
+    result = load_rules([write_file(folder, text)])
     assert not result.rules
     return [str(problem).removeprefix(f"{folder}/") for problem in result.problems]
 
 
-def test_a_file_in_the_vendors_layout_loads_unchanged(tmp_path: Path) -> None:
-    result = load_rules([file(tmp_path, VENDOR, "web_shell.toml")])
+def test_an_elastic_rule_file_loads_unchanged(tmp_path: Path) -> None:
+    result = load_rules([write_file(tmp_path, ELASTIC_RULE, "web_shell.toml")])
     assert not result.problems
     (rule,) = result.rules
     assert (rule.slug, rule.severity, rule.risk_score) == ("web_shell", Severity.HIGH, 73)
@@ -114,28 +114,28 @@ def test_a_file_in_the_vendors_layout_loads_unchanged(tmp_path: Path) -> None:
     assert rule.tests == ()
 
 
-def test_a_file_needs_no_more_than_the_required_keys(tmp_path: Path) -> None:
-    (rule,) = load_rules([file(tmp_path, SMALLEST)]).rules
+def test_optional_keys_may_be_left_out(tmp_path: Path) -> None:
+    (rule,) = load_rules([write_file(tmp_path, MINIMAL_RULE)]).rules
     assert (rule.note, rule.setup, rule.threats, rule.references) == ("", "", (), ())
 
 
-def test_a_file_may_wish_to_be_off(tmp_path: Path) -> None:
-    (rule,) = load_rules([file(tmp_path, SMALLEST + "enabled = false\n")]).rules
+def test_a_rule_file_may_disable_its_rule(tmp_path: Path) -> None:
+    (rule,) = load_rules([write_file(tmp_path, MINIMAL_RULE + "enabled = false\n")]).rules
     assert not rule.enabled
 
 
-def test_a_query_of_one_line_is_pointed_into(tmp_path: Path) -> None:
-    text = SMALLEST.replace('"any where true"', r'"any where usr.name == \"x\" and zork"')
-    assert told(tmp_path, text) == [
+def test_an_error_in_a_single_line_query_has_its_column(tmp_path: Path) -> None:
+    text = MINIMAL_RULE.replace('"any where true"', r'"any where usr.name == \"x\" and zork"')
+    assert load_problems(tmp_path, text) == [
         "r.toml:9:20: unknown field 'usr.name'; did you mean 'user.name'?",
         "r.toml:9:42: unknown field 'zork'; if agents do send it, write '?zork'",
     ]
 
 
-def test_a_query_of_several_lines_is_pointed_into(tmp_path: Path) -> None:
-    text = VENDOR.replace('process.name : "*sh"', "usr.name == 1")
+def test_an_error_in_a_multi_line_query_has_its_line_and_column(tmp_path: Path) -> None:
+    text = ELASTIC_RULE.replace('process.name : "*sh"', "usr.name == 1")
     line = text.split("\n").index("  usr.name == 1") + 1
-    assert told(tmp_path, text) == [
+    assert load_problems(tmp_path, text) == [
         f"r.toml:{line}:3: unknown field 'usr.name'; did you mean 'user.name'?"
     ]
 
@@ -149,10 +149,10 @@ def test_a_query_of_several_lines_is_pointed_into(tmp_path: Path) -> None:
         ("any where " + "not " * 99 + "true", "9:220: conditions are nested more than"),
     ],
 )
-def test_a_query_that_is_not_supported_is_told_with_file_line_and_column(
+def test_an_unsupported_query_is_reported_with_line_and_column(
     tmp_path: Path, query: str, problem: str
 ) -> None:
-    (found,) = told(tmp_path, SMALLEST.replace("any where true", query))
+    (found,) = load_problems(tmp_path, MINIMAL_RULE.replace("any where true", query))
     assert found.startswith(f"r.toml:{problem}")
 
 
@@ -181,11 +181,13 @@ def test_a_query_that_is_not_supported_is_told_with_file_line_and_column(
         ("[rule]", "[other]", "1:1: 'rule' is missing"),
     ],
 )
-def test_a_wrong_key_is_told_where_it_stands(
+def test_an_invalid_key_is_reported_with_its_position(
     tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
-    assert old in SMALLEST
-    assert told(tmp_path, SMALLEST.replace(old, new, 1))[0].startswith(f"r.toml:{problem}")
+    assert old in MINIMAL_RULE
+    assert load_problems(tmp_path, MINIMAL_RULE.replace(old, new, 1))[0].startswith(
+        f"r.toml:{problem}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,14 +201,18 @@ def test_a_wrong_key_is_told_where_it_stands(
         ('name = "t"\nmatch = true\nmatches = true\nevent = {}', "12:1: test.match: is no key of"),
     ],
 )
-def test_a_wrong_test_is_told_where_it_stands(tmp_path: Path, test: str, problem: str) -> None:
-    (found,) = told(tmp_path, f"{SMALLEST}[[test]]\n{test}\n")
+def test_an_invalid_test_table_is_reported_with_its_position(
+    tmp_path: Path, test: str, problem: str
+) -> None:
+    (found,) = load_problems(tmp_path, f"{MINIMAL_RULE}[[test]]\n{test}\n")
     assert found.startswith(f"r.toml:{problem}")
 
 
-def test_all_problems_of_a_file_are_told_in_the_order_of_its_lines(tmp_path: Path) -> None:
-    text = SMALLEST.replace('"low"', '"?"').replace("= 0", "= -1").replace("true", "a == 1 or b")
-    lines = [line.split(":")[1] for line in told(tmp_path, text)]
+def test_problems_are_reported_in_line_order(tmp_path: Path) -> None:
+    text = (
+        MINIMAL_RULE.replace('"low"', '"?"').replace("= 0", "= -1").replace("true", "a == 1 or b")
+    )
+    lines = [line.split(":")[1] for line in load_problems(tmp_path, text)]
     assert lines == ["5", "6", "9", "9"]
 
 
@@ -220,20 +226,20 @@ def test_all_problems_of_a_file_are_told_in_the_order_of_its_lines(tmp_path: Pat
         (b"\xef\xbb\xbf[rule]", "1:1: not TOML"),
         (b"a = " + b"[" * 50_000, "1: arrays or tables are nested too deeply"),
         (b"a = " + b"1" * 5_000, "1: not TOML"),
-        (b"#" * (LARGEST_FILE + 1), "1: larger than 1,048,576 bytes"),
+        (b"#" * (MAX_FILE_BYTES + 1), "1: larger than 1,048,576 bytes"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes, problem: str) -> None:
-    (found,) = told(tmp_path, content)
+def test_an_unreadable_file_is_reported(tmp_path: Path, content: bytes, problem: str) -> None:
+    (found,) = load_problems(tmp_path, content)
     assert found.startswith(f"r.toml:{problem}")
 
 
-def test_the_others_load_beside_broken_files(tmp_path: Path) -> None:
+def test_valid_files_load_beside_broken_ones(tmp_path: Path) -> None:
     (tmp_path / "deeper").mkdir()
-    file(tmp_path, "[", "a.toml")
-    file(tmp_path, SMALLEST, "b.toml")
-    file(tmp_path / "deeper", VENDOR, "c.toml")
-    file(tmp_path, "no rule", "notes.txt")
+    write_file(tmp_path, "[", "a.toml")
+    write_file(tmp_path, MINIMAL_RULE, "b.toml")
+    write_file(tmp_path / "deeper", ELASTIC_RULE, "c.toml")
+    write_file(tmp_path, "no rule", "notes.txt")
     (tmp_path / "folder.toml").mkdir()
     result = load_rules([tmp_path, tmp_path / "absent.toml"])
     assert [rule.slug for rule in result.rules] == ["b", "c"]
@@ -244,17 +250,17 @@ def test_the_others_load_beside_broken_files(tmp_path: Path) -> None:
     ]
 
 
-def test_of_two_rules_with_one_id_the_second_is_refused(tmp_path: Path) -> None:
-    first = file(tmp_path, SMALLEST, "a.toml")
-    file(tmp_path, SMALLEST, "b.toml")
+def test_a_duplicate_rule_id_is_refused(tmp_path: Path) -> None:
+    first = write_file(tmp_path, MINIMAL_RULE, "a.toml")
+    write_file(tmp_path, MINIMAL_RULE, "b.toml")
     result = load_rules([tmp_path])
     assert [rule.path for rule in result.rules] == [first]
     (problem,) = result.problems
     assert str(problem).endswith(f"b.toml:2:1: rule.rule_id: smallest is already the id of {first}")
 
 
-def test_a_file_that_is_named_twice_is_loaded_once(tmp_path: Path) -> None:
-    path = file(tmp_path, SMALLEST)
+def test_a_path_given_twice_is_loaded_once(tmp_path: Path) -> None:
+    path = write_file(tmp_path, MINIMAL_RULE)
     assert not load_rules([path, path]).problems
 
 
@@ -269,18 +275,18 @@ def not_root() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_file_that_may_not_be_read_is_told(
+def test_a_file_without_read_permission_is_reported(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    path = file(tmp_path, SMALLEST)
+    path = write_file(tmp_path, MINIMAL_RULE)
     path.chmod(0)
     request.getfixturevalue("not_root")
     (problem,) = load_rules([path]).problems
     assert problem.message == "Permission denied"
 
 
-def test_a_test_event_that_the_query_decides_otherwise_is_told(tmp_path: Path) -> None:
-    text = SMALLEST.replace("any where true", "process where process.pid > 1") + (
+def test_a_failed_test_event_is_reported(tmp_path: Path) -> None:
+    text = MINIMAL_RULE.replace("any where true", "process where process.pid > 1") + (
         '[[test]]\nname = "right"\nmatches = true\n'
         '[test.event]\n"event.category" = "process"\nprocess.pid = 2\n'
         '[[test]]\nname = "wrong"\nmatches = true\n'
@@ -288,7 +294,7 @@ def test_a_test_event_that_the_query_decides_otherwise_is_told(tmp_path: Path) -
         '[[test]]\nname = "wrong too"\nmatches = false\n'
         'event = \'{"event": {"category": "process"}, "process": [{"pid": 2}]}\'\n'
     )
-    (rule,) = load_rules([file(tmp_path, text)]).rules
+    (rule,) = load_rules([write_file(tmp_path, text)]).rules
     problems = [str(problem).removeprefix(f"{tmp_path}/") for problem in run_tests(rule)]
     assert problems == [
         "r.toml:16: test 'wrong' does not match, and should",
@@ -296,14 +302,14 @@ def test_a_test_event_that_the_query_decides_otherwise_is_told(tmp_path: Path) -
     ]
 
 
-OURS = (OUR_RULES / "ssh_in_container.toml").read_bytes()
+SSH_RULE_FILE = (BUNDLED_RULES_DIR / "ssh_in_container.toml").read_bytes()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, len(OURS)),
+            st.integers(0, len(SSH_RULE_FILE)),
             st.integers(0, 40),
             st.one_of(st.binary(max_size=4), st.sampled_from([b'"', b"'''", b"[[", b"\n", b"="])),
         ),
@@ -311,13 +317,13 @@ OURS = (OUR_RULES / "ssh_in_container.toml").read_bytes()
         max_size=4,
     )
 )
-def test_no_mutation_of_a_file_breaks_the_loading(
+def test_loading_survives_any_mutation_of_a_file(
     tmp_path: Path, cuts: list[tuple[int, int, bytes]]
 ) -> None:
-    content = OURS
+    content = SSH_RULE_FILE
     for at, length, put in cuts:
         content = content[:at] + put + content[at + length :]
-    result = load_rules([file(tmp_path, content)])
+    result = load_rules([write_file(tmp_path, content)])
     assert len(result.rules) == 1 or result.problems
     lines = content.count(b"\n") + 1
     assert all(1 <= problem.line <= lines for problem in result.problems)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.rule import OUR_RULES, Rule, load_rules, run_tests
-from app.domain.alert import severity_of
-from app.domain.exclusion import LABEL_PREFIX, field_named
-from app.domain.ssh import ForwardKind, read_ssh
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules, run_tests
+from app.domain.alert import severity_for_priority
+from app.domain.exclusion import LABEL_PREFIX, find_field
+from app.domain.ssh import ForwardKind, parse_ssh
 
-PACK = load_rules([OUR_RULES])
+PACK = load_rules([BUNDLED_RULES_DIR])
 RULES = {rule.slug: rule for rule in PACK.rules}
-EVERY = Detector(PACK.rules)
-EACH_RULE = pytest.mark.parametrize("rule", PACK.rules, ids=list(RULES))
+ALL_RULES_DETECTOR = Detector(PACK.rules)
+FOR_EACH_RULE = pytest.mark.parametrize("rule", PACK.rules, ids=list(RULES))
 
 # One name a rule, short enough to stand in front of a command line.
 SSH, TUNNEL, HOST = "ssh_in_container", "ssh_forward_in_container", "ssh_to_container_host"
@@ -32,33 +32,33 @@ LOGIN_PROGRAM = "program_from_container_login"
 # ---- whole files ----
 
 
-def test_every_file_of_the_pack_loads() -> None:
+def test_every_bundled_rule_loads() -> None:
     assert not PACK.problems
-    assert set(RULES) == {path.stem for path in OUR_RULES.glob("*.toml")}
+    assert set(RULES) == {path.stem for path in BUNDLED_RULES_DIR.glob("*.toml")}
 
 
-def test_which_rules_are_enabled_unless_people_say_otherwise() -> None:
+def test_the_rules_enabled_by_default() -> None:
     assert {slug for slug, rule in RULES.items() if rule.enabled} == {
         *(SSH, BY_ID, FROM_LOGIN, SESSION, DROPBEAR, PASS, RENAMED, SWEEP)
     }
 
 
-def test_ids_and_names_are_all_different() -> None:
+def test_rule_ids_and_names_are_unique() -> None:
     assert len({rule.id for rule in PACK.rules}) == len(RULES)
     assert len({rule.name for rule in PACK.rules}) == len(RULES)
 
 
-@EACH_RULE
-def test_a_rule_decides_its_own_events_as_its_file_says(rule: Rule) -> None:
+@FOR_EACH_RULE
+def test_every_rule_passes_its_own_test_events(rule: Rule) -> None:
     assert not run_tests(rule)
     assert sum(test.matches for test in rule.tests) >= 2
     assert sum(not test.matches for test in rule.tests) >= 2
 
 
-@EACH_RULE
-def test_a_rule_is_complete(rule: Rule) -> None:
+@FOR_EACH_RULE
+def test_every_rule_has_complete_metadata(rule: Rule) -> None:
     assert uuid.UUID(rule.id).version == 4
-    assert severity_of(rule.risk_score) is rule.severity
+    assert severity_for_priority(rule.risk_score) is rule.severity
     assert rule.setup
     assert rule.false_positives
     assert rule.references
@@ -70,8 +70,8 @@ def test_a_rule_is_complete(rule: Rule) -> None:
         assert rule.enabled or "Enable it (an admin can, on" in " ".join(rule.description.split())
 
 
-@EACH_RULE
-def test_a_guide_has_its_three_parts_and_markers_that_exist(rule: Rule) -> None:
+@FOR_EACH_RULE
+def test_every_guide_has_three_sections_and_known_evidence_markers(rule: Rule) -> None:
     known = {"start-event", "recent-change", "connection", "account-and-key", "surroundings"}
     assert {step.evidence for step in rule.guide.triage.steps} == known
     assert len(rule.guide.false_positives.steps) >= 3
@@ -79,23 +79,23 @@ def test_a_guide_has_its_three_parts_and_markers_that_exist(rule: Rule) -> None:
     for part in rule.guide.parts:
         assert not part.text
         assert not any("<!--" in step.markdown for step in part.steps)
-    offered = [s.exclude_fields for s in rule.guide.false_positives.steps if s.exclude_fields]
+    offered = [s.exclusion_fields for s in rule.guide.false_positives.steps if s.exclusion_fields]
     assert len(offered) >= 3
     for names in offered:
-        fields = [field_named(name.replace("*", "app")) for name in names]
+        fields = [find_field(name.replace("*", "app")) for name in names]
         assert all(fields), names
         # An exclusion without such a field would be refused as too broad.
-        assert any(field.anchors for field in fields if field), names
+        assert any(field.limits_scope for field in fields if field), names
         assert all(name.startswith(LABEL_PREFIX) or "*" not in name for name in names)
 
 
-def test_no_two_guides_say_the_same_sentences() -> None:
+def test_guides_do_not_share_sentences() -> None:
     steps = [s.markdown for rule in PACK.rules for part in rule.guide.parts for s in part.steps]
     assert len(steps) == len(set(steps))
 
 
-@EACH_RULE
-def test_threats_are_numbered_and_addressed_as_mitre_does(rule: Rule) -> None:
+@FOR_EACH_RULE
+def test_threat_ids_and_urls_follow_mitre(rule: Rule) -> None:
     assert rule.threats
     tags = {tag.removeprefix("Tactic: ") for tag in rule.tags if tag.startswith("Tactic: ")}
     assert tags == {threat.tactic for threat in rule.threats}
@@ -267,10 +267,12 @@ COMMANDS: list[tuple[set[str], str]] = [
     """),
 ]  # fmt: skip
 
-LINES = [(line.strip(), slugs) for slugs, lines in COMMANDS for line in lines.strip().splitlines()]
+COMMAND_LINES = [
+    (line.strip(), slugs) for slugs, lines in COMMANDS for line in lines.strip().splitlines()
+]
 
 
-def event(
+def exec_event(
     line: str, *, entry: str | None = "container", container: str | None = "9d2c41f07be3"
 ) -> dict[str, Any]:
     """The exec of `line` as an agent tells it; a program without a folder is in /usr/bin."""
@@ -292,73 +294,73 @@ def event(
     return found if container is None else found | {"container": {"id": container}}
 
 
-def decided(document: dict[str, Any]) -> set[str]:
-    return {rule.slug for rule in EVERY.decide_document(document)}
+def matched_slugs(document: dict[str, Any]) -> set[str]:
+    return {rule.slug for rule in ALL_RULES_DETECTOR.match_document(document)}
 
 
-def test_the_table_is_long_enough_to_be_worth_its_name() -> None:
-    assert len(LINES) >= 120
-    assert {slug for _, slugs in LINES for slug in slugs} == set(RULES) - {
+def test_the_command_table_has_at_least_120_lines() -> None:
+    assert len(COMMAND_LINES) >= 120
+    assert {slug for _, slugs in COMMAND_LINES for slug in slugs} == set(RULES) - {
         *(BY_ID, FROM_LOGIN, LOGIN_PROGRAM)
     }
 
 
-@pytest.mark.parametrize(("line", "slugs"), LINES, ids=[line for line, _ in LINES])
-def test_a_command_in_a_container_is_told_by_the_rules_for_it(line: str, slugs: set[str]) -> None:
-    assert decided(event(line)) == slugs
-    assert decided(event(line, container=None)) == slugs
+@pytest.mark.parametrize(("line", "slugs"), COMMAND_LINES, ids=[line for line, _ in COMMAND_LINES])
+def test_a_command_in_a_container_matches_the_expected_rules(line: str, slugs: set[str]) -> None:
+    assert matched_slugs(exec_event(line)) == slugs
+    assert matched_slugs(exec_event(line, container=None)) == slugs
 
 
 # The rest holds for every line; a test for each of them would cost more than it tells.
 
 
-def test_the_way_in_changes_only_which_rule_tells_of_the_three_names() -> None:
-    for line, slugs in LINES:
+def test_the_entry_leader_decides_which_rule_matches_the_three_names() -> None:
+    for line, slugs in COMMAND_LINES:
         for entry, instead in ((None, BY_ID), ("init", BY_ID), ("sshd", FROM_LOGIN)):
             expected = slugs - {SSH} | {instead} if SSH in slugs else slugs
-            assert decided(event(line, entry=entry)) == expected, (line, entry)
+            assert matched_slugs(exec_event(line, entry=entry)) == expected, (line, entry)
 
 
-def test_no_command_is_told_twice_by_enabled_rules() -> None:
-    for line, _ in LINES:
+def test_no_command_matches_two_enabled_rules() -> None:
+    for line, _ in COMMAND_LINES:
         for entry in ("container", "sshd", "init", None):
-            told = decided(event(line, entry=entry))
+            told = matched_slugs(exec_event(line, entry=entry))
             assert sum(RULES[slug].enabled for slug in told) <= 1, (line, entry, told)
 
 
-def test_nothing_is_told_of_a_host_another_system_a_fork_or_an_end() -> None:
+def test_host_processes_other_systems_forks_and_ends_do_not_match() -> None:
     fork = {"category": "process", "type": "start", "action": "fork"}
     end = {"category": "process", "type": "end", "action": "end"}
-    for line, _ in LINES:
-        inside = event(line)
-        assert not decided(event(line, entry="sshd", container=None)), line
-        assert not decided(event(line, entry=None, container="")), line
-        assert not decided(inside | {"host": {"os": {"type": "macos"}}}), line
-        assert not decided(inside | {"event": fork}), line
-        assert not decided(inside | {"event": end}), line
+    for line, _ in COMMAND_LINES:
+        inside = exec_event(line)
+        assert not matched_slugs(exec_event(line, entry="sshd", container=None)), line
+        assert not matched_slugs(exec_event(line, entry=None, container="")), line
+        assert not matched_slugs(inside | {"host": {"os": {"type": "macos"}}}), line
+        assert not matched_slugs(inside | {"event": fork}), line
+        assert not matched_slugs(inside | {"event": end}), line
 
 
-def test_the_tunnel_rule_agrees_with_how_ssh_reads_the_line() -> None:
-    for line, slugs in LINES:
+def test_the_tunnel_rule_agrees_with_the_ssh_parser() -> None:
+    for line, slugs in COMMAND_LINES:
         if SSH in slugs:
             args = shlex.split(line)
-            use = read_ssh(args[0].rpartition("/")[2], args)
-            assert use is not None
-            opened = {forward.kind for forward in use.forwards}
+            invocation = parse_ssh(args[0].rpartition("/")[2], args)
+            assert invocation is not None
+            opened = {forward.kind for forward in invocation.forwards}
             lets_in = opened - {ForwardKind.LOCAL, ForwardKind.STDIO}
             assert bool(lets_in) == (TUNNEL in slugs), line
 
 
-def test_no_mixture_of_name_way_in_and_arguments_is_told_twice_by_enabled_rules() -> None:
+def test_no_combination_of_name_entry_and_arguments_matches_two_enabled_rules() -> None:
     names = (
         "ssh sshd autossh sshd-session dropbear dbclient dropbearmulti sshpass scp ssh-keyscan x"
     )
     shapes = (["-f", "-"], ["dbclient", "-oBatchMode=yes"], ["-i", "/root/k", "a@b"])
     entries = ("container", "sshd", "tty", None, ["container", "sshd"])
     for name, args, entry in itertools.product([*names.split(), "busybox"], shapes, entries):
-        document = event(shlex.join(["/opt/" + name, *args]))
+        document = exec_event(shlex.join(["/opt/" + name, *args]))
         document["process"]["entry_leader"] = {"entry_meta": {"type": entry}}
-        told = decided(document)
+        told = matched_slugs(document)
         assert sum(RULES[slug].enabled for slug in told) <= 1, (name, args, entry, told)
 
 
@@ -374,16 +376,16 @@ def test_no_mixture_of_name_way_in_and_arguments_is_told_twice_by_enabled_rules(
         ("sftp-server", "sshd-session", False),
     ],
 )
-def test_what_a_login_starts_is_told_and_what_that_goes_on_to_run_is_not(
+def test_the_login_program_matches_and_its_children_do_not(
     line: str, parent: str, told: bool
 ) -> None:
     for entry in ("sshd", None):
-        document = event(line, entry=entry)
+        document = exec_event(line, entry=entry)
         document["process"]["parent"] = {"name": parent}
-        assert (LOGIN_PROGRAM in decided(document)) is told
-    outside = event(line, entry="sshd", container=None)
+        assert (LOGIN_PROGRAM in matched_slugs(document)) is told
+    outside = exec_event(line, entry="sshd", container=None)
     outside["process"]["parent"] = {"name": parent}
-    assert not decided(outside)
+    assert not matched_slugs(outside)
 
 
 @pytest.mark.parametrize(
@@ -398,9 +400,9 @@ def test_what_a_login_starts_is_told_and_what_that_goes_on_to_run_is_not(
         ("mongosh", "/usr/bin/mongosh", False),
     ],
 )
-def test_openssh_is_known_by_its_file_where_the_name_is_another(
+def test_a_renamed_openssh_matches_by_executable(
     name: str | None, executable: str, told: bool
 ) -> None:
-    document = event("x db")
+    document = exec_event("x db")
     document["process"] |= {"name": name, "executable": executable}
-    assert (RENAMED in decided(document)) is told
+    assert (RENAMED in matched_slugs(document)) is told

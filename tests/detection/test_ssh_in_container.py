@@ -1,10 +1,10 @@
 """The rule that must work first, with its guide."""
 
 from app.detection.detector import Detector
-from app.detection.rule import OUR_RULES, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, load_rules, run_tests
 from app.domain.severity import Severity
 
-RESULT = load_rules([OUR_RULES])
+RESULT = load_rules([BUNDLED_RULES_DIR])
 (RULE,) = [rule for rule in RESULT.rules if rule.slug == "ssh_in_container"]
 
 
@@ -40,7 +40,7 @@ def test_each_triage_step_asks_for_its_evidence() -> None:
 
 
 def test_each_harmless_case_offers_its_exclusion() -> None:
-    assert [step.exclude_fields for step in RULE.guide.false_positives.steps] == [
+    assert [step.exclusion_fields for step in RULE.guide.false_positives.steps] == [
         ("container.id", "host.name"),
         ("user.name", "process.pid"),
         ("process.name", "container.image.name"),
@@ -63,5 +63,5 @@ def test_the_name_is_compared_letter_by_letter() -> None:
         "process": {"entry_leader": {"entry_meta": {"type": "container"}}},
     }
     names = ["ssh", "sshd", "autossh", "SSH", "ssh ", "sshd-session", "s*", "dropbear"]
-    found = [name for name in names if detector.decide_document({**event, "process.name": name})]
+    found = [name for name in names if detector.match_document({**event, "process.name": name})]
     assert found == ["ssh", "sshd", "autossh"]

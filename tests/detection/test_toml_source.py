@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.detection.toml_source import Keys, Place, TomlError, TomlSource
+from app.detection.toml_positions import KeyPath, Position, TomlDocument, TomlError
 
 FILE = """\
 # [no.table]
@@ -61,9 +61,9 @@ u = -0.5 # end"""
         (("nowhere", "at", "all"), 1, 1),
     ],
 )
-def test_a_key_stands_where_it_was_written(path: Keys, line: int, column: int) -> None:
-    assert TomlSource(FILE).key(path) == Place(line, column)
-    assert TomlSource(FILE.replace("\n", "\r\n")).key(path) == Place(line, column)
+def test_a_key_has_its_position(path: KeyPath, line: int, column: int) -> None:
+    assert TomlDocument(FILE).key_position(path) == Position(line, column)
+    assert TomlDocument(FILE.replace("\n", "\r\n")).key_position(path) == Position(line, column)
 
 
 _PIECES = st.sampled_from(["a", "é", "\U0001f600", " ", "'", "#"])
@@ -84,15 +84,15 @@ _CONTINUED = st.sampled_from(["\\\n", "\\  \n\n   ", "\\\r\n \r\n"])
     ids=["basic", "literal", "long basic", "long basic on its own lines", "long literal"],
 )
 @given(data=st.data())
-def test_a_character_of_a_text_is_found_in_the_file(
+def test_a_character_of_a_text_has_its_position(
     before: str, after: str, piece: st.SearchStrategy[str], data: st.DataObject
 ) -> None:
     lead, rest = (data.draw(st.lists(piece, max_size=8).map("".join)) for _ in range(2))
-    source = TomlSource(f"x = 1\n[t]\n  q = {before}{lead}§{rest}{after}\ny = 2\n")
+    source = TomlDocument(f"x = 1\n[t]\n  q = {before}{lead}§{rest}{after}\ny = 2\n")
     text = source.data["t"]["q"]
-    above = f"x = 1\n[t]\n  q = {before}{lead}".replace("\r\n", "\n")
-    place = Place(above.count("\n") + 1, len(above) - above.rfind("\n"))
-    assert source.inside(("t", "q"), text.index("§")) == place
+    preceding = f"x = 1\n[t]\n  q = {before}{lead}".replace("\r\n", "\n")
+    position = Position(preceding.count("\n") + 1, len(preceding) - preceding.rfind("\n"))
+    assert source.text_position(("t", "q"), text.index("§")) == position
 
 
 @pytest.mark.parametrize(
@@ -105,17 +105,19 @@ def test_a_character_of_a_text_is_found_in_the_file(
         ("\x00", 1, 1),
     ],
 )
-def test_what_is_not_toml_is_told_with_its_place(text: str, line: int, column: int | None) -> None:
+def test_invalid_toml_is_reported_with_its_position(
+    text: str, line: int, column: int | None
+) -> None:
     with pytest.raises(TomlError) as refused:
-        TomlSource(text)
+        TomlDocument(text)
     assert (refused.value.line, refused.value.column) == (line, column)
 
 
 @given(st.lists(st.sampled_from([*"[]{}=.,#'\"\\ab1 \n", '"""', "'''", "[["]), max_size=30))
-def test_no_text_breaks_the_scan(pieces: list[str]) -> None:
+def test_the_scanner_accepts_any_valid_toml(pieces: list[str]) -> None:
     text = "".join(pieces)
     try:
-        source = TomlSource(text)
+        source = TomlDocument(text)
     except TomlError:
         return
-    assert all(source.key((key,)).line <= text.count("\n") + 1 for key in source.data)
+    assert all(source.key_position((key,)).line <= text.count("\n") + 1 for key in source.data)

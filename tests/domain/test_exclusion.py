@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import Invalid
+from app.domain.errors import InvalidInput
 from app.domain.event import event_from_ecs
 from app.domain.exclusion import (
     FIELDS,
     Condition,
     Exclusion,
     Operator,
-    checked_conditions,
-    checked_end,
+    validate_conditions,
+    validate_end,
 )
 from tests.factories import exec_event
 
@@ -29,7 +29,7 @@ EVENT = exec_event() | {
     }
 }
 
-HOLDS = [
+CONDITION_CASES = [
     ("container.id", "is", ["0123456789abcdef"], True),
     ("container.id", "is", ["0123456789ab"], False),
     ("container.name", "matches", ["web-*"], True),
@@ -68,8 +68,8 @@ HOLDS = [
 ]
 
 
-@pytest.mark.parametrize(("field", "operator", "values", "holds"), HOLDS)
-def test_a_condition_holds_as_its_words_say(
+@pytest.mark.parametrize(("field", "operator", "values", "holds"), CONDITION_CASES)
+def test_each_operator_compares_as_named(
     field: str, operator: str, values: list[str], holds: bool
 ) -> None:
     event = event_from_ecs(EVENT)
@@ -97,43 +97,43 @@ def test_a_negation_is_the_exact_opposite(
     assert Condition(field, OPPOSITES[operator], tuple(values)).holds(event) is not positive
 
 
-def test_an_unknown_field_never_covers_even_negated() -> None:
+def test_a_condition_on_an_unknown_field_never_holds() -> None:
     event = event_from_ecs(EVENT)
     assert not Condition("container.nmae", Operator.IS_NOT, ("x",)).holds(event)
 
 
-def exclusion(**more: Any) -> Exclusion:
-    told: dict[str, Any] = {
+def make_exclusion(**overrides: Any) -> Exclusion:
+    fields: dict[str, Any] = {
         "id": 1,
         "version": 1,
         "rule_id": "r",
         "conditions": (Condition("host.name", Operator.IS, ("node-11",)),),
         "ends_at": NOW,
     }
-    return Exclusion(**told | more)
+    return Exclusion(**fields | overrides)
 
 
 @pytest.mark.parametrize(
     ("at", "covered"),
     [(NOW - timedelta(microseconds=1), True), (NOW, False), (NOW + timedelta(days=1), False)],
 )
-def test_an_exclusion_ends_at_its_very_moment(at: datetime, covered: bool) -> None:
-    assert exclusion().covers(event_from_ecs(EVENT), rule_id="r", at=at) is covered
+def test_an_exclusion_covers_nothing_from_its_end_on(at: datetime, covered: bool) -> None:
+    assert make_exclusion().covers(event_from_ecs(EVENT), rule_id="r", at=at) is covered
 
 
-def test_all_conditions_must_hold_and_only_for_its_own_rule() -> None:
+def test_an_exclusion_needs_all_its_conditions_and_its_own_rule() -> None:
     event = event_from_ecs(EVENT)
     before = NOW - timedelta(days=1)
     two = (
         Condition("host.name", Operator.IS, ("node-11",)),
         Condition("user.name", Operator.IS, ("root",)),
     )
-    assert not exclusion(conditions=two).covers(event, rule_id="r", at=before)
-    assert not exclusion().covers(event, rule_id="other", at=before)
-    assert not exclusion(conditions=()).covers(event, rule_id="r", at=before)
+    assert not make_exclusion(conditions=two).covers(event, rule_id="r", at=before)
+    assert not make_exclusion().covers(event, rule_id="other", at=before)
+    assert not make_exclusion(conditions=()).covers(event, rule_id="r", at=before)
 
 
-REFUSED = [
+INVALID_CONDITIONS = [
     ([], "conditions", "Add at least one"),
     ([("usr.name", "is", ["x"])], "conditions.0", "not a field"),
     ([("container.labels.", "is", ["x"])], "conditions.0", "not a field"),
@@ -160,16 +160,16 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("conditions", "key", "words"), REFUSED)
-def test_conditions_that_say_too_little_or_nothing_known_are_refused(
+@pytest.mark.parametrize(("conditions", "key", "words"), INVALID_CONDITIONS)
+def test_invalid_or_too_broad_conditions_are_refused(
     conditions: list[tuple[str, str, list[str]]], key: str, words: str
 ) -> None:
-    with pytest.raises(Invalid) as caught:
-        checked_conditions(conditions)
+    with pytest.raises(InvalidInput) as caught:
+        validate_conditions(conditions)
     assert words in caught.value.fields[key]
 
 
-ALLOWED = [
+VALID_CONDITIONS = [
     [("container.image.name", "is", ["shop/web"])],
     [("container.name", "matches", ["web*"])],
     [("host.name", "is one of", ["a", "b"]), ("process.args", "does not match", ["*-R*"])],
@@ -178,11 +178,11 @@ ALLOWED = [
 ]
 
 
-@pytest.mark.parametrize("conditions", ALLOWED)
-def test_conditions_that_pin_where_or_as_whom_it_ran_are_allowed(
+@pytest.mark.parametrize("conditions", VALID_CONDITIONS)
+def test_conditions_that_limit_the_scope_are_allowed(
     conditions: list[tuple[str, str, list[str]]],
 ) -> None:
-    assert len(checked_conditions(conditions)) == len(conditions)
+    assert len(validate_conditions(conditions)) == len(conditions)
 
 
 @pytest.mark.parametrize(
@@ -194,11 +194,13 @@ def test_conditions_that_pin_where_or_as_whom_it_ran_are_allowed(
         (NOW + timedelta(days=92), "At most 90 days"),
     ],
 )
-def test_an_end_must_lie_ahead_and_not_too_far(end: datetime | None, words: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        checked_end(end, now=NOW)
+def test_an_end_must_be_in_the_future_and_within_the_maximum_duration(
+    end: datetime | None, words: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        validate_end(end, now=NOW)
     assert words in caught.value.fields["ends_at"]
 
 
-def test_ninety_days_are_allowed() -> None:
-    assert checked_end(NOW + timedelta(days=90), now=NOW) == NOW + timedelta(days=90)
+def test_an_end_in_ninety_days_is_allowed() -> None:
+    assert validate_end(NOW + timedelta(days=90), now=NOW) == NOW + timedelta(days=90)

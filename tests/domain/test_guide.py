@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.guide import Guide, PartName, parse_guide
+from app.domain.guide import Guide, GuidePartName, parse_guide
 
 NOTE = """\
 Read this first.
@@ -34,7 +34,7 @@ A remark.
 """
 
 
-def steps(guide: Guide, name: PartName) -> list[str]:
+def step_texts(guide: Guide, name: GuidePartName) -> list[str]:
     (part,) = (part for part in guide.parts if part.name == name)
     return [step.markdown for step in part.steps]
 
@@ -42,73 +42,75 @@ def steps(guide: Guide, name: PartName) -> list[str]:
 def test_a_note_has_an_introduction_and_three_parts_with_steps() -> None:
     guide = parse_guide(NOTE)
     assert guide.introduction == "Read this first."
-    assert steps(guide, PartName.TRIAGE) == [
+    assert step_texts(guide, GuidePartName.TRIAGE) == [
         "**Look** at it.\nTwice.\n- a detail\n\n  of several paragraphs",
         "Ask.",
     ]
-    assert steps(guide, PartName.FALSE_POSITIVES) == ["One of them."]
-    assert steps(guide, PartName.RESPONSE) == ["Stop it.", "Tell."]
+    assert step_texts(guide, GuidePartName.FALSE_POSITIVES) == ["One of them."]
+    assert step_texts(guide, GuidePartName.RESPONSE) == ["Stop it.", "Tell."]
     assert [part.text for part in guide.parts] == ["A remark.", "", ""]
 
 
-def test_comments_in_a_step_name_its_evidence_and_the_fields_of_its_exclusion() -> None:
-    look, ask = parse_guide(NOTE).triage.steps
-    assert (look.key, look.evidence, look.exclude_fields) == ("start-event", "start-event", ())
-    assert (ask.evidence, ask.exclude_fields) == (None, ("user.name", "process.name"))
+def test_markers_in_a_step_set_its_evidence_and_exclusion_fields() -> None:
+    first, second = parse_guide(NOTE).triage.steps
+    assert (first.key, first.evidence, first.exclusion_fields) == ("start-event", "start-event", ())
+    assert (second.evidence, second.exclusion_fields) == (None, ("user.name", "process.name"))
 
 
 @pytest.mark.parametrize(
     ("heading", "part"),
     [
-        ("## Triage and analysis", PartName.TRIAGE),
-        ("#### Possible investigation steps", PartName.TRIAGE),
-        ("# TRIAGE", PartName.TRIAGE),
-        ("Triage\n------", PartName.TRIAGE),
-        ("### False positive analysis", PartName.FALSE_POSITIVES),
-        ("### False Positives", PartName.FALSE_POSITIVES),
-        ("### Benign cases", PartName.FALSE_POSITIVES),
-        ("### Response and remediation", PartName.RESPONSE),
-        ("###### How to respond", PartName.RESPONSE),
+        ("## Triage and analysis", GuidePartName.TRIAGE),
+        ("#### Possible investigation steps", GuidePartName.TRIAGE),
+        ("# TRIAGE", GuidePartName.TRIAGE),
+        ("Triage\n------", GuidePartName.TRIAGE),
+        ("### False positive analysis", GuidePartName.FALSE_POSITIVES),
+        ("### False Positives", GuidePartName.FALSE_POSITIVES),
+        ("### Benign cases", GuidePartName.FALSE_POSITIVES),
+        ("### Response and remediation", GuidePartName.RESPONSE),
+        ("###### How to respond", GuidePartName.RESPONSE),
     ],
 )
-def test_a_part_is_recognised_by_its_heading_at_any_level(heading: str, part: PartName) -> None:
-    assert steps(parse_guide(f"{heading}\n- It.\n"), part) == ["It."]
+def test_a_part_is_recognised_by_its_heading_at_any_level(
+    heading: str, part: GuidePartName
+) -> None:
+    assert step_texts(parse_guide(f"{heading}\n- It.\n"), part) == ["It."]
 
 
-def test_a_vendors_note_keeps_its_other_sections_as_text() -> None:
+def test_other_sections_of_a_vendors_note_are_kept_as_text() -> None:
     guide = parse_guide(
         "## Triage and analysis\n\n### Investigating False Response\n\nWhy it matters.\n\n"
         "### Possible investigation steps\n\n- Look.\n\n#### A hint\n\n- Hint.\n\n"
         "### False positive analysis\n\n- None.\n\n### Related rules\n\n- Another - 123\n\n"
         "### Response and remediation\n\n- Act.\n\n## Setup\n\n- Install.\n"
     )
-    assert steps(guide, PartName.TRIAGE) == ["Look.", "Hint."]
-    assert steps(guide, PartName.FALSE_POSITIVES) == ["None."]
-    assert steps(guide, PartName.RESPONSE) == ["Act."]
+    assert step_texts(guide, GuidePartName.TRIAGE) == ["Look.", "Hint."]
+    assert step_texts(guide, GuidePartName.FALSE_POSITIVES) == ["None."]
+    assert step_texts(guide, GuidePartName.RESPONSE) == ["Act."]
     assert guide.triage.text == "### Investigating False Response\n\nWhy it matters.\n\n#### A hint"
     assert guide.introduction == "### Related rules\n\n- Another - 123\n\n## Setup\n\n- Install."
 
 
-def test_a_heading_that_says_more_than_its_part_is_kept() -> None:
+def test_a_heading_with_more_than_the_parts_name_is_kept() -> None:
     guide = parse_guide("## Response within the hour\n- Act.\n")
     assert guide.response.text == "## Response within the hour"
 
 
-def test_lists_within_something_else_are_no_steps() -> None:
+def test_lists_inside_quotes_or_code_are_not_steps() -> None:
     note = "## Triage\n\n> - quoted\n\n```\n- code\n```\n"
     part = parse_guide(note).triage
     assert part.steps == ()
     assert part.text == "> - quoted\n\n```\n- code\n```"
 
 
-def test_a_step_keeps_its_key_when_it_is_moved_or_wrapped_anew() -> None:
+def test_a_step_keeps_its_key_when_moved_or_rewrapped() -> None:
     before = parse_guide("## Triage\n- One thing.\n- Another\n  thing.\n").triage.steps
     after = parse_guide("## Triage\n1. Another thing.\n2. New.\n3. One thing.\n").triage.steps
     assert before[0].key == after[2].key
     assert before[1].key == after[0].key
 
 
-def test_steps_that_say_the_same_have_keys_of_their_own() -> None:
+def test_identical_steps_get_different_keys() -> None:
     note = "## Triage\n- Look.\n- Look.\n- A <!-- evidence: x -->\n- B <!-- evidence: x -->\n"
     keys = [step.key for step in parse_guide(note).triage.steps]
     assert len(set(keys)) == 4
@@ -116,11 +118,11 @@ def test_steps_that_say_the_same_have_keys_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("note", ["", "\n\n", "\x00", "\ud800", "- a", "## Triage", "> " * 3_000])
-def test_any_text_is_a_guide(note: str) -> None:
+def test_any_text_parses_as_a_guide(note: str) -> None:
     assert len(parse_guide(note).parts) == 3
 
 
-_LINES = st.sampled_from(
+_NOTE_LINES = st.sampled_from(
     [
         *(
             "## Triage of w1",
@@ -147,11 +149,11 @@ _LINES = st.sampled_from(
 )
 
 
-@given(st.lists(_LINES, max_size=25).map("\n".join))
-def test_no_word_of_a_note_is_lost(note: str) -> None:
+@given(st.lists(_NOTE_LINES, max_size=25).map("\n".join))
+def test_no_word_of_a_note_is_lost_in_parsing(note: str) -> None:
     guide = parse_guide(note)
-    kept = [guide.introduction]
+    texts = [guide.introduction]
     for part in guide.parts:
-        kept += [part.text, *(step.markdown for step in part.steps)]
+        texts += [part.text, *(step.markdown for step in part.steps)]
     words = re.compile(r"w[0-9]+")
-    assert sorted(words.findall("\n".join(kept))) == sorted(words.findall(note))
+    assert sorted(words.findall("\n".join(texts))) == sorted(words.findall(note))

@@ -4,7 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.traffic import Minute, clock_skew, silences, skewed, span, steps
+from app.domain.traffic import (
+    TrafficMinute,
+    aggregate_traffic,
+    clock_skew,
+    find_silent_periods,
+    format_duration,
+    is_skewed,
+)
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -13,16 +20,16 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
-def test_every_minute_is_in_just_one_step_and_the_running_one_in_none() -> None:
-    sent = [Minute(NOON - minutes(back), received=1) for back in range(200)]
-    found = steps(sent, end=NOON, step_minutes=15, count=4)
-    assert [step.received for step in found] == [15, 15, 15, 15]
-    assert [step.at for step in found] == [NOON - minutes(back) for back in (60, 45, 30, 15)]
-    assert found[0].received_a_minute == 1.0
+def test_each_complete_minute_is_in_exactly_one_bucket() -> None:
+    minutes_sent = [TrafficMinute(NOON - minutes(back), received=1) for back in range(200)]
+    found = aggregate_traffic(minutes_sent, end=NOON, bucket_minutes=15, count=4)
+    assert [bucket.received for bucket in found] == [15, 15, 15, 15]
+    assert [bucket.start for bucket in found] == [NOON - minutes(back) for back in (60, 45, 30, 15)]
+    assert found[0].received_per_minute == 1.0
 
 
 @pytest.mark.parametrize(
-    ("spoke", "since", "wanted"),
+    ("active", "since", "expected"),
     [
         ([], None, []),
         ([], 60, [(60, None)]),
@@ -34,26 +41,26 @@ def test_every_minute_is_in_just_one_step_and_the_running_one_in_none() -> None:
         ([40, 25, 5], None, [(24, 5)]),
     ],
 )
-def test_a_silence_is_a_quarter_of_an_hour_or_more_without_a_minute(
-    spoke: list[int], since: int | None, wanted: list[tuple[int, int | None]]
+def test_a_silent_period_is_15_minutes_or_more_without_events(
+    active: list[int], since: int | None, expected: list[tuple[int, int | None]]
 ) -> None:
-    found = silences(
-        [NOON - minutes(back) for back in spoke],
+    found = find_silent_periods(
+        [NOON - minutes(back) for back in active],
         since=None if since is None else NOON - minutes(since),
         now=NOON,
     )
     back = [
         (
-            (NOON - one.start) // minutes(1),
-            None if one.end is None else (NOON - one.end) // minutes(1),
+            (NOON - period.start) // minutes(1),
+            None if period.end is None else (NOON - period.end) // minutes(1),
         )
-        for one in found
+        for period in found
     ]
-    assert back == wanted
+    assert back == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "skew", "wrong"),
+    ("seconds", "skew", "is_wrong"),
     [
         ([], None, False),
         ([None, None], None, False),
@@ -65,25 +72,25 @@ def test_a_silence_is_a_quarter_of_an_hour_or_more_without_a_minute(
         ([-600], -600, False),
     ],
 )
-def test_one_forged_time_does_not_move_the_clock(
-    seconds: list[float | None], skew: int | None, wrong: bool
+def test_one_forged_time_does_not_change_the_clock_skew(
+    seconds: list[float | None], skew: int | None, is_wrong: bool
 ) -> None:
     found = clock_skew(
-        (None if one is None else NOON + timedelta(seconds=one), NOON) for one in seconds
+        (None if offset is None else NOON + timedelta(seconds=offset), NOON) for offset in seconds
     )
     assert found == (None if skew is None else timedelta(seconds=skew))
-    assert skewed(found) is wrong
+    assert is_skewed(found) is is_wrong
 
 
-def test_the_whole_range_of_times_can_be_compared() -> None:
+def test_clock_skew_covers_the_full_datetime_range() -> None:
     first = datetime(1, 1, 1, tzinfo=UTC)
     last = datetime(9999, 12, 31, tzinfo=UTC)
     assert clock_skew([(last, first)]) == last - first
-    assert span(last - first) == "3,652,058 d"
+    assert format_duration(last - first) == "3,652,058 d"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "expected"),
     [
         (0, "0 s"),
         (59, "59 s"),
@@ -96,5 +103,5 @@ def test_the_whole_range_of_times_can_be_compared() -> None:
         (90_000, "1 d 1 h"),
     ],
 )
-def test_a_length_of_time_in_words(seconds: int, words: str) -> None:
-    assert span(timedelta(seconds=seconds)) == words
+def test_a_duration_is_formatted_with_at_most_two_units(seconds: int, expected: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == expected

@@ -4,19 +4,22 @@ from typing import Any
 
 import pytest
 
-from app.domain.ecs import values
+from app.domain.ecs_fields import field_values
 from app.domain.event import event_from_ecs
-from app.formats import Unreadable, normalise
+from app.formats import EventParseError, normalise
 from tests.agent_events import CONTAINER_ID, NODE, falco
 
 
-def first(document: Any, field: str) -> Any:
-    return next(iter(values(document, field)), None)
+def first_value(document: Any, field: str) -> Any:
+    return next(iter(field_values(document, field)), None)
 
 
 def is_start(event: Any) -> bool:
     document = normalise(event)
-    return values(document, "event.type") == ["start"] and first(document, "event.action") == "exec"
+    return (
+        field_values(document, "event.type") == ["start"]
+        and first_value(document, "event.action") == "exec"
+    )
 
 
 FIELDS: dict[str, list[Any]] = {
@@ -53,12 +56,12 @@ FIELDS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("field", "expected"), FIELDS.items(), ids=FIELDS.keys())
-def test_an_alert_about_a_new_process_has_the_field(field: str, expected: list[Any]) -> None:
-    assert values(normalise(falco()), field) == expected
+def test_an_exec_alert_sets_the_ecs_field(field: str, expected: list[Any]) -> None:
+    assert field_values(normalise(falco()), field) == expected
 
 
 # What is sent instead or left out, and what becomes of it: field, first value.
-SURPRISES: dict[str, tuple[dict[str, Any], str, Any]] = {
+VARIANTS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "the whole id of the container": (
         falco(container__full_id=CONTAINER_ID),
         "container.id",
@@ -149,9 +152,9 @@ SURPRISES: dict[str, tuple[dict[str, Any], str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("event", "field", "expected"), SURPRISES.values(), ids=SURPRISES.keys())
-def test_a_surprise_is_read_for_what_it_says(event: Any, field: str, expected: Any) -> None:
-    assert first(normalise(event), field) == expected
+@pytest.mark.parametrize(("event", "field", "expected"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_variants_of_an_event_are_converted(event: Any, field: str, expected: Any) -> None:
+    assert first_value(normalise(event), field) == expected
 
 
 # The output fields proc.name, proc.exe, proc.args and proc.cmdline, and the arguments they make.
@@ -180,19 +183,17 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("fields", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
-def test_arguments_are_split_where_falco_joined_them(
-    fields: dict[str, Any], expected: list[str]
-) -> None:
+def test_arguments_are_split_at_spaces(fields: dict[str, Any], expected: list[str]) -> None:
     event = falco() | {"output_fields": {"evt.type": "execve", **fields}}
-    assert values(normalise(event), "process.args") == expected
+    assert field_values(normalise(event), "process.args") == expected
 
 
 @pytest.mark.parametrize("evt_type", ["execve", "execveat"])
-def test_both_system_calls_that_execute_are_starts(evt_type: str) -> None:
+def test_execve_and_execveat_are_process_starts(evt_type: str) -> None:
     assert is_start(falco(evt__type=evt_type))
 
 
-def test_an_alert_that_does_not_name_its_system_call_still_shows_a_running_process() -> None:
+def test_an_alert_without_a_syscall_is_a_process_start() -> None:
     assert is_start(falco(without=("evt__type",)))
     assert is_start(falco(without=("evt__type",), fd__name=None))
 
@@ -207,15 +208,15 @@ def test_an_alert_that_does_not_name_its_system_call_still_shows_a_running_proce
     ],
     ids=["a file", "a connection", "a file, its call not named", "an exec that failed"],
 )
-def test_an_alert_about_something_else_is_no_start(event: Any) -> None:
+def test_other_alerts_are_not_process_starts(event: Any) -> None:
     assert not is_start(event)
 
 
-def test_an_exec_that_succeeded_is_a_start() -> None:
+def test_a_successful_exec_is_a_process_start() -> None:
     assert is_start(falco(evt__res="SUCCESS"))
 
 
-NO_PROCESS: dict[str, dict[str, Any]] = {
+NON_PROCESS_ALERTS: dict[str, dict[str, Any]] = {
     "an audit log of Kubernetes": {"source": "k8s_audit", "output_fields": {"ka.verb": "patch"}},
     "Falco's own state": {
         "rule": "Falco internal: metrics snapshot",
@@ -230,14 +231,16 @@ NO_PROCESS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("more", NO_PROCESS.values(), ids=NO_PROCESS.keys())
-def test_an_alert_about_no_process_is_accepted_and_is_none(more: dict[str, Any]) -> None:
-    document = normalise(falco() | more)
-    assert values(document, "event.category") == []
-    assert not is_start(falco() | more)
+@pytest.mark.parametrize("overrides", NON_PROCESS_ALERTS.values(), ids=NON_PROCESS_ALERTS.keys())
+def test_a_non_process_alert_is_accepted_without_process_category(
+    overrides: dict[str, Any],
+) -> None:
+    document = normalise(falco() | overrides)
+    assert field_values(document, "event.category") == []
+    assert not is_start(falco() | overrides)
 
 
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+UNPARSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "no name of a process": (
         falco(without=("proc__name", "proc__exepath", "proc__cmdline")),
         "output_fields has no proc.name",
@@ -252,9 +255,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("event", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_read_says_what_is_missing(event: Any, reason: str) -> None:
-    with pytest.raises(Unreadable, match=reason):
+@pytest.mark.parametrize(("event", "reason"), UNPARSABLE.values(), ids=UNPARSABLE.keys())
+def test_an_unparsable_alert_is_rejected_with_the_missing_field(event: Any, reason: str) -> None:
+    with pytest.raises(EventParseError, match=reason):
         normalise(event)
 
 
@@ -262,7 +265,7 @@ def event_id(event: Any) -> str:
     return event_from_ecs(normalise(event)).id
 
 
-def test_the_same_alert_has_the_same_id_and_another_one_has_another() -> None:
+def test_derived_event_ids_are_stable_and_distinct() -> None:
     assert event_id(falco()) == event_id(falco())
     others = [
         falco() | {"time": "2026-11-24T11:59:58.123456788Z"},

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.domain.ecs import values
+from app.domain.ecs_fields import field_values
 from app.domain.event import event_from_ecs
-from app.formats import Unreadable, normalise
+from app.formats import EventParseError, normalise
 from tests.agent_events import CONTAINER_ID, NODE, tetragon
 
 POD = tetragon()["process_exec"]["process"]["pod"]
@@ -47,11 +47,11 @@ FIELDS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("field", "expected"), FIELDS.items(), ids=FIELDS.keys())
-def test_an_exec_in_a_pod_has_the_field(field: str, expected: list[Any]) -> None:
-    assert values(normalise(tetragon()), field) == expected
+def test_an_exec_event_sets_the_ecs_field(field: str, expected: list[Any]) -> None:
+    assert field_values(normalise(tetragon()), field) == expected
 
 
-SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
+VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
     "outside Kubernetes": (tetragon(without=("pod",)), "container.id", [CONTAINER_ID[:31]]),
     "on the host": (tetragon(without=("pod", "docker")), "container.id", []),
     "Docker's prefix": (
@@ -88,17 +88,17 @@ SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("event", "field", "expected"), SURPRISES.values(), ids=SURPRISES.keys())
-def test_a_surprise_is_read_for_what_it_says(event: Any, field: str, expected: list[Any]) -> None:
-    assert values(normalise(event), field) == expected
+@pytest.mark.parametrize(("event", "field", "expected"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_variants_of_an_event_are_converted(event: Any, field: str, expected: list[Any]) -> None:
+    assert field_values(normalise(event), field) == expected
 
 
-def test_a_pods_labels_are_those_of_its_container() -> None:
+def test_pod_labels_become_container_labels() -> None:
     assert event_from_ecs(normalise(tetragon())).labels == {"app.kubernetes.io/name": "web"}
 
 
 # As Tetragon joins arguments: a space between them, quotes around one that holds a space.
-SPLIT: dict[str, tuple[str, list[str]]] = {
+ARGUMENTS: dict[str, tuple[str, list[str]]] = {
     "words": ("-p 22 host", ["-p", "22", "host"]),
     "quoted words": ('-c "id; ls -l" x', ["-c", "id; ls -l", "x"]),
     "the last one quoted": ('host "uptime -p"', ["host", "uptime -p"]),
@@ -113,16 +113,16 @@ SPLIT: dict[str, tuple[str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("joined", "expected"), SPLIT.values(), ids=SPLIT.keys())
-def test_arguments_are_split_as_tetragon_joined_them(joined: str, expected: list[str]) -> None:
+@pytest.mark.parametrize(("joined", "expected"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
+def test_quoted_arguments_are_split(joined: str, expected: list[str]) -> None:
     document = normalise(tetragon(arguments=joined))
-    assert values(document, "process.args")[1:] == expected
-    assert values(document, "process.command_line") == [f"/usr/bin/ssh {joined}"]
+    assert field_values(document, "process.args")[1:] == expected
+    assert field_values(document, "process.command_line") == [f"/usr/bin/ssh {joined}"]
 
 
-def test_many_quotes_take_no_longer_than_as_many_words() -> None:
+def test_many_quotes_are_split_in_linear_time() -> None:
     # Looking for the end of each quote anew would take hours here.
-    words = values(normalise(tetragon(arguments='"a ' * 400_000)), "process.args")
+    words = field_values(normalise(tetragon(arguments='"a ' * 400_000)), "process.args")
     assert len(words) == 400_001
 
 
@@ -137,10 +137,10 @@ FLAGS: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize(("flags", "action", "kind"), FLAGS.values(), ids=FLAGS.keys())
-def test_the_flags_tell_whether_it_started_now(flags: str, action: str, kind: str) -> None:
+def test_flags_decide_between_start_and_already_running(flags: str, action: str, kind: str) -> None:
     document = normalise(tetragon(flags=flags))
-    assert values(document, "event.action") == [action]
-    assert values(document, "event.type") == [kind]
+    assert field_values(document, "event.action") == [action]
+    assert field_values(document, "event.type") == [kind]
 
 
 @pytest.mark.parametrize(
@@ -155,14 +155,14 @@ def test_the_flags_tell_whether_it_started_now(flags: str, action: str, kind: st
         ("rate_limit_info", "rate_limit_info", "info"),
     ],
 )
-def test_the_other_kinds_are_read_and_start_nothing(key: str, action: str, kind: str) -> None:
+def test_other_event_kinds_are_not_process_starts(key: str, action: str, kind: str) -> None:
     event = tetragon()
     document = normalise({key: event["process_exec"], "node_name": NODE, "time": event["time"]})
-    assert values(document, "event.action") == [action]
-    assert values(document, "event.type") == [kind]
+    assert field_values(document, "event.action") == [action]
+    assert field_values(document, "event.type") == [kind]
     # The exec_id is the id of the exec, not of what the process did afterwards.
-    assert values(document, "event.id") == []
-    assert values(normalise({key: None}), "event.action") == [action]
+    assert field_values(document, "event.id") == []
+    assert field_values(normalise({key: None}), "event.action") == [action]
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_the_other_kinds_are_read_and_start_nothing(key: str, action: str, kind:
         {"process_exec": {"process": ["ssh"]}},
     ],
 )
-def test_an_exec_of_no_known_program_says_what_is_missing(event: Any) -> None:
-    with pytest.raises(Unreadable, match=r"process_exec event without process\.binary"):
+def test_an_exec_without_a_program_is_unparsable(event: Any) -> None:
+    with pytest.raises(EventParseError, match=r"process_exec event without process\.binary"):
         normalise(event)
 
 
-def test_without_an_exec_id_an_id_is_made_of_what_tells_executions_apart() -> None:
+def test_an_event_without_exec_id_gets_a_derived_id() -> None:
     def event_id(**process: Any) -> str:
         return event_from_ecs(normalise(tetragon(exec_id=None, **process))).id
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.domain.ecs import values
+from app.domain.ecs_fields import field_values
 from app.domain.event import event_from_ecs
-from app.formats import Unreadable, normalise
-from tests.agent_events import CONTAINER_ID, NODE, tracee, tracee_structured
+from app.formats import EventParseError, normalise
+from tests.agent_events import CONTAINER_ID, NODE, tracee, tracee_v1beta1
 
 FIELDS: dict[str, list[Any]] = {
     "@timestamp": ["2026-11-24T11:59:58.123456789Z"],
@@ -38,35 +38,35 @@ FIELDS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("field", "expected"), FIELDS.items(), ids=FIELDS.keys())
-def test_an_exec_in_a_container_has_the_field(field: str, expected: list[Any]) -> None:
-    assert values(normalise(tracee()), field) == expected
+def test_an_exec_event_sets_the_ecs_field(field: str, expected: list[Any]) -> None:
+    assert field_values(normalise(tracee()), field) == expected
 
 
 @pytest.mark.parametrize("field", [name for name in FIELDS if name != "host.name"])
-def test_the_structured_shape_says_the_same(field: str) -> None:
+def test_the_structured_format_sets_the_same_fields(field: str) -> None:
     # It does not name the host.
-    assert values(normalise(tracee_structured()), field) == FIELDS[field]
+    assert field_values(normalise(tracee_v1beta1()), field) == FIELDS[field]
 
 
-def camel_case(tree: Any) -> Any:
+def to_camel_case(tree: Any) -> Any:
     """The names of protobuf's own JSON, which some outputs use."""
     if isinstance(tree, list):
-        return [camel_case(one) for one in tree]
+        return [to_camel_case(one) for one in tree]
     if not isinstance(tree, dict):
         return tree
     return {
-        key.split("_")[0] + "".join(map(str.title, key.split("_")[1:])): camel_case(value)
+        key.split("_")[0] + "".join(map(str.title, key.split("_")[1:])): to_camel_case(value)
         for key, value in tree.items()
     }
 
 
-def test_the_structured_shape_may_have_the_names_of_protobufs_json() -> None:
-    event = camel_case(tracee_structured()) | {"timestamp": "2026-11-24T11:59:58.123456789Z"}
+def test_the_structured_format_may_use_camel_case_names() -> None:
+    event = to_camel_case(tracee_v1beta1()) | {"timestamp": "2026-11-24T11:59:58.123456789Z"}
     assert "hostPid" in event["workload"]["process"]
-    assert normalise(event) == normalise(tracee_structured())
+    assert normalise(event) == normalise(tracee_v1beta1())
 
 
-OLD: dict[str, Any] = {
+OLD_EVENT: dict[str, Any] = {
     **tracee(without=("container", "kubernetes")),
     "containerImage": "registry.example:5000/shop/web:9.1",
     "containerName": "web",
@@ -76,15 +76,15 @@ OLD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_older_places_say_the_same(field: str) -> None:
-    assert values(normalise(OLD), field) == FIELDS[field]
+def test_the_old_format_sets_the_same_fields(field: str) -> None:
+    assert field_values(normalise(OLD_EVENT), field) == FIELDS[field]
 
 
-def with_args(**arguments: Any) -> list[dict[str, Any]]:
+def arguments_list(**arguments: Any) -> list[dict[str, Any]]:
     return [{"name": name, "value": value} for name, value in arguments.items()]
 
 
-SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
+VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
     "no container": (
         tracee(containerId="", container={}, kubernetes={}),
         "container.id",
@@ -117,19 +117,19 @@ SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         [],
     ),
     "no path but an executable": (
-        tracee(executable={"path": "/bin/ssh"}, args=with_args(argv=["ssh"])),
+        tracee(executable={"path": "/bin/ssh"}, args=arguments_list(argv=["ssh"])),
         "process.executable",
         ["/bin/ssh"],
     ),
     "an empty path": (
-        tracee(args=with_args(pathname="", cmdpath="/opt/ssh")),
+        tracee(args=arguments_list(pathname="", cmdpath="/opt/ssh")),
         "process.executable",
         ["/opt/ssh"],
     ),
     "a name that the kernel cut": (
         tracee(
             processName="kubernetes-ssh-",
-            args=with_args(pathname="/opt/kubernetes-ssh-proxy"),
+            args=arguments_list(pathname="/opt/kubernetes-ssh-proxy"),
         ),
         "process.name",
         ["kubernetes-ssh-proxy"],
@@ -140,12 +140,20 @@ SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         "process.args",
         ["ssh", "host"],
     ),
-    "argv as one text": (tracee(args=with_args(argv="ssh host")), "process.args", ["ssh", "host"]),
+    "argv as one text": (
+        tracee(args=arguments_list(argv="ssh host")),
+        "process.args",
+        ["ssh", "host"],
+    ),
     "no argv": (tracee(args=[]), "process.args", []),
-    "an empty argument": (tracee(args=with_args(argv=["ssh", ""])), "process.args", ["ssh", ""]),
+    "an empty argument": (
+        tracee(args=arguments_list(argv=["ssh", ""])),
+        "process.args",
+        ["ssh", ""],
+    ),
     "no pid but the namespace's": (tracee(without=("hostProcessId",)), "process.pid", [17]),
     "a digest of the file": (
-        tracee(args=with_args(argv=["ssh"], sha256=f"sha256:{'cd' * 32}")),
+        tracee(args=arguments_list(argv=["ssh"], sha256=f"sha256:{'cd' * 32}")),
         "process.hash.sha256",
         ["cd" * 32],
     ),
@@ -158,18 +166,18 @@ SURPRISES: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("event", "field", "expected"), SURPRISES.values(), ids=SURPRISES.keys())
-def test_a_surprise_is_read_for_what_it_says(event: Any, field: str, expected: list[Any]) -> None:
-    assert values(normalise(event), field) == expected
+@pytest.mark.parametrize(("event", "field", "expected"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_variants_of_an_event_are_converted(event: Any, field: str, expected: list[Any]) -> None:
+    assert field_values(normalise(event), field) == expected
 
 
 @pytest.mark.parametrize(
     "name", ["execve", "execveat", "sched_process_fork", "security_file_open", "anti_debugging"]
 )
-def test_other_events_are_read_and_start_nothing(name: str) -> None:
+def test_other_events_are_not_process_starts(name: str) -> None:
     document = normalise(tracee(eventName=name))
-    assert values(document, "event.action") == [name]
-    assert values(document, "event.type") == ["info"]
+    assert field_values(document, "event.action") == [name]
+    assert field_values(document, "event.type") == ["info"]
 
 
 @pytest.mark.parametrize(
@@ -181,18 +189,18 @@ def test_other_events_are_read_and_start_nothing(name: str) -> None:
         {"name": "sched_process_exec", "workload": {}},
     ],
 )
-def test_an_exec_of_no_known_program_says_what_is_missing(event: Any) -> None:
-    with pytest.raises(Unreadable, match="neither processName nor an argument pathname"):
+def test_an_exec_without_a_program_is_unparsable(event: Any) -> None:
+    with pytest.raises(EventParseError, match="neither processName nor an argument pathname"):
         normalise(event)
 
 
-def test_another_programs_event_name_is_not_tracees() -> None:
-    with pytest.raises(Unreadable, match="no known agent format"):
+def test_an_event_name_of_another_program_is_unparsable() -> None:
+    with pytest.raises(EventParseError, match="no known agent format"):
         normalise({"eventName": "ConsoleLogin", "eventSource": "signin.example"})
 
 
 @pytest.mark.parametrize("timestamp", [1795521598123456789, 620317257297855, 620317.25])
-def test_the_same_event_has_the_same_id_and_another_one_has_another(timestamp: Any) -> None:
+def test_derived_event_ids_are_stable_and_distinct(timestamp: Any) -> None:
     def event_id(**event: Any) -> str:
         return event_from_ecs(normalise(tracee(**{"timestamp": timestamp, **event}))).id
 
@@ -201,6 +209,6 @@ def test_the_same_event_has_the_same_id_and_another_one_has_another(timestamp: A
         event_id(timestamp=timestamp + 1),
         event_id(hostName="node-12"),
         event_id(processEntityId=7),
-        event_id(args=with_args(pathname="/usr/bin/ssh", argv=["ssh", "x"])),
+        event_id(args=arguments_list(pathname="/usr/bin/ssh", argv=["ssh", "x"])),
     ]
     assert len({event_id(), *others}) == 5

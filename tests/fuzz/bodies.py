@@ -15,13 +15,13 @@ import zstandard
 from tests.fuzz.lines import (
     BROKEN,
     FLAT,
-    WHITE,
-    damaged,
-    deep,
+    WHITESPACE,
+    any_line,
+    corrupted,
     good,
     is_json,
-    noise,
-    odd,
+    nested_value,
+    random_bytes,
     value,
 )
 
@@ -31,11 +31,11 @@ BOM = b"\xef\xbb\xbf"
 
 # What an item of a bulk answer may say: its verb, and its status unless that depends on the event.
 Item = tuple[str | None, int | None]
-CREATED, REFUSED = 201, 400
+CREATED, REJECTED = 201, 400
 
 
 @dataclass
-class Sent:
+class FuzzRequest:
     """A request. `statuses` are those it may get; with 200, the events `good` must be stored, with any
     other none of them may be. None where it is anybody's guess: `lines` are those of an NDJSON body;
     `received` is how many events it holds; `items` are what a bulk body must be answered with, beside
@@ -48,9 +48,9 @@ class Sent:
     lines: Sequence[bytes] | None = None
     items: Sequence[Item] | None = None
     received: int | None = None
-    unanswered: tuple[int, int] | None = None
+    unanswered_bounds: tuple[int, int] | None = None
     # Whether what arrives is what was meant: with 200, `good` may be stored or not if it is not.
-    is_whole: bool = True
+    is_intact: bool = True
     statuses: frozenset[int] = frozenset({200})
     # How many lines a bulk body may have, if it arrives whole.
     most_lines: int = 0
@@ -66,92 +66,98 @@ _TYPES = (
 )  # fmt: skip
 
 
-def sent(dice: Random, case: int) -> Sent:
+def build_request(rng: Random, case: int) -> FuzzRequest:
     """Case number `case`, which gives its sound events names of their own."""
     # A damaged byte must not turn one name into another that is to be found, or not to be.
     sealed = f"good-{case}-{zlib.crc32(b'%d' % case):x}"
     names = (f"{sealed}-{n}" for n in itertools.count())
-    made = dice.choice(_BODIES)(dice, names.__next__)
-    made.case = case
-    if dice.randrange(8):
-        made.headers[b"content-type"] = dice.choice(_TYPES)
-    made.most_lines = made.body.count(b"\n") + 1
-    _encode(dice, made)
-    if dice.randrange(4):
-        made.headers[b"content-length"] = str(len(made.body)).encode()
-    made.chunks = _in_parts(dice, made.body)
-    return made
+    built = rng.choice(_BODIES)(rng, names.__next__)
+    built.case = case
+    if rng.randrange(8):
+        built.headers[b"content-type"] = rng.choice(_TYPES)
+    built.most_lines = built.body.count(b"\n") + 1
+    _encode(rng, built)
+    if rng.randrange(4):
+        built.headers[b"content-length"] = str(len(built.body)).encode()
+    built.chunks = _in_chunks(rng, built.body)
+    return built
 
 
-Names = Callable[[], str]
+NameSource = Callable[[], str]
 
 
-def _events_by_line(dice: Random, names: Names) -> Sent:
+def _events_by_line(rng: Random, names: NameSource) -> FuzzRequest:
     first, last = names(), names()
     lines = [good(first)]
-    lines += [odd(dice) for _ in range(_some(dice))]
+    lines += [any_line(rng) for _ in range(_random_count(rng))]
     lines.append(good(last))
-    lines += [dice.choice(WHITE) for _ in range(dice.randrange(2))]
-    body = BOM * (dice.randrange(8) == 0) + _ending(dice).join(lines)
-    return Sent(EVENTS, body, (first, last), lines)
+    lines += [rng.choice(WHITESPACE) for _ in range(rng.randrange(2))]
+    body = BOM * (rng.randrange(8) == 0) + _ending(rng).join(lines)
+    return FuzzRequest(EVENTS, body, (first, last), lines)
 
 
-def _some(dice: Random) -> int:
+def _random_count(rng: Random) -> int:
     """Mostly few, now and then many."""
-    return 300 if dice.randrange(4_000) == 0 else 1 + dice.randrange(4)
+    return 300 if rng.randrange(4_000) == 0 else 1 + rng.randrange(4)
 
 
-def _ending(dice: Random) -> bytes:
-    return dice.choice((b"\n", b"\n", b"\r\n", b" \n\t"))
+def _ending(rng: Random) -> bytes:
+    return rng.choice((b"\n", b"\n", b"\r\n", b" \n\t"))
 
 
-def _events_behind_a_broken_line(dice: Random, names: Names) -> Sent:
+def _events_behind_a_broken_line(rng: Random, names: NameSource) -> FuzzRequest:
     """Nothing tells that the body is lines but a sound one somewhere in it."""
     last = names()
     # A bracket opens an array, and a value that may go on one object over several lines: see `cut`.
-    lines = [dice.choice(FLAT), *(dice.choice(FLAT) for _ in range(dice.randrange(3))), good(last)]
-    return Sent(EVENTS, b"\n".join(lines), (last,), lines)
+    lines = [rng.choice(FLAT), *(rng.choice(FLAT) for _ in range(rng.randrange(3))), good(last)]
+    return FuzzRequest(EVENTS, b"\n".join(lines), (last,), lines)
 
 
-def _array(dice: Random, names: Names) -> Sent:
+def _array(rng: Random, names: NameSource) -> FuzzRequest:
     first, last = names(), names()
-    inside = [value(dice) if dice.randrange(2) else dice.choice(FLAT) for _ in range(_some(dice))]
-    between = dice.choice((b",", b" , ", b",\n", b"\n,\r\n"))
+    inside = [
+        value(rng) if rng.randrange(2) else rng.choice(FLAT) for _ in range(_random_count(rng))
+    ]
+    between = rng.choice((b",", b" , ", b",\n", b"\n,\r\n"))
     elements = [good(first), *inside, good(last)]
-    body = dice.choice(WHITE) + b"[" + between.join(elements) + b"]" + dice.choice(WHITE)
-    return Sent(EVENTS, body, (first, last), received=len(elements))
+    body = rng.choice(WHITESPACE) + b"[" + between.join(elements) + b"]" + rng.choice(WHITESPACE)
+    return FuzzRequest(EVENTS, body, (first, last), received=len(elements))
 
 
-def _array_with_anything(dice: Random, names: Names) -> Sent:
+def _array_with_anything(rng: Random, names: NameSource) -> FuzzRequest:
     first = names()
-    body = b"[" + good(first) + b"," + b",".join(odd(dice) for _ in range(_some(dice))) + b"]"
-    return Sent(EVENTS, body + b"]" * dice.randrange(2), (first,))
+    body = (
+        b"["
+        + good(first)
+        + b","
+        + b",".join(any_line(rng) for _ in range(_random_count(rng)))
+        + b"]"
+    )
+    return FuzzRequest(EVENTS, body + b"]" * rng.randrange(2), (first,))
 
 
-def _one_event(dice: Random, names: Names) -> Sent:
+def _one_event(rng: Random, names: NameSource) -> FuzzRequest:
     name = names()
     printed = (
-        good(name).replace(b",", b",\n  ").replace(b"{", b"{\n")
-        if dice.randrange(2)
-        else good(name)
+        good(name).replace(b",", b",\n  ").replace(b"{", b"{\n") if rng.randrange(2) else good(name)
     )
-    return Sent(
-        EVENTS, dice.choice(WHITE) + printed + b"\n" * dice.randrange(3), (name,), received=1
+    return FuzzRequest(
+        EVENTS, rng.choice(WHITESPACE) + printed + b"\n" * rng.randrange(3), (name,), received=1
     )
 
 
-def _anything(dice: Random, names: Names) -> Sent:
-    kind = dice.randrange(4)
+def _anything(rng: Random, names: NameSource) -> FuzzRequest:
+    kind = rng.randrange(4)
     if kind == 0:
-        body = noise(dice)
+        body = random_bytes(rng)
     elif kind == 1:
-        body = deep(dice) * (1 + dice.randrange(3))
+        body = nested_value(rng) * (1 + rng.randrange(3))
     elif kind == 2:
-        body = damaged(dice, b"[" + good("stray") + b"," + good("stray") + b"]")
+        body = corrupted(rng, b"[" + good("stray") + b"," + good("stray") + b"]")
     else:
-        body = b"\n".join(odd(dice) for _ in range(dice.randrange(4)))
-    path = dice.choice((EVENTS, BULK))
-    return Sent(path, body, statuses=frozenset({200, 400}))
+        body = b"\n".join(any_line(rng) for _ in range(rng.randrange(4)))
+    path = rng.choice((EVENTS, BULK))
+    return FuzzRequest(path, body, statuses=frozenset({200, 400}))
 
 
 _ACTIONS: tuple[tuple[bytes, str], ...] = (
@@ -176,142 +182,151 @@ _ODD_ACTIONS = (
 )  # fmt: skip
 
 
-class _Bulk:
+class _BulkBuilder:
     """Lines of a bulk body, the items they must be answered with, and how many of them are refused
     without being an item of the answer.
     """
 
-    def __init__(self, dice: Random) -> None:
-        self.dice = dice
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
         self.lines: list[bytes] = []
         self.items: list[Item] = []
-        self.least = self.most = 0
+        self.min_rejected = self.max_rejected = 0
 
     def add(self, item: Item, *lines: bytes) -> None:
         self.items.append(item)
         self.lines += lines
 
     def good(self, name: str) -> None:
-        action, verb = self.dice.choice(_PLAIN_ACTIONS)
+        action, verb = self.rng.choice(_PLAIN_ACTIONS)
         self.add((verb, CREATED), action, good(name))
 
     def event(self) -> None:
-        action, verb = self.dice.choice(_ACTIONS)
+        action, verb = self.rng.choice(_ACTIONS)
         document, status = self.document()
         self.add((verb, status), action, document)
 
     def odd_action(self) -> None:
         document, status = self.document()
-        self.add((None, status), self.dice.choice(_ODD_ACTIONS), document)
-        self.most += 1  # if it is no action
+        self.add((None, status), self.rng.choice(_ODD_ACTIONS), document)
+        self.max_rejected += 1  # if it is no action
 
-    def change(self) -> None:
-        if self.dice.randrange(2):
-            self.add(("delete", REFUSED), b'{"delete":{"_index":"a","_id":"1"}}')
+    def unsupported_action(self) -> None:
+        if self.rng.randrange(2):
+            self.add(("delete", REJECTED), b'{"delete":{"_index":"a","_id":"1"}}')
         else:
-            self.add(("update", REFUSED), b'{"update":{"_id":"1"}}', self.document()[0])
+            self.add(("update", REJECTED), b'{"update":{"_id":"1"}}', self.document()[0])
 
-    def lonely_action(self) -> None:
-        action, verb = self.dice.choice(_ACTIONS)
-        self.add((verb, REFUSED), action)
+    def action_without_event(self) -> None:
+        action, verb = self.rng.choice(_ACTIONS)
+        self.add((verb, REJECTED), action)
         self.good("any")
 
     def stray(self) -> None:
         """One that is broken by itself, or the broken action of another that is no event."""
-        two = self.dice.randrange(2)
-        self.add(("index", REFUSED), *(self.dice.choice(BROKEN) for _ in range(1 + two)))
-        self.least += two
-        self.most += two
+        two = self.rng.randrange(2)
+        self.add(("index", REJECTED), *(self.rng.choice(BROKEN) for _ in range(1 + two)))
+        self.min_rejected += two
+        self.max_rejected += two
         self.good("any")
 
     def document(self) -> tuple[bytes, int | None]:
         """What stands where an event should, and its status if that is certain."""
         while True:
-            line = odd(self.dice).strip()
+            line = any_line(self.rng).strip()
             if line and not line.startswith(b"{"):
-                return line, REFUSED
+                return line, REJECTED
             if line and b"create" not in line and b"index" not in line:  # no action
-                return line, REFUSED if is_json(line) is False else None
+                return line, REJECTED if is_json(line) is False else None
 
 
-_GROUPS: tuple[Callable[[_Bulk], None], ...] = (
-    *(_Bulk.event, _Bulk.event, _Bulk.odd_action, _Bulk.change, _Bulk.lonely_action, _Bulk.stray),
+_GROUPS: tuple[Callable[[_BulkBuilder], None], ...] = (
+    *(
+        _BulkBuilder.event,
+        _BulkBuilder.event,
+        _BulkBuilder.odd_action,
+        _BulkBuilder.unsupported_action,
+        _BulkBuilder.action_without_event,
+        _BulkBuilder.stray,
+    ),
 )
 
 
-def _bulk(dice: Random, names: Names) -> Sent:
+def _bulk(rng: Random, names: NameSource) -> FuzzRequest:
     first, last = names(), names()
-    made = _Bulk(dice)
-    made.good(first)
-    for _ in range(_some(dice)):
-        dice.choice(_GROUPS)(made)
-    made.good(last)
-    ending = dice.choice((b"\n", b"\r\n", b"\n\n", b"\n \n"))
-    body = BOM * (dice.randrange(8) == 0) + ending.join(made.lines) + ending * dice.randrange(2)
-    path = BULK if dice.randrange(2) else "/elastic/logs/_bulk"
-    unanswered = made.least, made.most
-    return Sent(path, body, (first, last), items=made.items, unanswered=unanswered)
+    built = _BulkBuilder(rng)
+    built.good(first)
+    for _ in range(_random_count(rng)):
+        rng.choice(_GROUPS)(built)
+    built.good(last)
+    ending = rng.choice((b"\n", b"\r\n", b"\n\n", b"\n \n"))
+    body = BOM * (rng.randrange(8) == 0) + ending.join(built.lines) + ending * rng.randrange(2)
+    path = BULK if rng.randrange(2) else "/elastic/logs/_bulk"
+    unanswered_bounds = built.min_rejected, built.max_rejected
+    return FuzzRequest(
+        path, body, (first, last), items=built.items, unanswered_bounds=unanswered_bounds
+    )
 
 
-def _bulk_with_anything(dice: Random, names: Names) -> Sent:
-    made = _bulk(dice, names)
-    body = damaged(dice, made.body.replace(b"\n", b"\0")).replace(b"\0", b"\n")
-    return Sent(made.path, body, statuses=frozenset({200, 400}))
+def _bulk_with_anything(rng: Random, names: NameSource) -> FuzzRequest:
+    built = _bulk(rng, names)
+    body = corrupted(rng, built.body.replace(b"\n", b"\0")).replace(b"\0", b"\n")
+    return FuzzRequest(built.path, body, statuses=frozenset({200, 400}))
 
 
-_BODIES: tuple[Callable[[Random, Names], Sent], ...] = (
+_BODIES: tuple[Callable[[Random, NameSource], FuzzRequest], ...] = (
     *(_events_by_line, _events_by_line, _events_by_line, _events_behind_a_broken_line, _array),
     *(_array_with_anything, _one_event, _anything, _bulk, _bulk, _bulk, _bulk_with_anything),
 )
 
 
-def _encode(dice: Random, made: Sent) -> None:
+def _encode(rng: Random, built: FuzzRequest) -> None:
     """Under a Content-Encoding, in any of the ways in which a body can be inside one, or not quite."""
-    kind = dice.randrange(16)
+    kind = rng.randrange(16)
     if kind < 4:
         return
     if kind == 4:
-        made.headers[b"content-encoding"] = dice.choice((b"identity", b"", b" Identity "))
+        built.headers[b"content-encoding"] = rng.choice((b"identity", b"", b" Identity "))
         return
     if kind == 5:
-        made.headers[b"content-encoding"] = dice.choice(
+        built.headers[b"content-encoding"] = rng.choice(
             (b"deflate", b"br", b"gzip, gzip", b"gzip;q=1", b"compress", b"\xff", b"*", b"none")
         )
-        made.body = zlib.compress(made.body, 1)
-        made.statuses = frozenset({415})
+        built.body = zlib.compress(built.body, 1)
+        built.statuses = frozenset({415})
         return
-    encoding, packed = dice.choice(((b"gzip", _gzip), (b"x-gzip", _gzip), (b"zstd", _zstd)))
-    whole = made.body
-    made.headers[b"content-encoding"] = encoding
+    encoding, packed = rng.choice(((b"gzip", _gzip), (b"x-gzip", _gzip), (b"zstd", _zstd)))
+    whole = built.body
+    built.headers[b"content-encoding"] = encoding
     if kind < 9:
-        made.body = packed(whole)
+        built.body = packed(whole)
     elif kind < 12:
-        made.body = b"".join(_members(dice, whole, packed))
+        built.body = b"".join(_members(rng, whole, packed))
     elif kind == 12:  # cut short
-        made.body = packed(whole)
-        made.body = made.body[: 1 + dice.randrange(len(made.body) - 1)]
-        made.statuses = frozenset({400})
+        built.body = packed(whole)
+        built.body = built.body[: 1 + rng.randrange(len(built.body) - 1)]
+        built.statuses = frozenset({400})
     elif kind == 13:  # damaged: the rare byte that nothing depends on goes unnoticed
-        made.body = packed(whole)
-        at = dice.randrange(len(made.body))
-        made.body = (
-            made.body[:at] + bytes([made.body[at] ^ 1 << dice.randrange(8)]) + made.body[at + 1 :]
+        built.body = packed(whole)
+        at = rng.randrange(len(built.body))
+        built.body = (
+            built.body[:at] + bytes([built.body[at] ^ 1 << rng.randrange(8)]) + built.body[at + 1 :]
         )
-        _forget(made)
+        _expect_anything(built)
     elif kind == 14:  # not what it says it is
-        made.body = (
-            whole if dice.randrange(2) else _zstd(whole) if packed is _gzip else _gzip(whole)
+        built.body = (
+            whole if rng.randrange(2) else _zstd(whole) if packed is _gzip else _gzip(whole)
         )
-        made.statuses = frozenset({400})
+        built.statuses = frozenset({400})
     else:  # something behind it
-        made.body = packed(whole) + dice.choice((b"\0\0\0", b"x", b"{}", made.body, b"\x1f\x8b"))
-        _forget(made)
+        built.body = packed(whole) + rng.choice((b"\0\0\0", b"x", b"{}", built.body, b"\x1f\x8b"))
+        _expect_anything(built)
 
 
-def _forget(made: Sent) -> None:
-    made.lines = made.items = made.received = made.unanswered = None
-    made.is_whole = False
-    made.statuses = frozenset({200, 400})
+def _expect_anything(built: FuzzRequest) -> None:
+    built.lines = built.items = built.received = built.unanswered_bounds = None
+    built.is_intact = False
+    built.statuses = frozenset({200, 400})
 
 
 def _gzip(raw: bytes) -> bytes:
@@ -325,14 +340,14 @@ def _zstd(raw: bytes) -> bytes:
     return _COMPRESSOR.compress(raw)
 
 
-def _members(dice: Random, whole: bytes, packed: Callable[[bytes], bytes]) -> list[bytes]:
-    cuts = sorted(dice.randrange(len(whole) + 1) for _ in range(1 + dice.randrange(4)))
+def _members(rng: Random, whole: bytes, packed: Callable[[bytes], bytes]) -> list[bytes]:
+    cuts = sorted(rng.randrange(len(whole) + 1) for _ in range(1 + rng.randrange(4)))
     return [packed(whole[a:b]) for a, b in itertools.pairwise((0, *cuts, len(whole)))]
 
 
-def _in_parts(dice: Random, body: bytes) -> tuple[bytes, ...]:
+def _in_chunks(rng: Random, body: bytes) -> tuple[bytes, ...]:
     """As it might arrive."""
-    if dice.randrange(2):
+    if rng.randrange(2):
         return (body,)
-    cuts = sorted(dice.randrange(len(body) + 1) for _ in range(1 + dice.randrange(4)))
+    cuts = sorted(rng.randrange(len(body) + 1) for _ in range(1 + rng.randrange(4)))
     return tuple(body[a:b] for a, b in itertools.pairwise((0, *cuts, len(body))))

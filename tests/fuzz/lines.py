@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tests.agent_events import falco, tetragon, tracee, tracee_structured
+from tests.agent_events import falco, tetragon, tracee, tracee_v1beta1
 from tests.factories import exec_event
 
 _GOOD = json.dumps(exec_event(event_id="@@"), separators=(",", ":")).encode()
@@ -47,7 +47,7 @@ BROKEN = (
     *(b'"\\x"', b'"\\u12"', b'"\t"', b'"\0"', b'{"a":"\xff"}', b'{"\xff":1}', b'["a\xed\xa0\x80"]'),
     *(b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b"{}\x0b{}", b'{"process":{"name":"ssh"', b'{"event":[[[['),
 )  # fmt: skip
-WHITE = (b"", b" ", b"\t", b"\r", b"\x0b", b"\x0c", b" \t\r ")
+WHITESPACE = (b"", b" ", b"\t", b"\r", b"\x0b", b"\x0c", b" \t\r ")
 NUMBERS = (
     *(b"0", b"-0", b"1e999", b"-1e999", b"1E400", b"1e-999", b"0.1e1", b"2147483648", b"1e5"),
     *(str(2**53 + 1).encode(), str(2**63).encode(), str(2**64).encode(), b"-" + b"9" * 30),
@@ -96,64 +96,64 @@ def _refuse(name: str) -> Any:
     raise ValueError(name)
 
 
-def value(dice: Random, depth: int = 3) -> bytes:
+def value(rng: Random, depth: int = 3) -> bytes:
     """Any JSON value, but for a few bytes in texts that are not UTF-8."""
-    kind = dice.randrange(8)
+    kind = rng.randrange(8)
     if depth and kind < 2:
-        inner = [member(dice, depth - 1) for _ in range(dice.randrange(4))]
+        inner = [member(rng, depth - 1) for _ in range(rng.randrange(4))]
         return b"{" + b",".join(inner) + b"}"
     if depth and kind == 2:
-        return b"[" + b",".join(value(dice, depth - 1) for _ in range(dice.randrange(4))) + b"]"
+        return b"[" + b",".join(value(rng, depth - 1) for _ in range(rng.randrange(4))) + b"]"
     if kind < 5:
-        return b'"' + dice.choice(TEXTS) + b'"'
+        return b'"' + rng.choice(TEXTS) + b'"'
     if kind == 5:
-        return dice.choice((b"true", b"false", b"null"))
-    return dice.choice(NUMBERS)
+        return rng.choice((b"true", b"false", b"null"))
+    return rng.choice(NUMBERS)
 
 
-def member(dice: Random, depth: int = 2) -> bytes:
-    name = dice.choice(TEXTS if dice.randrange(8) == 0 else _NAMES)
-    return b'"' + name + b'":' + value(dice, depth)
+def member(rng: Random, depth: int = 2) -> bytes:
+    name = rng.choice(TEXTS if rng.randrange(8) == 0 else _NAMES)
+    return b'"' + name + b'":' + value(rng, depth)
 
 
-def deep(dice: Random) -> bytes:
+def nested_value(rng: Random) -> bytes:
     """Nested, and closed or not."""
-    opening, closing = dice.choice(_PAIRS)
-    depth = dice.choice(_DEPTHS)
-    return opening * depth + b"1" * dice.randrange(2) + closing * (depth * dice.randrange(2))
+    opening, closing = rng.choice(_PAIRS)
+    depth = rng.choice(_DEPTHS)
+    return opening * depth + b"1" * rng.randrange(2) + closing * (depth * rng.randrange(2))
 
 
 def _events() -> tuple[bytes, ...]:
-    made = [exec_event(event_id="odd"), exec_event("sshd", "-D", event_id="odder")]
-    made += [falco(), tetragon(), tracee(), tracee_structured()]
-    made += [{"_source": exec_event(event_id="hit")}, {"message": json.dumps(falco())}]
-    made += [{"specversion": "1.0", "data": falco()}, {"message": json.dumps(exec_event())}]
-    return tuple(json.dumps(one).encode() for one in made)
+    built = [exec_event(event_id="odd"), exec_event("sshd", "-D", event_id="odder")]
+    built += [falco(), tetragon(), tracee(), tracee_v1beta1()]
+    built += [{"_source": exec_event(event_id="hit")}, {"message": json.dumps(falco())}]
+    built += [{"specversion": "1.0", "data": falco()}, {"message": json.dumps(exec_event())}]
+    return tuple(json.dumps(one).encode() for one in built)
 
 
 _EVENTS = _events()
 
 
-def odd_event(dice: Random) -> bytes:
+def odd_event(rng: Random) -> bytes:
     """Some agent's event with further members, some of them in the place of its own."""
-    event = dice.choice(_EVENTS)
-    for _ in range(dice.randrange(3)):
-        at = event.find(b"{", dice.randrange(len(event))) + 1 or 1
-        event = event[:at] + member(dice) + b"," + event[at:]
+    event = rng.choice(_EVENTS)
+    for _ in range(rng.randrange(3)):
+        at = event.find(b"{", rng.randrange(len(event))) + 1 or 1
+        event = event[:at] + member(rng) + b"," + event[at:]
     return event
 
 
-def damaged(dice: Random, raw: bytes) -> bytes:
+def corrupted(rng: Random, raw: bytes) -> bytes:
     """A few bytes changed, left out, put in or said twice. One line stays one line."""
-    for _ in range(1 + dice.randrange(3)):
-        at = dice.randrange(len(raw) + 1)
-        kind = dice.randrange(5)
+    for _ in range(1 + rng.randrange(3)):
+        at = rng.randrange(len(raw) + 1)
+        kind = rng.randrange(5)
         if kind == 0:
-            raw = raw[:at] + bytes([dice.randrange(256)]) + raw[at + 1 :]
+            raw = raw[:at] + bytes([rng.randrange(256)]) + raw[at + 1 :]
         elif kind == 1:
-            raw = raw[:at] + raw[at + 1 + dice.randrange(8) :]
+            raw = raw[:at] + raw[at + 1 + rng.randrange(8) :]
         elif kind == 2:
-            raw = raw[:at] + dice.choice(BROKEN) + raw[at:]
+            raw = raw[:at] + rng.choice(BROKEN) + raw[at:]
         elif kind == 3:
             raw = raw[:at] + raw[at // 2 : at] + raw[at:]
         else:
@@ -161,25 +161,25 @@ def damaged(dice: Random, raw: bytes) -> bytes:
     return raw.replace(b"\n", b" ")
 
 
-def noise(dice: Random) -> bytes:
-    return bytes(dice.randrange(256) for _ in range(dice.randrange(24))).replace(b"\n", b"")
+def random_bytes(rng: Random) -> bytes:
+    return bytes(rng.randrange(256) for _ in range(rng.randrange(24))).replace(b"\n", b"")
 
 
-def odd(dice: Random) -> bytes:
+def any_line(rng: Random) -> bytes:
     """A line of any kind: an event, JSON that is none, broken, or white space."""
-    kind = dice.randrange(16)
+    kind = rng.randrange(16)
     if kind < 3:
-        return dice.choice(BROKEN)
+        return rng.choice(BROKEN)
     if kind < 6:
-        return odd_event(dice)
+        return odd_event(rng)
     if kind < 9:
-        return damaged(dice, odd_event(dice))
+        return corrupted(rng, odd_event(rng))
     if kind < 12:
-        return value(dice)
+        return value(rng)
     if kind == 12:
-        return dice.choice(WHITE)
+        return rng.choice(WHITESPACE)
     if kind == 13:
-        return noise(dice)
+        return random_bytes(rng)
     if kind == 14:
-        return deep(dice) if dice.randrange(8) == 0 else damaged(dice, value(dice))
-    return dice.choice(WHITE) + value(dice) + dice.choice(WHITE)
+        return nested_value(rng) if rng.randrange(8) == 0 else corrupted(rng, value(rng))
+    return rng.choice(WHITESPACE) + value(rng) + rng.choice(WHITESPACE)

@@ -12,37 +12,39 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.bodies import sent
-from tests.fuzz.front_door import FrontDoor, front_door
+from tests.fuzz.bodies import build_request
+from tests.fuzz.client import FrontDoor, front_door
 
 CASES = int(os.environ.get("FUZZ_CASES", "2000"))
 """`make torture` asks for a million."""
-FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
+FIRST_CASE = int(os.environ.get("FUZZ_FIRST", "0"))
 """To see one case again: FUZZ_FIRST=its number FUZZ_CASES=1."""
 
-AT_ONCE = 8
+CONCURRENT_REQUESTS = 8
 # A database that has become large makes everything slower.
-A_DATABASE = 20_000
+CASES_PER_DATABASE = 20_000
 
 
-def test_what_dice_send_is_answered_and_accounted_for(
+def test_random_requests_are_answered_and_accounted_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Many more than Hypothesis could draw in the time; what fails is a number to begin with again."""
     slowest = 0.0
-    for begin in range(FIRST, FIRST + CASES, A_DATABASE):
+    for begin in range(FIRST_CASE, FIRST_CASE + CASES, CASES_PER_DATABASE):
         folder = tmp_path / str(begin)
         folder.mkdir()
         with front_door(folder) as (door, runner):
-            end = min(begin + A_DATABASE, FIRST + CASES)
-            for first in range(begin, end, AT_ONCE):
-                numbers = range(first, min(first + AT_ONCE, end))
-                runner.run(door.try_all([sent(Random(n), n) for n in numbers]))  # noqa: S311 (cases)
+            end = min(begin + CASES_PER_DATABASE, FIRST_CASE + CASES)
+            for first in range(begin, end, CONCURRENT_REQUESTS):
+                numbers = range(first, min(first + CONCURRENT_REQUESTS, end))
+                runner.run(door.send_all([build_request(Random(n), n) for n in numbers]))  # noqa: S311 (cases)
             slowest = max(slowest, door.slowest)
         shutil.rmtree(folder)
         with capsys.disabled():
-            told = f"{end - FIRST:,} cases, 0 server errors, slowest {slowest * 1000:.0f} ms"
-            print("\n" + told, end="", flush=True)
+            answer_json = (
+                f"{end - FIRST_CASE:,} cases, 0 server errors, slowest {slowest * 1000:.0f} ms"
+            )
+            print("\n" + answer_json, end="", flush=True)
 
 
 _numbers = itertools.count(1 << 40)
@@ -61,9 +63,9 @@ def door(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(dice=st.randoms(use_true_random=False))
-def test_what_hypothesis_sends_is_answered_and_accounted_for(
-    door: tuple[FrontDoor, asyncio.Runner], dice: Random
+@given(rng=st.randoms(use_true_random=False))
+def test_hypothesis_requests_are_answered_and_accounted_for(
+    door: tuple[FrontDoor, asyncio.Runner], rng: Random
 ) -> None:
     found, runner = door
-    runner.run(found.try_all([sent(dice, next(_numbers))]))
+    runner.run(found.send_all([build_request(rng, next(_numbers))]))

@@ -13,16 +13,16 @@ from fastapi import FastAPI
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from app.actions import accounts, keys
-from app.domain.roles import COMMAND_LINE, Role
-from app.domain.text import hidden
+from app.actions import api_keys, users
+from app.bootstrap import open_migrated_database
+from app.domain.principal import CLI_PRINCIPAL, Role
+from app.domain.text import is_invisible
 from app.main import create_app
 from app.settings import read_settings
-from app.setup import opened
 from app.store.database import Database
-from app.store.people import Purpose
 from app.store.tables import Alert, Match
-from tests.conftest import ORIGIN, Clock
+from app.store.users import LinkPurpose
+from tests.conftest import ORIGIN, FakeClock
 from tests.factories import exec_event
 from tests.hostile_input.text import HOSTILE, hostile_event
 
@@ -32,7 +32,7 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.marks: set[tuple[str, str]] = set()
+        self.tags: set[tuple[str, str]] = set()
         self.targets: set[str] = set()
         self.scripts: list[str] = []
         self.counts: Counter[str] = Counter()
@@ -41,9 +41,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.counts[tag] += 1
-        self.marks.add((tag, ""))
+        self.tags.add((tag, ""))
         for name, value in attrs:
-            self.marks.add((tag, name))
+            self.tags.add((tag, name))
             if name in ("href", "src", "action", "hx-get", "hx-post", "hx-sse:connect"):
                 self.targets.add(value or "")
         if tag == "script":
@@ -51,7 +51,7 @@ class Page(HTMLParser):
 
 
 @dataclass
-class House:
+class HostileApp:
     """A running Deckwatch with all hostile events in it, seen by an admin."""
 
     app: FastAPI
@@ -59,36 +59,38 @@ class House:
     admin_key: str
     agent_key: str
     alerts: dict[str, int]
-    known_marks: set[tuple[str, str]] = field(default_factory=set)
-    known_targets: set[str] = field(default_factory=set)
+    baseline_tags: set[tuple[str, str]] = field(default_factory=set)
+    baseline_targets: set[str] = field(default_factory=set)
 
     def get(self, path: str, **headers: str) -> str:
         answer = self.client.get(path, headers=headers)
         assert answer.status_code == 200, (path, answer.status_code)
         return str(answer.text)
 
-    def learn(self, path: str) -> None:
+    def record_baseline(self, path: str) -> None:
         page = Page(self.get(path))
-        self.known_marks |= page.marks
-        self.known_targets |= page.targets
+        self.baseline_tags |= page.tags
+        self.baseline_targets |= page.targets
 
-    def check(self, path: str, **headers: str) -> str:
+    def check_page(self, path: str, **headers: str) -> str:
         """The page, which must be made of nothing but what pages without hostile text are made of."""
         html = self.get(path, **headers)
         page = Page(html)
-        assert page.marks - self.known_marks == set(), path
+        assert page.tags - self.baseline_tags == set(), path
         assert all(script.startswith("/static/") for script in page.scripts), path
         assert "<script" not in re.sub(r'<script src="/static/', "", html), path
-        elsewhere = {
+        external_targets = {
             target
-            for target in page.targets - self.known_targets
+            for target in page.targets - self.baseline_targets
             if not target.startswith(("/", "#", "?")) or target.startswith("//")
         }
-        assert elsewhere == set(), path
+        assert external_targets == set(), path
         # What a form sends back must be what it was, down to the last character.
         text = re.sub(r"(?s)<textarea.*?</textarea>|(?<= )value=\"[^\"]*\"", "", html)
-        unseen = {f"U+{ord(c):04X}" for c in set(text) if c != "\n" and hidden(c)}
-        assert unseen == set(), path
+        invisible_characters = {
+            f"U+{ord(c):04X}" for c in set(text) if c != "\n" and is_invisible(c)
+        }
+        assert invisible_characters == set(), path
         return html
 
     def send(self, *events: dict[str, Any]) -> dict[str, Any]:
@@ -103,70 +105,70 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def hostile_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileApp]:
     folder = tmp_path_factory.mktemp("hostile")
     settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
-    database = opened(settings, migrate=lambda _: None)
-    clock = Clock()
-    user = accounts.create_user(
-        database, "ada", Role.ADMIN, password=None, who=COMMAND_LINE, at=clock()
+    database = open_migrated_database(settings, on_migrated=lambda _: None)
+    clock = FakeClock()
+    user = users.create_user(
+        database, "ada", Role.ADMIN, password=None, principal=CLI_PRINCIPAL, at=clock()
     )
-    link = accounts.make_link(
-        database, Purpose.ENTER, user_id=user.id, who=COMMAND_LINE, at=clock()
+    link = users.create_link(
+        database, LinkPurpose.SIGN_IN, user_id=user.id, principal=CLI_PRINCIPAL, at=clock()
     )
     made = {
-        role: keys.create(database, f"{role}-key", role, who=COMMAND_LINE, at=clock())[1]
+        role: api_keys.create(database, f"{role}-key", role, principal=CLI_PRINCIPAL, at=clock())[1]
         for role in (Role.AGENT, Role.ADMIN)
     }
     app = create_app(settings, clock=clock)
     with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
         assert client.get(f"/setup/{link}").status_code == 303
-        found = House(app, client, made[Role.ADMIN], made[Role.AGENT], {})
-        _learn(found)
-        _fill(found, database)
+        found = HostileApp(app, client, made[Role.ADMIN], made[Role.AGENT], {})
+        _record_baseline(found)
+        _send_hostile_events(found, database)
         yield found
     database.close()
 
 
-def _learn(house: House) -> None:
+def _record_baseline(hostile_app: HostileApp) -> None:
     """See every page once with events in which nothing is hostile, though much of it alarming."""
     labels = {"id": "a", "name": "b", "image": {"name": "x"}, "labels": {"a": "é\u202e"}}
-    house.send(
+    hostile_app.send(
         exec_event("ssh", "-A", "-o", "StrictHostKeyChecking=no", "-R", "1:h:2", "root@é\u202e"),
         exec_event("ssh", *["-v"] * 600, "-N", "h", entry="container") | {"container": labels},
     )
-    house.client.post(
+    hostile_app.client.post(
         "/api/v1/events",
         content='{"é\u202e'.encode() + b"\xff" * 5_000,
-        headers={"Authorization": f"Bearer {house.agent_key}"},
+        headers={"Authorization": f"Bearer {hostile_app.agent_key}"},
     )
-    propose(house, "a-host")
-    house.send(exec_event(host="a-host"))
+    propose(hostile_app, "a-host")
+    hostile_app.send(exec_event(host="a-host"))
     for path in ("/alerts", "/alerts/1", "/alerts/2", "/exclusions/new?alert=2", "/exclusions"):
-        house.learn(path)
+        hostile_app.record_baseline(path)
     for path in ("/alerts?host=x", "/exclusions/1", "/agents", "/audit", "/", "/rules", "/users"):
-        house.learn(path)
+        hostile_app.record_baseline(path)
     for path in ("/agents/1", "/quarantine", "/quarantine/1", "/quarantine/1?from=2048"):
-        house.learn(path)
-    house.known_marks |= {("hx-partial", name) for name in ("", "hx-target", "hx-swap")}
-    house.known_marks.add(("br", ""))  # of a reason with several lines
+        hostile_app.record_baseline(path)
+    hostile_app.baseline_tags |= {("hx-partial", name) for name in ("", "hx-target", "hx-swap")}
+    hostile_app.baseline_tags.add(("br", ""))  # of a reason with several lines
 
 
-def _fill(house: House, database: Database) -> None:
+def _send_hostile_events(hostile_app: HostileApp, database: Database) -> None:
     for start in range(0, len(HOSTILE), 20):
         some = HOSTILE[start : start + 20]
-        receipt = house.send(
+        receipt = hostile_app.send(
             *(hostile_event(text, f"hostile-{start + n}") for n, text in enumerate(some))
         )
         assert (receipt["matched"], receipt["rejected"]) == (len(some), [])
     with database.read() as session:
         rows = session.exec(select(Match.event_id, Match.alert_id))
-        house.alerts = {event_id: alert_id or 0 for event_id, alert_id in rows}
+        hostile_app.alerts = {event_id: alert_id or 0 for event_id, alert_id in rows}
 
 
-def propose(house: House, host: str, **more: Any) -> Any:
+def propose(hostile_app: HostileApp, host: str, **more: Any) -> Any:
     """Make an exclusion for a host through the API; the response."""
-    with house.app.state.services.database.read() as session:
+    with hostile_app.app.state.services.database.read() as session:
         rule_id = session.exec(select(Alert.rule_id)).first()
     wanted = {
         "rule_id": rule_id,
@@ -176,11 +178,11 @@ def propose(house: House, host: str, **more: Any) -> Any:
         "ends_at": "2026-12-20T00:00:00Z",
     }
     # Not httpx's own JSON, which refuses the lone surrogates that are meant to be sent.
-    return house.client.post(
+    return hostile_app.client.post(
         "/api/v1/exclusions",
         content=json.dumps(wanted | more).encode(),
         headers={
-            "Authorization": f"Bearer {house.admin_key}",
+            "Authorization": f"Bearer {hostile_app.admin_key}",
             "Content-Type": "application/json",
         },
     )

@@ -7,24 +7,28 @@ import pytest
 import zstandard
 from starlette.testclient import TestClient
 
-from app.ingest.body import EVENTS_LIMIT
-from tests.conftest import Agent
-from tests.factories import exec_event, quiet_event
+from app.ingest.body import MAX_EVENTS_PER_REQUEST
+from tests.conftest import AgentClient
+from tests.factories import benign_event, exec_event
 
 
-def test_more_events_than_anybody_sends_are_refused_whole(agent: Agent) -> None:
-    lines = b"1\n" * (EVENTS_LIMIT + 1)
-    for body in (lines, b"[" + b"1," * EVENTS_LIMIT + b"1]", b"[" + b"1," * EVENTS_LIMIT):
+def test_a_request_over_the_event_limit_is_refused(agent: AgentClient) -> None:
+    lines = b"1\n" * (MAX_EVENTS_PER_REQUEST + 1)
+    for body in (
+        lines,
+        b"[" + b"1," * MAX_EVENTS_PER_REQUEST + b"1]",
+        b"[" + b"1," * MAX_EVENTS_PER_REQUEST,
+    ):
         answer = agent.send(body)
         assert answer.status_code == 413
         assert "more than 100,000 events" in answer.json()["detail"]
 
 
-def test_one_event_may_be_printed_over_more_lines_than_a_request_may_hold_events(
-    agent: Agent,
+def test_one_pretty_printed_event_may_exceed_the_event_limit_in_lines(
+    agent: AgentClient,
 ) -> None:
-    event = exec_event("ssh", *["-v"] * (EVENTS_LIMIT + 1), "host")
-    receipt = agent.receipt(json.dumps(event, indent=1).encode())
+    event = exec_event("ssh", *["-v"] * (MAX_EVENTS_PER_REQUEST + 1), "host")
+    receipt = agent.send_events(json.dumps(event, indent=1).encode())
     assert (receipt["received"], receipt["matched"]) == (1, 1)
 
 
@@ -39,7 +43,7 @@ COSTLY: dict[str, bytes] = {  # where time grew with the square of the size, eac
 
 
 @pytest.mark.parametrize("body", COSTLY.values(), ids=COSTLY.keys())
-def test_a_broken_body_costs_time_in_proportion(agent: Agent, body: bytes) -> None:
+def test_a_broken_body_costs_time_in_proportion(agent: AgentClient, body: bytes) -> None:
     assert agent.send(body).status_code == 200
 
 
@@ -55,18 +59,20 @@ PACKED: dict[
 
 
 @pytest.mark.parametrize(("encoding", "body"), PACKED.values(), ids=PACKED.keys())
-def test_a_packed_body_costs_time_in_proportion(agent: Agent, encoding: str, body: bytes) -> None:
-    receipt = agent.receipt(body, **{"Content-Encoding": encoding})
+def test_a_packed_body_costs_time_in_proportion(
+    agent: AgentClient, encoding: str, body: bytes
+) -> None:
+    receipt = agent.send_events(body, **{"Content-Encoding": encoding})
     assert receipt["received"] == len(receipt["rejected"]) > 0
 
 
-def test_fifty_thousand_lines_are_one_request(agent: Agent) -> None:
-    line = json.dumps(quiet_event()).encode()
-    receipt = agent.receipt(b"\n".join([*[line] * 50_000, json.dumps(exec_event()).encode()]))
+def test_fifty_thousand_lines_are_one_request(agent: AgentClient) -> None:
+    line = json.dumps(benign_event()).encode()
+    receipt = agent.send_events(b"\n".join([*[line] * 50_000, json.dumps(exec_event()).encode()]))
     assert (receipt["received"], receipt["matched"]) == (50_001, 1)
 
 
-def test_nobody_may_bring_a_large_body_before_it_is_known_who_they_are(
+def test_a_large_body_without_credentials_is_refused(
     anonymous: TestClient,
 ) -> None:
     body = b'{"reason":"' + b"x" * 2_000_000 + b'"}'

@@ -5,9 +5,9 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
-from tests.conftest import Agent, Person
+from tests.conftest import AgentClient, UserClient
 from tests.factories import exec_event
-from tests.hostile_input.conftest import House
+from tests.hostile_input.conftest import HostileApp
 
 NUMBERS = ("9" * 30, "-" + "9" * 30, str(2**63), str(-(2**63)), "9" * 5_000, "1e3", "٣", "%00")
 
@@ -47,7 +47,7 @@ WRITE: dict[str, dict[str, str]] = {
 }
 
 
-def test_a_number_that_no_row_can_have_is_not_found(admin: Person) -> None:
+def test_an_impossible_id_is_not_found(admin: UserClient) -> None:
     for number in NUMBERS:
         for path in READ:
             assert admin.get(path.format(number)).status_code == 404, path.format(number)
@@ -55,17 +55,17 @@ def test_a_number_that_no_row_can_have_is_not_found(admin: Person) -> None:
             assert admin.post(path.format(number), data).status_code == 404, path.format(number)
 
 
-def test_numbers_that_no_row_can_have_are_left_out_of_a_selection(
-    agent: Agent, admin: Person
-) -> None:
-    agent.receipt(exec_event())
+def test_impossible_ids_are_ignored_in_a_selection(agent: AgentClient, admin: UserClient) -> None:
+    agent.send_events(exec_event())
     sent = {"alert": [*NUMBERS, "1"], "move": "acknowledge"}
     assert admin.post("/alerts/bulk", sent).status_code == 303
     assert admin.get("/api/v1/alerts/1").json()["status"] == "acknowledged"
 
 
-def test_a_selection_larger_than_a_page_is_refused_not_cut(agent: Agent, admin: Person) -> None:
-    agent.receipt([exec_event("ssh", f"host-{n}") for n in range(51)])
+def test_a_selection_larger_than_a_page_is_refused_not_cut(
+    agent: AgentClient, admin: UserClient
+) -> None:
+    agent.send_events([exec_event("ssh", f"host-{n}") for n in range(51)])
     sent = {"alert": [str(n) for n in range(1, 52)], "move": "acknowledge"}
     answer = admin.post("/alerts/bulk", sent)
     assert "At most 50" in admin.get(answer.headers["location"]).text
@@ -84,7 +84,7 @@ def test_a_selection_larger_than_a_page_is_refused_not_cut(agent: Agent, admin: 
         "é",
     ],
 )
-def test_a_cursor_that_was_made_up_is_named(admin: Person, cursor: str) -> None:
+def test_an_invalid_cursor_is_reported(admin: UserClient, cursor: str) -> None:
     for sort in ("time", "priority"):
         query = {"cursor": cursor, "sort": sort}
         shown = admin.client.get("/alerts", params=query)
@@ -93,7 +93,7 @@ def test_a_cursor_that_was_made_up_is_named(admin: Person, cursor: str) -> None:
         assert admin.client.get("/api/v1/alerts", params=query).status_code == 422
 
 
-def test_a_search_longer_than_the_database_takes_is_answered(admin: Person) -> None:
+def test_a_search_longer_than_the_database_takes_is_answered(admin: UserClient) -> None:
     assert admin.client.get("/audit", params={"what": "a" * 60_000}).status_code == 200
 
 
@@ -115,7 +115,9 @@ ODD_JSON: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("sent", ODD_JSON.values(), ids=ODD_JSON.keys())
-def test_odd_json_for_the_api_is_told_what_is_wrong(house: House, sent: bytes) -> None:
+def test_invalid_json_for_the_api_gets_a_specific_error(
+    hostile_app: HostileApp, sent: bytes
+) -> None:
     full = {
         "rule_id": "no such rule, so that nothing is made",
         "conditions": [{"field": "host.name", "operator": "is", "values": ["a"]}],
@@ -123,22 +125,25 @@ def test_odd_json_for_the_api_is_told_what_is_wrong(house: House, sent: bytes) -
         "owner": "o",
         "ends_at": "2026-12-20T00:00:00Z",
     }
-    headers = {"Authorization": f"Bearer {house.admin_key}", "Content-Type": "application/json"}
+    headers = {
+        "Authorization": f"Bearer {hostile_app.admin_key}",
+        "Content-Type": "application/json",
+    }
     whole = json.dumps(full).encode()
     merged = whole[:-1] + b"," + sent[1:] if sent.startswith(b'{"') else sent
     for method, path in (("POST", "/api/v1/exclusions"), ("POST", "/api/v1/exclusions/preview")):
-        answer = house.client.request(method, path, content=merged, headers=headers)
+        answer = hostile_app.client.request(method, path, content=merged, headers=headers)
         assert answer.status_code in (400, 422), answer.text
         assert answer.json()["detail"]
     for path in ("/api/v1/alerts/1", "/api/v1/exclusions/1"):
-        answer = house.client.patch(path, content=sent, headers=headers)
+        answer = hostile_app.client.patch(path, content=sent, headers=headers)
         assert answer.status_code in (200, 400, 409, 422), answer.text
 
 
-def test_a_lone_surrogate_is_kept_as_its_escape(agent: Agent, admin: Person) -> None:
-    agent.receipt(exec_event())
+def test_a_lone_surrogate_is_kept_as_its_escape(agent: AgentClient, admin: UserClient) -> None:
+    agent.send_events(exec_event())
     change = b'{"status":"closed","verdict":"false positive","reason":"a\\ud800\\u0000b"}'
-    headers = {"X-CSRF-Token": admin.token(), "Content-Type": "application/json"}
+    headers = {"X-CSRF-Token": admin.csrf_token(), "Content-Type": "application/json"}
     answer = admin.client.patch("/api/v1/alerts/1", content=change, headers=headers)
     assert answer.json()["reason"] == "a\\ud800\\x00b"
 
@@ -204,10 +209,10 @@ FORMS = [
 
 @pytest.mark.parametrize("sent", FORMS, ids=lambda sent: sent[:30].decode("latin-1"))
 def test_a_form_that_no_page_of_ours_sends_is_answered(
-    agent: Agent, admin: Person, sent: bytes
+    agent: AgentClient, admin: UserClient, sent: bytes
 ) -> None:
-    agent.receipt(exec_event())
-    body = f"csrf={admin.token()}&".encode() + sent
+    agent.send_events(exec_event())
+    body = f"csrf={admin.csrf_token()}&".encode() + sent
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     for path in ("/alerts/1/status", "/alerts/1/comments", "/exclusions", "/users", "/agents/keys"):
         answer = admin.client.post(path, content=body, headers=headers)
@@ -215,9 +220,9 @@ def test_a_form_that_no_page_of_ours_sends_is_answered(
         assert "\ud800" not in answer.text
 
 
-def test_a_form_that_is_not_escaped_is_read_as_utf_8(agent: Agent, admin: Person) -> None:
-    agent.receipt(exec_event())
-    body = f"csrf={admin.token()}&comment=grüße".encode()
+def test_a_form_that_is_not_escaped_is_read_as_utf_8(agent: AgentClient, admin: UserClient) -> None:
+    agent.send_events(exec_event())
+    body = f"csrf={admin.csrf_token()}&comment=grüße".encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     assert admin.client.post("/alerts/1/comments", content=body, headers=headers).status_code == 303
     assert admin.get("/api/v1/alerts/1").json()["activity"][0]["comment"] == "grüße"

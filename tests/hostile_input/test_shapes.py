@@ -9,9 +9,9 @@ from sqlmodel import col, func, select
 
 from app.store.database import Database
 from app.store.tables import Match
-from tests.conftest import Agent
+from tests.conftest import AgentClient
 from tests.factories import exec_event
-from tests.hostile_input.conftest import House
+from tests.hostile_input.conftest import HostileApp
 
 # Sent one after the other, each as a request of its own: values of the wrong type, shape or size.
 HUGE = 10**400
@@ -118,28 +118,30 @@ RAW: dict[str, bytes] = {
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_an_event_of_any_shape_is_taken_and_can_be_looked_at(
-    house: House, shape: Callable[[], dict[str, Any]]
+    hostile_app: HostileApp, shape: Callable[[], dict[str, Any]]
 ) -> None:
-    database: Database = house.app.state.services.database
+    database: Database = hostile_app.app.state.services.database
     with database.read() as session:
         before = session.exec(select(func.max(Match.id))).one() or 0
-    receipt = house.send(exec_event(), shape(), exec_event())
+    receipt = hostile_app.send(exec_event(), shape(), exec_event())
     assert receipt["received"] == 3
     assert receipt["matched"] + len(receipt["rejected"]) >= 2
     with database.read() as session:
         found = set(session.exec(select(Match.alert_id).where(col(Match.id) > before)))
     for one in found:
-        assert len(house.check(f"/alerts/{one}")) < 1_000_000
-        house.check(f"/exclusions/new?alert={one}")
-    house.check("/alerts")
+        assert len(hostile_app.check_page(f"/alerts/{one}")) < 1_000_000
+        hostile_app.check_page(f"/exclusions/new?alert={one}")
+    hostile_app.check_page("/alerts")
 
 
 @pytest.mark.parametrize("inside", RAW.values(), ids=RAW.keys())
-def test_odd_json_is_taken_or_named_and_its_neighbours_count(agent: Agent, inside: bytes) -> None:
+def test_odd_json_is_taken_or_named_and_its_neighbours_count(
+    agent: AgentClient, inside: bytes
+) -> None:
     odd = (
         json.dumps(exec_event()).encode().replace(b'"process": {', b'"process": {' + inside + b",")
     )
     before, after = (json.dumps(exec_event()).encode() for _ in range(2))
-    receipt = agent.receipt(b"\n".join((before, odd, after)))
+    receipt = agent.send_events(b"\n".join((before, odd, after)))
     assert receipt["received"] == 3
     assert receipt["matched"] + len(receipt["rejected"]) == 3

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from app.actions import keys
-from app.domain.roles import COMMAND_LINE, Role
+from app.actions import api_keys
+from app.bootstrap import open_migrated_database
+from app.domain.principal import CLI_PRINCIPAL, Role
 from app.settings import read_settings
-from app.setup import opened
 from tests.factories import exec_event
-from tests.processes import COMMAND, PATIENCE, Serving
+from tests.processes import COMMAND, TIMEOUT_SECONDS, ServerProcess
 
-LONG = "TORTURE" in os.environ
+FULL_RUN = "TORTURE" in os.environ
 """`make torture` sets it: then everything is tried as often as promised."""
 SERVE = (*COMMAND, "serve", "--port", "0")
 WRITERS = 4
@@ -27,35 +27,37 @@ WRITERS = 4
 def make_key(folder: Path, name: str, role: Role = Role.AGENT) -> str:
     """A key for the database in `folder`, which is made if it is not there."""
     settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
-    database = opened(settings, migrate=lambda _: None)
+    database = open_migrated_database(settings, on_migrated=lambda _: None)
     try:
-        return keys.create(database, name, role, who=COMMAND_LINE, at=datetime.now(UTC))[1]
+        return api_keys.create(database, name, role, principal=CLI_PRINCIPAL, at=datetime.now(UTC))[
+            1
+        ]
     finally:
         database.close()
 
 
-def mutant(name: str) -> tuple[str, ...]:
+def mutant_command(name: str) -> tuple[str, ...]:
     """The command that starts one of `mutants` as a server."""
     return sys.executable, str(Path(__file__).with_name("mutants.py")), name
 
 
 @contextmanager
-def connected(folder: Path) -> Iterator[sqlite3.Connection]:
+def open_database(folder: Path) -> Iterator[sqlite3.Connection]:
     with closing(
-        sqlite3.connect(folder / "deckwatch.db", timeout=PATIENCE, isolation_level=None)
+        sqlite3.connect(folder / "deckwatch.db", timeout=TIMEOUT_SECONDS, isolation_level=None)
     ) as connection:
         yield connection
 
 
-def stored(folder: Path) -> set[str]:
+def stored_event_ids(folder: Path) -> set[str]:
     """The ids of the events whose match is stored."""
-    with connected(folder) as connection:
+    with open_database(folder) as connection:
         return {row[0] for row in connection.execute("SELECT event_id FROM rule_match")}
 
 
-def whole(folder: Path) -> bool:
+def is_consistent(folder: Path) -> bool:
     """Whether the database is sound and its counts are those of its rows."""
-    with connected(folder) as connection:
+    with open_database(folder) as connection:
         counts = connection.execute(
             "SELECT (SELECT coalesce(sum(match_count), 0) FROM alert)"
             " = (SELECT count(*) FROM rule_match)"
@@ -66,39 +68,39 @@ def whole(folder: Path) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked_database(folder: Path) -> Iterator[None]:
     """Somebody else writes for as long as the block runs."""
-    with connected(folder) as connection:
+    with open_database(folder) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         yield
         connection.execute("ROLLBACK")
 
 
-def tell(capsys: pytest.CaptureFixture[str], promise: int, what: str) -> None:
+def report(capsys: pytest.CaptureFixture[str], promise: int, what: str) -> None:
     """Print what a promise was put to, also when all is well."""
     with capsys.disabled():
         print(f"\npromise {promise}: {what}", end=" ", flush=True)
 
 
-class Senders:
+class EventSenders:
     """Agents that post one event after the other until their server is gone."""
 
-    def __init__(self, server: Serving, key: str, mark: str) -> None:
+    def __init__(self, server: ServerProcess, key: str, mark: str) -> None:
         self.acknowledged: list[str] = []
-        self.wrong: list[str] = []
+        self.unexpected_answers: list[str] = []
         self._server, self._key, self._mark = server, key, mark
         self._threads = [
             threading.Thread(target=self._send, args=(number,)) for number in range(WRITERS)
         ]
 
-    def __enter__(self) -> "Senders":
+    def __enter__(self) -> "EventSenders":
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT_SECONDS)
         assert not any(thread.is_alive() for thread in self._threads)
 
     def _send(self, number: int) -> None:
@@ -112,4 +114,4 @@ class Senders:
             if status == 200 and told["matched"] == 1:
                 self.acknowledged.append(name)
             elif status != 503 or "retry-after" not in headers:
-                self.wrong.append(f"{name}: {status} {told}")
+                self.unexpected_answers.append(f"{name}: {status} {told}")

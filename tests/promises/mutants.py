@@ -12,7 +12,7 @@ from typing import Any
 import app.main
 from app import server
 from app.ingest import writer
-from app.ingest.recording import Outcome
+from app.ingest.record import RecordResult
 from app.ingest.writer import Batch
 from app.settings import read_settings
 from app.store import database
@@ -21,10 +21,10 @@ from app.store import database
 class EarlyAcknowledger(writer.Writer):
     """Says that all was stored as soon as it is queued."""
 
-    def submit(self, batch: Batch) -> "Future[Outcome]":
+    def submit(self, batch: Batch) -> "Future[RecordResult]":
         super().submit(batch)
-        told: Future[Outcome] = Future()
-        told.set_result(Outcome(matched=len(batch.matches)))
+        told: Future[RecordResult] = Future()
+        told.set_result(RecordResult(matched=len(batch.matches)))
         return told
 
 
@@ -32,26 +32,26 @@ def early_acknowledger() -> None:
     app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # main exports no Writer
 
 
-def trusts_the_power() -> None:
+def syncs_only_at_checkpoint() -> None:
     """Syncs when the write-ahead log is copied, not at each commit."""
-    sound = database._prepare_sqlite
+    sound = database._configure_sqlite
 
     def prepare(connection: Any, _record: object) -> None:
         sound(connection, _record)
         connection.execute("PRAGMA synchronous = NORMAL")
 
-    database._prepare_sqlite = prepare
+    database._configure_sqlite = prepare
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
-    mutate.__name__: mutate for mutate in (early_acknowledger, trusts_the_power)
+    mutate.__name__: mutate for mutate in (early_acknowledger, syncs_only_at_checkpoint)
 }
 
 
 def main() -> None:
     MUTANTS[sys.argv[1]]()
     settings = read_settings()
-    bound = server.listen("127.0.0.1", 0)
+    bound = server.open_listening_socket("127.0.0.1", 0)
     print(f"Deckwatch mutant on http://127.0.0.1:{bound.getsockname()[1]}", file=sys.stderr)
     server.run(app.main.create_app(settings), bound)
 

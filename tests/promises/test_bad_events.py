@@ -11,14 +11,14 @@ import pytest
 from sqlmodel import select
 
 from app.store.database import Database
-from app.store.tables import Match, Quarantine
-from tests.conftest import Agent
+from app.store.tables import Match, QuarantinedEvent
+from tests.conftest import AgentClient
 from tests.factories import exec_event
-from tests.processes import serving, until
-from tests.promises.ground import LONG, connected, stored, tell, whole
+from tests.processes import running_server, wait_until
+from tests.promises.ground import FULL_RUN, is_consistent, open_database, report, stored_event_ids
 
-BATCHES = 1_000 if LONG else 60
-REPEATED = 300 if LONG else 30
+BATCHES = 1_000 if FULL_RUN else 60
+REPEATED = 300 if FULL_RUN else 30
 
 BAD = (
     b'{"event":{"category":',
@@ -47,14 +47,14 @@ def batch(chance: random.Random, number: int) -> tuple[list[bytes], list[str], l
 
 
 def test_a_bad_event_never_blocks_a_good_one(
-    agent: Agent, database: Database, capsys: pytest.CaptureFixture[str]
+    agent: AgentClient, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(3)  # noqa: S311 (which line is bad)
     good: set[str] = set()
     refused: Counter[bytes] = Counter()
     for number in range(BATCHES):
         lines, names, bad = batch(chance, number)
-        receipt = agent.receipt(b"\n".join(lines))
+        receipt = agent.send_events(b"\n".join(lines))
         assert (receipt["received"], receipt["matched"]) == (len(lines), len(names))
         assert [lines[one["index"]] for one in receipt["rejected"]] == [
             line for line in lines if line in BAD
@@ -63,8 +63,8 @@ def test_a_bad_event_never_blocks_a_good_one(
         refused.update(bad)
     with database.read() as session:
         assert set(session.exec(select(Match.event_id))) == good
-        assert Counter(session.exec(select(Quarantine.event))) == refused
-    tell(
+        assert Counter(session.exec(select(QuarantinedEvent.event))) == refused
+    report(
         capsys,
         3,
         f"{BATCHES:,} batches, {len(good):,} good events stored, {refused.total():,} bad ones kept "
@@ -72,7 +72,7 @@ def test_a_bad_event_never_blocks_a_good_one(
     )
 
 
-def cut_off(port: int, key: str, body: bytes) -> None:
+def send_and_hang_up(port: int, key: str, body: bytes) -> None:
     """Send a request and hang up without reading the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as caller:
         caller.sendall(
@@ -98,12 +98,12 @@ def test_sending_again_changes_nothing(
     sendings = [number for number in range(REPEATED) for _ in range(chance.randrange(1, 6))]
     chance.shuffle(sendings)
     cut = matched = duplicates = 0
-    with serving(tmp_path) as server:
+    with running_server(tmp_path) as server:
         for number in sendings:
             events = batches[number]
             if chance.random() < 0.3:
                 cut += 1
-                cut_off(server.port, key, "\n".join(map(json.dumps, events)).encode())
+                send_and_hang_up(server.port, key, "\n".join(map(json.dumps, events)).encode())
                 continue
             status, _, told = server.send(key, *events)
             assert (status, told["matched"] + told["duplicates"]) == (200, len(events))
@@ -112,13 +112,13 @@ def test_sending_again_changes_nothing(
         # Those whose answer was never read may not have been read themselves; so all are sent once more.
         for events in batches:
             assert server.send(key, *events)[0] == 200
-        until(lambda: stored(tmp_path) == wanted, "all is stored")
+        wait_until(lambda: stored_event_ids(tmp_path) == wanted, "all is stored")
         assert server.stop() == 0
-    with connected(tmp_path) as connection:
+    with open_database(tmp_path) as connection:
         rows = connection.execute("SELECT count(*) FROM rule_match").fetchone()[0]
         of_alert = dict(connection.execute("SELECT host, match_count FROM alert"))
     oracle = Counter(event["host"]["name"] for events in batches for event in events)
-    tell(
+    report(
         capsys,
         4,
         f"{len(sendings):,} sendings of {REPEATED} batches, {cut} answers cut off, {duplicates:,} "
@@ -126,4 +126,4 @@ def test_sending_again_changes_nothing(
     )
     assert rows == len(wanted)
     assert of_alert == dict(oracle)
-    assert whole(tmp_path)
+    assert is_consistent(tmp_path)

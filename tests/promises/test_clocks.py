@@ -9,12 +9,12 @@ from sqlmodel import col, select
 
 from app.store.database import Database
 from app.store.tables import Alert, Match
-from tests.conftest import Agent, Clock, Person
+from tests.conftest import AgentClient, FakeClock, UserClient
+from tests.exclusions.test_exclusions import propose_from_alert
 from tests.factories import exec_event
-from tests.promises.ground import LONG, tell
-from tests.test_exclusions import from_alert
+from tests.promises.ground import FULL_RUN, report
 
-EVENTS = 2_000 if LONG else 100
+EVENTS = 2_000 if FULL_RUN else 100
 
 # What agents may say of when something happened, with what the alert says of their clock.
 TIMES: dict[str, str | None] = {
@@ -29,25 +29,25 @@ TIMES: dict[str, str | None] = {
 UNREADABLE = ("", "yesterday", "-1e999", "10000-01-01T00:00:00Z", "2026-13-45T99:99:99Z")
 
 
-def test_the_order_is_that_of_receipt_whatever_agents_say_and_when_our_clock_steps_back(
-    agent: Agent, database: Database, clock: Clock, capsys: pytest.CaptureFixture[str]
+def test_alerts_are_ordered_by_receipt_whatever_the_clocks_say(
+    agent: AgentClient, database: Database, clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(8)  # noqa: S311 (times, not secrets)
     steps_back = 0
     for number in range(EVENTS):
         said = chance.choice([*TIMES, *UNREADABLE])
         event = exec_event(host=f"host-{number:04}", event_id=f"clock-{number}")
-        assert agent.receipt(event | {"@timestamp": said})["matched"] == 1
+        assert agent.send_events(event | {"@timestamp": said})["matched"] == 1
         step = chance.choice((-3600, -1, 0, 1, 60))
         steps_back += step < 0
-        clock.forward(seconds=step)
+        clock.advance(seconds=step)
     with database.read() as session:
         matches = session.exec(select(Match).order_by(col(Match.id))).all()
         by_receipt = session.exec(
             select(Alert.host).order_by(col(Alert.last_seen), col(Alert.id))
         ).all()
     received = [match.received_at for match in matches]
-    tell(
+    report(
         capsys,
         8,
         f"{EVENTS:,} events with times from 1 to 9999, {steps_back} steps back of our clock",
@@ -59,9 +59,9 @@ def test_the_order_is_that_of_receipt_whatever_agents_say_and_when_our_clock_ste
 
 @pytest.mark.parametrize(("said", "flagged"), TIMES.items())
 def test_a_clock_that_is_off_is_flagged_on_the_alert(
-    agent: Agent, analyst: Person, said: str, flagged: str | None
+    agent: AgentClient, analyst: UserClient, said: str, flagged: str | None
 ) -> None:
-    assert agent.receipt(exec_event() | {"@timestamp": said})["matched"] == 1
+    assert agent.send_events(exec_event() | {"@timestamp": said})["matched"] == 1
     page = analyst.get("/alerts/1").text
     cell = re.search(r'data-label="Agent\'s clock">(.*?)</td>', page, re.DOTALL)
     assert cell is not None
@@ -70,19 +70,19 @@ def test_a_clock_that_is_off_is_flagged_on_the_alert(
 
 
 @pytest.mark.parametrize("said", UNREADABLE)
-def test_a_time_that_nobody_can_read_keeps_no_event_from_alerting(
-    agent: Agent, analyst: Person, said: str
+def test_an_event_with_an_unreadable_time_still_alerts(
+    agent: AgentClient, analyst: UserClient, said: str
 ) -> None:
-    assert agent.receipt(exec_event() | {"@timestamp": said})["matched"] == 1
+    assert agent.send_events(exec_event() | {"@timestamp": said})["matched"] == 1
     assert "not sent" in analyst.get("/alerts/1").text
 
 
 @pytest.mark.parametrize("said", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_an_exclusion_ends_by_our_clock(
-    agent: Agent, admin: Person, clock: Clock, said: str
+    agent: AgentClient, admin: UserClient, clock: FakeClock, said: str
 ) -> None:
-    agent.receipt(exec_event())
-    from_alert(admin, ends_at="2026-11-30")
-    assert agent.receipt(exec_event() | {"@timestamp": said})["suppressed"] == 1
+    agent.send_events(exec_event())
+    propose_from_alert(admin, ends_at="2026-11-30")
+    assert agent.send_events(exec_event() | {"@timestamp": said})["suppressed"] == 1
     clock.now += timedelta(days=30)
-    assert agent.receipt(exec_event() | {"@timestamp": said})["suppressed"] == 0
+    assert agent.send_events(exec_event() | {"@timestamp": said})["suppressed"] == 0

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import pytest
 
-from app.domain.roles import Role
+from app.domain.principal import Role
 from tests.factories import exec_event
-from tests.processes import Serving, serving, until
-from tests.promises.ground import LONG, make_key, stored, tell, whole
+from tests.processes import ServerProcess, running_server, wait_until
+from tests.promises.ground import FULL_RUN, is_consistent, make_key, report, stored_event_ids
 
-TIMES = 20 if LONG else 2
+TIMES = 20 if FULL_RUN else 2
 BATCH = 100
 DISK_BYTES = 24 << 20
 
@@ -29,18 +29,18 @@ class Disk(Protocol):
     kind: str
     folder: Path
 
-    def fill(self, server: Serving) -> None: ...
+    def fill(self, server: ServerProcess) -> None: ...
 
-    def clear(self, server: Serving) -> None: ...
+    def clear(self, server: ServerProcess) -> None: ...
 
 
-class SmallDisk:
+class FullTmpfs:
     kind = "a file system of its own, filled to the last byte"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fill(self, server: Serving) -> None:
+    def fill(self, server: ServerProcess) -> None:
         with (
             contextlib.suppress(OSError),
             (self.folder / "filler").open("ab", buffering=0) as filler,
@@ -52,11 +52,11 @@ class SmallDisk:
                 except OSError:
                     size //= 2
 
-    def clear(self, server: Serving) -> None:
+    def clear(self, server: ServerProcess) -> None:
         (self.folder / "filler").unlink()
 
 
-class ShortFiles:
+class FileSizeLimit:
     """Where nobody may mount: the server may let no file grow (setrlimit(2), RLIMIT_FSIZE)."""
 
     kind = "files that may not grow"
@@ -64,13 +64,13 @@ class ShortFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fill(self, server: Serving) -> None:
+    def fill(self, server: ServerProcess) -> None:
         self._limit(server, 4096)
 
-    def clear(self, server: Serving) -> None:
+    def clear(self, server: ServerProcess) -> None:
         self._limit(server, resource.RLIM_INFINITY)
 
-    def _limit(self, server: Serving, most: int) -> None:
+    def _limit(self, server: ServerProcess, most: int) -> None:
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
@@ -89,10 +89,10 @@ def disk(folder: Path) -> Iterator[Disk]:
         == 0
     )
     if not mounted:
-        yield ShortFiles(folder)
+        yield FileSizeLimit(folder)
         return
     try:
-        yield SmallDisk(folder)
+        yield FullTmpfs(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -104,7 +104,7 @@ def test_a_full_disk_refuses_and_heals_without_a_restart(
     with disk(tmp_path / "disk") as place:
         key = make_key(place.folder, "fleet")
         analyst = make_key(place.folder, "reader", Role.ANALYST)
-        with serving(place.folder) as server:
+        with running_server(place.folder) as server:
             assert server.send(key, exec_event(event_id="before"))[0] == 200
             for number in range(TIMES):
                 names = [f"full-{number}-{n}" for n in range(BATCH)]
@@ -117,19 +117,21 @@ def test_a_full_disk_refuses_and_heals_without_a_restart(
                         break
                     acknowledged.update(more)
                 assert (refused[0], "retry-after" in refused[1]) == (503, True), refused
-                until(lambda: server.ask("GET", "/readyz")[0] == 503, "not ready", patience=5)
-                read = server.ask("GET", "/api/v1/alerts", Authorization=f"Bearer {analyst}")
+                wait_until(
+                    lambda: server.request("GET", "/readyz")[0] == 503, "not ready", timeout=5
+                )
+                read = server.request("GET", "/api/v1/alerts", Authorization=f"Bearer {analyst}")
                 assert read[0] == 200
-                assert stored(place.folder) == acknowledged, "a batch in part"
+                assert stored_event_ids(place.folder) == acknowledged, "a batch in part"
                 place.clear(server)
-                until(lambda: server.ask("GET", "/readyz")[0] == 200, "ready again")
+                wait_until(lambda: server.request("GET", "/readyz")[0] == 200, "ready again")
                 status, _, told = server.send(key, *events)
                 assert (status, told["matched"]) == (200, BATCH)
                 acknowledged.update(names)
             assert server.stop() == 0
-        assert stored(place.folder) == acknowledged
-        assert whole(place.folder)
-        tell(
+        assert stored_event_ids(place.folder) == acknowledged
+        assert is_consistent(place.folder)
+        report(
             capsys,
             6,
             f"{TIMES} times full ({place.kind}): each batch of {BATCH} refused with 503, then stored "

@@ -7,45 +7,47 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run, serving, until
+from tests.processes import run, running_server, wait_until
 from tests.promises.ground import (
-    LONG,
+    FULL_RUN,
     SERVE,
     WRITERS,
-    Senders,
+    EventSenders,
+    is_consistent,
     make_key,
-    mutant,
-    stored,
-    tell,
-    whole,
+    mutant_command,
+    report,
+    stored_event_ids,
 )
 
-EARLY = mutant("early_acknowledger")
-KILLS = 300 if LONG else 15
+EARLY = mutant_command("early_acknowledger")
+KILLS = 300 if FULL_RUN else 15
 
 
-def lost_in_kills(folder: Path, key: str, command: Sequence[str], kills: int) -> tuple[int, int]:
+def count_lost_matches(
+    folder: Path, key: str, command: Sequence[str], kills: int
+) -> tuple[int, int]:
     """How many matches were acknowledged over that many kills, and how many of them are not stored."""
     acknowledged: set[str] = set()
     chance = random.Random(4)  # noqa: S311 (moments, not secrets)
     for kill in range(kills):
-        with serving(folder, command) as server:
-            with Senders(server, key, f"kill-{kill}") as senders:
-                until(lambda: len(senders.acknowledged) >= WRITERS, "answers")
+        with running_server(folder, command) as server:
+            with EventSenders(server, key, f"kill-{kill}") as senders:
+                wait_until(lambda: len(senders.acknowledged) >= WRITERS, "answers")
                 # Any moment will do: nothing is waited for.
                 threading.Event().wait(chance.uniform(0.05, 0.6))
                 server.process.kill()
-            assert senders.wrong == []
+            assert senders.unexpected_answers == []
             acknowledged.update(senders.acknowledged)
-    return len(acknowledged), len(acknowledged - stored(folder))
+    return len(acknowledged), len(acknowledged - stored_event_ids(folder))
 
 
 def test_no_acknowledged_match_is_lost_to_a_kill(
     tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    acknowledged, lost = lost_in_kills(tmp_path, key, SERVE, KILLS)
-    sound = whole(tmp_path)
-    tell(
+    acknowledged, lost = count_lost_matches(tmp_path, key, SERVE, KILLS)
+    sound = is_consistent(tmp_path)
+    report(
         capsys,
         1,
         f"{KILLS} kills under {WRITERS} writers, {acknowledged:,} acknowledged matches, {lost} lost, "
@@ -57,11 +59,11 @@ def test_no_acknowledged_match_is_lost_to_a_kill(
     assert run(tmp_path, "db", "check").returncode == 0
 
 
-def test_an_answer_before_the_commit_would_be_caught(tmp_path: Path) -> None:
+def test_an_answer_before_the_commit_is_detected(tmp_path: Path) -> None:
     for attempt in range(5):  # by chance a kill may hit no transaction
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        _, lost = lost_in_kills(folder, make_key(folder, "fleet"), EARLY, 2)
+        _, lost = count_lost_matches(folder, make_key(folder, "fleet"), EARLY, 2)
         if lost:
             return
     pytest.fail("a server that acknowledges before it commits was not caught")

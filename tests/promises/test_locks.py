@@ -8,62 +8,72 @@ from time import monotonic
 import pytest
 
 from app.domain.errors import Unavailable
-from app.domain.roles import Role
-from app.ingest.writer import PATIENCE_SECONDS, Batch, Refused, Writer
+from app.domain.principal import Role
+from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.writer import WRITE_TIMEOUT_SECONDS, Batch, Writer
 from app.store.database import Database
-from tests.conftest import Clock
+from tests.conftest import FakeClock
 from tests.factories import exec_event
-from tests.processes import PATIENCE, serving, until
-from tests.promises.ground import LONG, locked, make_key, stored, tell, whole
+from tests.processes import TIMEOUT_SECONDS, running_server, wait_until
+from tests.promises.ground import (
+    FULL_RUN,
+    is_consistent,
+    locked_database,
+    make_key,
+    report,
+    stored_event_ids,
+)
 
 # Seconds; a lock that ends while a request is waited for is no reason to refuse it.
-LOCKS = list(islice(cycle((1, 5, 30)), 20)) if LONG else [1]
+LOCK_SECONDS = list(islice(cycle((1, 5, 30)), 20)) if FULL_RUN else [1]
 BATCH = 25
 
 
 def test_a_locked_database_refuses_and_heals(tmp_path: Path, key: str) -> None:
     analyst = make_key(tmp_path, "reader", Role.ANALYST)
     event = exec_event(event_id="during")
-    with serving(tmp_path) as server:
+    with running_server(tmp_path) as server:
         assert server.send(key, exec_event(event_id="before"))[0] == 200
-        with locked(tmp_path):
+        with locked_database(tmp_path):
             status, headers, told = server.send(key, event, exec_event(event_id="during-2"))
             assert (status, headers["retry-after"]) == (503, "2")
             assert "busy" in told["detail"]
-            assert server.ask("GET", "/readyz")[0] == 503
-            assert server.ask("GET", "/healthz")[0] == 200
-            read = server.ask("GET", "/api/v1/alerts", Authorization=f"Bearer {analyst}")
+            assert server.request("GET", "/readyz")[0] == 503
+            assert server.request("GET", "/healthz")[0] == 200
+            read = server.request("GET", "/api/v1/alerts", Authorization=f"Bearer {analyst}")
             assert read[0] == 200
-            assert stored(tmp_path) == {"before"}
-        until(lambda: server.ask("GET", "/readyz")[0] == 200, "ready again")
+            assert stored_event_ids(tmp_path) == {"before"}
+        wait_until(lambda: server.request("GET", "/readyz")[0] == 200, "ready again")
         assert server.send(key, event)[2]["matched"] == 1
-        assert stored(tmp_path) == {"before", "during"}
+        assert stored_event_ids(tmp_path) == {"before", "during"}
         assert server.stop() == 0
 
 
-def test_the_wait_in_the_queue_counts_towards_the_wait_for_the_lock(
-    tmp_path: Path, database: Database, clock: Clock
+def test_queue_time_counts_towards_the_lock_timeout(
+    tmp_path: Path, database: Database, clock: FakeClock
 ) -> None:
     """Else who comes just behind a transaction that waits for a lock waits nearly twice as long."""
     writer = Writer(database, clock=clock)
-    broken = (Refused(b"{", "broken"),)
-    late = Batch(1, (), broken, received=1, size=1, queued_at=monotonic() - PATIENCE_SECONDS)
-    with locked(tmp_path):
+    broken = (RejectedEvent(RawEvent(0, 1, b"{"), "broken"),)
+    late = Batch(
+        1, (), broken, received=1, body_bytes=1, queued_at=monotonic() - WRITE_TIMEOUT_SECONDS
+    )
+    with locked_database(tmp_path):
         told = writer.submit(late)
         writer.start()
         # Had it the whole patience, nothing would be told in this time.
         with pytest.raises(Unavailable, match="busy"):
-            told.result(timeout=PATIENCE_SECONDS - 1)
+            told.result(timeout=WRITE_TIMEOUT_SECONDS - 1)
     writer.stop()
 
 
-def test_locks_of_any_length_leave_no_batch_in_part(
+def test_a_batch_is_stored_completely_or_not_at_all_under_locks(
     tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers: list[int] = []
     acknowledged: set[str] = set()
-    with serving(tmp_path) as server:
-        for number, seconds in enumerate(LOCKS):
+    with running_server(tmp_path) as server:
+        for number, seconds in enumerate(LOCK_SECONDS):
             names = [f"lock-{number}-{count}" for count in range(BATCH)]
 
             def send(names: list[str] = names) -> None:
@@ -73,24 +83,24 @@ def test_locks_of_any_length_leave_no_batch_in_part(
 
             before = len(answers)
             sender = threading.Thread(target=send)
-            with locked(tmp_path):
+            with locked_database(tmp_path):
                 sender.start()
                 threading.Event().wait(seconds)
-            sender.join(PATIENCE)
+            sender.join(TIMEOUT_SECONDS)
             assert len(answers) == before + 1
-            there = stored(tmp_path) & set(names)
+            there = stored_event_ids(tmp_path) & set(names)
             assert there in (set(), set(names)), "a batch in part"
             assert answers[-1] == 503 or there == set(names), "acknowledged, and not there"
-            until(lambda: server.ask("GET", "/readyz")[0] == 200, "ready again")
+            wait_until(lambda: server.request("GET", "/readyz")[0] == 200, "ready again")
             assert server.send(key, *(exec_event(event_id=n) for n in names))[0] == 200
             acknowledged.update(names)
         assert server.stop() == 0
-    tell(
+    report(
         capsys,
         7,
         f"{len(answers)} locks, {answers.count(503)} batches refused, {answers.count(200)} stored when "
-        f"the lock ended, {len(stored(tmp_path)):,} of {len(acknowledged):,} "
+        f"the lock ended, {len(stored_event_ids(tmp_path)):,} of {len(acknowledged):,} "
         "matches in the end, none in part",
     )
-    assert stored(tmp_path) == acknowledged
-    assert whole(tmp_path)
+    assert stored_event_ids(tmp_path) == acknowledged
+    assert is_consistent(tmp_path)

@@ -15,18 +15,18 @@ from time import monotonic, perf_counter
 
 import pytest
 
-from tests.factories import exec_event, quiet_event
-from tests.processes import PATIENCE, Serving, serving, until
-from tests.promises.ground import LONG, make_key, stored, tell
+from tests.factories import benign_event, exec_event
+from tests.processes import TIMEOUT_SECONDS, ServerProcess, running_server, wait_until
+from tests.promises.ground import FULL_RUN, make_key, report, stored_event_ids
 
-SECONDS = 180.0 if LONG else 4.0
+SECONDS = 180.0 if FULL_RUN else 4.0
 # Five times as many bytes at once as all requests together may hold: four bodies of the largest size.
 BODY_BYTES = 2 << 20
 AT_ONCE = 20
-MOST_RESIDENT_MB = 250
+MAX_MEMORY_MB = 250
 MATCHING = 5
 BROKEN = b'{"event":'
-QUIET = 200 if LONG else 40
+QUIET = 200 if FULL_RUN else 40
 STALLED = 500
 
 
@@ -41,26 +41,28 @@ class Tally:
     requests: int = 0
     refusals: int = 0
     acknowledged: set[str] = field(default_factory=set)
-    wrong: list[str] = field(default_factory=list)
+    unexpected_answers: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def heavy(mark: str) -> tuple[bytes, int, set[str]]:
+def large_body(mark: str) -> tuple[bytes, int, set[str]]:
     """A body of about the largest size: its bytes, how many events, the ids of those that match."""
     names = {f"{mark}-{number}" for number in range(MATCHING)}
-    quiet = json.dumps(quiet_event()).encode()
+    quiet = json.dumps(benign_event()).encode()
     times = BODY_BYTES // (len(quiet) + 1) - 2 * MATCHING
     lines = [json.dumps(exec_event(event_id=name)).encode() for name in names]
     body = b"\n".join([*[quiet] * times, BROKEN, *lines])
     return body, times + 1 + MATCHING, names
 
 
-def go_on_sending(server: Serving, key: str, number: int, until_then: float, tally: Tally) -> None:
+def send_until(
+    server: ServerProcess, key: str, number: int, until_then: float, tally: Tally
+) -> None:
     count = 0
     while monotonic() < until_then:
-        body, events, names = heavy(f"load-{number}-{count}")
+        body, events, names = large_body(f"load-{number}-{count}")
         count += 1
-        status, headers, told = server.ask(
+        status, headers, told = server.request(
             "POST", "/api/v1/events", body, Authorization=f"Bearer {key}"
         )
         with tally.lock:
@@ -75,11 +77,11 @@ def go_on_sending(server: Serving, key: str, number: int, until_then: float, tal
                 tally.refused += events
                 tally.refusals += 1
             else:
-                tally.wrong.append(f"{status} {told[:200]!r}")
+                tally.unexpected_answers.append(f"{status} {told[:200]!r}")
 
 
-def metric(server: Serving, name: str) -> float:
-    text = server.ask("GET", "/metrics")[2].decode()
+def metric(server: ServerProcess, name: str) -> float:
+    text = server.request("GET", "/metrics")[2].decode()
     return sum(
         float(line.rpartition(" ")[2])
         for line in text.splitlines()
@@ -87,34 +89,34 @@ def metric(server: Serving, name: str) -> float:
     )
 
 
-def most_resident(server: Serving) -> float:
+def peak_memory_mb(server: ServerProcess) -> float:
     """In MB (proc(5), VmHWM)."""
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     [found] = [line for line in lines if line.startswith("VmHWM:")]
     return int(found.split()[1]) * 1024 / 1e6
 
 
-def test_five_times_what_fits_is_refused_and_nothing_is_lost(
+def test_overload_is_refused_and_nothing_is_lost(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = [make_key(tmp_path, f"agent-{number}") for number in range(4)]
     tally = Tally()
-    with serving(tmp_path, MAX_BODY_BYTES=str(BODY_BYTES)) as server:
+    with running_server(tmp_path, MAX_BODY_BYTES=str(BODY_BYTES)) as server:
         end = monotonic() + SECONDS
         with ThreadPoolExecutor(AT_ONCE) as senders:
             running = [
-                senders.submit(go_on_sending, server, keys[number % 4], number, end, tally)
+                senders.submit(send_until, server, keys[number % 4], number, end, tally)
                 for number in range(AT_ONCE)
             ]
             for sender in running:
                 sender.result()
         received = metric(server, "deckwatch_events_received_total")
         rejected = metric(server, "deckwatch_events_rejected_total")
-        memory = most_resident(server)
-        assert server.ask("GET", "/readyz")[0] == 200
+        memory = peak_memory_mb(server)
+        assert server.request("GET", "/readyz")[0] == 200
         assert server.stop() == 0
-    there = stored(tmp_path)
-    tell(
+    there = stored_event_ids(tmp_path)
+    report(
         capsys,
         5,
         f"{SECONDS:.0f} s of {AT_ONCE} bodies of {BODY_BYTES >> 20} MiB at once, {tally.requests:,} "
@@ -122,15 +124,15 @@ def test_five_times_what_fits_is_refused_and_nothing_is_lost(
         f"accepted + {tally.rejected:,} rejected + {tally.refused:,} refused; {len(there):,} matches "
         f"stored of {len(tally.acknowledged):,} acknowledged; {memory:.0f} MB at most",
     )
-    assert tally.wrong == []
+    assert tally.unexpected_answers == []
     assert tally.refusals, "nothing was refused, so this was no overload"
     assert tally.events == tally.accepted + tally.rejected + tally.refused
     assert (received, rejected) == (tally.accepted + tally.rejected, tally.rejected)
     assert there == tally.acknowledged
-    assert memory < MOST_RESIDENT_MB
+    assert memory < MAX_MEMORY_MB
 
 
-def ask_quietly(server: Serving, key: str, mark: str) -> list[float]:
+def send_slowly(server: ServerProcess, key: str, mark: str) -> list[float]:
     """Post one event after the other, a few a second as a quiet agent does; seconds of each."""
     took = []
     for number in range(QUIET):
@@ -148,38 +150,38 @@ def test_an_agent_that_floods_does_not_starve_a_quiet_one(
     tally = Tally()
     ended = threading.Event()
 
-    def flood(server: Serving, number: int) -> None:
+    def flood(server: ServerProcess, number: int) -> None:
         count = 0
         while not ended.is_set():
             count += 1
             until_then = monotonic() + 0.001  # one request
-            go_on_sending(server, loud, number * 1_000_000 + count, until_then, tally)
+            send_until(server, loud, number * 1_000_000 + count, until_then, tally)
 
-    with serving(tmp_path, MAX_BODY_BYTES=str(BODY_BYTES)) as server:
+    with running_server(tmp_path, MAX_BODY_BYTES=str(BODY_BYTES)) as server:
         with ThreadPoolExecutor(AT_ONCE) as senders:
             running = [senders.submit(flood, server, number) for number in range(8)]
             try:
-                until(lambda: tally.requests >= 8, "the flood")
-                took = ask_quietly(server, quiet, "quiet")
+                wait_until(lambda: tally.requests >= 8, "the flood")
+                took = send_slowly(server, quiet, "quiet")
             finally:
                 ended.set()
             for sender in running:
                 sender.result()
         assert server.stop() == 0
     slow = took[int(len(took) * 0.99)]
-    tell(
+    report(
         capsys,
         10,
         f"{QUIET} events of a quiet agent among {tally.events:,} of a loud one: p99 {slow * 1000:.0f} ms",
     )
-    assert tally.wrong == []
+    assert tally.unexpected_answers == []
     assert tally.events > 100 * QUIET
-    assert len({name for name in stored(tmp_path) if name.startswith("quiet-")}) == QUIET
-    assert not LONG or slow < 1
+    assert len({name for name in stored_event_ids(tmp_path) if name.startswith("quiet-")}) == QUIET
+    assert not FULL_RUN or slow < 1
 
 
 @contextmanager
-def stalled(server: Serving, key: str) -> Iterator[None]:
+def stalled_clients(server: ServerProcess, key: str) -> Iterator[None]:
     """Sockets that say half of something and wait: half a head, half a body, a stream nobody reads."""
     head = f"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n".encode()
     ways = (
@@ -192,7 +194,7 @@ def stalled(server: Serving, key: str) -> Iterator[None]:
     with ExitStack() as stack:
         for number in range(STALLED):
             caller = stack.enter_context(
-                socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+                socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_SECONDS)
             )
             with contextlib.suppress(BlockingIOError):
                 caller.sendall(ways[number % len(ways)])
@@ -203,11 +205,11 @@ def test_slow_clients_do_not_stall_others(
     tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fast = make_key(tmp_path, "fast")
-    with serving(tmp_path) as server:
-        with stalled(server, key):
-            took = ask_quietly(server, fast, "fast")
+    with running_server(tmp_path) as server:
+        with stalled_clients(server, key):
+            took = send_slowly(server, fast, "fast")
         assert server.stop() == 0
     slow = took[int(len(took) * 0.99)]
-    tell(capsys, 11, f"{QUIET} events beside {STALLED} stalled sockets: p99 {slow * 1000:.0f} ms")
-    assert len(stored(tmp_path)) == QUIET
-    assert not LONG or slow < 2
+    report(capsys, 11, f"{QUIET} events beside {STALLED} stalled sockets: p99 {slow * 1000:.0f} ms")
+    assert len(stored_event_ids(tmp_path)) == QUIET
+    assert not FULL_RUN or slow < 2

@@ -7,12 +7,12 @@ from sqlmodel import select
 
 from app.store import quarantine
 from app.store.database import Database
-from app.store.tables import Quarantine
-from tests.conftest import Clock
+from app.store.tables import QuarantinedEvent
+from tests.conftest import FakeClock
 
 
 @pytest.fixture
-def keep(database: Database, clock: Clock) -> Callable[..., int]:
+def add_to_quarantine(database: Database, clock: FakeClock) -> Callable[..., int]:
     """Put bytes in quarantine as an older version without some format would have; their number."""
 
     def kept(
@@ -21,6 +21,6 @@ def keep(database: Database, clock: Clock) -> Callable[..., int]:
         with database.write() as session:
             row = {"key_id": key_id, "received_at": clock(), "reason": reason, "event": raw}
             quarantine.insert_many(session, [row])
-            return max(row.id or 0 for row in session.exec(select(Quarantine)))
+            return max(row.id or 0 for row in session.exec(select(QuarantinedEvent)))
 
     return kept

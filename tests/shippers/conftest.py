@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from sqlmodel import col, func, select
 
-from app.actions import keys
-from app.domain.roles import COMMAND_LINE, Role
+from app.actions import api_keys
+from app.bootstrap import open_migrated_database
+from app.domain.principal import CLI_PRINCIPAL, Role
 from app.settings import read_settings
-from app.setup import opened
 from app.store.database import Database
-from app.store.tables import Alert, Key, KeyMinute, Quarantine
-from tests.factories import exec_event, quiet_event
-from tests.processes import serving, until
+from app.store.tables import Alert, ApiKey, ApiKeyMinute, QuarantinedEvent
+from tests.factories import benign_event, exec_event
+from tests.processes import running_server, wait_until
 
-BAD = {"message": "no process event"}
+NOT_AN_EVENT = {"message": "no process event"}
 
 
 @dataclass(frozen=True)
-class Sent:
+class EventSample:
     """What every shipper is given: events of two hosts that match, ordinary ones, and bad ones among them."""
 
     name: str
@@ -33,8 +33,8 @@ class Sent:
     database: Database
 
     @property
-    def bad(self) -> int:
-        return sum(event == BAD for event in self.events)
+    def invalid_count(self) -> int:
+        return sum(event == NOT_AN_EVENT for event in self.events)
 
     def file(self, folder: Path) -> Path:
         """One event a line."""
@@ -46,9 +46,9 @@ class Sent:
         """How many events came with the key, and how many of them were rejected."""
         with self.database.read() as session:
             found = session.exec(
-                select(func.sum(KeyMinute.received), func.sum(KeyMinute.rejected))
-                .join(Key, col(Key.id) == KeyMinute.key_id)
-                .where(Key.name == self.name)
+                select(func.sum(ApiKeyMinute.received), func.sum(ApiKeyMinute.rejected))
+                .join(ApiKey, col(ApiKey.id) == ApiKeyMinute.key_id)
+                .where(ApiKey.name == self.name)
             ).one()
         return int(found[0] or 0), int(found[1] or 0)
 
@@ -58,23 +58,25 @@ class Sent:
             found = session.exec(select(Alert).where(col(Alert.host).startswith(self.name)))
             return {str(alert.host): alert.match_count for alert in found}
 
-    def arrives(self, times: int = 1) -> None:
+    def wait_for_arrival(self, times: int = 1) -> None:
         """Every event came so many times and no more; the good ones alert once, the bad ones are kept."""
         total = len(self.events)
-        until(lambda: self.received()[0] >= total * times, f"{self.name} sends its {total} events")
-        self.stays(times)
+        wait_until(
+            lambda: self.received()[0] >= total * times, f"{self.name} sends its {total} events"
+        )
+        self.check_stored(times)
 
-    def stays(self, times: int = 1) -> None:
-        assert self.received() == (len(self.events) * times, self.bad * times)
+    def check_stored(self, times: int = 1) -> None:
+        assert self.received() == (len(self.events) * times, self.invalid_count * times)
         assert self.alerts() == {f"{self.name}-a": 6, f"{self.name}-b": 6}
         with self.database.read() as session:
             kept = session.exec(
                 select(func.count())
-                .select_from(Quarantine)
-                .join(Key, col(Key.id) == Quarantine.key_id)
-                .where(Key.name == self.name)
+                .select_from(QuarantinedEvent)
+                .join(ApiKey, col(ApiKey.id) == QuarantinedEvent.key_id)
+                .where(ApiKey.name == self.name)
             ).one()
-        assert kept == self.bad * times
+        assert kept == self.invalid_count * times
 
 
 @dataclass(frozen=True)
@@ -88,33 +90,33 @@ class Deckwatch:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/elastic"
 
-    def to_send(self, name: str) -> Sent:
-        _, key = keys.create(
-            self.database, name, Role.AGENT, who=COMMAND_LINE, at=datetime.now(UTC)
+    def new_sample(self, name: str) -> EventSample:
+        _, key = api_keys.create(
+            self.database, name, Role.AGENT, principal=CLI_PRINCIPAL, at=datetime.now(UTC)
         )
         events: list[dict[str, Any]] = []
         for _ in range(6):
             events += [
                 exec_event(host=f"{name}-a"),
-                BAD,
-                quiet_event(host=f"{name}-b"),
+                NOT_AN_EVENT,
+                benign_event(host=f"{name}-b"),
                 exec_event(host=f"{name}-b"),
             ]
-        return Sent(name, key, tuple(events), self.database)
+        return EventSample(name, key, tuple(events), self.database)
 
 
 @pytest.fixture(scope="session")
 def deckwatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deckwatch]:
     folder = tmp_path_factory.mktemp("deckwatch")
-    with serving(folder) as server:
-        database = opened(
+    with running_server(folder) as server:
+        database = open_migrated_database(
             read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}"),
-            migrate=lambda _: None,
+            on_migrated=lambda _: None,
         )
         yield Deckwatch(server.port, database)
         database.close()
 
 
-def environment() -> dict[str, str]:
+def environment_without_proxy() -> dict[str, str]:
     """For programs that are not ours: without a proxy between them and 127.0.0.1."""
     return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}

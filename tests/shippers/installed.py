@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import ROOT
-from tests.shippers.conftest import environment
+from tests.shippers.conftest import environment_without_proxy
 
 HERE = Path(__file__).parent
 _CACHE = ROOT / ".pytest_cache" / "shippers"
@@ -24,7 +24,7 @@ def node_modules() -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Node.js and npm are missing; on Debian and Ubuntu: apt install npm")
     lock = HERE / "package-lock.json"
-    with _alone("node") as folder:
+    with _file_lock("node") as folder:
         if not (folder / "done").exists() or (folder / "done").read_bytes() != lock.read_bytes():
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(HERE / name, folder)
@@ -39,10 +39,10 @@ class Program:
 
     path: Path
     modules: Path
-    environment: dict[str, str]
+    environment_without_proxy: dict[str, str]
 
 
-def debian(program: str, module: str, *packages: str) -> Program:
+def debian_program(program: str, module: str, *packages: str) -> Program:
     """`program` out of Debian's packages; `module` is a file in the folder of its modules.
 
     Packages that are not on this machine are unpacked beside the tests: rsyslog and syslog-ng cannot
@@ -50,14 +50,14 @@ def debian(program: str, module: str, *packages: str) -> Program:
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         pytest.skip(f"apt is missing, from whose packages {program} would come")
-    with _alone(program) as folder:
+    with _file_lock(program) as folder:
         root = folder / "root"
         if not (folder / "done").exists():
             _unpack(folder, root, packages)
             (folder / "done").touch()
     places = [root, Path("/")]
     libraries = sorted({str(path.parent) for path in root.glob("**/*.so*")})
-    own = environment() | {"LD_LIBRARY_PATH": os.pathsep.join(libraries)}
+    own = environment_without_proxy() | {"LD_LIBRARY_PATH": os.pathsep.join(libraries)}
     for place in places:
         path = place / "usr" / "sbin" / program
         modules = sorted((place / "usr" / "lib").glob(f"**/{module}"))
@@ -78,7 +78,7 @@ def _unpack(folder: Path, root: Path, packages: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[Path]:
+def _file_lock(name: str) -> Iterator[Path]:
     """The folder of that name, for one test process at a time."""
     folder = _CACHE / name
     folder.mkdir(parents=True, exist_ok=True)

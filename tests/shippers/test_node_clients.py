@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.processes import PATIENCE
-from tests.shippers.conftest import Deckwatch, Sent, environment
+from tests.processes import TIMEOUT_SECONDS
+from tests.shippers.conftest import Deckwatch, EventSample, environment_without_proxy
 from tests.shippers.installed import HERE, node_modules
 
 
-def send(client: str, deckwatch: Deckwatch, sent: Sent, folder: Path) -> dict[str, Any]:
+def send(client: str, deckwatch: Deckwatch, sent: EventSample, folder: Path) -> dict[str, Any]:
     """What the client told of sending the events."""
     ended = subprocess.run(
         ["node", HERE / "clients.cjs", client, deckwatch.url, sent.key, sent.file(folder)],
-        env=environment() | {"NODE_PATH": str(node_modules())},
+        env=environment_without_proxy() | {"NODE_PATH": str(node_modules())},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -31,9 +31,12 @@ def send(client: str, deckwatch: Deckwatch, sent: Sent, folder: Path) -> dict[st
 def test_a_client_for_node_sends_everything_once_and_drops_the_bad_ones_alone(
     deckwatch: Deckwatch, tmp_path: Path, client: str
 ) -> None:
-    sent = deckwatch.to_send(f"node-{client}")
+    sent = deckwatch.new_sample(f"node-{client}")
     told = send(client, deckwatch, sent, tmp_path)
-    assert (told["successful"], told["failed"]) == (len(sent.events) - sent.bad, sent.bad)
+    assert (told["successful"], told["failed"]) == (
+        len(sent.events) - sent.invalid_count,
+        sent.invalid_count,
+    )
     assert told["retried"] == 0
-    assert [status for status, _ in told["dropped"]] == [400] * sent.bad
-    sent.arrives()
+    assert [status for status, _ in told["dropped"]] == [400] * sent.invalid_count
+    sent.wait_for_arrival()

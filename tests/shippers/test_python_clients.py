@@ -9,11 +9,11 @@ import elasticsearch9
 import elasticsearch9.helpers
 import pytest
 
-from tests.shippers.conftest import BAD, Deckwatch, Sent
+from tests.shippers.conftest import NOT_AN_EVENT, Deckwatch, EventSample
 
 LIBRARIES: list[Any] = [elasticsearch8, elasticsearch9]
 # Ways in which these clients present a key.
-DRESSED: dict[str, Callable[[str], dict[str, Any]]] = {
+AUTHENTICATION: dict[str, Callable[[str], dict[str, Any]]] = {
     "an id and a key": lambda key: {"api_key": ("any-id", key)},
     "a key": lambda key: {"api_key": key},
     "a password": lambda key: {"basic_auth": ("elastic", key)},
@@ -30,12 +30,12 @@ def name_of(library: Any, what: str) -> str:
     return f"python-{library.__version__[0]}-{what}"
 
 
-def client_of(library: Any, deckwatch: Deckwatch, sent: Sent, **more: Any) -> Any:
+def client_of(library: Any, deckwatch: Deckwatch, sent: EventSample, **more: Any) -> Any:
     options: dict[str, Any] = {"api_key": ("any-id", sent.key), "http_compress": True} | more
     return library.Elasticsearch(deckwatch.url, **options)
 
 
-def actions(sent: Sent) -> Iterator[dict[str, Any]]:
+def actions(sent: EventSample) -> Iterator[dict[str, Any]]:
     for number, event in enumerate(sent.events):
         yield {
             "_op_type": ("create", "index")[number % 2],
@@ -48,17 +48,17 @@ def actions(sent: Sent) -> Iterator[dict[str, Any]]:
 def test_bulk_sends_everything_and_raises_for_the_bad_ones_alone(
     deckwatch: Deckwatch, library: Any
 ) -> None:
-    sent = deckwatch.to_send(name_of(library, "bulk"))
+    sent = deckwatch.new_sample(name_of(library, "bulk"))
     with client_of(library, deckwatch, sent) as client:
         with pytest.raises(library.helpers.BulkIndexError) as raised:
             library.helpers.bulk(client, actions(sent))
         errors = [item for one in raised.value.errors for item in one.values()]
-        assert [one["status"] for one in errors] == [400] * sent.bad
-        assert all(one["data"] == BAD for one in errors)
+        assert [one["status"] for one in errors] == [400] * sent.invalid_count
+        assert all(one["data"] == NOT_AN_EVENT for one in errors)
         assert all("no known agent format" in one["error"]["reason"] for one in errors)
-        sent.arrives()
+        sent.wait_for_arrival()
         # A program that tries again sends good ones twice: no error, and nothing changes.
-        good = [one for one in actions(sent) if one["_source"] != BAD]
+        good = [one for one in actions(sent) if one["_source"] != NOT_AN_EVENT]
         assert library.helpers.bulk(client, good) == (len(good), [])
     assert sent.alerts() == {f"{sent.name}-a": 6, f"{sent.name}-b": 6}
 
@@ -68,21 +68,23 @@ def test_bulk_sends_everything_and_raises_for_the_bad_ones_alone(
 def test_streaming_and_parallel_bulk_say_of_each_event_what_became_of_it(
     deckwatch: Deckwatch, library: Any, way: str, compressed: bool
 ) -> None:
-    sent = deckwatch.to_send(name_of(library, f"{way}-{compressed}").lower())
+    sent = deckwatch.new_sample(name_of(library, f"{way}-{compressed}").lower())
     send = getattr(library.helpers, way)
     with client_of(library, deckwatch, sent, http_compress=compressed) as client:
         told = list(send(client, actions(sent), chunk_size=5, raise_on_error=False))
     by_id = {item["_id"]: ok for ok, one in told for item in one.values()}
-    assert by_id == {f"id-{number}": event != BAD for number, event in enumerate(sent.events)}
-    sent.arrives()
+    assert by_id == {
+        f"id-{number}": event != NOT_AN_EVENT for number, event in enumerate(sent.events)
+    }
+    sent.wait_for_arrival()
 
 
-@pytest.mark.parametrize("dressed", DRESSED)
+@pytest.mark.parametrize("dressed", AUTHENTICATION)
 def test_a_client_may_present_its_key_in_each_of_its_ways(
     deckwatch: Deckwatch, library: Any, dressed: str
 ) -> None:
-    sent = deckwatch.to_send(name_of(library, dressed.replace(" ", "-")))
-    way = {"api_key": None} | DRESSED[dressed](sent.key)
+    sent = deckwatch.new_sample(name_of(library, dressed.replace(" ", "-")))
+    way = {"api_key": None} | AUTHENTICATION[dressed](sent.key)
     with client_of(library, deckwatch, sent, **way) as client:
         assert client.info()["cluster_name"] == "deckwatch"
         assert client.ping()
@@ -94,10 +96,10 @@ def test_a_client_may_present_its_key_in_each_of_its_ways(
         answer = client.bulk(index="logs", operations=operations)
         assert answer["errors"] is True
         assert [one["create"]["status"] for one in answer["items"]] == [
-            400 if event == BAD else 201 for event in sent.events
+            400 if event == NOT_AN_EVENT else 201 for event in sent.events
         ]
         client.indices.refresh(index="logs")
-    sent.arrives()
+    sent.wait_for_arrival()
 
 
 def test_a_client_is_told_in_its_own_words_that_its_key_is_unknown(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.processes import PATIENCE
+from tests.processes import TIMEOUT_SECONDS
 from tests.shippers.conftest import Deckwatch
-from tests.shippers.installed import debian
+from tests.shippers.installed import debian_program
 
 RSYSLOG = """
 global(workDirectory="{folder}" maxMessageSize="64k")
@@ -39,11 +39,17 @@ log {{ source(events); destination(deckwatch); }};
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[None]:
+def running(
+    command: list[str], environment_without_proxy: dict[str, str], folder: Path
+) -> Iterator[None]:
     """The daemon in the foreground, told to end at the end; what it says is in a file."""
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT
+            command,
+            cwd=folder,
+            env=environment_without_proxy,
+            stdout=said,
+            stderr=subprocess.STDOUT,
         )
         try:
             yield
@@ -54,7 +60,7 @@ def running(command: list[str], environment: dict[str, str], folder: Path) -> It
         finally:
             process.terminate()
             try:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -63,8 +69,8 @@ def running(command: list[str], environment: dict[str, str], folder: Path) -> It
 def test_rsyslog_sends_everything_once_and_notes_the_bad_ones_alone(
     deckwatch: Deckwatch, tmp_path: Path
 ) -> None:
-    program = debian("rsyslogd", "omelasticsearch.so", "rsyslog", "rsyslog-elasticsearch")
-    sent = deckwatch.to_send("rsyslog")
+    program = debian_program("rsyslogd", "omelasticsearch.so", "rsyslog", "rsyslog-elasticsearch")
+    sent = deckwatch.new_sample("rsyslog")
     configuration = tmp_path / "rsyslog.conf"
     configuration.write_text(
         RSYSLOG.format(folder=tmp_path, events=sent.file(tmp_path), url=deckwatch.url, key=sent.key)
@@ -73,16 +79,16 @@ def test_rsyslog_sends_everything_once_and_notes_the_bad_ones_alone(
         *(str(program.path), "-n", "-f", str(configuration)),
         *("-i", str(tmp_path / "pid"), "-M", str(program.modules)),
     ]
-    with running(command, program.environment, tmp_path):
-        sent.arrives()
-    sent.stays()
+    with running(command, program.environment_without_proxy, tmp_path):
+        sent.wait_for_arrival()
+    sent.check_stored()
     noted = (tmp_path / "refused").read_text()
     assert "no known agent format" in noted
 
 
 def test_syslog_ng_sends_everything_once(deckwatch: Deckwatch, tmp_path: Path) -> None:
-    program = debian("syslog-ng", "libhttp.so", "syslog-ng-core", "syslog-ng-mod-http")
-    sent = deckwatch.to_send("syslog-ng")
+    program = debian_program("syslog-ng", "libhttp.so", "syslog-ng-core", "syslog-ng-mod-http")
+    sent = deckwatch.new_sample("syslog-ng")
     configuration = tmp_path / "syslog-ng.conf"
     configuration.write_text(
         SYSLOG_NG.format(events=sent.file(tmp_path), url=deckwatch.url, key=sent.key)
@@ -92,6 +98,6 @@ def test_syslog_ng_sends_everything_once(deckwatch: Deckwatch, tmp_path: Path) -
         *("--persist-file", str(tmp_path / "persist"), "--control", str(tmp_path / "control")),
         *("--pidfile", str(tmp_path / "pid"), "--module-path", str(program.modules)),
     ]
-    with running(command, program.environment, tmp_path):
-        sent.arrives()
-    sent.stays()
+    with running(command, program.environment_without_proxy, tmp_path):
+        sent.wait_for_arrival()
+    sent.check_stored()

@@ -21,34 +21,45 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from app.detection.eql.comparisons import is_true, looked_up, one_of, ordered
-from app.detection.eql.computed import Computed, any_row
+from app.detection.eql.coercion import ANY_VALUE_TESTS
+from app.detection.eql.comparisons import (
+    equality_predicate,
+    is_true_predicate,
+    lookup_predicate,
+    range_predicate,
+)
+from app.detection.eql.computations import Computation, compile_any_row
 from app.detection.eql.errors import EqlError
-from app.detection.eql.questions import ORDERS, Exists, IsNull, Question, TextIs
-from app.detection.eql.subjects import Subject, gives_boolean, known, question_of, refuse
-from app.detection.eql.tree import (
+from app.detection.eql.operands import (
+    TypedOperand,
+    as_field_predicate,
+    check_operand,
+    refuse,
+    returns_boolean,
+)
+from app.detection.eql.predicates import ORDERING_FUNCTIONS, Exists, IsNull, Predicate, TextIn
+from app.detection.eql.syntax_tree import (
     And,
+    BooleanOperand,
     Call,
-    Comparator,
     Comparison,
+    ComparisonOperator,
     Expression,
     Literal,
-    Membership,
+    Lookup,
     Not,
     Operand,
     Or,
     Query,
-    Truth,
 )
-from app.detection.eql.values import READERS
 
-Leaf: TypeAlias = Comparison | Membership | Truth
+LeafCondition: TypeAlias = Comparison | Lookup | BooleanOperand
 
-_SWAPPED = {
-    Comparator.LESS: Comparator.GREATER,
-    Comparator.LESS_OR_EQUAL: Comparator.GREATER_OR_EQUAL,
-    Comparator.GREATER: Comparator.LESS,
-    Comparator.GREATER_OR_EQUAL: Comparator.LESS_OR_EQUAL,
+_MIRRORED = {
+    ComparisonOperator.LESS: ComparisonOperator.GREATER,
+    ComparisonOperator.LESS_OR_EQUAL: ComparisonOperator.GREATER_OR_EQUAL,
+    ComparisonOperator.GREATER: ComparisonOperator.LESS,
+    ComparisonOperator.GREATER_OR_EQUAL: ComparisonOperator.LESS_OR_EQUAL,
 }
 
 
@@ -59,54 +70,57 @@ class Clause:
     It holds if any value fits; if `negated`, unless any fits.
     """
 
-    subject: str | Computed
-    question: Question
+    target: str | Computation
+    predicate: Predicate
     negated: bool
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return (self.subject,) if isinstance(self.subject, str) else self.subject.fields
+        return (self.target,) if isinstance(self.target, str) else self.target.fields
 
-    def asker(self, *, past_most: bool) -> Callable[..., bool]:
+    def compile(self, *, result_over_limit: bool) -> Callable[..., bool]:
         """Whether any value fits, of what an event has in each of `fields` (see `values`).
 
         `past_most` is the answer for an event with more combinations than are tried.
         """
-        if isinstance(self.subject, str):
-            reader, fits = READERS[self.question.reader], self.question.test()
-            return lambda found: reader(found, fits)
-        return any_row(self.subject, self.question, past_most=past_most)
+        if isinstance(self.target, str):
+            any_matches, matches = (
+                ANY_VALUE_TESTS[self.predicate.value_type],
+                self.predicate.compile(),
+            )
+            return lambda found: any_matches(found, matches)
+        return compile_any_row(self.target, self.predicate, result_over_limit=result_over_limit)
 
 
 def category_clause(query: Query) -> Clause | None:
     """What `process where` asks: that `event.category` has `process`. None for `any where`."""
     if query.category is None:
         return None
-    return Clause("event.category", TextIs(frozenset((query.category,)), any_case=False), False)
+    return Clause("event.category", TextIn(frozenset((query.category,)), ignore_case=False), False)
 
 
-def clause(node: Leaf) -> Clause | bool:
+def build_clause(node: LeafCondition) -> Clause | bool:
     """What `node` asks, or its answer if that is the same for every event (`where true`).
 
     Raises EqlError for what does not exist and for constants that the other side cannot equal.
     """
-    if isinstance(node, Truth):
-        return _truth(node.operand, as_is=True)
-    if isinstance(node, Membership):
-        return _membership(node)
-    return _comparison(node)
+    if isinstance(node, BooleanOperand):
+        return _boolean_clause(node.operand, polarity=True)
+    if isinstance(node, Lookup):
+        return _lookup_clause(node)
+    return _comparison_clause(node)
 
 
-def complaints(query: Query) -> Iterator[EqlError]:
+def semantic_errors(query: Query) -> Iterator[EqlError]:
     """Everything wrong with the meaning of `query`, in no particular order."""
-    for leaf in leaves(query.condition):
+    for leaf in leaf_conditions(query.condition):
         try:
-            clause(leaf)
+            build_clause(leaf)
         except EqlError as error:
             yield error
 
 
-def leaves(condition: Expression) -> Iterator[Leaf]:
+def leaf_conditions(condition: Expression) -> Iterator[LeafCondition]:
     """The comparisons of `condition`, from left to right."""
     pending: list[Expression] = [condition]
     while pending:
@@ -119,72 +133,72 @@ def leaves(condition: Expression) -> Iterator[Leaf]:
             yield node
 
 
-def _truth(operand: Operand, *, as_is: bool) -> Clause | bool:
-    found = known(operand)
+def _boolean_clause(operand: Operand, *, polarity: bool) -> Clause | bool:
+    found = check_operand(operand)
     if isinstance(found, Literal):
-        may_be_null = isinstance(operand, Call) and gives_boolean(operand)
+        may_be_null = isinstance(operand, Call) and returns_boolean(operand)
         if not isinstance(found.value, bool) and not may_be_null:
             refuse(found, "a condition is a comparison, true or false")
-        return found.value is True if as_is else found.value is not True
-    if isinstance(found.node, Call) and (plain := question_of(found.node)):
-        return Clause(*plain, not as_is)
-    return Clause(found.of, is_true(found), not as_is)
+        return found.value is True if polarity else found.value is not True
+    if isinstance(found.node, Call) and (field_predicate := as_field_predicate(found.node)):
+        return Clause(*field_predicate, not polarity)
+    return Clause(found.target, is_true_predicate(found), not polarity)
 
 
-def _membership(node: Membership) -> Clause | bool:
-    subject = known(node.operand)
-    if isinstance(subject, Literal):
-        refuse(subject, "a constant cannot stand here; name a field")
-    literals = [_constant(value) for value in node.values]
-    return Clause(subject.of, looked_up(subject, node.operator, literals), False)
+def _lookup_clause(node: Lookup) -> Clause | bool:
+    operand = check_operand(node.operand)
+    if isinstance(operand, Literal):
+        refuse(operand, "a constant cannot stand here; name a field")
+    literals = [_require_constant(value) for value in node.values]
+    return Clause(operand.target, lookup_predicate(operand, node.operator, literals), False)
 
 
-def _constant(operand: Operand) -> Literal:
-    found = known(operand)
-    if isinstance(found, Subject):
-        refuse(operand, f"{found.said} is a field, and only constants can be listed here")
+def _require_constant(operand: Operand) -> Literal:
+    found = check_operand(operand)
+    if isinstance(found, TypedOperand):
+        refuse(operand, f"{found.description} is a field, and only constants can be listed here")
     return found
 
 
-def _comparison(node: Comparison) -> Clause | bool:
-    comparator, left, right = node.operator, known(node.left), known(node.right)
+def _comparison_clause(node: Comparison) -> Clause | bool:
+    comparator, left, right = node.operator, check_operand(node.left), check_operand(node.right)
     if isinstance(left, Literal):
         if isinstance(right, Literal):
-            return _constants(left, comparator, right)
+            return _compare_constants(left, comparator, right)
         left, right = right, left
-        comparator = _SWAPPED.get(comparator, comparator)
-    if isinstance(right, Subject):
+        comparator = _MIRRORED.get(comparator, comparator)
+    if isinstance(right, TypedOperand):
         refuse(right.node, "two fields cannot be compared with each other; compare with a constant")
-    if comparator in _SWAPPED:
-        return Clause(left.of, ordered(left, comparator, right), False)
-    equal = comparator is Comparator.EQUAL
+    if comparator in _MIRRORED:
+        return Clause(left.target, range_predicate(left, comparator, right), False)
+    equal = comparator is ComparisonOperator.EQUAL
     if right.value is None:
         # A field is null when there is nothing to ask; a function may be null for one value of many.
-        if isinstance(left.of, Computed):
-            return Clause(left.of, IsNull(), not equal)
-        return Clause(left.of, Exists(), equal)
-    if isinstance(left.node, Call) and gives_boolean(left.node) and isinstance(right.value, bool):
-        return _truth(left.node, as_is=right.value is equal)
-    return Clause(left.of, one_of(left, (right,)), not equal)
+        if isinstance(left.target, Computation):
+            return Clause(left.target, IsNull(), not equal)
+        return Clause(left.target, Exists(), equal)
+    if isinstance(left.node, Call) and returns_boolean(left.node) and isinstance(right.value, bool):
+        return _boolean_clause(left.node, polarity=right.value is equal)
+    return Clause(left.target, equality_predicate(left, (right,)), not equal)
 
 
-def _constants(left: Literal, comparator: Comparator, right: Literal) -> bool:
+def _compare_constants(left: Literal, comparator: ComparisonOperator, right: Literal) -> bool:
     """Two constants compared; null equals null and nothing else."""
     first, second = left.value, right.value
-    if comparator in ORDERS:
+    if comparator in ORDERING_FUNCTIONS:
         if first is None or second is None:
             return False
         if isinstance(first, bool) or isinstance(second, bool):
             refuse(right, f"'{comparator}' orders numbers and texts")
         if isinstance(first, str) is not isinstance(second, str):
             refuse(right, "a text and a number cannot be compared")
-        return bool(ORDERS[comparator](first, second))
+        return bool(ORDERING_FUNCTIONS[comparator](first, second))
     same = first == second and isinstance(first, bool) is isinstance(second, bool)
-    return same is (comparator is Comparator.EQUAL)
+    return same is (comparator is ComparisonOperator.EQUAL)
 
 
-def fields_of(query: Query) -> Sequence[str]:
+def fields_read_by(query: Query) -> Sequence[str]:
     """Every field that `query` reads, `event.category` included, each once."""
-    asked = [category_clause(query), *map(clause, leaves(query.condition))]
+    asked = [category_clause(query), *map(build_clause, leaf_conditions(query.condition))]
     found = (one.fields for one in asked if isinstance(one, Clause))
     return list(dict.fromkeys(name for names in found for name in names))

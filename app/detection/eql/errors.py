@@ -1,6 +1,6 @@
 """What is wrong with a query, and where in it."""
 
-from app.detection.eql.tree import Span
+from app.detection.eql.syntax_tree import Span
 
 
 class EqlError(Exception):

@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from app.detection.eql.values import Scalar, fold
+from app.detection.eql.coercion import Scalar, ascii_lower
 
-Value: TypeAlias = Scalar | None
-Apply: TypeAlias = Callable[..., Value]
+NullableScalar: TypeAlias = Scalar | None
+Implementation: TypeAlias = Callable[..., NullableScalar]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
 _FLOAT = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?"
 )
-_LARGEST = 10**308
+_MAX_NUMBER = 10**308
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class Kind(StrEnum):
+class ArgumentType(StrEnum):
     """What an argument must be, and what a function gives. The values are words for a complaint."""
 
     TEXT = "a text"
@@ -34,10 +34,10 @@ class Kind(StrEnum):
     ADDRESS = "an IP address"
     ANY = "a value"
     PATTERN = "a pattern in double quotes"
-    BLOCK = "a CIDR block in double quotes"
+    CIDR_BLOCK = "a CIDR block in double quotes"
 
 
-CONSTANTS = frozenset({Kind.PATTERN, Kind.BLOCK})
+CONSTANT_ONLY_TYPES = frozenset({ArgumentType.PATTERN, ArgumentType.CIDR_BLOCK})
 """Kinds of which a query must give the value itself, so that it can be read once, at load."""
 
 
@@ -51,82 +51,90 @@ class Function:
     """
 
     name: str
-    takes: tuple[Kind, ...]
-    gives: Kind
-    apply: Apply | None
-    apply_any_case: Apply | None = None
-    optional: int = 0
-    repeats: bool = False
+    parameters: tuple[ArgumentType, ...]
+    returns: ArgumentType
+    apply: Implementation | None
+    apply_ignoring_case: Implementation | None = None
+    optional_count: int = 0
+    is_variadic: bool = False
 
-    def kind(self, number: int) -> Kind:
+    def parameter_type(self, number: int) -> ArgumentType:
         """What argument `number`, counted from 0, must be."""
-        return self.takes[min(number, len(self.takes) - 1)]
+        return self.parameters[min(number, len(self.parameters) - 1)]
 
     @property
-    def has_any_case(self) -> bool:
-        return self.apply_any_case is not None or Kind.PATTERN in self.takes
+    def has_ignore_case_form(self) -> bool:
+        return self.apply_ignoring_case is not None or ArgumentType.PATTERN in self.parameters
 
     @property
-    def counts(self) -> str:
+    def count_text(self) -> str:
         """How many arguments it takes, in words."""
-        least, most = len(self.takes) - self.optional, len(self.takes)
+        least, most = len(self.parameters) - self.optional_count, len(self.parameters)
         told = (
             f"at least {least}"
-            if self.repeats
+            if self.is_variadic
             else str(most)
             if least == most
             else f"{least} or {most}"
         )
         return f"{told} argument{'' if told.endswith('1') else 's'}"
 
-    def accepts(self, arguments: int) -> bool:
-        least = len(self.takes) - self.optional
-        return least <= arguments and (self.repeats or arguments <= len(self.takes))
+    def accepts_count(self, arguments: int) -> bool:
+        least = len(self.parameters) - self.optional_count
+        return least <= arguments and (self.is_variadic or arguments <= len(self.parameters))
 
 
-def _length(text: str | None) -> Value:
+def _length(text: str | None) -> NullableScalar:
     return None if text is None else len(text)
 
 
-def _starts_with(text: str | None, start: str | None) -> Value:
+def _starts_with(text: str | None, start: str | None) -> NullableScalar:
     return None if text is None or start is None else text.startswith(start)
 
 
-def _ends_with(text: str | None, end: str | None) -> Value:
+def _ends_with(text: str | None, end: str | None) -> NullableScalar:
     return None if text is None or end is None else text.endswith(end)
 
 
-def _string_contains(text: str | None, part: str | None) -> Value:
+def _string_contains(text: str | None, part: str | None) -> NullableScalar:
     """False for an empty part, as the function reference has it."""
     return None if text is None or part is None else part != "" and part in text
 
 
-def _index_of(text: str | None, part: str | None, start: Value = 0) -> Value:
+def _index_of(text: str | None, part: str | None, start: NullableScalar = 0) -> NullableScalar:
     if text is None or part is None or start is None:
         return None
     found = text.find(part, max(0, int(start)))
     return None if found < 0 else found
 
 
-def _substring(text: str | None, start: Value, end: Value = None) -> Value:
+def _substring(
+    text: str | None, start: NullableScalar, end: NullableScalar = None
+) -> NullableScalar:
     if text is None or start is None:
         return text
     return text[int(start) : None if end is None else int(end)]
 
 
-def _between(text: str | None, left: str | None, right: str | None, greedy: Value = False) -> Value:
-    return _cut_between(text, text, left, right, greedy)
+def _between(
+    text: str | None, left: str | None, right: str | None, greedy: NullableScalar = False
+) -> NullableScalar:
+    return _text_between(text, text, left, right, greedy)
 
 
-def _between_any_case(
-    text: str | None, left: str | None, right: str | None, greedy: Value = False
-) -> Value:
-    return _cut_between(text, _folded(text), _folded(left), _folded(right), greedy)
+def _between_ignoring_case(
+    text: str | None, left: str | None, right: str | None, greedy: NullableScalar = False
+) -> NullableScalar:
+    return _text_between(text, _lowered(text), _lowered(left), _lowered(right), greedy)
 
 
-def _cut_between(
-    text: str | None, searched: str | None, left: str | None, right: str | None, greedy: Value
-) -> Value:
+def _text_between(
+    text: str | None,
+    searched: str | None,
+    left: str | None,
+    right: str | None,
+    greedy: NullableScalar,
+) -> NullableScalar:
     if text is None or searched is None or left is None or right is None:
         return None
     if not text or not left or not right:
@@ -139,18 +147,18 @@ def _cut_between(
     return text[start:end] if end >= 0 else ""
 
 
-def _concat(*values: Value) -> Value:
+def _concat(*values: NullableScalar) -> NullableScalar:
     texts = [_string(value) for value in values]
     return None if None in texts else "".join(str(text) for text in texts)
 
 
-def _string(value: Value) -> str | None:
+def _string(value: NullableScalar) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return None if value is None else str(value)
 
 
-def _number(text: str | None, base: Value = None) -> Value:
+def _number(text: str | None, base: NullableScalar = None) -> NullableScalar:
     """Surrounding white space is ignored; "0x" means base 16 unless another is given."""
     if text is None:
         return None
@@ -165,29 +173,41 @@ def _number(text: str | None, base: Value = None) -> Value:
         return number if math.isfinite(number) else None
     if not isinstance(base, int) or not 2 <= base <= 36 or not 0 < len(digits) <= 300:
         return None
-    if any(digit not in _DIGITS[:base] for digit in fold(digits)):
+    if any(digit not in _DIGITS[:base] for digit in ascii_lower(digits)):
         return None
     return int(sign + digits, base)
 
 
-def _add(left: Value, right: Value) -> Value:
-    return None if left is None or right is None else _bounded(_as_number(left) + _as_number(right))
+def _add(left: NullableScalar, right: NullableScalar) -> NullableScalar:
+    return (
+        None
+        if left is None or right is None
+        else _null_if_too_large(_as_number(left) + _as_number(right))
+    )
 
 
-def _subtract(left: Value, right: Value) -> Value:
-    return None if left is None or right is None else _bounded(_as_number(left) - _as_number(right))
+def _subtract(left: NullableScalar, right: NullableScalar) -> NullableScalar:
+    return (
+        None
+        if left is None or right is None
+        else _null_if_too_large(_as_number(left) - _as_number(right))
+    )
 
 
-def _multiply(left: Value, right: Value) -> Value:
-    return None if left is None or right is None else _bounded(_as_number(left) * _as_number(right))
+def _multiply(left: NullableScalar, right: NullableScalar) -> NullableScalar:
+    return (
+        None
+        if left is None or right is None
+        else _null_if_too_large(_as_number(left) * _as_number(right))
+    )
 
 
-def _bounded(number: int | float) -> Value:
+def _null_if_too_large(number: int | float) -> NullableScalar:
     """Null for a number that is infinite, or past what a double holds."""
-    return number if abs(number) < _LARGEST else None
+    return number if abs(number) < _MAX_NUMBER else None
 
 
-def _divide(left: Value, right: Value) -> Value:
+def _divide(left: NullableScalar, right: NullableScalar) -> NullableScalar:
     """Two whole numbers give a whole one, cut towards zero (EQL syntax reference, math operators)."""
     if left is None or right is None or right == 0:
         return None
@@ -198,7 +218,7 @@ def _divide(left: Value, right: Value) -> Value:
     return dividend / divisor
 
 
-def _modulo(left: Value, right: Value) -> Value:
+def _modulo(left: NullableScalar, right: NullableScalar) -> NullableScalar:
     """The sign is the dividend's."""
     if left is None or right is None or right == 0:
         return None
@@ -215,56 +235,66 @@ def _as_number(value: Scalar) -> int | float:
     return value
 
 
-def _folded(value: Value) -> str | None:
-    return None if value is None else fold(str(value))
+def _lowered(value: NullableScalar) -> str | None:
+    return None if value is None else ascii_lower(str(value))
 
 
-def _in_any_case(apply: Apply) -> Apply:
-    def folded(text: str | None, part: str | None, *others: Value) -> Value:
-        return apply(_folded(text), _folded(part), *others)
+def _ignoring_case(apply: Implementation) -> Implementation:
+    def lowered(text: str | None, part: str | None, *others: NullableScalar) -> NullableScalar:
+        return apply(_lowered(text), _lowered(part), *others)
 
-    return folded
+    return lowered
 
 
-_TEXT, _NUMBER_KIND, _BOOLEAN = Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN
-_TWO_NUMBERS = (_NUMBER_KIND, _NUMBER_KIND)
+_TEXT, _NUMBER_TYPE, _BOOLEAN = ArgumentType.TEXT, ArgumentType.NUMBER, ArgumentType.BOOLEAN
+_TWO_NUMBERS = (_NUMBER_TYPE, _NUMBER_TYPE)
 
-_ALL = (
-    Function("add", _TWO_NUMBERS, _NUMBER_KIND, _add),
-    Function("subtract", _TWO_NUMBERS, _NUMBER_KIND, _subtract),
-    Function("multiply", _TWO_NUMBERS, _NUMBER_KIND, _multiply),
-    Function("divide", _TWO_NUMBERS, _NUMBER_KIND, _divide),
-    Function("modulo", _TWO_NUMBERS, _NUMBER_KIND, _modulo),
-    Function("length", (_TEXT,), _NUMBER_KIND, _length),
-    Function("startsWith", (_TEXT, _TEXT), _BOOLEAN, _starts_with, _in_any_case(_starts_with)),
-    Function("endsWith", (_TEXT, _TEXT), _BOOLEAN, _ends_with, _in_any_case(_ends_with)),
+_FUNCTIONS = (
+    Function("add", _TWO_NUMBERS, _NUMBER_TYPE, _add),
+    Function("subtract", _TWO_NUMBERS, _NUMBER_TYPE, _subtract),
+    Function("multiply", _TWO_NUMBERS, _NUMBER_TYPE, _multiply),
+    Function("divide", _TWO_NUMBERS, _NUMBER_TYPE, _divide),
+    Function("modulo", _TWO_NUMBERS, _NUMBER_TYPE, _modulo),
+    Function("length", (_TEXT,), _NUMBER_TYPE, _length),
+    Function("startsWith", (_TEXT, _TEXT), _BOOLEAN, _starts_with, _ignoring_case(_starts_with)),
+    Function("endsWith", (_TEXT, _TEXT), _BOOLEAN, _ends_with, _ignoring_case(_ends_with)),
     Function(
-        "stringContains", (_TEXT, _TEXT), _BOOLEAN, _string_contains, _in_any_case(_string_contains)
+        "stringContains",
+        (_TEXT, _TEXT),
+        _BOOLEAN,
+        _string_contains,
+        _ignoring_case(_string_contains),
     ),
     Function(
         "indexOf",
-        (_TEXT, _TEXT, _NUMBER_KIND),
-        _NUMBER_KIND,
+        (_TEXT, _TEXT, _NUMBER_TYPE),
+        _NUMBER_TYPE,
         _index_of,
-        _in_any_case(_index_of),
-        optional=1,
+        _ignoring_case(_index_of),
+        optional_count=1,
     ),
-    Function("substring", (_TEXT, _NUMBER_KIND, _NUMBER_KIND), _TEXT, _substring, optional=1),
+    Function("substring", (_TEXT, _NUMBER_TYPE, _NUMBER_TYPE), _TEXT, _substring, optional_count=1),
     Function(
         "between",
         (_TEXT, _TEXT, _TEXT, _BOOLEAN),
         _TEXT,
         _between,
-        _between_any_case,
-        optional=1,
+        _between_ignoring_case,
+        optional_count=1,
     ),
-    Function("concat", (Kind.ANY,), _TEXT, _concat, repeats=True),
-    Function("string", (Kind.ANY,), _TEXT, _string),
-    Function("number", (_TEXT, _NUMBER_KIND), _NUMBER_KIND, _number, optional=1),
-    Function("cidrMatch", (Kind.ADDRESS, Kind.BLOCK), _BOOLEAN, None, repeats=True),
-    Function("wildcard", (_TEXT, Kind.PATTERN), _BOOLEAN, None, repeats=True),
-    Function("match", (_TEXT, Kind.PATTERN), _BOOLEAN, None, repeats=True),
+    Function("concat", (ArgumentType.ANY,), _TEXT, _concat, is_variadic=True),
+    Function("string", (ArgumentType.ANY,), _TEXT, _string),
+    Function("number", (_TEXT, _NUMBER_TYPE), _NUMBER_TYPE, _number, optional_count=1),
+    Function(
+        "cidrMatch",
+        (ArgumentType.ADDRESS, ArgumentType.CIDR_BLOCK),
+        _BOOLEAN,
+        None,
+        is_variadic=True,
+    ),
+    Function("wildcard", (_TEXT, ArgumentType.PATTERN), _BOOLEAN, None, is_variadic=True),
+    Function("match", (_TEXT, ArgumentType.PATTERN), _BOOLEAN, None, is_variadic=True),
 )
 
-FUNCTIONS = {function.name.lower(): function for function in _ALL}
+FUNCTIONS = {function.name.lower(): function for function in _FUNCTIONS}
 """By name in lower case: Elasticsearch reads function names in any case."""

@@ -14,41 +14,41 @@ from typing import NoReturn, TypeAlias, TypeGuard
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from app.detection.eql.errors import EqlError
-from app.detection.eql.tree import (
+from app.detection.eql.syntax_tree import (
     And,
+    BooleanOperand,
     Call,
-    Comparator,
     Comparison,
+    ComparisonOperator,
     Expression,
     Field,
     Literal,
     Lookup,
-    Membership,
+    LookupOperator,
     Not,
     Operand,
     Or,
     Query,
     Span,
-    Truth,
 )
 
-DEEPEST = 50
+MAX_DEPTH = 50
 """How many levels of conditions, functions and arithmetic a query may nest: far more than people
 write, and few enough for everything that walks a tree, Python's own compiler included."""
 
-MOST = 2_000
+MAX_CONDITIONS = 2_000
 """Conditions, and functions in them, that a query may have."""
 
-LONGEST_NUMBER = 300
+MAX_NUMBER_LENGTH = 300
 
-_Node: TypeAlias = Token | Expression | Operand
+_ParseNode: TypeAlias = Token | Expression | Operand
 
-_FIRST_WORD = re.compile(
+_MULTI_EVENT_KEYWORD = re.compile(
     r"(?>\s++|//[^\n]*+|/\*(?>.*?\*/))*+(sequence|sample|join)(?![\w.])", re.DOTALL
 )
-_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
+_ESCAPE_SEQUENCE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
 # The apostrophe's is needless, and in no documentation; public rules write it all the same.
-_ESCAPES = {
+_ESCAPED_CHARACTERS = {
     "b": "\b",
     "t": "\t",
     "n": "\n",
@@ -73,62 +73,64 @@ def parse(text: str) -> Query:
     Raises EqlError, with line and column, for what is not a query of a single event, for what is
     not supported yet, and for nesting deeper than DEEPEST.
     """
-    if found := _FIRST_WORD.match(text):
+    if found := _MULTI_EVENT_KEYWORD.match(text):
         raise EqlError(
             f"'{found[1]}' relates several events; Deckwatch decides each event by itself",
-            *_place(text, found.start(1)),
+            *_line_and_column(text, found.start(1)),
         )
     try:
         query = _parser().parse(text)
     except UnexpectedInput as error:
-        raise _explained(error, text) from None
+        raise _syntax_error(error, text) from None
     assert isinstance(query, Query)  # noqa: S101 (what the grammar's start rule builds)
-    _refuse_deep_nesting(query)
+    _check_limits(query)
     return query
 
 
 @cache
 def _parser() -> Lark:
     grammar = files("app.detection.eql").joinpath("eql.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="contextual", transformer=_Builder())
+    return Lark(grammar, parser="lalr", lexer="contextual", transformer=_TreeBuilder())
 
 
-def _place(text: str, offset: int) -> tuple[int, int]:
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-def _explained(error: UnexpectedInput, text: str) -> EqlError:
+def _syntax_error(error: UnexpectedInput, text: str) -> EqlError:
     if isinstance(error, UnexpectedCharacters):
         hint = _HINTS.get(error.char, f"{error.char!r} has no meaning here")
         return EqlError(hint, error.line, error.column)
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         return EqlError(f"'{error.token}' does not belong here", error.line, error.column)
-    line, column = _place(text, len(text.rstrip()))
+    line, column = _line_and_column(text, len(text.rstrip()))
     return EqlError("the query ends too early", line, column)
 
 
-def _refuse_deep_nesting(query: Query) -> None:
+def _check_limits(query: Query) -> None:
     pending: list[tuple[Expression | Operand, int]] = [(query.condition, 1)]
     count = 0
     while pending:
         node, depth = pending.pop()
         count += not isinstance(node, Field | Literal)
-        if count > MOST:
-            raise EqlError.at(query.condition.span, f"a query has at most {MOST:,} conditions")
-        if depth > DEEPEST:
-            raise EqlError.at(node.span, f"conditions are nested more than {DEEPEST} levels deep")
-        pending.extend((below, depth + 1) for below in _below(node))
+        if count > MAX_CONDITIONS:
+            raise EqlError.at(
+                query.condition.span, f"a query has at most {MAX_CONDITIONS:,} conditions"
+            )
+        if depth > MAX_DEPTH:
+            raise EqlError.at(node.span, f"conditions are nested more than {MAX_DEPTH} levels deep")
+        pending.extend((below, depth + 1) for below in _children(node))
 
 
-def _below(node: Expression | Operand) -> Sequence[Expression | Operand]:
+def _children(node: Expression | Operand) -> Sequence[Expression | Operand]:
     match node:
         case And() | Or():
             return node.operands
-        case Not() | Truth():
+        case Not() | BooleanOperand():
             return (node.operand,)
         case Comparison():
             return (node.left, node.right)
-        case Membership():
+        case Lookup():
             return (node.operand, *node.values)
         case Call():
             return node.arguments
@@ -136,7 +138,7 @@ def _below(node: Expression | Operand) -> Sequence[Expression | Operand]:
             return ()
 
 
-def _span(*nodes: _Node) -> Span:
+def _span(*nodes: _ParseNode) -> Span:
     first, last = nodes[0], nodes[-1]
     if isinstance(first, Token):
         # lark types positions as optional; tokens of its own lexer always have them.
@@ -147,72 +149,72 @@ def _span(*nodes: _Node) -> Span:
     return Span(line, column, start, end)
 
 
-def _refuse(at: _Node, what: str) -> NoReturn:
+def _refuse(at: _ParseNode, what: str) -> NoReturn:
     raise EqlError.at(_span(at), what)
 
 
-def _operand(node: _Node) -> Operand:
-    if isinstance(node, Truth):  # the field of `(field) == "x"`
+def _as_operand(node: _ParseNode) -> Operand:
+    if isinstance(node, BooleanOperand):  # the field of `(field) == "x"`
         return node.operand
     if not isinstance(node, Field | Literal | Call):
         _refuse(node, "a condition can be compared with true and false only")
     return node
 
 
-def _condition(node: _Node) -> Expression:
+def _as_condition(node: _ParseNode) -> Expression:
     if isinstance(node, Token):
         raise TypeError(node)
-    return Truth(node, node.span) if isinstance(node, Field | Literal | Call) else node
+    return BooleanOperand(node, node.span) if isinstance(node, Field | Literal | Call) else node
 
 
-def _is_condition(node: _Node) -> TypeGuard[Expression]:
-    return not isinstance(node, Token | Field | Literal | Call | Truth)
+def _is_condition(node: _ParseNode) -> TypeGuard[Expression]:
+    return not isinstance(node, Token | Field | Literal | Call | BooleanOperand)
 
 
 _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo"}
 
 
-def _as_is(operator: _Node, node: _Node) -> bool | None:
+def _comparison_polarity(operator: _ParseNode, node: _ParseNode) -> bool | None:
     """Whether comparing a condition with `node` leaves it as it is; None if that is no comparison."""
     if not isinstance(node, Literal) or not isinstance(node.value, bool):
         return None
     return {"==": node.value, "!=": not node.value}.get(str(operator))
 
 
-def _unescaped(token: Token) -> str:
+def _unescape(token: Token) -> str:
     def character(found: re.Match[str]) -> str:
         if found[1]:
             code = int(found[1], 16)
             if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
                 wrong(found, "is not a Unicode character")
             return chr(code)
-        if found[2] not in _ESCAPES:
+        if found[2] not in _ESCAPED_CHARACTERS:
             wrong(found, r"is not an escape; known are \b \t \n \f \r \" \\ and \u{…}")
-        return _ESCAPES[found[2]]
+        return _ESCAPED_CHARACTERS[found[2]]
 
     def wrong(found: re.Match[str], what: str) -> NoReturn:
         column = (token.column or 1) + 1 + found.start()
         raise EqlError(f"'{found[0]}' {what}", token.line or 1, column)
 
-    return _ESCAPE.sub(character, token[1:-1])
+    return _ESCAPE_SEQUENCE.sub(character, token[1:-1])
 
 
-def _name(token: Token) -> str:
+def _field_name_part(token: Token) -> str:
     return token[1:-1].replace("``", "`") if token.type == "QUOTED_NAME" else str(token)
 
 
-class _Builder(Transformer[Token, Query]):
+class _TreeBuilder(Transformer[Token, Query]):
     """Called by the parser for each rule it has read, innermost first, so nothing recurses.
 
     A method is named like its rule of eql.lark and gets what the rule consists of.
     """
 
-    def start(self, nodes: tuple[Literal, _Node, Token | None]) -> Query:
+    def start(self, nodes: tuple[Literal, _ParseNode, Token | None]) -> Query:
         category, condition, pipe = nodes
         if pipe is not None:
             _refuse(pipe, "pipes are not supported: a rule decides each event by itself")
         name = None if category.value is None else str(category.value)
-        return Query(name, _condition(condition), _span(category, condition))
+        return Query(name, _as_condition(condition), _span(category, condition))
 
     def category(self, nodes: list[Token]) -> Literal:
         (token,) = nodes
@@ -223,63 +225,65 @@ class _Builder(Transformer[Token, Query]):
         return (
             self.raw_text(nodes)
             if token.type == "RAW_TEXT"
-            else Literal(_name(token), _span(token))
+            else Literal(_field_name_part(token), _span(token))
         )
 
-    def either(self, nodes: list[_Node]) -> _Node:
-        return nodes[0] if len(nodes) == 1 else Or(tuple(map(_condition, nodes)), _span(*nodes))
+    def or_expression(self, nodes: list[_ParseNode]) -> _ParseNode:
+        return nodes[0] if len(nodes) == 1 else Or(tuple(map(_as_condition, nodes)), _span(*nodes))
 
-    def both(self, nodes: list[_Node]) -> _Node:
-        return nodes[0] if len(nodes) == 1 else And(tuple(map(_condition, nodes)), _span(*nodes))
+    def and_expression(self, nodes: list[_ParseNode]) -> _ParseNode:
+        return nodes[0] if len(nodes) == 1 else And(tuple(map(_as_condition, nodes)), _span(*nodes))
 
-    def negated(self, nodes: list[_Node]) -> Not:
-        return Not(_condition(nodes[1]), _span(*nodes))
+    def not_expression(self, nodes: list[_ParseNode]) -> Not:
+        return Not(_as_condition(nodes[1]), _span(*nodes))
 
-    def truth(self, nodes: list[_Node]) -> Expression:
-        return _condition(nodes[0])
+    def boolean_operand(self, nodes: list[_ParseNode]) -> Expression:
+        return _as_condition(nodes[0])
 
-    def comparison(self, nodes: list[_Node]) -> Expression:
+    def comparison(self, nodes: list[_ParseNode]) -> Expression:
         left, operator, right = nodes
-        if _is_condition(left) and (as_is := _as_is(operator, right)) is not None:
-            return self._compared(left, as_is, _span(*nodes))
-        if _is_condition(right) and (as_is := _as_is(operator, left)) is not None:
-            return self._compared(right, as_is, _span(*nodes))
-        return Comparison(_operand(left), Comparator(str(operator)), _operand(right), _span(*nodes))
+        if _is_condition(left) and (polarity := _comparison_polarity(operator, right)) is not None:
+            return self._with_polarity(left, polarity, _span(*nodes))
+        if _is_condition(right) and (polarity := _comparison_polarity(operator, left)) is not None:
+            return self._with_polarity(right, polarity, _span(*nodes))
+        return Comparison(
+            _as_operand(left), ComparisonOperator(str(operator)), _as_operand(right), _span(*nodes)
+        )
 
-    def _compared(self, condition: Expression, as_is: bool, span: Span) -> Expression:
+    def _with_polarity(self, condition: Expression, polarity: bool, span: Span) -> Expression:
         """`(a > 1) == true` is the condition, `== false` its opposite."""
-        return replace(condition, span=span) if as_is else Not(condition, span)
+        return replace(condition, span=span) if polarity else Not(condition, span)
 
-    def membership(self, nodes: list[_Node]) -> Expression:
+    def lookup(self, nodes: list[_ParseNode]) -> Expression:
         negated = nodes[1] == "not"
-        lookup = Lookup(str(nodes[2 if negated else 1]))
-        values = tuple(_operand(node) for node in nodes[1:] if not isinstance(node, Token))
-        found = Membership(_operand(nodes[0]), lookup, values, _span(*nodes))
+        operator = LookupOperator(str(nodes[2 if negated else 1]))
+        values = tuple(_as_operand(node) for node in nodes[1:] if not isinstance(node, Token))
+        found = Lookup(_as_operand(nodes[0]), operator, values, _span(*nodes))
         return Not(found, found.span) if negated else found
 
-    def addition(self, nodes: list[_Node]) -> Call:
+    def addition(self, nodes: list[_ParseNode]) -> Call:
         left, sign, right = nodes
-        arguments = (_operand(left), _operand(right))
+        arguments = (_as_operand(left), _as_operand(right))
         return Call(_ARITHMETIC[str(sign)], False, arguments, _span(*nodes), str(sign))
 
     multiplication = addition
 
-    def minus(self, nodes: list[_Node]) -> Operand:
+    def unary_minus(self, nodes: list[_ParseNode]) -> Operand:
         sign, node = nodes
-        operand, span = _operand(node), _span(*nodes)
+        operand, span = _as_operand(node), _span(*nodes)
         if isinstance(operand, Literal) and type(operand.value) in (int, float):
             return Literal(-operand.value, span)  # type: ignore[operator]
         return Call("subtract", False, (Literal(0, _span(sign)), operand), span, "-")
 
-    minus_number = minus
+    negative_number = unary_minus
 
-    def group(self, nodes: list[_Node]) -> Expression:
-        return replace(_condition(nodes[1]), span=_span(*nodes))
+    def group(self, nodes: list[_ParseNode]) -> Expression:
+        return replace(_as_condition(nodes[1]), span=_span(*nodes))
 
-    def call(self, nodes: list[_Node | None]) -> Call:
+    def call(self, nodes: list[_ParseNode | None]) -> Call:
         name, tilde, *rest = nodes
         assert isinstance(name, Token)  # noqa: S101 (what the grammar begins a call with)
-        given = tuple(_operand(node) for node in rest if node and not isinstance(node, Token))
+        given = tuple(_as_operand(node) for node in rest if node and not isinstance(node, Token))
         last = rest[-1]
         assert isinstance(last, Token)  # noqa: S101 (and what it ends one with)
         return Call(str(name), tilde is not None, given, _span(name, last))
@@ -288,20 +292,20 @@ class _Builder(Transformer[Token, Query]):
         optional, *parts = nodes
         names = [part for part in parts if part is not None]
         return Field(
-            ".".join(map(_name, names)),
+            ".".join(map(_field_name_part, names)),
             optional is not None,
             _span(optional or names[0], names[-1]),
         )
 
     def number(self, nodes: list[Token]) -> Literal:
         (token,) = nodes
-        if len(token) > LONGEST_NUMBER:
-            _refuse(token, f"this number has more than {LONGEST_NUMBER} characters")
+        if len(token) > MAX_NUMBER_LENGTH:
+            _refuse(token, f"this number has more than {MAX_NUMBER_LENGTH} characters")
         value = int(token) if token.isdigit() else float(token)
         return Literal(value, _span(token))
 
     def text(self, nodes: list[Token]) -> Literal:
-        return Literal(_unescaped(nodes[0]), _span(nodes[0]))
+        return Literal(_unescape(nodes[0]), _span(nodes[0]))
 
     def raw_text(self, nodes: list[Token]) -> Literal:
         return Literal(str(nodes[0][3:-3]), _span(nodes[0]))

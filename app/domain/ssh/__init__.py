@@ -1,21 +1,21 @@
 """OpenSSH arguments read as OpenSSH reads them: role, destination, forwards, findings.
 
-The one way in is `read_ssh`; storing, grouping and showing the result are left to others.
+The one way in is `parse_ssh`; storing, grouping and showing the result are left to others.
 """
 
-from app.domain.ssh.headline import headline
-from app.domain.ssh.masking import MASK, masked, masked_line
-from app.domain.ssh.read import read_ssh
-from app.domain.ssh.tokens import Token, TokenKind, tokens
-from app.domain.ssh.use import (
+from app.domain.ssh.headline import build_headline
+from app.domain.ssh.highlight import Token, TokenKind, highlight_arguments
+from app.domain.ssh.masking import MASK, mask_passwords, masked_command_line
+from app.domain.ssh.model import (
     Finding,
     FindingKind,
     Forward,
     ForwardKind,
-    Hop,
+    HostSpec,
+    SshInvocation,
     SshRole,
-    SshUse,
 )
+from app.domain.ssh.parse import parse_ssh
 
 __all__ = [
     "MASK",
@@ -23,14 +23,14 @@ __all__ = [
     "FindingKind",
     "Forward",
     "ForwardKind",
-    "Hop",
+    "HostSpec",
+    "SshInvocation",
     "SshRole",
-    "SshUse",
     "Token",
     "TokenKind",
-    "headline",
-    "masked",
-    "masked_line",
-    "read_ssh",
-    "tokens",
+    "build_headline",
+    "highlight_arguments",
+    "mask_passwords",
+    "masked_command_line",
+    "parse_ssh",
 ]

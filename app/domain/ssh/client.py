@@ -6,20 +6,20 @@
 import re
 from collections.abc import Callable, Sequence
 
-from app.domain.ssh import values
-from app.domain.ssh.getopt import MISSING, UNKNOWN, Getopt, Option
-from app.domain.ssh.reading import Indexes, Reading, Setting, words_after
-from app.domain.ssh.settings import add_forward, apply_line, set_jumps, set_port
-from app.domain.ssh.use import ForwardKind, SshRole
+from app.domain.ssh import value_parsers
+from app.domain.ssh.getopt import MISSING_VALUE, UNKNOWN_OPTION, Getopt, Option
+from app.domain.ssh.model import ForwardKind, SshRole
+from app.domain.ssh.options import apply_config_line, apply_forward, apply_jump_hosts, apply_port
+from app.domain.ssh.parse_state import ArgIndexes, ArgumentValue, ParseState, remaining_args
 
 _FLAGS = "1246AaCfGgKkMNnqsTtVvXxYy"
 # `-P tag` came with 9.4; before, -P was a flag that did nothing and nobody gave.
-_VALUED = "BbcDEeFIiJLlmOoPpQRSWw"
-_HARMLESS_CONTROL = frozenset({"check", "exit", "stop", "cancel"})
-_CONTROL = _HARMLESS_CONTROL | {"forward", "proxy"}
+_VALUE_OPTIONS = "BbcDEeFIiJLlmOoPpQRSWw"
+_NO_OP_CONTROL_COMMANDS = frozenset({"check", "exit", "stop", "cancel"})
+_CONTROL_COMMANDS = _NO_OP_CONTROL_COMMANDS | {"forward", "proxy"}
 
 # Letters that say what a keyword says. They overrule what stood before, where `-o` does not.
-_KEYWORD_OF_FLAG: dict[str, tuple[tuple[str, str], ...]] = {
+_FLAG_SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "4": (("addressfamily", "inet"),),
     "6": (("addressfamily", "inet6"),),
     "a": (("forwardagent", "no"),),
@@ -33,7 +33,7 @@ _KEYWORD_OF_FLAG: dict[str, tuple[tuple[str, str], ...]] = {
     "x": (("forwardx11", "no"),),
     "Y": (("forwardx11", "yes"), ("forwardx11trusted", "yes")),
 }
-_KEYWORD_OF_VALUE = {
+_VALUE_OPTION_KEYWORDS = {
     "B": "bindinterface",
     "b": "bindaddress",
     "c": "ciphers",
@@ -46,246 +46,260 @@ _KEYWORD_OF_VALUE = {
 _HOST_AND_PORT = re.compile(r".*:[0-9]+", re.DOTALL | re.ASCII)
 
 
-def read_client(program: str, args: Sequence[str], start: int = 1) -> Reading:
+def parse_client(program: str, args: Sequence[str], start: int = 1) -> ParseState:
     """Read ssh's arguments; `start` is the word after the program's own name."""
-    reading = Reading(program)
+    state = ParseState(program)
     autossh = program == "autossh"
-    place, flags, valued = start, _FLAGS, _VALUED
+    position, flags, value_options = start, _FLAGS, _VALUE_OPTIONS
     if autossh:
         # autossh(1): -M is its own, with a value; it takes out -f and -V and hands on the rest.
-        flags, valued = flags.replace("M", ""), valued + "M"
-        reading.restarts = True
+        flags, value_options = flags.replace("M", ""), value_options + "M"
+        state.auto_reconnect = True
     host_seen = False
     while True:
-        getopt = Getopt(args, place, flags=flags, valued=valued)
+        getopt = Getopt(args, position, flags=flags, value_options=value_options)
         for option in getopt:
-            _HANDLERS.get(option.letter, _setting_of_letter)(reading, option)
-            if reading.no_op is not None and option.letter in "VQ":
-                return _finished(reading, args)  # ssh leaves at once, whatever follows
-        place = getopt.position
-        if host_seen or place >= len(args):
+            _HANDLERS.get(option.letter, _apply_setting)(state, option)
+            if state.no_op_option is not None and option.letter in "VQ":
+                return _finish(state, args)  # ssh leaves at once, whatever follows
+        position = getopt.position
+        if host_seen or position >= len(args):
             break
-        _destination(reading, args[place], place)
+        _apply_destination(state, args[position], position)
         host_seen = True
-        place += 1
-        if getopt.terminated:
+        position += 1
+        if getopt.ended_by_double_dash:
             break
-    reading.remote_command, reading.remote_indexes = words_after(args, place)
-    return _finished(reading, args)
+    state.remote_command, state.remote_command_indexes = remaining_args(args, position)
+    return _finish(state, args)
 
 
-def _destination(reading: Reading, word: str, place: int) -> None:
-    at = (place,)
+def _apply_destination(state: ParseState, word: str, position: int) -> None:
+    arg_indexes = (position,)
     if word.startswith("ssh://"):
-        found = values.uri(word)
-        if found is None:
-            reading.refuse("the ssh:// address is malformed", at)
+        host_spec = value_parsers.parse_uri(word)
+        if host_spec is None:
+            state.record_error("the ssh:// address is malformed", arg_indexes)
             return
-        reading.host = Setting(found.host, at)
-        if found.user is not None:
-            reading.first("user", found.user, at)
-        if found.port is not None:
-            reading.first("port", str(found.port), at)
+        state.host = ArgumentValue(host_spec.host, arg_indexes)
+        if host_spec.user is not None:
+            state.set_if_unset("user", host_spec.user, arg_indexes)
+        if host_spec.port is not None:
+            state.set_if_unset("port", str(host_spec.port), arg_indexes)
         return
     user, sign, host = word.rpartition("@")
     if sign and not user:
-        reading.refuse("the user before @ is empty", at)
+        state.record_error("the user before @ is empty", arg_indexes)
     elif sign:
-        reading.first("user", user, at)
-    reading.host = Setting(host, at)
-    if values.bad_host(host):
-        reading.refuse("the host has characters that no host name has", at)
+        state.set_if_unset("user", user, arg_indexes)
+    state.host = ArgumentValue(host, arg_indexes)
+    if value_parsers.is_invalid_host(host):
+        state.record_error("the host has characters that no host name has", arg_indexes)
 
 
-def _setting_of_letter(reading: Reading, option: Option) -> None:
-    for keyword, value in _KEYWORD_OF_FLAG.get(option.letter, ()):
-        reading.assign(keyword, value, option.indexes)
-    if option.letter in _KEYWORD_OF_VALUE:
-        reading.assign(_KEYWORD_OF_VALUE[option.letter], option.value or "", option.indexes)
+def _apply_setting(state: ParseState, option: Option) -> None:
+    for keyword, value in _FLAG_SETTINGS.get(option.letter, ()):
+        state.set_value(keyword, value, option.arg_indexes)
+    if option.letter in _VALUE_OPTION_KEYWORDS:
+        state.set_value(
+            _VALUE_OPTION_KEYWORDS[option.letter], option.value or "", option.arg_indexes
+        )
 
 
-def _agent(reading: Reading, option: Option) -> None:
-    if reading.value("forwardagent") in (None, "no"):  # a socket named earlier stays the one used
-        reading.assign("forwardagent", "yes", option.indexes)
+def _apply_agent_forwarding(state: ParseState, option: Option) -> None:
+    if state.get_value("forwardagent") in (None, "no"):  # a socket named earlier stays the one used
+        state.set_value("forwardagent", "yes", option.arg_indexes)
 
 
-def _jump(reading: Reading, option: Option) -> None:
-    if "proxyjump" in reading.settings:
-        reading.refuse("-J is given twice", option.indexes)
-    elif "proxycommand" in reading.settings:
-        reading.refuse("-J and a proxy command exclude each other", option.indexes)
-    set_jumps(reading, option.value or "", option.indexes)
+def _apply_jump_option(state: ParseState, option: Option) -> None:
+    if "proxyjump" in state.settings:
+        state.record_error("-J is given twice", option.arg_indexes)
+    elif "proxycommand" in state.settings:
+        state.record_error("-J and a proxy command exclude each other", option.arg_indexes)
+    apply_jump_hosts(state, option.value or "", option.arg_indexes)
 
 
-def _tun(reading: Reading, option: Option) -> None:
+def _apply_tun(state: ParseState, option: Option) -> None:
     device = option.value or ""
-    if values.tun(device) is None:
-        reading.refuse(f"{device} is no tun device", option.indexes)
+    if value_parsers.parse_tun_devices(device) is None:
+        state.record_error(f"{device} is no tun device", option.arg_indexes)
         return
-    reading.first("tunnel", "point-to-point", option.indexes)
-    reading.assign("tunneldevice", device, option.indexes)
+    state.set_if_unset("tunnel", "point-to-point", option.arg_indexes)
+    state.set_value("tunneldevice", device, option.arg_indexes)
 
 
-def _stdio(reading: Reading, option: Option) -> None:
-    spec = values.forward(option.value or "", dynamic=True, remote=False)
+def _apply_stdio_forward(state: ParseState, option: Option) -> None:
+    spec = value_parsers.parse_forward(option.value or "", dynamic=True, remote=False)
     if spec is None or spec.target is not None:
-        reading.refuse(f"{option.value} is no address for -W", option.indexes)
+        state.record_error(f"{option.value} is no address for -W", option.arg_indexes)
         return
-    reading.assign("requesttty", "no", option.indexes)
-    reading.assign("sessiontype", "none", option.indexes)
+    state.set_value("requesttty", "no", option.arg_indexes)
+    state.set_value("sessiontype", "none", option.arg_indexes)
     if not _HOST_AND_PORT.fullmatch(spec.listen):
         return  # a port alone is taken for an address, and then forgotten
-    if any(forward.kind is ForwardKind.STDIO for forward in reading.forwards):
-        reading.refuse("-W is given twice", option.indexes)
+    if any(forward.kind is ForwardKind.STDIO for forward in state.forwards):
+        state.record_error("-W is given twice", option.arg_indexes)
         return
-    reading.add_forward(ForwardKind.STDIO, None, spec.listen, option.indexes)
+    state.add_forward(ForwardKind.STDIO, None, spec.listen, option.arg_indexes)
 
 
-def _session(kind: str) -> Callable[[Reading, Option], None]:
-    def handle(reading: Reading, option: Option) -> None:
-        if reading.value("sessiontype") not in (None, kind):
-            reading.refuse("-N and -s exclude each other", option.indexes)
-        reading.assign("sessiontype", kind, option.indexes)
+def _session_type_handler(kind: str) -> Callable[[ParseState, Option], None]:
+    def handle(state: ParseState, option: Option) -> None:
+        if state.get_value("sessiontype") not in (None, kind):
+            state.record_error("-N and -s exclude each other", option.arg_indexes)
+        state.set_value("sessiontype", kind, option.arg_indexes)
         if kind == "none":
-            reading.assign("requesttty", "no", option.indexes)
+            state.set_value("requesttty", "no", option.arg_indexes)
 
     return handle
 
 
-def _twice(keyword: str, once: str, again: str) -> Callable[[Reading, Option], None]:
-    def handle(reading: Reading, option: Option) -> None:
-        value = again if reading.value(keyword) == once else once
-        reading.assign(keyword, value, option.indexes)
+def _repeatable_flag_handler(
+    keyword: str, once: str, again: str
+) -> Callable[[ParseState, Option], None]:
+    def handle(state: ParseState, option: Option) -> None:
+        value = again if state.get_value(keyword) == once else once
+        state.set_value(keyword, value, option.arg_indexes)
 
     return handle
 
 
-def _control(reading: Reading, option: Option) -> None:
+def _apply_control_command(state: ParseState, option: Option) -> None:
     command = option.value or ""
-    if command not in _CONTROL:
-        reading.refuse(f"-O knows no {command}", option.indexes)
-    reading.assign("controlcommand", command, option.indexes)
-    if command in _HARMLESS_CONTROL:
-        reading.no_op = Setting(f"-O {command}", option.indexes)
+    if command not in _CONTROL_COMMANDS:
+        state.record_error(f"-O knows no {command}", option.arg_indexes)
+    state.set_value("controlcommand", command, option.arg_indexes)
+    if command in _NO_OP_CONTROL_COMMANDS:
+        state.no_op_option = ArgumentValue(f"-O {command}", option.arg_indexes)
 
 
-def _no_op(reading: Reading, option: Option) -> None:
-    reading.no_op = Setting(f"-{option.letter}", option.indexes)
+def _mark_no_op(state: ParseState, option: Option) -> None:
+    state.no_op_option = ArgumentValue(f"-{option.letter}", option.arg_indexes)
 
 
-def _monitor(reading: Reading, option: Option) -> None:
+def _apply_master_or_monitor_port(state: ParseState, option: Option) -> None:
     """autossh's `-M port[:echo]`; ssh's own -M has no value."""
     if option.value is None:
-        _twice("controlmaster", "yes", "ask")(reading, option)
+        _repeatable_flag_handler("controlmaster", "yes", "ask")(state, option)
     else:
-        reading.assign("monitorport", option.value, option.indexes)
+        state.set_value("monitorport", option.value, option.arg_indexes)
 
 
-def _unknown(reading: Reading, option: Option) -> None:
-    reading.refuse(f"there is no option -{option.value}", option.indexes)
+def _record_unknown_option(state: ParseState, option: Option) -> None:
+    state.record_error(f"there is no option -{option.value}", option.arg_indexes)
 
 
-def _missing(reading: Reading, option: Option) -> None:
-    reading.refuse(f"-{option.value} has no value", option.indexes)
+def _record_missing_value(state: ParseState, option: Option) -> None:
+    state.record_error(f"-{option.value} has no value", option.arg_indexes)
 
 
-def _forward(kind: ForwardKind) -> Callable[[Reading, Option], None]:
-    return lambda reading, option: add_forward(reading, kind, option.value or "", option.indexes)
+def _forward_handler(kind: ForwardKind) -> Callable[[ParseState, Option], None]:
+    return lambda state, option: apply_forward(state, kind, option.value or "", option.arg_indexes)
 
 
-def _config_file(reading: Reading, option: Option) -> None:
-    reading.config_file = Setting(option.value or "", option.indexes)
+def _set_config_file(state: ParseState, option: Option) -> None:
+    state.config_file = ArgumentValue(option.value or "", option.arg_indexes)
 
 
-def _log_file(reading: Reading, option: Option) -> None:
-    reading.log_file = Setting(option.value or "", option.indexes)
+def _set_log_file(state: ParseState, option: Option) -> None:
+    state.log_file = ArgumentValue(option.value or "", option.arg_indexes)
 
 
-_HANDLERS: dict[str, Callable[[Reading, Option], None]] = {
-    UNKNOWN: _unknown,
-    MISSING: _missing,
-    "1": lambda reading, option: reading.refuse("protocol 1 is gone", option.indexes),
-    "A": _agent,
-    "D": _forward(ForwardKind.DYNAMIC),
-    "E": _log_file,
-    "F": _config_file,
-    "G": _no_op,
-    "i": lambda reading, option: reading.identities.append(
-        Setting(option.value or "", option.indexes)
+_HANDLERS: dict[str, Callable[[ParseState, Option], None]] = {
+    UNKNOWN_OPTION: _record_unknown_option,
+    MISSING_VALUE: _record_missing_value,
+    "1": lambda state, option: state.record_error("protocol 1 is gone", option.arg_indexes),
+    "A": _apply_agent_forwarding,
+    "D": _forward_handler(ForwardKind.DYNAMIC),
+    "E": _set_log_file,
+    "F": _set_config_file,
+    "G": _mark_no_op,
+    "i": lambda state, option: state.identity_files.append(
+        ArgumentValue(option.value or "", option.arg_indexes)
     ),
-    "J": _jump,
-    "L": _forward(ForwardKind.LOCAL),
-    "l": lambda reading, option: reading.first("user", option.value or "", option.indexes),
-    "M": _monitor,
-    "N": _session("none"),
-    "O": _control,
-    "o": lambda reading, option: apply_line(reading, option.value or "", option.indexes),
-    "p": lambda reading, option: (
+    "J": _apply_jump_option,
+    "L": _forward_handler(ForwardKind.LOCAL),
+    "l": lambda state, option: state.set_if_unset("user", option.value or "", option.arg_indexes),
+    "M": _apply_master_or_monitor_port,
+    "N": _session_type_handler("none"),
+    "O": _apply_control_command,
+    "o": lambda state, option: apply_config_line(state, option.value or "", option.arg_indexes),
+    "p": lambda state, option: (
         None
-        if "port" in reading.settings
-        else set_port(reading, option.value or "", option.indexes)
+        if "port" in state.settings
+        else apply_port(state, option.value or "", option.arg_indexes)
     ),
-    "Q": _no_op,
-    "R": _forward(ForwardKind.REMOTE),
-    "s": _session("subsystem"),
-    "t": _twice("requesttty", "yes", "force"),
-    "V": _no_op,
-    "W": _stdio,
-    "w": _tun,
+    "Q": _mark_no_op,
+    "R": _forward_handler(ForwardKind.REMOTE),
+    "s": _session_type_handler("subsystem"),
+    "t": _repeatable_flag_handler("requesttty", "yes", "force"),
+    "V": _mark_no_op,
+    "W": _apply_stdio_forward,
+    "w": _apply_tun,
 }
 
 
-def _finished(reading: Reading, args: Sequence[str]) -> Reading:
+def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
     """What only the whole line tells: cleared forwards, the real host, the role."""
-    _clear_forwards(reading)
-    settings = reading.settings
+    _resolve_forwards(state)
+    settings = state.settings
     session = settings.get("sessiontype")
     if session is not None and session.value == "none":
-        reading.no_command = session
+        state.no_command = session
     fork = settings.get("forkafterauthentication")
     if fork is not None and fork.value == "yes":
-        reading.background = fork
-    named = (reading.value("remotecommand") or "none").lower() != "none"
-    if args and (reading.no_op is None or reading.no_op.value == "-G"):
-        _check(reading, bool(reading.remote_command), named)
-    if reading.no_op is not None:
-        reading.role = SshRole.NO_OP
-    elif reading.restarts or (
-        (reading.no_command or reading.background)
-        and any(forward.kind is not ForwardKind.STDIO for forward in reading.forwards)
+        state.background = fork
+    has_config_command = (state.get_value("remotecommand") or "none").lower() != "none"
+    if args and (state.no_op_option is None or state.no_op_option.value == "-G"):
+        _check_arguments(state, bool(state.remote_command), has_config_command)
+    if state.no_op_option is not None:
+        state.role = SshRole.NO_OP
+    elif state.auto_reconnect or (
+        (state.no_command or state.background)
+        and any(forward.kind is not ForwardKind.STDIO for forward in state.forwards)
     ):
-        reading.role = SshRole.PERSISTENT_TUNNEL
-    return reading
+        state.role = SshRole.PERSISTENT_TUNNEL
+    return state
 
 
-def _clear_forwards(reading: Reading) -> None:
+def _resolve_forwards(state: ParseState) -> None:
     """ClearAllForwardings, which -W implies, takes every forward but the one of -W."""
-    stdio = any(forward.kind is ForwardKind.STDIO for forward in reading.forwards)
-    if (reading.value("clearallforwardings") or ("yes" if stdio else "no")) == "yes":
-        reading.forwards = [f for f in reading.forwards if f.kind is ForwardKind.STDIO]
+    stdio = any(forward.kind is ForwardKind.STDIO for forward in state.forwards)
+    if (state.get_value("clearallforwardings") or ("yes" if stdio else "no")) == "yes":
+        state.forwards = [f for f in state.forwards if f.kind is ForwardKind.STDIO]
         return
-    tunnel = reading.settings.get("tunnel")
+    tunnel = state.settings.get("tunnel")
     if tunnel is not None and tunnel.value != "no":
-        device = reading.settings.get("tunneldevice")
-        local, remote = values.tun(device.value if device else "any") or ("any", "any")
-        at: Indexes = tuple(sorted({*tunnel.indexes, *(device.indexes if device else ())}))
-        reading.add_forward(ForwardKind.TUN, local, remote, at)
+        device = state.settings.get("tunneldevice")
+        local, remote = value_parsers.parse_tun_devices(device.value if device else "any") or (
+            "any",
+            "any",
+        )
+        arg_indexes: ArgIndexes = tuple(
+            sorted({*tunnel.arg_indexes, *(device.arg_indexes if device else ())})
+        )
+        state.add_forward(ForwardKind.TUN, local, remote, arg_indexes)
 
 
-def _check(reading: Reading, command: bool, named_command: bool) -> None:
+def _check_arguments(state: ParseState, command: bool, has_config_command: bool) -> None:
     """The refusals that ssh makes once it has read everything."""
-    if reading.host is None:
-        reading.refuse("no destination is named", ())
+    if state.host is None:
+        state.record_error("no destination is named", ())
         return
-    user = reading.settings.get("user")
-    if user is not None and values.bad_user(user.value):
-        reading.refuse("the user has characters that no user name has", user.indexes)
-    if command and named_command:
-        reading.refuse("there is a command and a RemoteCommand", reading.remote_indexes)
-    session = reading.settings.get("sessiontype")
-    if session is not None and session.value == "subsystem" and not command and not named_command:
-        reading.refuse("-s names no subsystem", session.indexes)
-    fork = reading.background
+    user = state.settings.get("user")
+    if user is not None and value_parsers.is_invalid_user(user.value):
+        state.record_error("the user has characters that no user name has", user.arg_indexes)
+    if command and has_config_command:
+        state.record_error("there is a command and a RemoteCommand", state.remote_command_indexes)
+    session = state.settings.get("sessiontype")
+    if (
+        session is not None
+        and session.value == "subsystem"
+        and not command
+        and not has_config_command
+    ):
+        state.record_error("-s names no subsystem", session.arg_indexes)
+    fork = state.background
     # autossh keeps -f for itself, so ssh never sees it.
-    if fork and not (command or named_command or reading.no_command or reading.restarts):
-        reading.refuse("-f has no command and no -N", fork.indexes)
+    if fork and not (command or has_config_command or state.no_command or state.auto_reconnect):
+        state.record_error("-f has no command and no -N", fork.arg_indexes)

@@ -2,45 +2,48 @@
 
 from collections.abc import Callable
 
-from app.domain.ssh import client_sayings as say
-from app.domain.ssh.finding_rule import FindingRule, Said
-from app.domain.ssh.reading import Reading
-from app.domain.ssh.use import FindingKind, ForwardKind, SshRole
+from app.domain.ssh import client_messages as messages
+from app.domain.ssh.finding_rule import FindingMessages, FindingRule
+from app.domain.ssh.model import FindingKind, ForwardKind, SshRole
+from app.domain.ssh.parse_state import ParseState
 
-_CLIENTS = frozenset({SshRole.CLIENT, SshRole.PERSISTENT_TUNNEL})
-
-
-def _only(kind: FindingKind, risk: int, look: Callable[[Reading], Said], short: str) -> FindingRule:
-    return FindingRule(kind, short, risk, look, _CLIENTS)
+_CLIENT_ROLES = frozenset({SshRole.CLIENT, SshRole.PERSISTENT_TUNNEL})
 
 
-_K = FindingKind
-CLIENT_FINDINGS: tuple[FindingRule, ...] = (
-    _only(
-        _K.REMOTE_DYNAMIC_FORWARD,
+def _client_rule(
+    kind: FindingKind, risk: int, find_messages: Callable[[ParseState], FindingMessages], label: str
+) -> FindingRule:
+    return FindingRule(kind, label, risk, find_messages, _CLIENT_ROLES)
+
+
+CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
+    _client_rule(
+        FindingKind.REMOTE_DYNAMIC_FORWARD,
         30,
-        say.forwards(
+        messages.forwards(
             ForwardKind.REMOTE_DYNAMIC,
             lambda f: (
-                f"Opens a SOCKS proxy on {say.place(f.listen)} on the far side, which reaches"
+                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} on the far side, which reaches"
                 " everything that this container can reach."
             ),
         ),
         "remote SOCKS proxy",
     ),
-    _only(
-        _K.REMOTE_FORWARD,
+    _client_rule(
+        FindingKind.REMOTE_FORWARD,
         25,
-        say.forwards(
+        messages.forwards(
             ForwardKind.REMOTE,
-            lambda f: f"Opens {say.place(f.listen)} on the far side that leads to {f.target} here.",
+            lambda f: (
+                f"Opens {messages.listen_address(f.listen)} on the far side that leads to {f.target} here."
+            ),
         ),
         "remote forward",
     ),
-    _only(
-        _K.TUN_DEVICE,
+    _client_rule(
+        FindingKind.TUN_DEVICE,
         25,
-        say.forwards(
+        messages.forwards(
             ForwardKind.TUN,
             lambda f: (
                 f"Joins this container's network with the far side's through tun devices"
@@ -49,56 +52,61 @@ CLIENT_FINDINGS: tuple[FindingRule, ...] = (
         ),
         "tun device",
     ),
-    _only(_K.LOADED_LIBRARY, 25, say.libraries, "loads a library"),
-    _only(_K.LOCAL_COMMAND, 20, say.local_command, "local command"),
-    _only(
-        _K.KNOWN_HOSTS_COMMAND,
+    _client_rule(FindingKind.LOADED_LIBRARY, 25, messages.provider_libraries, "loads a library"),
+    _client_rule(FindingKind.LOCAL_COMMAND, 20, messages.local_command, "local command"),
+    _client_rule(
+        FindingKind.KNOWN_HOSTS_COMMAND,
         20,
-        say.setting(
+        messages.setting(
             "knownhostscommand", {"none": "", "*": "Runs in this container to get host keys: {}"}
         ),
         "known hosts command",
     ),
-    _only(_K.DISGUISED_DESTINATION, 20, say.disguised, "other host than shown"),
-    _only(
-        _K.PROXY_COMMAND,
+    _client_rule(
+        FindingKind.DISGUISED_DESTINATION,
+        20,
+        messages.disguised_destination,
+        "other host than shown",
+    ),
+    _client_rule(
+        FindingKind.PROXY_COMMAND,
         15,
-        say.setting(
+        messages.setting(
             "proxycommand",
             {"none": "", "*": "Connects through a command that runs in this container: {}"},
         ),
         "proxy command",
     ),
-    _only(_K.HELPER_PROGRAM, 15, say.helpers, "helper program"),
-    _only(
-        _K.DYNAMIC_FORWARD,
+    _client_rule(FindingKind.HELPER_PROGRAM, 15, messages.helper_programs, "helper program"),
+    _client_rule(
+        FindingKind.DYNAMIC_FORWARD,
         15,
-        say.forwards(
+        messages.forwards(
             ForwardKind.DYNAMIC,
             lambda f: (
-                f"Opens a SOCKS proxy on {say.place(f.listen)} here, which reaches everything"
+                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} here, which reaches everything"
                 " that the far side can reach."
             ),
         ),
         "SOCKS proxy",
     ),
-    _only(_K.AUTO_RECONNECT, 10, say.restarts, "reconnects"),
-    _only(
-        _K.LOCAL_FORWARD,
+    _client_rule(FindingKind.AUTO_RECONNECT, 10, messages.auto_reconnect, "reconnects"),
+    _client_rule(
+        FindingKind.LOCAL_FORWARD,
         8,
-        say.forwards(
+        messages.forwards(
             ForwardKind.LOCAL,
             lambda f: (
-                f"Opens {say.place(f.listen)} here that leads to {f.target}, as seen from"
+                f"Opens {messages.listen_address(f.listen)} here that leads to {f.target}, as seen from"
                 " the far side."
             ),
         ),
         "local forward",
     ),
-    _only(
-        _K.STDIO_FORWARD,
+    _client_rule(
+        FindingKind.STDIO_FORWARD,
         8,
-        say.forwards(
+        messages.forwards(
             ForwardKind.STDIO,
             lambda f: (
                 f"Passes its input and output to {f.target} beyond the far side, as a"
@@ -107,19 +115,19 @@ CLIENT_FINDINGS: tuple[FindingRule, ...] = (
         ),
         "stepping stone",
     ),
-    _only(
-        _K.GATEWAY_PORTS,
+    _client_rule(
+        FindingKind.GATEWAY_PORTS,
         8,
-        say.setting(
+        messages.setting(
             "gatewayports",
             {"yes": "Lets other machines use the ports that it forwards, not only this one."},
         ),
         "gateway ports",
     ),
-    _only(
-        _K.AGENT_FORWARDING,
+    _client_rule(
+        FindingKind.AGENT_FORWARDING,
         10,
-        say.setting(
+        messages.setting(
             "forwardagent",
             {
                 "no": "",
@@ -131,30 +139,32 @@ CLIENT_FINDINGS: tuple[FindingRule, ...] = (
         ),
         "agent forwarding",
     ),
-    _only(
-        _K.HOST_KEY_CHECK_OFF,
+    _client_rule(
+        FindingKind.HOST_KEY_CHECKING_OFF,
         10,
-        say.setting(
+        messages.setting(
             "stricthostkeychecking",
             {"no": "Accepts any host key, so it cannot tell whether it reached the right machine."},
         ),
         "host key check off",
     ),
-    _only(_K.KNOWN_HOSTS_DISCARDED, 5, say.known_hosts, "host keys forgotten"),
-    _only(
-        _K.HOST_KEY_ACCEPT_NEW,
+    _client_rule(
+        FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded, "host keys forgotten"
+    ),
+    _client_rule(
+        FindingKind.HOST_KEY_ACCEPT_NEW,
         0,
-        say.setting(
+        messages.setting(
             "stricthostkeychecking",
             {"accept-new": "Trusts a host it has never seen without asking anyone."},
         ),
         "new hosts trusted",
     ),
-    _only(_K.JUMP_HOST, 5, say.jumps, "jump host"),
-    _only(
-        _K.X11_FORWARDING,
+    _client_rule(FindingKind.JUMP_HOST, 5, messages.jump_hosts, "jump host"),
+    _client_rule(
+        FindingKind.X11_FORWARDING,
         5,
-        say.setting(
+        messages.setting(
             "forwardx11",
             {"yes": "Lets the far side open windows on, and read keys from, the display here."},
         ),
@@ -162,18 +172,24 @@ CLIENT_FINDINGS: tuple[FindingRule, ...] = (
     ),
     # Also for a no-op: `Match exec` in that file runs a command even under -G.
     FindingRule(
-        _K.CONFIG_FILE, "own configuration", 5, say.config_file, _CLIENTS | {SshRole.NO_OP}
+        FindingKind.CONFIG_FILE,
+        "own configuration",
+        5,
+        messages.config_file,
+        _CLIENT_ROLES | {SshRole.NO_OP},
     ),
-    _only(_K.IDENTITY_FILE, 3, say.identities, "key file"),
-    _only(_K.CONNECTION_SHARING, 3, say.sharing, "shared connection"),
-    _only(_K.LOG_FILE, 3, say.log_file, "log file"),
-    _only(_K.BACKGROUND, 5, say.background, "background"),
-    _only(_K.NO_COMMAND, 0, say.no_command, "no command"),
-    _only(_K.REMOTE_COMMAND, 3, say.remote_command, "remote command"),
-    _only(
-        _K.UNATTENDED,
+    _client_rule(FindingKind.IDENTITY_FILE, 3, messages.identity_files, "key file"),
+    _client_rule(
+        FindingKind.CONNECTION_SHARING, 3, messages.connection_sharing, "shared connection"
+    ),
+    _client_rule(FindingKind.LOG_FILE, 3, messages.log_file, "log file"),
+    _client_rule(FindingKind.BACKGROUND, 5, messages.background, "background"),
+    _client_rule(FindingKind.NO_COMMAND, 0, messages.no_command, "no command"),
+    _client_rule(FindingKind.REMOTE_COMMAND, 3, messages.remote_command, "remote command"),
+    _client_rule(
+        FindingKind.BATCH_MODE,
         0,
-        say.setting("batchmode", {"yes": "Runs unattended: it never asks for a password."}),
+        messages.setting("batchmode", {"yes": "Runs unattended: it never asks for a password."}),
         "unattended",
     ),
 )

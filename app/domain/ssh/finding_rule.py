@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from app.domain.ssh.reading import Indexes, Reading
-from app.domain.ssh.use import FindingKind, SshRole
+from app.domain.ssh.model import FindingKind, SshRole
+from app.domain.ssh.parse_state import ArgIndexes, ParseState
 
-Said: TypeAlias = Iterable[tuple[str, Indexes]]
+FindingMessages: TypeAlias = Iterable[tuple[str, ArgIndexes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class FindingRule:
     """
 
     kind: FindingKind
-    short: str
+    label: str
     risk: int
-    look: Callable[[Reading], Said]
+    find_messages: Callable[[ParseState], FindingMessages]
     roles: frozenset[SshRole]

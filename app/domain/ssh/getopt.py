@@ -7,8 +7,8 @@ a remote command's own options are never taken for ssh's.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-UNKNOWN = "?"
-MISSING = ":"
+UNKNOWN_OPTION = "?"
+MISSING_VALUE = ":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Option:
 
     letter: str
     value: str | None
-    indexes: tuple[int, ...]
+    arg_indexes: tuple[int, ...]
 
 
 class Getopt:
@@ -36,18 +36,18 @@ class Getopt:
         start: int,
         *,
         flags: str,
-        valued: str,
-        owners: Sequence[int] | None = None,
+        value_options: str,
+        word_arg_indexes: Sequence[int] | None = None,
     ) -> None:
         self._args = args
         self._start = start
         self._flags = frozenset(flags)
-        self._valued = frozenset(valued)
-        self._owners = owners
+        self._value_options = frozenset(value_options)
+        self._word_arg_indexes = word_arg_indexes
         self.position = start
 
     @property
-    def terminated(self) -> bool:
+    def ended_by_double_dash(self) -> bool:
         """Whether `--` ended the options.
 
         ssh(1) only looks at the word before the position, so a value of `--` counts as well.
@@ -66,14 +66,16 @@ class Getopt:
             for place in range(1, len(word)):
                 letter = word[place]
                 last = place == len(word) - 1
-                if letter in self._valued:
+                if letter in self._value_options:
                     yield self._with_value(letter, word[place + 1 :])
                     break
                 if letter == "-" and last:
                     return  # getopt stops without moving, and takes `-v-` itself for the first word
                 known = letter in self._flags
                 option = Option(
-                    letter if known else UNKNOWN, None if known else letter, self._at(self.position)
+                    letter if known else UNKNOWN_OPTION,
+                    None if known else letter,
+                    self._arg_indexes(self.position),
                 )
                 if last:
                     self.position += 1
@@ -83,13 +85,13 @@ class Getopt:
         here = self.position
         self.position += 1
         if attached:
-            return Option(letter, attached, self._at(here))
+            return Option(letter, attached, self._arg_indexes(here))
         if self.position >= len(self._args):
-            return Option(MISSING, letter, self._at(here))
+            return Option(MISSING_VALUE, letter, self._arg_indexes(here))
         self.position += 1
-        return Option(letter, self._args[here + 1], self._at(here, here + 1))
+        return Option(letter, self._args[here + 1], self._arg_indexes(here, here + 1))
 
-    def _at(self, *words: int) -> tuple[int, ...]:
-        if self._owners is None:
+    def _arg_indexes(self, *words: int) -> tuple[int, ...]:
+        if self._word_arg_indexes is None:
             return words
-        return tuple(sorted({self._owners[word] for word in words}))
+        return tuple(sorted({self._word_arg_indexes[word] for word in words}))

@@ -1,6 +1,6 @@
 """Passwords in arguments, replaced before anyone reads them; meaning is left to others.
 
-`read_ssh` reads masked arguments, so that no password can reach an `SshUse`.
+`parse_ssh` reads masked arguments, so that no password can reach an `SshInvocation`.
 """
 
 import re
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 MASK = "••••••"
 
-_ASSIGNED = re.compile(
+_PASSWORD_ASSIGNMENT = re.compile(
     r"((?:password|passwd|passphrase|sshpass|--pass)=)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE
 )
-_NEXT_IS_PASSWORD = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
-_OWN_URI = re.compile(r"(?:ssh|scp|sftp)://")
+_PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
+_SSH_URI = re.compile(r"(?:ssh|scp|sftp)://")
 # The class leaves out the slash, so that each `://` is scanned once and never again.
-_URI = re.compile(r"(://[^\s:/@]*:)[^\s/]+@")
+_URI_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/]+@")
 _SHELL_WORD = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+|['\"]")
-_BEFORE_A_COMMAND = "(`$;&|'\""
-_DEEPEST_QUOTING = 3
+_SHELL_COMMAND_PREFIXES = "(`$;&|'\""
+_MAX_QUOTING_DEPTH = 3
 
 
-def masked(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
+def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
     """The arguments with every password in them replaced by `MASK`; same length, same order.
 
     Found: `sshpass -p`, also when a wrapper or a shell's `-c` string runs it; `SSHPASS=…`;
@@ -31,28 +31,28 @@ def masked(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
     found = [_mask_text(arg) for arg in args]
     index = 0
     while index < len(args):
-        runs_sshpass = _command(args[index]) == "sshpass"
+        runs_sshpass = _command_name(args[index]) == "sshpass"
         if index == 0 and name is not None:
-            runs_sshpass = runs_sshpass or _command(name) == "sshpass"
+            runs_sshpass = runs_sshpass or _command_name(name) == "sshpass"
         if runs_sshpass:
-            end, passwords = sshpass_words(args, index + 1)
+            end, passwords = parse_sshpass_options(args, index + 1)
             for word, offset in passwords:
                 found[word] = args[word][:offset] + MASK
             index = max(end, index + 1)
             continue
-        if args[index].lower() in _NEXT_IS_PASSWORD and index + 1 < len(args):
+        if args[index].lower() in _PASSWORD_OPTIONS and index + 1 < len(args):
             found[index + 1] = MASK
             index += 1
         index += 1
     return tuple(found)
 
 
-def masked_line(args: Sequence[str], *, name: str | None = None) -> str:
+def masked_command_line(args: Sequence[str], *, name: str | None = None) -> str:
     """The masked arguments as one line, quoted as a shell would need it. For display only."""
-    return " ".join(_quoted(arg) for arg in masked(args, name=name))
+    return " ".join(_quote_for_display(arg) for arg in mask_passwords(args, name=name))
 
 
-def sshpass_words(args: Sequence[str], start: int) -> tuple[int, list[tuple[int, int]]]:
+def parse_sshpass_options(args: Sequence[str], start: int) -> tuple[int, list[tuple[int, int]]]:
     """Where sshpass's own options end, and where passwords begin: word and offset in it.
 
     sshpass(1): -f, -d, -p and -P take a value, -e may have one attached.
@@ -80,22 +80,22 @@ def sshpass_words(args: Sequence[str], start: int) -> tuple[int, list[tuple[int,
 
 
 def _mask_text(text: str, depth: int = 0) -> str:
-    if _OWN_URI.match(text):
+    if _SSH_URI.match(text):
         scheme, _, rest = text.partition("://")
         login, at, host = rest.rpartition("@")
         user, colon, _ = login.partition(":")
         if at and colon:
             return f"{scheme}://{user}:{MASK}@{host}"
     if "://" in text:
-        text = _URI.sub(rf"\1{MASK}@", text)
+        text = _URI_PASSWORD.sub(rf"\1{MASK}@", text)
     if "=" in text:
-        text = _ASSIGNED.sub(rf"\1{MASK}", text)
-    if "sshpass" in text and depth < _DEEPEST_QUOTING and any(map(str.isspace, text)):
-        text = _mask_shell(text, depth)
+        text = _PASSWORD_ASSIGNMENT.sub(rf"\1{MASK}", text)
+    if "sshpass" in text and depth < _MAX_QUOTING_DEPTH and any(map(str.isspace, text)):
+        text = _mask_shell_command(text, depth)
     return text
 
 
-def _mask_shell(text: str, depth: int) -> str:
+def _mask_shell_command(text: str, depth: int) -> str:
     """Mask the passwords of `sshpass` inside a command string such as a ProxyCommand."""
     spans = [found.span() for found in _SHELL_WORD.finditer(text)]
     words = [text[start:end] for start, end in spans]
@@ -103,8 +103,8 @@ def _mask_shell(text: str, depth: int) -> str:
     kept = index = 0
     while index < len(words):
         inner = words[index]
-        if _command(inner) == "sshpass":
-            index, passwords = sshpass_words(words, index + 1)
+        if _command_name(inner) == "sshpass":
+            index, passwords = parse_sshpass_options(words, index + 1)
             for word, offset in passwords:
                 pieces += [text[kept : spans[word][0] + offset], MASK]
                 kept = spans[word][1]
@@ -122,11 +122,11 @@ def _mask_shell(text: str, depth: int) -> str:
     return "".join([*pieces, text[kept:]])
 
 
-def _command(word: str) -> str:
-    return word.lstrip(_BEFORE_A_COMMAND).rpartition("/")[2].rpartition("=")[2]
+def _command_name(word: str) -> str:
+    return word.lstrip(_SHELL_COMMAND_PREFIXES).rpartition("/")[2].rpartition("=")[2]
 
 
-def _quoted(arg: str) -> str:
+def _quote_for_display(arg: str) -> str:
     # The bullets alone need no quotes: nobody will run this line, and it reads better without.
     plain = arg.replace(MASK, "x")
     return arg if plain and shlex.quote(plain) == plain else shlex.quote(arg)

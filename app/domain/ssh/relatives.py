@@ -6,215 +6,223 @@ of scp and sftp to settings.
 
 from collections.abc import Callable, Sequence
 
-from app.domain.ssh import hosts, values
-from app.domain.ssh.getopt import MISSING, UNKNOWN, Getopt, Option
-from app.domain.ssh.reading import Reading, Setting, words_after
-from app.domain.ssh.settings import add_forward, apply_line, set_jumps, set_port
-from app.domain.ssh.use import ForwardKind, Hop, SshRole
+from app.domain.ssh import hosts, value_parsers
+from app.domain.ssh.getopt import MISSING_VALUE, UNKNOWN_OPTION, Getopt, Option
+from app.domain.ssh.model import ForwardKind, HostSpec, SshRole
+from app.domain.ssh.options import apply_config_line, apply_forward, apply_jump_hosts, apply_port
+from app.domain.ssh.parse_state import ArgumentValue, ParseState, remaining_args
 
-_Handlers = dict[str, Callable[[Reading, Option], None]]
+_Handlers = dict[str, Callable[[ParseState, Option], None]]
 
 
-def read_copy(program: str, args: Sequence[str], start: int = 1) -> Reading:
+def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> ParseState:
     """scp and sftp: ssh's options where they share a letter, `[user@]host:path` for a place."""
-    reading = Reading(program)
-    flags, valued = _COPY_LETTERS[program]
-    getopt = Getopt(args, start, flags=flags, valued=valued)
+    state = ParseState(program)
+    flags, value_options = _COPY_OPTION_LETTERS[program]
+    getopt = Getopt(args, start, flags=flags, value_options=value_options)
     for option in getopt:
-        _apply(_COPY, reading, option)
+        _apply_option(_COPY_HANDLERS, state, option)
         if program == "scp" and option.letter in "tf":
             # The far side of a copy: an sshd started it for whoever logged in.
-            reading.role = SshRole.INBOUND_SESSION
-            reading.inbound = Setting("copy", option.indexes)
+            state.role = SshRole.INBOUND_SESSION
+            state.inbound_session = ArgumentValue("copy", option.arg_indexes)
         elif program == "scp" and option.letter in "S":
-            reading.helpers.append(Setting(option.value or "", option.indexes))
+            state.helper_programs.append(ArgumentValue(option.value or "", option.arg_indexes))
         elif option.letter == "P":
-            set_port(reading, option.value or "", option.indexes)
+            apply_port(state, option.value or "", option.arg_indexes)
         elif program == "sftp" and option.letter in "SD":
-            reading.helpers.append(Setting(option.value or "", option.indexes))
-    if reading.inbound is None:
+            state.helper_programs.append(ArgumentValue(option.value or "", option.arg_indexes))
+    if state.inbound_session is None:
         for index in range(getopt.position, len(args)):
-            if _copy_place(reading, args[index], index, bare=program == "sftp"):
+            if _apply_copy_operand(state, args[index], index, allow_bare_host=program == "sftp"):
                 break
-    return reading
+    return state
 
 
-def read_dbclient(program: str, args: Sequence[str], start: int = 1) -> Reading:
+def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseState:
     """Dropbear's client: `[user@]host[/port]`, hops before it divided by commas."""
-    reading = Reading(program)
-    getopt = Getopt(args, start, flags=_DB_FLAGS, valued=_DB_VALUED)
+    state = ParseState(program)
+    getopt = Getopt(args, start, flags=_DBCLIENT_FLAGS, value_options=_DBCLIENT_VALUE_OPTIONS)
     for option in getopt:
-        _apply(_DBCLIENT, reading, option)
+        _apply_option(_DBCLIENT_HANDLERS, state, option)
         if option.letter == "V":
-            reading.role = SshRole.NO_OP
-            return reading
-    place = getopt.position
-    if place >= len(args):
-        reading.refuse("no destination is named", ())
-        return reading
-    *before, last = [_dropbear_hop(word) for word in args[place].split(",")]
-    reading.jumps = tuple(before)
+            state.role = SshRole.NO_OP
+            return state
+    position = getopt.position
+    if position >= len(args):
+        state.record_error("no destination is named", ())
+        return state
+    *before, last = [_parse_dropbear_host(word) for word in args[position].split(",")]
+    state.jump_hosts = tuple(before)
     if before:
-        reading.assign("proxyjump", args[place], (place,))
-    reading.host = Setting(last.host, (place,))
+        state.set_value("proxyjump", args[position], (position,))
+    state.host = ArgumentValue(last.host, (position,))
     if last.user is not None:
-        reading.assign("user", last.user, (place,))
+        state.set_value("user", last.user, (position,))
     if last.port is not None:
-        reading.assign("port", str(last.port), (place,))
+        state.set_value("port", str(last.port), (position,))
     # dbclient goes on reading options after the host, as ssh does.
-    rest = Getopt(args, place + 1, flags=_DB_FLAGS, valued=_DB_VALUED)
+    rest = Getopt(args, position + 1, flags=_DBCLIENT_FLAGS, value_options=_DBCLIENT_VALUE_OPTIONS)
     for option in rest:
-        _apply(_DBCLIENT, reading, option)
-    reading.remote_command, reading.remote_indexes = words_after(args, rest.position)
-    if (reading.no_command or reading.background) and any(
-        forward.kind is not ForwardKind.STDIO for forward in reading.forwards
+        _apply_option(_DBCLIENT_HANDLERS, state, option)
+    state.remote_command, state.remote_command_indexes = remaining_args(args, rest.position)
+    if (state.no_command or state.background) and any(
+        forward.kind is not ForwardKind.STDIO for forward in state.forwards
     ):
-        reading.role = SshRole.PERSISTENT_TUNNEL
-    return reading
+        state.role = SshRole.PERSISTENT_TUNNEL
+    return state
 
 
-def read_dropbear(program: str, args: Sequence[str], start: int = 1) -> Reading:
+def parse_dropbear(program: str, args: Sequence[str], start: int = 1) -> ParseState:
     """Dropbear's server; `-p` is `[address:]port`."""
-    reading = Reading(program, role=SshRole.DAEMON)
-    for option in Getopt(args, start, flags="REFBmwsgtjkaizxVeQvq", valued="brpPWKIGcDTlA"):
-        _apply(_DROPBEAR, reading, option)
+    state = ParseState(program, role=SshRole.DAEMON)
+    for option in Getopt(args, start, flags="REFBmwsgtjkaizxVeQvq", value_options="brpPWKIGcDTlA"):
+        _apply_option(_DROPBEAR_HANDLERS, state, option)
         if option.letter == "V":
-            reading.role = SshRole.NO_OP
+            state.role = SshRole.NO_OP
             break
-    if reading.inbound is not None and reading.role is SshRole.DAEMON:
-        reading.role = SshRole.INBOUND_SESSION
-    return reading
+    if state.inbound_session is not None and state.role is SshRole.DAEMON:
+        state.role = SshRole.INBOUND_SESSION
+    return state
 
 
-def _apply(handlers: _Handlers, reading: Reading, option: Option) -> None:
+def _apply_option(handlers: _Handlers, state: ParseState, option: Option) -> None:
     handler = handlers.get(option.letter)
     if handler is not None:
-        handler(reading, option)
+        handler(state, option)
 
 
-def _copy_place(reading: Reading, word: str, index: int, *, bare: bool) -> bool:
+def _apply_copy_operand(state: ParseState, word: str, index: int, *, allow_bare_host: bool) -> bool:
     """Take `word` as the far place if it is one; scp's local names have no colon before a slash."""
-    at = (index,)
+    arg_indexes = (index,)
     for scheme in ("scp", "sftp"):
         if word.startswith(f"{scheme}://"):
-            found = values.uri(word, scheme)
-            if found is None:
-                reading.refuse(f"the {scheme}:// address is malformed", at)
+            host_spec = value_parsers.parse_uri(word, scheme)
+            if host_spec is None:
+                state.record_error(f"the {scheme}:// address is malformed", arg_indexes)
                 return True
-            return _take(reading, found, at)
+            return _apply_host_spec(state, host_spec, arg_indexes)
     login, at_sign, rest = word.rpartition("@") if not word.startswith("[") else ("", "", word)
     colon = rest.find("]:") + 1 if rest.startswith("[") else rest.find(":")
     slash = rest.find("/")
     if colon > 0 and (slash == -1 or colon < slash):
         rest = rest[:colon]
-    elif not bare:
+    elif not allow_bare_host:
         return False
-    return _take(reading, Hop(hosts.without_brackets(rest), login if at_sign else None, None), at)
+    return _apply_host_spec(
+        state, HostSpec(hosts.strip_brackets(rest), login if at_sign else None, None), arg_indexes
+    )
 
 
-def _take(reading: Reading, place: Hop, at: tuple[int, ...]) -> bool:
-    reading.host = Setting(place.host, at)
-    if place.user is not None:
-        reading.first("user", place.user, at)
-    if place.port is not None:
-        reading.first("port", str(place.port), at)
+def _apply_host_spec(state: ParseState, host_spec: HostSpec, arg_indexes: tuple[int, ...]) -> bool:
+    state.host = ArgumentValue(host_spec.host, arg_indexes)
+    if host_spec.user is not None:
+        state.set_if_unset("user", host_spec.user, arg_indexes)
+    if host_spec.port is not None:
+        state.set_if_unset("port", str(host_spec.port), arg_indexes)
     return True
 
 
-def _dropbear_hop(word: str) -> Hop:
+def _parse_dropbear_host(word: str) -> HostSpec:
     user, _, rest = word.rpartition("@")
     host, _, port = rest.partition("/") if "/" in rest else rest.partition("^")
-    return Hop(hosts.without_brackets(host), user or None, values.used_port(port))
+    return HostSpec(
+        hosts.strip_brackets(host), user or None, value_parsers.parse_nonzero_port(port)
+    )
 
 
-def _keyword(keyword: str, fixed: str | None = None) -> Callable[[Reading, Option], None]:
-    def handle(reading: Reading, option: Option) -> None:
+def _setting_handler(
+    keyword: str, fixed: str | None = None
+) -> Callable[[ParseState, Option], None]:
+    def handle(state: ParseState, option: Option) -> None:
         value = fixed if fixed is not None else option.value or ""
-        reading.assign(keyword, value, option.indexes)
+        state.set_value(keyword, value, option.arg_indexes)
 
     return handle
 
 
-def _forward(kind: ForwardKind) -> Callable[[Reading, Option], None]:
-    return lambda reading, option: add_forward(reading, kind, option.value or "", option.indexes)
+def _forward_handler(kind: ForwardKind) -> Callable[[ParseState, Option], None]:
+    return lambda state, option: apply_forward(state, kind, option.value or "", option.arg_indexes)
 
 
-def _stdio(reading: Reading, option: Option) -> None:
-    reading.add_forward(ForwardKind.STDIO, None, option.value, option.indexes)
+def _add_stdio_forward(state: ParseState, option: Option) -> None:
+    state.add_forward(ForwardKind.STDIO, None, option.value, option.arg_indexes)
 
 
-def _identity(reading: Reading, option: Option) -> None:
-    reading.identities.append(Setting(option.value or "", option.indexes))
+def _add_identity_file(state: ParseState, option: Option) -> None:
+    state.identity_files.append(ArgumentValue(option.value or "", option.arg_indexes))
 
 
-def _background(reading: Reading, option: Option) -> None:
-    reading.background = Setting("yes", option.indexes)
+def _set_background(state: ParseState, option: Option) -> None:
+    state.background = ArgumentValue("yes", option.arg_indexes)
 
 
-def _no_command(reading: Reading, option: Option) -> None:
-    reading.no_command = Setting("yes", option.indexes)
+def _set_no_command(state: ParseState, option: Option) -> None:
+    state.no_command = ArgumentValue("yes", option.arg_indexes)
 
 
-def _no_op(reading: Reading, option: Option) -> None:
-    reading.no_op = Setting(f"-{option.letter}", option.indexes)
+def _mark_no_op(state: ParseState, option: Option) -> None:
+    state.no_op_option = ArgumentValue(f"-{option.letter}", option.arg_indexes)
 
 
-def _config(reading: Reading, option: Option) -> None:
-    reading.config_file = Setting(option.value or "", option.indexes)
+def _set_config_file(state: ParseState, option: Option) -> None:
+    state.config_file = ArgumentValue(option.value or "", option.arg_indexes)
 
 
-def _inetd(reading: Reading, option: Option) -> None:
-    reading.assign("inetd", "yes", option.indexes)
-    reading.inbound = Setting("one connection", option.indexes)
+def _set_inetd(state: ParseState, option: Option) -> None:
+    state.set_value("inetd", "yes", option.arg_indexes)
+    state.inbound_session = ArgumentValue("one connection", option.arg_indexes)
 
 
-def _dropbear_port(reading: Reading, option: Option) -> None:
+def _apply_dropbear_port(state: ParseState, option: Option) -> None:
     text = (option.value or "").rpartition(":")[2]
-    set_port(reading, text, option.indexes)
-    if values.used_port(text):
-        reading.ports.append(Setting(str(values.used_port(text)), option.indexes))
+    apply_port(state, text, option.arg_indexes)
+    if value_parsers.parse_nonzero_port(text):
+        state.ports.append(
+            ArgumentValue(str(value_parsers.parse_nonzero_port(text)), option.arg_indexes)
+        )
 
 
-_COPY_LETTERS = {
+_COPY_OPTION_LETTERS = {
     "scp": ("12346ABCTdfOpqRrstv", "DFJMPScilXo"),
     "sftp": ("1246AafhNpqrvC", "cDilosSbBFJPRX"),
 }
-_COPY: _Handlers = {
-    UNKNOWN: lambda reading, option: reading.refuse(
-        f"there is no option -{option.value}", option.indexes
+_COPY_HANDLERS: _Handlers = {
+    UNKNOWN_OPTION: lambda state, option: state.record_error(
+        f"there is no option -{option.value}", option.arg_indexes
     ),
-    MISSING: lambda reading, option: reading.refuse(
-        f"-{option.value} has no value", option.indexes
+    MISSING_VALUE: lambda state, option: state.record_error(
+        f"-{option.value} has no value", option.arg_indexes
     ),
-    "A": _keyword("forwardagent", "yes"),
-    "F": _config,
-    "i": _identity,
-    "J": lambda reading, option: set_jumps(reading, option.value or "", option.indexes),
-    "o": lambda reading, option: apply_line(reading, option.value or "", option.indexes),
+    "A": _setting_handler("forwardagent", "yes"),
+    "F": _set_config_file,
+    "i": _add_identity_file,
+    "J": lambda state, option: apply_jump_hosts(state, option.value or "", option.arg_indexes),
+    "o": lambda state, option: apply_config_line(state, option.value or "", option.arg_indexes),
 }
-_DB_FLAGS = "hTtNfyAgsVvnzq"
-_DB_VALUED = "plioLRWKIBJcmbDFeS"
-_DBCLIENT: _Handlers = {
-    "A": _keyword("forwardagent", "yes"),
-    "B": _stdio,
-    "f": _background,
-    "g": _keyword("gatewayports", "yes"),
-    "i": _identity,
-    "J": _keyword("proxycommand"),
-    "L": _forward(ForwardKind.LOCAL),
-    "l": _keyword("user"),
-    "N": _no_command,
-    "p": lambda reading, option: set_port(reading, option.value or "", option.indexes),
-    "R": _forward(ForwardKind.REMOTE),
-    "V": _no_op,
-    "y": _keyword("stricthostkeychecking", "no"),
+_DBCLIENT_FLAGS = "hTtNfyAgsVvnzq"
+_DBCLIENT_VALUE_OPTIONS = "plioLRWKIBJcmbDFeS"
+_DBCLIENT_HANDLERS: _Handlers = {
+    "A": _setting_handler("forwardagent", "yes"),
+    "B": _add_stdio_forward,
+    "f": _set_background,
+    "g": _setting_handler("gatewayports", "yes"),
+    "i": _add_identity_file,
+    "J": _setting_handler("proxycommand"),
+    "L": _forward_handler(ForwardKind.LOCAL),
+    "l": _setting_handler("user"),
+    "N": _set_no_command,
+    "p": lambda state, option: apply_port(state, option.value or "", option.arg_indexes),
+    "R": _forward_handler(ForwardKind.REMOTE),
+    "V": _mark_no_op,
+    "y": _setting_handler("stricthostkeychecking", "no"),
 }
-_DROPBEAR: _Handlers = {
-    "c": _keyword("forcecommand"),
-    "D": _keyword("authorizedkeysfile"),
-    "F": lambda reading, option: setattr(reading, "foreground", Setting("", option.indexes)),
-    "i": _inetd,
-    "p": _dropbear_port,
-    "r": _keyword("hostkey"),
-    "V": _no_op,
+_DROPBEAR_HANDLERS: _Handlers = {
+    "c": _setting_handler("forcecommand"),
+    "D": _setting_handler("authorizedkeysfile"),
+    "F": lambda state, option: setattr(state, "foreground", ArgumentValue("", option.arg_indexes)),
+    "i": _set_inetd,
+    "p": _apply_dropbear_port,
+    "r": _setting_handler("hostkey"),
+    "V": _mark_no_op,
 }

@@ -7,28 +7,39 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.actions import alerts as actions
-from app.domain.alert import Move, Status, Verdict
-from app.domain.errors import Invalid, NotFound
+from app.domain.alert import AlertAction, Status, Verdict
+from app.domain.errors import InvalidInput, NotFound
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
-from app.store import alerts, matches, people
+from app.store import alerts, matches, users
 from app.store.alerts import Cursor, Sort
 from app.store.database import Session
 from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
-from app.web.api.openapi import JSON_BODY, KEYED, problems
-from app.web.api.query import EACH_ONCE
-from app.web.api.text import Text
-from app.web.pages.alerts import EXACT, read_filter
-from app.web.services import Parts
+from app.web.api.fields import StorableText
+from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
+from app.web.api.parameters import NO_REPEATED_PARAMETERS
+from app.web.pages.alerts.routes import EXACT_FILTERS, read_filter
+from app.web.services import ServicesDep
 from app.web.urls import RowId
 
-router = APIRouter(tags=["alerts"], responses=problems(*KEYED))
+router = APIRouter(tags=["alerts"], responses=problem_responses(*AUTH_STATUSES))
 PATH = "/api/v1/alerts"
-LARGEST_PAGE = 200
-_KNOWN = frozenset(
-    {*EXACT, "status", "q", "severity", "verdict", "role", "assignee", "sort", "cursor", "limit"}
+MAX_PAGE_SIZE = 200
+_KNOWN_PARAMETERS = frozenset(
+    {
+        *EXACT_FILTERS,
+        "status",
+        "q",
+        "severity",
+        "verdict",
+        "role",
+        "assignee",
+        "sort",
+        "cursor",
+        "limit",
+    }
 )
 
 
@@ -104,15 +115,17 @@ class AlertChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: Status | None = None
-    verdict: Text | None = None
-    reason: Text | None = None
-    assignee: Text | None = Field(default=None, description="A person's name; empty for nobody.")
+    verdict: StorableText | None = None
+    reason: StorableText | None = None
+    assignee: StorableText | None = Field(
+        default=None, description="A person's name; empty for nobody."
+    )
     version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
 
 
-def _out(alert: Alert, names: dict[int, str]) -> dict[str, object]:
-    told = {name: getattr(alert, name, None) for name in AlertOut.model_fields}
-    return told | {
+def _alert_fields(alert: Alert, names: dict[int, str]) -> dict[str, object]:
+    fields = {name: getattr(alert, name, None) for name in AlertOut.model_fields}
+    return fields | {
         "user": alert.user_name,
         "role": alert.ssh_role,
         "assignee": names.get(alert.assignee_id or 0),
@@ -120,21 +133,26 @@ def _out(alert: Alert, names: dict[int, str]) -> dict[str, object]:
     }
 
 
-def _one_of(*kinds: str) -> Any:
+def _enum_query(*kinds: str) -> Any:
     """What the document says of it; `read_filter` checks it."""
     return Query(json_schema_extra={"enum": ["", *map(str, kinds)]})
 
 
-@router.get(PATH, summary="Search alerts", responses=problems(422), dependencies=[EACH_ONCE])
+@router.get(
+    PATH,
+    summary="Search alerts",
+    responses=problem_responses(422),
+    dependencies=[NO_REPEATED_PARAMETERS],
+)
 def search_alerts(
     request: Request,
-    who: Analyst,
-    services: Parts,
-    status: Annotated[str, _one_of(*Status, "all")] = "open",
+    principal: Analyst,
+    services: ServicesDep,
+    status: Annotated[str, _enum_query(*Status, "all")] = "open",
     q: Annotated[str, Query(description="words that must all occur")] = "",
-    severity: Annotated[str, _one_of(*Severity)] = "",
-    verdict: Annotated[str, _one_of(*Verdict)] = "",
-    role: Annotated[str, _one_of(*SshRole)] = "",
+    severity: Annotated[str, _enum_query(*Severity)] = "",
+    verdict: Annotated[str, _enum_query(*Verdict)] = "",
+    role: Annotated[str, _enum_query(*SshRole)] = "",
     assignee: Annotated[str, Query(description="a name, or nobody")] = "",
     rule: str = "",
     host: str = "",
@@ -144,46 +162,46 @@ def search_alerts(
     namespace: str = "",
     user: str = "",
     destination: str = "",
-    sort: Annotated[str, _one_of(*Sort)] = "time",
+    sort: Annotated[str, _enum_query(*Sort)] = "time",
     cursor: Annotated[str, Query(description="next_cursor of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
 ) -> AlertPageOut:
     """Pages of alerts; by default the open ones, newest receipt first."""
-    unknown = sorted(set(request.query_params) - _KNOWN)
+    unknown = sorted(set(request.query_params) - _KNOWN_PARAMETERS)
     if unknown:
-        raise Invalid({unknown[0]: f"“{unknown[0]}” is not a filter."})
+        raise InvalidInput({unknown[0]: f"“{unknown[0]}” is not a filter."})
     with services.database.read() as session:
-        wanted, problem = read_filter(dict(request.query_params), session, who)
+        wanted, problem = read_filter(dict(request.query_params), session, principal)
         if problem:
-            raise Invalid({"filter": problem})
+            raise InvalidInput({"filter": problem})
         found = alerts.search(session, wanted, limit + 1)
         rows = found[:limit]
-        names = people.names(session, (alert.assignee_id for alert in rows))
-    following = None
+        names = users.names_by_id(session, (alert.assignee_id for alert in rows))
+    next_cursor = None
     if len(found) > limit:
         last = rows[-1]
-        following = urls.cursor_text(Cursor(alerts.sort_key(last, wanted.sort), last.id or 0))
-    told = [AlertOut.model_validate(_out(alert, names)) for alert in rows]
-    return AlertPageOut(alerts=told, next_cursor=following)
+        next_cursor = urls.encode_cursor(Cursor(alerts.sort_key(last, wanted.sort), last.id or 0))
+    alerts_out = [AlertOut.model_validate(_alert_fields(alert, names)) for alert in rows]
+    return AlertPageOut(alerts=alerts_out, next_cursor=next_cursor)
 
 
-def _get(session: Session, alert_id: int) -> Alert:
+def _get_or_404(session: Session, alert_id: int) -> Alert:
     alert = alerts.get(session, alert_id)
     if alert is None:
         raise NotFound(f"There is no alert {alert_id}.")
     return alert
 
 
-@router.get(PATH + "/{alert_id}", summary="One alert", responses=problems(404))
-def get_alert(alert_id: RowId, who: Analyst, services: Parts) -> WholeAlertOut:
+@router.get(PATH + "/{alert_id}", summary="One alert", responses=problem_responses(404))
+def get_alert(alert_id: RowId, principal: Analyst, services: ServicesDep) -> WholeAlertOut:
     """With its newest matches and everything that was done to it."""
     with services.database.read() as session:
-        alert = _get(session, alert_id)
-        newest = matches.of_alert(session, alert_id, before=None, limit=20)
-        activity = alerts.activity(session, alert_id)
-        names = people.names(session, [alert.assignee_id])
+        alert = _get_or_404(session, alert_id)
+        newest = matches.list_by_alert(session, alert_id, before=None, limit=20)
+        activity = alerts.list_activity(session, alert_id)
+        names = users.names_by_id(session, [alert.assignee_id])
     return WholeAlertOut.model_validate(
-        _out(alert, names)
+        _alert_fields(alert, names)
         | {
             "matches": [
                 MatchOut(
@@ -202,36 +220,38 @@ def get_alert(alert_id: RowId, who: Analyst, services: Parts) -> WholeAlertOut:
     )
 
 
-_MOVES = {
-    Status.OPEN: Move.REOPEN,
-    Status.ACKNOWLEDGED: Move.ACKNOWLEDGE,
-    Status.CLOSED: Move.CLOSE,
+_MOVE_TO_STATUS = {
+    Status.OPEN: AlertAction.REOPEN,
+    Status.ACKNOWLEDGED: AlertAction.ACKNOWLEDGE,
+    Status.CLOSED: AlertAction.CLOSE,
 }
 
 
 @router.patch(
-    PATH + "/{alert_id}", summary="Change an alert", responses=problems(*JSON_BODY, 404, 409)
+    PATH + "/{alert_id}",
+    summary="Change an alert",
+    responses=problem_responses(*JSON_BODY_STATUSES, 404, 409),
 )
 def change_alert(
-    alert_id: RowId, change: AlertChange, who: Analyst, services: Parts
+    alert_id: RowId, change: AlertChange, principal: Analyst, services: ServicesDep
 ) -> WholeAlertOut:
     """Status, with verdict and reason when closing, or assignee."""
     with services.database.read() as session:
-        _get(session, alert_id)
+        _get_or_404(session, alert_id)
     if change.status is None and "assignee" not in change.model_fields_set:
-        raise Invalid({"status": "Say what to change: status, or assignee."})
+        raise InvalidInput({"status": "Say what to change: status, or assignee."})
     changes: list[actions.StatusChange | actions.Assignment] = []
     if "assignee" in change.model_fields_set:
         changes.append(actions.Assignment(change.assignee))
     if change.status is not None:
-        move = _MOVES[change.status]
+        move = _MOVE_TO_STATUS[change.status]
         changes.append(actions.StatusChange(move, change.verdict, change.reason))
     actions.change(
         services.database,
         alert_id,
         changes,
-        who=who,
+        principal=principal,
         at=services.clock(),
         version=change.version,
     )
-    return get_alert(alert_id, who, services)
+    return get_alert(alert_id, principal, services)

@@ -10,23 +10,31 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from app.domain.errors import Unavailable
-from app.ingest.body import EVENTS_LIMIT
-from app.ingest.bulk import BulkCutter
+from app.ingest.body import MAX_EVENTS_PER_REQUEST
+from app.ingest.bulk import BulkSplitter
 from app.web.access import Agent
-from app.web.api.openapi import KEYED, STREAMED_BODY, ErrorCause, ShipperProblem, problems
-from app.web.services import Parts, Services
+from app.web.api.openapi import (
+    AUTH_STATUSES,
+    STREAMED_BODY_STATUSES,
+    ErrorCause,
+    ShipperProblem,
+    problem_responses,
+)
+from app.web.services import Services, ServicesDep
 
-router = APIRouter(tags=["elastic"], responses=problems(*KEYED, model=ShipperProblem))
+router = APIRouter(
+    tags=["elastic"], responses=problem_responses(*AUTH_STATUSES, model=ShipperProblem)
+)
 PREFIX = "/elastic"
 
 # As long as Elasticsearch lets names of indices be; the answer repeats it for each event.
-Index = Annotated[str, Path(max_length=255)]
+IndexName = Annotated[str, Path(max_length=255)]
 
-_NAME = "deckwatch"
-_ABOUT = {
-    "name": _NAME,
-    "cluster_name": _NAME,
-    "cluster_uuid": _NAME,
+_CLUSTER_NAME = "deckwatch"
+_INFO_BODY = {
+    "name": _CLUSTER_NAME,
+    "cluster_name": _CLUSTER_NAME,
+    "cluster_uuid": _CLUSTER_NAME,
     "version": {
         # Above any release: a Beat may insist on a server that is no older than itself.
         "number": "9.99.0",
@@ -42,9 +50,16 @@ _ABOUT = {
     },
     "tagline": "You Know, for Search",
 }
-_LICENSE = {"license": {"status": "active", "uid": _NAME, "type": "basic", "issued_to": _NAME}}
-_HEALTH = {
-    "cluster_name": _NAME,
+_LICENSE_BODY = {
+    "license": {
+        "status": "active",
+        "uid": _CLUSTER_NAME,
+        "type": "basic",
+        "issued_to": _CLUSTER_NAME,
+    }
+}
+_HEALTH_BODY = {
+    "cluster_name": _CLUSTER_NAME,
     "status": "green",
     "timed_out": False,
     "number_of_nodes": 1,
@@ -57,25 +72,25 @@ _HEALTH = {
     "number_of_pending_tasks": 0,
     "active_shards_percent_as_number": 100.0,
 }
-_REFRESHED = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
+_REFRESH_BODY = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
 
 
 @router.api_route(PREFIX, methods=["GET", "HEAD"], include_in_schema=False)
 @router.get(f"{PREFIX}/", summary="What this is, for a shipper")
 @router.head(f"{PREFIX}/", include_in_schema=False)
 def about(request: Request, agent: Agent) -> Response:
-    return _in_kind(request, json.dumps(_ABOUT).encode())
+    return _json_response(request, json.dumps(_INFO_BODY).encode())
 
 
 @router.get(f"{PREFIX}/_license", summary="A licence, as shippers want to see one")
 def license_of(request: Request, agent: Agent) -> Response:
-    return _in_kind(request, json.dumps(_LICENSE).encode())
+    return _json_response(request, json.dumps(_LICENSE_BODY).encode())
 
 
 @router.get(f"{PREFIX}/_cluster/health", summary="Whether events are taken")
-def cluster_health(request: Request, agent: Agent, services: Parts) -> Response:
-    _refuse_unready(services)
-    return _in_kind(request, json.dumps(_HEALTH).encode())
+def cluster_health(request: Request, agent: Agent, services: ServicesDep) -> Response:
+    _require_ready(services)
+    return _json_response(request, json.dumps(_HEALTH_BODY).encode())
 
 
 @router.get(
@@ -83,13 +98,15 @@ def cluster_health(request: Request, agent: Agent, services: Parts) -> Response:
     summary="Whether events are taken, in a line of text",
     response_class=PlainTextResponse,
 )
-def cat_health(agent: Agent, services: Parts) -> Response:
-    _refuse_unready(services)
+def cat_health(agent: Agent, services: ServicesDep) -> Response:
+    _require_ready(services)
     now = services.clock()
-    return PlainTextResponse(f"{now:%s} {now:%H:%M:%S} {_NAME} green 1 1 0 0 0 0 0 0 - 100.0%\n")
+    return PlainTextResponse(
+        f"{now:%s} {now:%H:%M:%S} {_CLUSTER_NAME} green 1 1 0 0 0 0 0 0 - 100.0%\n"
+    )
 
 
-def _refuse_unready(services: Services) -> None:
+def _require_ready(services: Services) -> None:
     problem = services.readiness.problem()
     if problem is not None:
         raise Unavailable(problem)
@@ -98,15 +115,15 @@ def _refuse_unready(services: Services) -> None:
 @router.post(
     f"{PREFIX}/{{index}}/_refresh",
     summary="The same by POST",
-    responses=problems(404, model=ShipperProblem),
+    responses=problem_responses(404, model=ShipperProblem),
 )
 @router.get(
     f"{PREFIX}/{{index}}/_refresh",
     summary="Nothing to do: what was answered is stored",
-    responses=problems(404, model=ShipperProblem),
+    responses=problem_responses(404, model=ShipperProblem),
 )
-def refresh(request: Request, index: Index, agent: Agent) -> Response:
-    return _in_kind(request, json.dumps(_REFRESHED).encode())
+def refresh(request: Request, index: IndexName, agent: Agent) -> Response:
+    return _json_response(request, json.dumps(_REFRESH_BODY).encode())
 
 
 class BulkItem(BaseModel):
@@ -123,7 +140,7 @@ class BulkAnswer(BaseModel):
     items: list[dict[str, BulkItem]] = Field(description="By create, index, …; in order.")
 
 
-_BODY = {
+_REQUEST_BODY = {
     "requestBody": {
         "required": True,
         "description": "Lines: an action, its event, and so on. Content-Encoding: identity, gzip or zstd.",
@@ -132,58 +149,66 @@ _BODY = {
 }
 
 
-def _told(*statuses: int) -> dict[str, Any]:
+def _bulk_route(*statuses: int) -> dict[str, Any]:
     """What the document says of a bulk request."""
     return {
         "response_model": BulkAnswer,
-        "openapi_extra": _BODY,
-        "responses": problems(*STREAMED_BODY, *statuses, model=ShipperProblem),
+        "openapi_extra": _REQUEST_BODY,
+        "responses": problem_responses(*STREAMED_BODY_STATUSES, *statuses, model=ShipperProblem),
     }
 
 
-@router.put(f"{PREFIX}/_bulk", summary="The same by PUT", **_told())
-@router.post(f"{PREFIX}/_bulk", summary="Send events by Elasticsearch's bulk protocol", **_told())
-async def take_bulk(request: Request, agent: Agent, services: Parts) -> Response:
-    return await _taken(request, agent, services, None)
-
-
-@router.put(f"{PREFIX}/{{index}}/_bulk", summary="The same by PUT", **_told(404))
+@router.put(f"{PREFIX}/_bulk", summary="The same by PUT", **_bulk_route())
 @router.post(
-    f"{PREFIX}/{{index}}/_bulk", summary="The same, for actions that name no index", **_told(404)
+    f"{PREFIX}/_bulk", summary="Send events by Elasticsearch's bulk protocol", **_bulk_route()
+)
+async def take_bulk(request: Request, agent: Agent, services: ServicesDep) -> Response:
+    return await _ingest_bulk(request, agent, services, None)
+
+
+@router.put(f"{PREFIX}/{{index}}/_bulk", summary="The same by PUT", **_bulk_route(404))
+@router.post(
+    f"{PREFIX}/{{index}}/_bulk",
+    summary="The same, for actions that name no index",
+    **_bulk_route(404),
 )
 async def take_bulk_of_index(
-    request: Request, index: Index, agent: Agent, services: Parts
+    request: Request, index: IndexName, agent: Agent, services: ServicesDep
 ) -> Response:
-    return await _taken(request, agent, services, index)
+    return await _ingest_bulk(request, agent, services, index)
 
 
-async def _taken(request: Request, agent: Agent, services: Services, index: str | None) -> Response:
+async def _ingest_bulk(
+    request: Request, agent: Agent, services: Services, index: str | None
+) -> Response:
     """Answered only after every match is durable."""
     started = perf_counter()
-    cutter = BulkCutter(
+    splitter = BulkSplitter(
         index=index,
         max_event_bytes=services.settings.max_event_bytes,
         max_line_bytes=services.settings.max_body_bytes,
-        most=EVENTS_LIMIT,
+        max_events=MAX_EVENTS_PER_REQUEST,
     )
-    receipt = await services.pipeline.take_stream(
+    receipt = await services.pipeline.ingest_stream(
         request.stream(),
         encoding=request.headers.get("content-encoding", ""),
         key_id=agent.key_id or 0,
-        cutter=cutter,
+        splitter=splitter,
     )
     took = int((perf_counter() - started) * 1000)
-    return _in_kind(request, cutter.answer(receipt.rejected, took=took))
+    return _json_response(request, splitter.response_body(receipt.rejected, took=took))
 
 
-_VERSIONED = re.compile(r"application/vnd\.elasticsearch\+[a-z-]+ *; *compatible-with=([89])\b")
+_COMPATIBLE_MEDIA_TYPE = re.compile(
+    r"application/vnd\.elasticsearch\+[a-z-]+ *; *compatible-with=([89])\b"
+)
 
 
-def _in_kind(request: Request, body: bytes) -> Response:
+def _json_response(request: Request, body: bytes) -> Response:
     """JSON, under the media type that the client asks for: its own version's, or the plain one."""
-    asked = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
-    found = _VERSIONED.search(asked)
-    kind = "application/json"
+    requested = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
+    found = _COMPATIBLE_MEDIA_TYPE.search(requested)
+    media_type = "application/json"
     if found:
-        kind = f"application/vnd.elasticsearch+json;compatible-with={found[1]}"
-    return Response(body, media_type=kind)
+        media_type = f"application/vnd.elasticsearch+json;compatible-with={found[1]}"
+    return Response(body, media_type=media_type)

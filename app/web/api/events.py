@@ -5,13 +5,13 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from app.web.access import Agent
-from app.web.api.openapi import KEYED, STREAMED_BODY, problems
-from app.web.services import Parts
+from app.web.api.openapi import AUTH_STATUSES, STREAMED_BODY_STATUSES, problem_responses
+from app.web.services import ServicesDep
 
-router = APIRouter(tags=["events"], responses=problems(*KEYED))
+router = APIRouter(tags=["events"], responses=problem_responses(*AUTH_STATUSES))
 PATH = "/api/v1/events"
 
-_BODY = {
+_REQUEST_BODY = {
     "requestBody": {
         "required": True,
         "description": "One JSON object, an array of them, or one a line (NDJSON). "
@@ -52,13 +52,13 @@ class EventReceipt(BaseModel):
 @router.post(
     PATH,
     response_model=EventReceipt,
-    openapi_extra=_BODY,
-    responses=problems(*STREAMED_BODY),
+    openapi_extra=_REQUEST_BODY,
+    responses=problem_responses(*STREAMED_BODY_STATUSES),
     summary="Send events",
 )
-async def take_events(request: Request, agent: Agent, services: Parts) -> Response:
+async def take_events(request: Request, agent: Agent, services: ServicesDep) -> Response:
     """Answered only after every match is durable. Sending the same event again changes nothing."""
-    receipt = await services.pipeline.take_stream(
+    receipt = await services.pipeline.ingest_stream(
         request.stream(),
         encoding=request.headers.get("content-encoding", ""),
         key_id=agent.key_id or 0,
@@ -70,8 +70,12 @@ async def take_events(request: Request, agent: Agent, services: Parts) -> Respon
             "suppressed": receipt.suppressed,
             "duplicates": receipt.duplicates,
             "rejected": [
-                {"index": one.index, "line": one.line, "error": one.error}
-                for one in receipt.rejected
+                {
+                    "index": event.raw_event.index,
+                    "line": event.raw_event.line,
+                    "error": event.reason,
+                }
+                for event in receipt.rejected
             ],
         }
     )

@@ -8,22 +8,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.actions import exclusions as actions
-from app.actions.exclusions import Draft
-from app.actions.preview import preview
-from app.domain.errors import Invalid, NotFound
-from app.domain.exclusion import checked_conditions
-from app.domain.roles import Principal
+from app.actions.exclusion_preview import build_preview
+from app.actions.exclusions import ExclusionDraft
+from app.domain.errors import InvalidInput, NotFound
+from app.domain.exclusion import validate_conditions
+from app.domain.principal import Principal
 from app.store import exclusions, matches
-from app.store.exclusions import State, Whole, conditions_of
+from app.store.exclusions import ExclusionHistory, State, conditions_of
 from app.store.tables import ExclusionVersion
 from app.web.access import Analyst
-from app.web.api.openapi import JSON_BODY, KEYED, problems
-from app.web.api.query import EACH_ONCE
-from app.web.api.text import Text
-from app.web.services import Parts, Services
+from app.web.api.fields import StorableText
+from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
+from app.web.api.parameters import NO_REPEATED_PARAMETERS
+from app.web.services import Services, ServicesDep
 from app.web.urls import RowId
 
-router = APIRouter(tags=["exclusions"], responses=problems(*KEYED))
+router = APIRouter(tags=["exclusions"], responses=problem_responses(*AUTH_STATUSES))
 PATH = "/api/v1/exclusions"
 
 
@@ -32,9 +32,9 @@ class ConditionModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    field: Text = Field(description="Such as container.image.name or ssh.destination.")
-    operator: Text = Field(description="is, is not, is one of, matches, exists, …")
-    values: list[Text] = []
+    field: StorableText = Field(description="Such as container.image.name or ssh.destination.")
+    operator: StorableText = Field(description="is, is not, is one of, matches, exists, …")
+    values: list[StorableText] = []
 
 
 class ExclusionIn(BaseModel):
@@ -42,10 +42,10 @@ class ExclusionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rule_id: Text
+    rule_id: StorableText
     conditions: list[ConditionModel]
-    reason: Text
-    owner: Text
+    reason: StorableText
+    owner: StorableText
     ends_at: datetime
     from_alert: int | None = Field(default=None, ge=0, lt=2**63)
 
@@ -57,8 +57,8 @@ class ExclusionChange(BaseModel):
 
     decision: Literal["approve", "decline"] | None = None
     conditions: list[ConditionModel] | None = None
-    reason: Text | None = None
-    owner: Text | None = None
+    reason: StorableText | None = None
+    owner: StorableText | None = None
     ends_at: datetime | None = None
     version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
 
@@ -94,15 +94,17 @@ class ExclusionsOut(BaseModel):
 
 
 def _version_out(version: ExclusionVersion) -> VersionOut:
-    told = {name: getattr(version, name) for name in VersionOut.model_fields}
-    told["conditions"] = [
+    fields = {name: getattr(version, name) for name in VersionOut.model_fields}
+    fields["conditions"] = [
         ConditionModel(field=c.field, operator=str(c.operator), values=list(c.values))
         for c in conditions_of(version)
     ]
-    return VersionOut.model_validate(told)
+    return VersionOut.model_validate(fields)
 
 
-def _out(whole: Whole, hits: dict[int, tuple[int, datetime]], at: datetime) -> ExclusionOut:
+def _out(
+    whole: ExclusionHistory, hits: dict[int, tuple[int, datetime]], at: datetime
+) -> ExclusionOut:
     record = whole.record
     return ExclusionOut(
         id=record.id or 0,
@@ -118,58 +120,72 @@ def _out(whole: Whole, hits: dict[int, tuple[int, datetime]], at: datetime) -> E
     )
 
 
-def _told(services: Services, exclusion_id: int) -> ExclusionOut:
+def _load(services: Services, exclusion_id: int) -> ExclusionOut:
     with services.database.read() as session:
         whole = exclusions.get(session, exclusion_id)
         if whole is None:
             raise NotFound(f"There is no exclusion {exclusion_id}.")
-        hits = matches.suppressed_figures(session)
+        hits = matches.suppression_counts(session)
     return _out(whole, hits, services.clock())
 
 
-def _checked(services: Services, draft: Draft) -> actions.Checked:
-    return actions.checked(
+def _check_draft(services: Services, draft: ExclusionDraft) -> actions.ValidExclusion:
+    return actions.validate(
         draft,
         at=services.clock(),
-        longest=services.settings.exclusion_longest,
+        longest=services.settings.exclusion_max_duration,
         rule_ids=[rule.id for rule in services.rules.rules],
     )
 
 
-def _aware(moment: datetime) -> datetime:
+def _require_time_zone(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        raise Invalid({"ends_at": "Give the end with its time zone, such as 2027-02-22T00:00:00Z."})
+        raise InvalidInput(
+            {"ends_at": "Give the end with its time zone, such as 2027-02-22T00:00:00Z."}
+        )
     return moment
 
 
-@router.get(PATH, summary="List exclusions", responses=problems(422), dependencies=[EACH_ONCE])
-def list_exclusions(who: Analyst, services: Parts, state: State | None = None) -> ExclusionsOut:
+@router.get(
+    PATH,
+    summary="List exclusions",
+    responses=problem_responses(422),
+    dependencies=[NO_REPEATED_PARAMETERS],
+)
+def list_exclusions(
+    principal: Analyst, services: ServicesDep, state: State | None = None
+) -> ExclusionsOut:
     """Newest first, with all their versions."""
     at = services.clock()
     with services.database.read() as session:
-        everything = exclusions.everything(session)
-        hits = matches.suppressed_figures(session)
+        everything = exclusions.list_all(session)
+        hits = matches.suppression_counts(session)
     chosen = [whole for whole in everything if state is None or whole.state(at) is state]
     return ExclusionsOut(exclusions=[_out(whole, hits, at) for whole in chosen])
 
 
 @router.post(
-    PATH, status_code=201, summary="Propose an exclusion", responses=problems(*JSON_BODY, 404)
+    PATH,
+    status_code=201,
+    summary="Propose an exclusion",
+    responses=problem_responses(*JSON_BODY_STATUSES, 404),
 )
-def propose_exclusion(wanted: ExclusionIn, who: Analyst, services: Parts) -> ExclusionOut:
+def propose_exclusion(
+    wanted: ExclusionIn, principal: Analyst, services: ServicesDep
+) -> ExclusionOut:
     """Live at once when an admin proposes it; otherwise it waits for one."""
-    draft = Draft(
+    draft = ExclusionDraft(
         rule_id=wanted.rule_id,
         conditions=[(c.field, c.operator, c.values) for c in wanted.conditions],
         reason=wanted.reason,
         owner=wanted.owner,
-        ends_at=_aware(wanted.ends_at),
+        ends_at=_require_time_zone(wanted.ends_at),
         from_alert_id=wanted.from_alert,
     )
-    checked = _checked(services, draft)
-    proposal = actions.propose(services.database, checked, who=who, at=services.clock())
+    checked = _check_draft(services, draft)
+    proposal = actions.propose(services.database, checked, principal=principal, at=services.clock())
     whole = proposal.exclusion
-    return _told(services, whole.record.id or 0)
+    return _load(services, whole.record.id or 0)
 
 
 class PreviewIn(BaseModel):
@@ -191,57 +207,63 @@ class PreviewOut(BaseModel):
     samples: list[int] = Field(description="Ids of some of the matches, newest first.")
 
 
-@router.post(PATH + "/preview", summary="Preview an exclusion", responses=problems(*JSON_BODY))
-def preview_exclusion(wanted: PreviewIn, who: Analyst, services: Parts) -> PreviewOut:
+@router.post(
+    PATH + "/preview",
+    summary="Preview an exclusion",
+    responses=problem_responses(*JSON_BODY_STATUSES),
+)
+def preview_exclusion(wanted: PreviewIn, principal: Analyst, services: ServicesDep) -> PreviewOut:
     """Saves nothing. Refuses what saving would refuse."""
-    if services.rule(wanted.rule_id) is None:
-        raise Invalid({"rule_id": "There is no such rule."})
-    conditions = checked_conditions([(c.field, c.operator, c.values) for c in wanted.conditions])
-    told = preview(services.database, wanted.rule_id, conditions, at=services.clock())
+    if services.find_rule(wanted.rule_id) is None:
+        raise InvalidInput({"rule_id": "There is no such rule."})
+    conditions = validate_conditions([(c.field, c.operator, c.values) for c in wanted.conditions])
+    result = build_preview(services.database, wanted.rule_id, conditions, at=services.clock())
     return PreviewOut(
-        examined=told.examined,
-        complete=told.complete,
-        hidden=told.hidden,
-        alerts=sorted(told.alerts),
-        true_positives=sorted(told.true_positives),
-        distinct={name: len(values) for name, values in told.distinct.items()},
-        samples=told.samples,
+        examined=result.examined,
+        complete=result.complete,
+        hidden=result.hidden,
+        alerts=sorted(result.alerts),
+        true_positives=sorted(result.true_positives),
+        distinct={name: len(values) for name, values in result.distinct.items()},
+        samples=result.samples,
     )
 
 
-@router.get(PATH + "/{exclusion_id}", summary="One exclusion", responses=problems(404))
-def get_exclusion(exclusion_id: RowId, who: Analyst, services: Parts) -> ExclusionOut:
-    return _told(services, exclusion_id)
+@router.get(PATH + "/{exclusion_id}", summary="One exclusion", responses=problem_responses(404))
+def get_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep) -> ExclusionOut:
+    return _load(services, exclusion_id)
 
 
 @router.patch(
     PATH + "/{exclusion_id}",
     summary="Decide on or edit an exclusion",
-    responses=problems(*JSON_BODY, 404, 409),
+    responses=problem_responses(*JSON_BODY_STATUSES, 404, 409),
 )
 def change_exclusion(
-    exclusion_id: RowId, change: ExclusionChange, who: Analyst, services: Parts
+    exclusion_id: RowId, change: ExclusionChange, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
     """A decision needs the role admin. An edit is a further version; the live one stays until then."""
-    _told(services, exclusion_id)
+    _load(services, exclusion_id)
     edits = change.model_fields_set - {"decision", "version"}
     if bool(edits) == (change.decision is not None):
-        raise Invalid({"decision": "Send either a decision, or what to edit."})
+        raise InvalidInput({"decision": "Send either a decision, or what to edit."})
     if change.decision is not None:
         actions.decide(
             services.database,
             exclusion_id,
             approve=change.decision == "approve",
             version=change.version,
-            who=who,
+            principal=principal,
             at=services.clock(),
         )
     else:
-        _edit(services, exclusion_id, change, who)
-    return _told(services, exclusion_id)
+        _edit(services, exclusion_id, change, principal)
+    return _load(services, exclusion_id)
 
 
-def _edit(services: Services, exclusion_id: int, change: ExclusionChange, who: Principal) -> None:
+def _edit(
+    services: Services, exclusion_id: int, change: ExclusionChange, principal: Principal
+) -> None:
     with services.database.read() as session:
         whole = exclusions.get(session, exclusion_id)
     if whole is None:
@@ -252,20 +274,20 @@ def _edit(services: Services, exclusion_id: int, change: ExclusionChange, who: P
         if change.conditions is not None
         else [(c.field, str(c.operator), c.values) for c in conditions_of(newest)]
     )
-    draft = Draft(
+    draft = ExclusionDraft(
         rule_id=whole.record.rule_id,
         conditions=conditions,
         reason=newest.reason if change.reason is None else change.reason,
         owner=newest.owner if change.owner is None else change.owner,
-        ends_at=newest.ends_at if change.ends_at is None else _aware(change.ends_at),
+        ends_at=newest.ends_at if change.ends_at is None else _require_time_zone(change.ends_at),
     )
     actions.edit(
         services.database,
         exclusion_id,
-        _checked(services, draft),
+        _check_draft(services, draft),
         # What was merged here was the newest version: nobody else's may be lost unseen.
         base_version=newest.version if change.version is None else change.version,
-        who=who,
+        principal=principal,
         at=services.clock(),
     )
 
@@ -274,10 +296,12 @@ def _edit(services: Services, exclusion_id: int, change: ExclusionChange, who: P
     PATH + "/{exclusion_id}",
     status_code=204,
     summary="End an exclusion",
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
-def end_exclusion(exclusion_id: RowId, who: Analyst, services: Parts) -> Response:
+def end_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
     """It and what it hid stay on record; the next such match raises an alert."""
-    _told(services, exclusion_id)
-    actions.end(services.database, exclusion_id, version=None, who=who, at=services.clock())
+    _load(services, exclusion_id)
+    actions.end(
+        services.database, exclusion_id, version=None, principal=principal, at=services.clock()
+    )
     return Response(status_code=204)

@@ -6,17 +6,19 @@ from starlette.responses import Response
 from app.domain.errors import NotFound
 from app.store import matches
 from app.web.access import Analyst
-from app.web.api.openapi import KEYED, problems
-from app.web.services import Parts
+from app.web.api.openapi import AUTH_STATUSES, problem_responses
+from app.web.services import ServicesDep
 from app.web.urls import RowId
 
-router = APIRouter(tags=["alerts"], responses=problems(*KEYED))
+router = APIRouter(tags=["alerts"], responses=problem_responses(*AUTH_STATUSES))
 
 
 @router.get(
-    "/api/v1/matches/{match_id}/event", summary="The event of a match", responses=problems(404)
+    "/api/v1/matches/{match_id}/event",
+    summary="The event of a match",
+    responses=problem_responses(404),
 )
-def get_event(match_id: RowId, who: Analyst, services: Parts) -> Response:
+def get_event(match_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
     """As its agent wrote it, byte for byte."""
     with services.database.read() as session:
         match = matches.get(session, match_id)

@@ -9,18 +9,18 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from app import __version__
-from app.web.access import Access, access_of
+from app.web.access import RequireRole, declared_access
 
 TITLE = "Deckwatch"
 SUMMARY = "SSH in containers: events in, alerts out."
 
 # Whoever needs a key can be refused for it, or find that the database cannot be read.
-KEYED = (401, 403, 503)
+AUTH_STATUSES = (401, 403, 503)
 # A body can also be cut off, come too slowly, be too large, or say what does not fit.
-JSON_BODY = (400, 408, 413, 422)
-STREAMED_BODY = (400, 408, 413, 415)
+JSON_BODY_STATUSES = (400, 408, 413, 422)
+STREAMED_BODY_STATUSES = (400, 408, 413, 415)
 
-_SCHEMES = {
+_SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "The key."},
     "basic": {"type": "http", "scheme": "basic", "description": "The key as the password."},
     "apiKey": {
@@ -30,7 +30,7 @@ _SCHEMES = {
         "description": "ApiKey KEY, or ApiKey base64(id:KEY) as Elasticsearch's clients send it.",
     },
 }
-_DESCRIPTIONS = {
+_STATUS_DESCRIPTIONS = {
     400: "The request cannot be read.",
     401: "No key, or one that is not known.",
     403: "The role of the key does not allow this.",
@@ -66,12 +66,16 @@ class ShipperProblem(Problem):
     error: ErrorCause
 
 
-def problems(*statuses: int, model: type[Problem] = Problem) -> dict[int | str, dict[str, Any]]:
+def problem_responses(
+    *statuses: int, model: type[Problem] = Problem
+) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`."""
-    return {one: {"model": model, "description": _DESCRIPTIONS[one]} for one in statuses}
+    return {
+        status: {"model": model, "description": _STATUS_DESCRIPTIONS[status]} for status in statuses
+    }
 
 
-def document(routers: Iterable[APIRouter]) -> dict[str, Any]:
+def build_document(routers: Iterable[APIRouter]) -> dict[str, Any]:
     """The document for the routes of `routers` that programs use: those with a tag."""
     routes = [
         route
@@ -79,43 +83,43 @@ def document(routers: Iterable[APIRouter]) -> dict[str, Any]:
         for route in router.routes
         if isinstance(route, APIRoute) and route.tags and route.include_in_schema
     ]
-    named: set[str] = set()
-    found = get_openapi(title=TITLE, version=__version__, summary=SUMMARY, routes=routes)
+    route_names: set[str] = set()
+    document = get_openapi(title=TITLE, version=__version__, summary=SUMMARY, routes=routes)
     for route in routes:
         for method in route.methods or ():
-            operation = found["paths"][route.path_format][method.lower()]
+            operation = document["paths"][route.path_format][method.lower()]
             operation["operationId"] = (
-                route.name if route.name not in named else f"{route.name}_by_{method.lower()}"
+                route.name if route.name not in route_names else f"{route.name}_by_{method.lower()}"
             )
-            named.add(route.name)
-            _tell_failures(operation["responses"])
-            if isinstance(access_of(route), Access):
-                operation["security"] = [{name: []} for name in _SCHEMES]
-    components = found["components"]
-    components["securitySchemes"] = _SCHEMES
+            route_names.add(route.name)
+            _set_problem_media_types(operation["responses"])
+            if isinstance(declared_access(route), RequireRole):
+                operation["security"] = [{name: []} for name in _SECURITY_SCHEMES]
+    components = document["components"]
+    components["securitySchemes"] = _SECURITY_SCHEMES
     # FastAPI's own, which nothing here answers.
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
-    return found
+    return document
 
 
-_FAILURES = {
+_PROBLEM_MEDIA_TYPES = {
     Problem.__name__: "application/problem+json",
     ShipperProblem.__name__: "application/json",
 }
 
 
-def _tell_failures(responses: dict[str, Any]) -> None:
+def _set_problem_media_types(responses: dict[str, Any]) -> None:
     """A problem has a media type of its own, whatever that of the answer to what goes well."""
     for status, response in list(responses.items()):
-        for told in list(response.get("content", {}).values()):
-            name = told.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        for content in list(response.get("content", {}).values()):
+            name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
             if name == "HTTPValidationError":
                 del responses[status]
-            elif name in _FAILURES:
-                response["content"] = {_FAILURES[name]: told}
+            elif name in _PROBLEM_MEDIA_TYPES:
+                response["content"] = {_PROBLEM_MEDIA_TYPES[name]: content}
                 if status == "503":
-                    response["headers"] = {"Retry-After": _RETRY_AFTER}
+                    response["headers"] = {"Retry-After": _RETRY_AFTER_HEADER}
 
 
-_RETRY_AFTER = {"schema": {"type": "integer"}, "description": "Seconds."}
+_RETRY_AFTER_HEADER = {"schema": {"type": "integer"}, "description": "Seconds."}

@@ -5,20 +5,20 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.actions.rules import named
+from app.actions.rules import get_rule
 from app.detection.rule import Rule
 from app.detection.switches import is_enabled
 from app.domain.severity import Severity
-from app.store import switches
+from app.store import rule_overrides
 from app.store.tables import RuleSwitch
 from app.web.access import Admin, Analyst
-from app.web.api.openapi import JSON_BODY, KEYED, problems
-from app.web.api.query import EACH_ONCE
-from app.web.pages.rules_context import file_of
-from app.web.services import Parts
-from app.web.switching import switch_rule
+from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
+from app.web.api.parameters import NO_REPEATED_PARAMETERS
+from app.web.pages.rules.context import rule_file_label
+from app.web.rule_switch import set_rule_enabled
+from app.web.services import ServicesDep
 
-router = APIRouter(tags=["rules"], responses=problems(*KEYED))
+router = APIRouter(tags=["rules"], responses=problem_responses(*AUTH_STATUSES))
 PATH = "/api/v1/rules"
 
 
@@ -58,30 +58,39 @@ def _out(rule: Rule, switch: RuleSwitch | None) -> RuleOut:
         risk_score=rule.risk_score,
         enabled=is_enabled(rule, switch.enabled if switch else None),
         enabled_in_file=rule.enabled,
-        file=file_of(rule.path),
+        file=rule_file_label(rule.path),
         version=switch.version if switch else 0,
         changed_by=switch.changed_by if switch else None,
         changed_at=switch.changed_at if switch else None,
     )
 
 
-@router.get(PATH, summary="List rules", responses=problems(422), dependencies=[EACH_ONCE])
-def list_rules(who: Analyst, services: Parts, enabled: bool | None = None) -> RulesOut:
+@router.get(
+    PATH,
+    summary="List rules",
+    responses=problem_responses(422),
+    dependencies=[NO_REPEATED_PARAMETERS],
+)
+def list_rules(principal: Analyst, services: ServicesDep, enabled: bool | None = None) -> RulesOut:
     """All that are loaded, in the order of their files."""
     with services.database.read() as session:
-        switched = switches.everything(session)
-    told = [_out(rule, switched.get(rule.id)) for rule in services.rules.rules]
-    return RulesOut(rules=[one for one in told if enabled is None or one.enabled is enabled])
+        switched = rule_overrides.list_all(session)
+    rules = [_out(rule, switched.get(rule.id)) for rule in services.rules.rules]
+    return RulesOut(rules=[rule for rule in rules if enabled is None or rule.enabled is enabled])
 
 
 @router.patch(
     PATH + "/{rule_id}",
     summary="Enable or disable a rule",
-    responses=problems(*JSON_BODY, 404, 409),
+    responses=problem_responses(*JSON_BODY_STATUSES, 404, 409),
 )
-def change_rule(rule_id: str, change: RuleChange, who: Admin, services: Parts) -> RuleOut:
+def change_rule(
+    rule_id: str, change: RuleChange, principal: Admin, services: ServicesDep
+) -> RuleOut:
     """From the answer on; other worker processes follow within a second. Alerts that exist stay."""
-    rule = named(services.rules.rules, rule_id)
-    switch_rule(services, rule, enabled=change.enabled, version=change.version, who=who)
+    rule = get_rule(services.rules.rules, rule_id)
+    set_rule_enabled(
+        services, rule, enabled=change.enabled, version=change.version, principal=principal
+    )
     with services.database.read() as session:
-        return _out(rule, switches.get(session, rule.id))
+        return _out(rule, rule_overrides.get(session, rule.id))

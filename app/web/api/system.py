@@ -8,11 +8,11 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from app.web.access import PUBLIC, Analyst
-from app.web.api.openapi import KEYED, problems
+from app.web.api.openapi import AUTH_STATUSES, problem_responses
 from app.web.metrics import CONTENT_TYPE
-from app.web.pages.api_docs import docs_page
-from app.web.respond import page
-from app.web.services import Parts
+from app.web.page_response import render_page
+from app.web.pages.api_docs.page import build_api_docs_page
+from app.web.services import ServicesDep
 
 router = APIRouter(tags=["system"])
 
@@ -34,7 +34,7 @@ class ReadyOut(BaseModel):
     response_model=ReadyOut,
     responses={503: {"model": ReadyOut, "description": "It is not, and why."}},
 )
-def readyz(services: Parts) -> Response:
+def readyz(services: ServicesDep) -> Response:
     problem = services.readiness.problem()
     if problem is not None:
         return JSONResponse({"status": "not ready", "reason": problem}, 503)
@@ -47,9 +47,9 @@ def readyz(services: Parts) -> Response:
     summary="Figures for Prometheus",
     response_class=PlainTextResponse,
 )
-def metrics(services: Parts) -> Response:
+def metrics(services: ServicesDep) -> Response:
     """Sums over all worker processes since the start; nothing in it names anybody."""
-    return Response(services.metrics.text(services.standing), media_type=CONTENT_TYPE)
+    return Response(services.metrics.render(services.database_collector), media_type=CONTENT_TYPE)
 
 
 class _EventStream(StreamingResponse):
@@ -67,25 +67,26 @@ _EVENT = {
     summary="Server-sent events",
     tags=["alerts"],
     response_class=_EventStream,
-    responses=problems(*KEYED) | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
+    responses=problem_responses(*AUTH_STATUSES)
+    | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
-async def stream(who: Analyst, services: Parts) -> StreamingResponse:
+async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse:
     """`event: alerts` whenever an alert was opened or changed; ask the alerts for what it is."""
 
     async def body() -> AsyncIterator[bytes]:
-        async for part in services.live.stream():
+        async for part in services.live_updates.stream():
             yield part
 
     return _EventStream(body(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 @router.get("/api/openapi.json", include_in_schema=False)
-def openapi(request: Request, who: Analyst) -> JSONResponse:
+def openapi(request: Request, principal: Analyst) -> JSONResponse:
     document: dict[str, Any] = request.app.openapi()
     return JSONResponse(document)
 
 
 @router.get("/api/docs", include_in_schema=False)
-def docs(request: Request, who: Analyst, services: Parts) -> Response:
-    context = docs_page(request.app.openapi(), services.settings.base_url)
-    return page(request, who, "pages/api_docs.html", context, title="API")
+def docs(request: Request, principal: Analyst, services: ServicesDep) -> Response:
+    context = build_api_docs_page(request.app.openapi(), services.settings.base_url)
+    return render_page(request, principal, "pages/api_docs.html", context, title="API")

@@ -1,0 +1,73 @@
+"""Making and revoking the keys that programs present."""
+
+import secrets
+from datetime import datetime
+
+from app.actions.credentials import hash_token, validate_name
+from app.domain.errors import Conflict, InvalidInput, NotFound
+from app.domain.principal import Principal, Role
+from app.store import api_keys, audit, change_counters
+from app.store.database import Database
+from app.store.tables import ApiKey
+
+PREFIX = "dw_"
+
+
+def create(
+    database: Database, name: str, role: Role, *, principal: Principal, at: datetime
+) -> tuple[ApiKey, str]:
+    """The row and the key itself, which is not kept: 256 random bits. Raises InvalidInput."""
+    name = validate_name(name)
+    text = PREFIX + secrets.token_urlsafe(32)
+    with database.write() as session:
+        if (existing := api_keys.get_by_name(session, name)) is not None:
+            state = (
+                "was revoked, but its name stays in the records"
+                if existing.revoked_at
+                else "exists"
+            )
+            raise InvalidInput({"name": f"A key named “{name}” {state}; choose another name."})
+        key = ApiKey(
+            name=name,
+            role=role,
+            key_hash=hash_token(text),
+            hint=text[-4:],
+            created_at=at,
+            created_by=principal.name,
+            revoked_at=None,
+            revoked_by=None,
+        )
+        session.add(key)
+        session.flush()
+        audit.record(
+            session,
+            at=at,
+            actor=principal.name,
+            action="key.created",
+            subject=f"key {name}",
+            detail=f"role {role}",
+            address=principal.address,
+        )
+        return key, text
+
+
+def revoke(database: Database, name: str, *, principal: Principal, at: datetime) -> None:
+    """Refused from now on by whoever looks; see Keyring. Raises NotFound or Conflict."""
+    with database.write() as session:
+        key = api_keys.get_by_name(session, name)
+        if key is None:
+            raise NotFound(f"There is no key named “{name}”.")
+        if key.revoked_at is not None:
+            raise Conflict(f"The key “{name}” was revoked already.")
+        key.revoked_at = at
+        key.revoked_by = principal.name
+        session.add(key)
+        change_counters.bump(session, change_counters.KEYS)
+        audit.record(
+            session,
+            at=at,
+            actor=principal.name,
+            action="key.revoked",
+            subject=f"key {name}",
+            address=principal.address,
+        )

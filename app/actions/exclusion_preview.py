@@ -1,0 +1,76 @@
+"""What an exclusion would have hidden, from the matches that are stored. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from app.domain.alert import Verdict
+from app.domain.event import Event, event_from_ecs
+from app.domain.exclusion import Condition, Exclusion
+from app.formats import parse_event
+from app.store import alerts, matches
+from app.store.database import Database
+
+PREVIEW_WINDOW = timedelta(days=30)
+# Newest matches looked at: about half a second of work. The answer says when there were more.
+MAX_EXAMINED_MATCHES = 5_000
+MAX_SAMPLES = 10
+
+
+@dataclass(slots=True)
+class ExclusionPreview:
+    """Counts over the window. `complete` is false when the limit was reached before its beginning.
+
+    `distinct` counts different values among the matches it would have hidden; `true_positives` are the
+    ids of alerts closed as such of which it would have hidden a match.
+    """
+
+    examined: int = 0
+    hidden: int = 0
+    complete: bool = True
+    alerts: set[int] = field(default_factory=set)
+    true_positives: set[int] = field(default_factory=set)
+    distinct: dict[str, set[str]] = field(default_factory=dict)
+    samples: list[int] = field(default_factory=list)
+
+
+def build_preview(
+    database: Database, rule_id: str, conditions: Sequence[Condition], *, at: datetime
+) -> ExclusionPreview:
+    """Apply `conditions` to the stored matches of `rule_id`, newest first."""
+    exclusion = Exclusion(0, 0, rule_id, tuple(conditions), datetime.max.replace(tzinfo=UTC))
+    result = ExclusionPreview()
+    with database.read() as session:
+        found = matches.list_by_rule(
+            session, rule_id, since=at - PREVIEW_WINDOW, limit=MAX_EXAMINED_MATCHES + 1
+        )
+        result.complete = len(found) <= MAX_EXAMINED_MATCHES
+        for match in found[:MAX_EXAMINED_MATCHES]:
+            result.examined += 1
+            event = event_from_ecs(parse_event(match.event))
+            if not exclusion.covers(event, rule_id=rule_id, at=at):
+                continue
+            result.hidden += 1
+            _add_distinct_values(result, event)
+            if match.alert_id is not None:
+                result.alerts.add(match.alert_id)
+            if len(result.samples) < MAX_SAMPLES:
+                result.samples.append(match.id or 0)
+        result.true_positives = alerts.ids_with_verdict(
+            session, result.alerts, Verdict.TRUE_POSITIVE
+        )
+    return result
+
+
+def _add_distinct_values(result: ExclusionPreview, event: Event) -> None:
+    values = {
+        "images": event.image,
+        "containers": event.container_id or event.container_name,
+        "hosts": event.host_name,
+        "users": event.user_name or event.user_id,
+        "destinations": event.ssh.destination if event.ssh else None,
+    }
+    for name, value in values.items():
+        kept = result.distinct.setdefault(name, set())
+        if value is not None:
+            kept.add(value)

@@ -1,0 +1,119 @@
+"""The commands about the database: upgrade it, check it, remove what is too old."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.common import echo_stderr, report_errors
+from app.domain.errors import FatalError
+from app.domain.principal import CLI_PRINCIPAL
+
+if TYPE_CHECKING:
+    from app.store.retention import DeletedCounts
+
+db_commands = typer.Typer(help="The database.", no_args_is_help=True)
+
+
+@db_commands.command("upgrade")
+@report_errors
+def db_upgrade() -> None:
+    """Bring the database to the newest revision."""
+    from app.settings import read_settings
+    from app.store import schema
+    from app.store.database import Database
+
+    before, after = schema.upgrade(Database(read_settings().database_url))
+    echo_stderr(f"Already at revision {after}." if before == after else f"Now at revision {after}.")
+
+
+@db_commands.command("check")
+@report_errors
+def db_check() -> None:
+    """Look for damage: the schema, SQLite's integrity, the audit log's chain; exit 1 on any."""
+    from app.settings import read_settings
+    from app.store import audit, schema
+    from app.store.database import Database
+
+    settings = read_settings()
+    if settings.sqlite_file is not None and not settings.sqlite_file.exists():
+        raise FatalError(f"There is no database {settings.sqlite_file}.")
+    database = Database(settings.database_url)
+    problems = schema.check(database)
+    if not problems:
+        with database.read() as session:
+            broken = audit.first_invalid_entry(session)
+        if broken is not None:
+            problems.append(f"The audit log was changed at or just before entry {broken}")
+    for problem in problems:
+        echo_stderr(problem + ".")
+    if problems:
+        raise typer.Exit(1)
+    echo_stderr("All well.")
+
+
+@db_commands.command("prune")
+@report_errors
+def db_prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+) -> None:
+    """Remove what is older than the settings say; a running server does so by itself each hour.
+
+    Open and acknowledged alerts stay, and so does the audit log, which gets an entry about this.
+    """
+    from app.bootstrap import open_existing_database
+    from app.clock import utc_now
+    from app.jobs import retention as actions
+    from app.settings import read_settings
+    from app.store import retention
+
+    settings = read_settings()
+    database = open_existing_database(settings)
+    if database is None:
+        raise FatalError(f"There is no database {settings.sqlite_file}.")
+    limits = actions.retention_limits(settings, utc_now())
+    with database.read() as session:
+        due = retention.count_expired(session, limits)
+        too_large = retention.exceeds_max_size(session, limits)
+    if dry_run:
+        echo_stderr(f"Would remove {due.describe()}.")
+        if too_large:
+            echo_stderr(
+                "The database is above DECKWATCH_RETENTION_MAX_BYTES: more would go, until it fits."
+            )
+        return
+    with _progress_bar(due.total_rows) as show_progress:
+        deleted = actions.prune(
+            database, limits, clock=utc_now, principal=CLI_PRINCIPAL, on_progress=show_progress
+        )
+    echo_stderr(f"Removed {deleted.describe()}.")
+    with database.read() as session:
+        if retention.exceeds_max_size(session, limits):
+            raise FatalError(
+                "The database is still above DECKWATCH_RETENTION_MAX_BYTES, and nothing more may go."
+            )
+
+
+@contextmanager
+def _progress_bar(total: int) -> "Iterator[Callable[[DeletedCounts], None]]":
+    """Draws how far it is on a terminal; what goes beyond `total` goes for its size."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn("rows"), BarColumn(bar_width=20), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+
+        def show_progress(deleted: "DeletedCounts") -> None:
+            progress.update(
+                task, completed=deleted.total_rows, total=max(total, deleted.total_rows)
+            )
+
+        yield show_progress

@@ -1,0 +1,239 @@
+"""A day in a small fleet, told as events that go through the real HTTP endpoint."""
+
+import json
+import random
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from app import logs, server
+from app.actions import api_keys, users
+from app.bootstrap import open_migrated_database
+from app.clock import utc_now
+from app.demo.scenarios import (
+    FALCO_EVENT_WITHOUT_PROCESS_NAME,
+    INVALID_EVENTS,
+    SCENARIOS,
+    Scenario,
+    build_benign_event,
+    build_event,
+)
+from app.domain.principal import CLI_PRINCIPAL, Role
+from app.main import create_app
+from app.settings import Settings, read_settings
+from app.store.database import Database
+from app.store.users import LinkPurpose
+
+AGENTS = ("fleet-eu", "ci-runners", "cloud-defend", "falco", "tetragon", "tracee")
+# A few more each minute, so that the live list moves while somebody looks.
+LIVE_INTERVAL_SECONDS = 20.0
+
+
+def run_demo(port: int, *, echo: Callable[[str], None]) -> None:
+    """Serve until told to stop; the database lives in a folder that goes with it."""
+    bound = server.open_listening_socket("127.0.0.1", port)
+    base_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    with tempfile.TemporaryDirectory(prefix="deckwatch-demo-") as folder:
+        settings = read_settings(
+            database_url=f"sqlite:///{Path(folder) / 'demo.db'}", base_url=base_url
+        )
+        database = open_migrated_database(settings, on_migrated=echo)
+        link = _create_users(database, settings)
+        traffic = DemoTraffic(base_url, _create_api_keys(database))
+        database.close()
+        echo(f"Deckwatch demo on {base_url}")
+        echo(f"Open this link; it signs you in, once:\n\n  {link}\n")
+        echo("Ctrl-C ends it and removes what it made.")
+        # Its reader wants the link above, not a line for each request.
+        logs.configure_logging(settings.log_format, quiet=True)
+        traffic.start()
+        try:
+            server.run(create_app(settings), bound)
+        finally:
+            traffic.stop()
+
+
+def _create_users(database: Database, settings: Settings) -> str:
+    """A few people, and the link by which one of them, an admin, signs in."""
+    at = utc_now()
+    made = {
+        name: users.create_user(database, name, role, password=None, principal=CLI_PRINCIPAL, at=at)
+        for name, role in (("demo", Role.ADMIN), ("ana", Role.ANALYST), ("ben", Role.ANALYST))
+    }
+    token = users.create_link(
+        database, LinkPurpose.SIGN_IN, user_id=made["demo"].id, principal=CLI_PRINCIPAL, at=at
+    )
+    return f"{settings.base_url}/setup/{token}"
+
+
+def _create_api_keys(database: Database) -> dict[str, str]:
+    wanted = [(name, Role.AGENT) for name in AGENTS] + [("demo-admin", Role.ADMIN)]
+    wanted.append(("demo-analyst", Role.ANALYST))
+    return {
+        name: api_keys.create(database, name, role, principal=CLI_PRINCIPAL, at=utc_now())[1]
+        for name, role in wanted
+    }
+
+
+class DemoTraffic(threading.Thread):
+    """Tells the day, then goes on telling; every word of it is an HTTP request."""
+
+    def __init__(self, base_url: str, api_keys: dict[str, str]) -> None:
+        super().__init__(name="demo-story", daemon=True)
+        self._base_url = base_url
+        self._api_keys = api_keys
+        self._stop_requested = threading.Event()
+        self._random = random.Random(20)  # noqa: S311 (the same day at every start)
+
+    def stop(self) -> None:
+        self._stop_requested.set()
+        self.join(timeout=1)
+
+    def run(self) -> None:
+        self._wait_for_server()
+        try:
+            for agent, batch in self._initial_batches():
+                if self._stop_requested.is_set():
+                    return
+                self._post_events(agent, batch)
+            self._triage_alerts()
+            while not self._stop_requested.wait(LIVE_INTERVAL_SECONDS):
+                for agent, batch in self._live_batches():
+                    self._post_events(agent, batch)
+        except OSError:
+            # Ctrl-C reaches the server first: it takes nothing any more, then stop() is called.
+            if not self._stop_requested.wait(server.SHUTDOWN_GRACE_SECONDS):
+                raise
+
+    def _wait_for_server(self) -> None:
+        while not self._stop_requested.wait(0.05):
+            try:
+                with urlopen(self._base_url + "/healthz", timeout=1):  # noqa: S310 (our own)
+                    return
+            except (URLError, OSError):
+                continue
+
+    def _initial_batches(self) -> Iterator[tuple[str, bytes]]:
+        """Batches of (agent, NDJSON): what is worth a look first, then the ordinary processes.
+
+        Whoever opens the link at once finds alerts.
+        """
+        start = utc_now() - timedelta(hours=24)
+        batches: dict[str, list[bytes]] = {agent: [] for agent in AGENTS}
+        for scenario in SCENARIOS:
+            for _ in range(scenario.count):
+                at = start + timedelta(seconds=self._random.uniform(0, 86_000))
+                batches[scenario.agent].append(
+                    _to_json_line(build_event(scenario, at, self._random))
+                )
+        for agent, told in batches.items():
+            self._random.shuffle(told)
+            yield agent, b"\n".join(told)
+        for agent in AGENTS:
+            for _ in range(3):
+                at = start + timedelta(seconds=self._random.uniform(0, 86_000))
+                yield (
+                    agent,
+                    b"\n".join(
+                        _to_json_line(build_benign_event(agent, at, self._random))
+                        for _ in range(200)
+                    ),
+                )
+        yield "fleet-eu", b"\n".join(INVALID_EVENTS)
+        yield "falco", FALCO_EVENT_WITHOUT_PROCESS_NAME
+
+    def _live_batches(self) -> Iterator[tuple[str, bytes]]:
+        now = datetime.now(UTC)
+        for scenario in self._random.sample(SCENARIOS, 2):
+            yield scenario.agent, _to_json_line(build_event(scenario, now, self._random))
+        for agent in AGENTS:
+            yield (
+                agent,
+                b"\n".join(
+                    _to_json_line(build_benign_event(agent, now, self._random)) for _ in range(15)
+                ),
+            )
+
+    def _triage_alerts(self) -> None:
+        """What people did that day: taken, closed, excluded."""
+        for scenario in SCENARIOS:
+            if scenario.follow_up is None or self._stop_requested.is_set():
+                continue
+            found = self._call_api("GET", f"/api/v1/alerts?container={scenario.container}")[
+                "alerts"
+            ]
+            for alert in found[:1]:
+                self._triage(scenario, alert)
+        for scenario in SCENARIOS:
+            if scenario.follow_up == "exclude":
+                now = [build_event(scenario, utc_now(), self._random) for _ in range(25)]
+                self._post_events(scenario.agent, b"\n".join(map(_to_json_line, now)))
+
+    def _triage(self, scenario: Scenario, alert: dict[str, Any]) -> None:
+        if scenario.follow_up in ("exclude", "propose"):
+            api_key_name = "demo-admin" if scenario.follow_up == "exclude" else "demo-analyst"
+            self._call_api(
+                "POST",
+                "/api/v1/exclusions",
+                _exclusion_request(scenario, alert),
+                api_key_name=api_key_name,
+            )
+        elif scenario.follow_up == "acknowledge":
+            self._call_api(
+                "PATCH",
+                f"/api/v1/alerts/{alert['id']}",
+                {"status": "acknowledged", "assignee": "ana"},
+            )
+        elif scenario.follow_up is not None:
+            verdict, reason = scenario.follow_up.split(": ", 1)
+            change = {"status": "closed", "verdict": verdict, "reason": reason}
+            self._call_api("PATCH", f"/api/v1/alerts/{alert['id']}", change)
+
+    def _post_events(self, agent: str, body: bytes) -> None:
+        self._request("POST", "/api/v1/events", self._api_keys[agent], body, "application/x-ndjson")
+
+    def _call_api(
+        self, method: str, path: str, body: object = None, *, api_key_name: str = "demo-admin"
+    ) -> dict[str, Any]:
+        raw = None if body is None else json.dumps(body).encode()
+        answer: dict[str, Any] = json.loads(
+            self._request(method, path, self._api_keys[api_key_name], raw, "application/json")
+        )
+        return answer
+
+    def _request(
+        self, method: str, path: str, key: str, body: bytes | None, content_type: str
+    ) -> bytes:
+        request = Request(  # noqa: S310 (our own server)
+            self._base_url + path,
+            data=body,
+            method=method,
+            headers={"Authorization": f"Bearer {key}", "Content-Type": content_type},
+        )
+        with urlopen(request, timeout=10) as response:  # noqa: S310 (our own)
+            answer: bytes = response.read()
+        return answer
+
+
+def _to_json_line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def _exclusion_request(scenario: Scenario, alert: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rule_id": alert["rule_id"],
+        "conditions": [
+            {"field": "container.image.name", "operator": "is", "values": [scenario.image]},
+            {"field": "orchestrator.namespace", "operator": "is", "values": [scenario.namespace]},
+            {"field": "process.name", "operator": "is", "values": [scenario.args[0]]},
+        ],
+        "reason": scenario.reason,
+        "owner": scenario.owner,
+        "ends_at": (utc_now() + timedelta(days=62)).isoformat(),
+        "from_alert": alert["id"],
+    }

@@ -1,0 +1,274 @@
+"""Lucene's regular expressions, which `regex` and `match` take, in RE2's words: linear time.
+
+Lucene (its RegExp class, and Elasticsearch's regexp syntax reference) has no anchors, since an
+expression always describes the whole text; `.` is any character; `"` quotes; `@` is any text. Its
+complement, intersection, empty language and number ranges have no equal in RE2 and are refused.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import re2
+
+MAX_PATTERN_LENGTH = 10_000
+
+_REPEAT_COUNTS = re.compile(r"\{[0-9]{1,5}(?:,[0-9]{0,5})?\}")
+_CLASS_ESCAPES = {"d": "0-9", "s": r"\t\n\r\x20", "w": "0-9A-Z_a-z"}
+_UNSUPPORTED = {
+    "~": "'~' (all but)",
+    "&": "'&' (both)",
+    "#": "'#' (nothing)",
+    "<": "'<' (a range of numbers)",
+}
+_RE2_MAX_MEMORY = 1 << 26
+"""Bytes that RE2 may use for one expression; what it builds as texts are seen is thrown away when
+this is full."""
+
+
+_MAX_PROGRAM_SIZE = 4_000
+"""Instructions of RE2 that an expression may compile to: larger ones outgrow its fast way."""
+
+
+class RegexError(Exception):
+    """An expression that is wrong or not supported; the first argument says why."""
+
+
+def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable[[str], bool]:
+    """A test whether one of `patterns` describes a whole text; raises RegexError.
+
+    `any_case` folds ASCII letters only, as every insensitive operator of EQL does here.
+    """
+    return _surrogate_safe(_compile(patterns, ignore_case).fullmatch)
+
+
+def compile_regexes_for_list(
+    patterns: tuple[str, ...], *, ignore_case: bool
+) -> Callable[[Sequence[str]], bool]:
+    """The same for a list of texts, of which any may fit.
+
+    A process can have a million arguments: a look at all of them together comes first.
+    """
+    compiled = _compile(patterns, ignore_case)
+    matches, possible = _surrogate_safe(compiled.fullmatch), _surrogate_safe(compiled.search)
+
+    def test(texts: Sequence[str]) -> bool:
+        return possible("\0".join(texts)) and any(map(matches, dict.fromkeys(texts)))
+
+    return test
+
+
+def _compile(patterns: tuple[str, ...], ignore_case: bool) -> Any:
+    source = "|".join(to_re2(pattern, ignore_case=ignore_case) for pattern in patterns)
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _RE2_MAX_MEMORY
+    options.never_capture = True
+    options.dot_nl = True
+    try:
+        compiled = re2.compile(source, options)
+    except re2.error as error:
+        raise RegexError(
+            f"this regular expression cannot be used: {_error_message(error)}"
+        ) from None
+    if compiled.programsize > _MAX_PROGRAM_SIZE:
+        raise RegexError("this regular expression repeats too much to be looked for quickly")
+    return compiled
+
+
+def _surrogate_safe(matches: Callable[[str], object]) -> Callable[[str], bool]:
+    def test(text: str) -> bool:
+        try:
+            return matches(text) is not None
+        except UnicodeEncodeError:
+            # A byte that was not UTF-8 arrives as a lone surrogate: a character like any other.
+            known = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return matches(known) is not None
+
+    return test
+
+
+def compile_literal_search(
+    parts: tuple[str, ...], otherwise: Callable[[str], bool]
+) -> Callable[[str], bool]:
+    """A test whether a text has one of `parts` anywhere; `otherwise` is the same without RE2."""
+    options = re2.Options()
+    options.literal = True
+    options.max_mem = _RE2_MAX_MEMORY
+    options.never_capture = True
+    search = re2.Set.SearchSet(options)
+    for part in parts:
+        search.Add(part)
+    search.Compile()
+    match = search.Match
+
+    def test(text: str) -> bool:
+        try:
+            return bool(match(text))
+        except UnicodeEncodeError:
+            return otherwise(text)
+
+    return test
+
+
+def _error_message(error: Exception) -> str:
+    reason = error.args[0]
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+
+
+def to_re2(pattern: str, *, ignore_case: bool) -> str:
+    """`pattern` in RE2's syntax, as one group; raises RegexError."""
+    if len(pattern) > MAX_PATTERN_LENGTH:
+        raise RegexError(f"a regular expression may have at most {MAX_PATTERN_LENGTH:,} characters")
+    return _Translator(pattern, ignore_case).translate()
+
+
+@dataclass(slots=True)
+class _Translator:
+    """`groups` are the groups open at `at`: for each its alternatives, for each of them its atoms."""
+
+    pattern: str
+    ignore_case: bool
+    position: int = 0
+    groups: list[list[list[str]]] = field(default_factory=lambda: [[[]]])
+
+    def translate(self) -> str:
+        while self.position < len(self.pattern):
+            character = self.pattern[self.position]
+            self.position += 1
+            _HANDLERS.get(character, _Translator._literal_character)(self, character)
+        if len(self.groups) > 1:
+            raise RegexError("a '(' in this regular expression is not closed")
+        return self._pop_group()
+
+    def _pop_group(self) -> str:
+        return f"(?:{'|'.join(''.join(atoms) for atoms in self.groups.pop())})"
+
+    def _append_atom(self, atom: str) -> None:
+        self.groups[-1][-1].append(atom)
+
+    def _literal_character(self, character: str) -> None:
+        self._append_atom(_literal(character, self.ignore_case))
+
+    def _any_character(self, _: str) -> None:
+        self._append_atom(".")
+
+    def _any_text(self, _: str) -> None:
+        self._append_atom("(?:.*)")
+
+    def _quoted_text(self, _: str) -> None:
+        end = self.pattern.find('"', self.position)
+        if end < 0:
+            raise RegexError("a quote in this regular expression is not closed")
+        quoted = self.pattern[self.position : end]
+        self._append_atom(f"(?:{''.join(_literal(c, self.ignore_case) for c in quoted)})")
+        self.position = end + 1
+
+    def _escape(self, _: str) -> None:
+        escaped = self._take("a backslash")
+        if ranges := _CLASS_ESCAPES.get(escaped.lower()):
+            self._append_atom(f"[{'^' if escaped.isupper() else ''}{ranges}]")
+        else:
+            self._literal_character(escaped)
+
+    def _take(self, what: str) -> str:
+        if self.position == len(self.pattern):
+            raise RegexError(f"this regular expression ends after {what}")
+        self.position += 1
+        return self.pattern[self.position - 1]
+
+    def _open_group(self, _: str) -> None:
+        self.groups.append([[]])
+
+    def _close_group(self, _: str) -> None:
+        if len(self.groups) == 1:
+            raise RegexError("a ')' in this regular expression closes nothing")
+        closed = self._pop_group()
+        self._append_atom(closed)
+
+    def _alternative(self, _: str) -> None:
+        self.groups[-1].append([])
+
+    def _repeat(self, sign: str) -> None:
+        atoms = self.groups[-1][-1]
+        if not atoms:
+            raise RegexError(f"nothing stands before a '{sign}' of this regular expression")
+        if sign == "{":
+            counts = _REPEAT_COUNTS.match(self.pattern, self.position - 1)
+            if counts is None:
+                raise RegexError("a '{' is followed by one or two numbers and a '}'")
+            sign, self.position = counts.group(), counts.end()
+        # In a group of its own: RE2 would take `a*?` for a lazy star, which Lucene does not have.
+        atoms[-1] = f"(?:{atoms[-1]}{sign})"
+
+    def _reject_unsupported(self, character: str) -> None:
+        raise RegexError(
+            f"{_UNSUPPORTED[character]} is not supported; write it with a '\\' for itself"
+        )
+
+    def _character_class(self, _: str) -> None:
+        negated = self.pattern.startswith("^", self.position)
+        self.position += negated
+        parts: list[str] = []
+        while (first := self._take("a '['")) != "]" or not parts:
+            if first == "]":
+                raise RegexError("'[]' describes no character")
+            if first == "\\":
+                first = self._take("a backslash")
+                if ranges := _CLASS_ESCAPES.get(first):
+                    parts.append(ranges)
+                    continue
+                if first.lower() in _CLASS_ESCAPES:
+                    raise RegexError(f"'\\{first}' is not supported between '[' and ']'")
+            parts.append(self._range(first))
+        self._append_atom(f"[{'^' if negated else ''}{''.join(parts)}]")
+
+    def _range(self, first: str) -> str:
+        last = first
+        if self.pattern.startswith("-", self.position) and not self.pattern.startswith(
+            "-]", self.position
+        ):
+            self.position += 1
+            last = self._take("a '-'")
+            if last == "\\":
+                last = self._take("a backslash")
+            if last < first:
+                raise RegexError(f"'{first}-{last}' goes backwards")
+        written = f"{_escape_for_re2(first)}-{_escape_for_re2(last)}"
+        return written + self._other_case(first, last) if self.ignore_case else written
+
+    def _other_case(self, first: str, last: str) -> str:
+        """The ASCII letters of a range in their other case."""
+        parts = []
+        for low, high in (("a", "z"), ("A", "Z")):
+            start, end = max(first, low), min(last, high)
+            if start <= end:
+                parts.append(f"{start.swapcase()}-{end.swapcase()}")
+        return "".join(parts)
+
+
+_HANDLERS: dict[str, Callable[[_Translator, str], None]] = {
+    ".": _Translator._any_character,
+    "@": _Translator._any_text,
+    '"': _Translator._quoted_text,
+    "\\": _Translator._escape,
+    "(": _Translator._open_group,
+    ")": _Translator._close_group,
+    "|": _Translator._alternative,
+    "[": _Translator._character_class,
+    **dict.fromkeys("*+?{", _Translator._repeat),
+    **dict.fromkeys(_UNSUPPORTED, _Translator._reject_unsupported),
+}
+
+
+def _literal(character: str, ignore_case: bool) -> str:
+    if ignore_case and character.isascii() and character.isalpha():
+        return f"[{character.upper()}{character.lower()}]"
+    return _escape_for_re2(character)
+
+
+def _escape_for_re2(character: str) -> str:
+    if character.isascii() and not character.isalnum():
+        return rf"\x{{{ord(character):x}}}"
+    return character

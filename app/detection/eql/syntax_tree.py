@@ -1,0 +1,144 @@
+"""The syntax tree of a single-event EQL query; meaning is added by `clauses` and `compiler`.
+
+Nodes keep the place they were written at, so that a complaint or an explanation can point there.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a node stands in the query: `line` and `column` from 1, `start` and `end` offsets."""
+
+    line: int
+    column: int
+    start: int
+    end: int
+
+
+class ComparisonOperator(StrEnum):
+    EQUAL = "=="
+    NOT_EQUAL = "!="
+    LESS = "<"
+    LESS_OR_EQUAL = "<="
+    GREATER = ">"
+    GREATER_OR_EQUAL = ">="
+
+
+class LookupOperator(StrEnum):
+    """Operators that take one value or a list of them. Those with `~`, and `:`, ignore case."""
+
+    COLON = ":"
+    IN = "in"
+    IN_IGNORE_CASE = "in~"
+    LIKE = "like"
+    LIKE_IGNORE_CASE = "like~"
+    REGEX = "regex"
+    REGEX_IGNORE_CASE = "regex~"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field by its full dotted name; `optional` when written `?name`."""
+
+    name: str
+    optional: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant. 1, 1.0 and true are equal to Python, and here they are not: `concat` tells them apart.
+
+    `written` makes the difference.
+    """
+
+    value: str | int | float | bool | None
+    span: Span = field(compare=False)
+    value_repr: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value_repr", repr(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`name(arguments)`, or `name~(arguments)` with `any_case`.
+
+    `a + b` is a call of `add`, written with the `sign` +.
+    """
+
+    name: str
+    ignore_case: bool
+    arguments: tuple["Operand", ...]
+    span: Span = field(compare=False)
+    operator_symbol: str = field(default="", compare=False)
+
+
+Operand: TypeAlias = Field | Literal | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`left operator right`, as written: either side may be the constant."""
+
+    left: Operand
+    operator: ComparisonOperator
+    right: Operand
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """`operand operator values`; `not in` is a `Not` around one."""
+
+    operand: Operand
+    operator: LookupOperator
+    values: tuple[Operand, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanOperand:
+    """An operand that stands alone as a condition: `true`, a boolean field or function."""
+
+    operand: Operand
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    operand: "Expression"
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    operands: tuple["Expression", ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    operands: tuple["Expression", ...]
+    span: Span = field(compare=False)
+
+
+Expression: TypeAlias = And | Or | Not | Comparison | Lookup | BooleanOperand
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`category where condition`; `category` is None for `any`."""
+
+    category: str | None
+    condition: Expression
+    span: Span = field(compare=False)
+
+
+MATCH_NOTHING = Query(
+    None, BooleanOperand(Literal(False, Span(1, 1, 0, 0)), Span(1, 1, 0, 0)), Span(1, 1, 0, 0)
+)
+"""`any where false`: stands in for a query that could not be read, where reading goes on."""

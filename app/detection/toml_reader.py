@@ -1,0 +1,161 @@
+"""Typed reading of TOML tables that goes on after a mistake and tells each with its place."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.detection.rule_file_problem import RuleFileProblem
+from app.detection.toml_positions import KeyPath, Position, TomlDocument
+
+T = TypeVar("T")
+
+
+class TextPattern:
+    """What a text must look like: a regular expression, and the same in words."""
+
+    def __init__(self, pattern: str, description: str) -> None:
+        self._pattern = re.compile(pattern, re.DOTALL)
+        self.description = description
+
+    def check(self, value: object) -> str | None:
+        fits = isinstance(value, str) and self._pattern.fullmatch(value)
+        return value if fits and isinstance(value, str) else None
+
+
+_ANY_TEXT = TextPattern(".*", "a text")
+_NON_EMPTY_TEXT = TextPattern(r".*\S.*", "a text that is not empty")
+
+
+class TableReader:
+    """A table of a file. Each reader names a key and what it must hold.
+
+    What a reader returns after a problem is only good for reading on: whoever builds something of
+    it looks at `problems` first, which all tables of a file share.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        source: TomlDocument,
+        problems: list[RuleFileProblem],
+        key_path: KeyPath,
+        data: object,
+    ) -> None:
+        self._path = path
+        self._source = source
+        self._key_path = key_path
+        self.problems = problems
+        self.data: Mapping[str, Any] = data if isinstance(data, dict) else {}
+        if not isinstance(data, dict):
+            self._add_problem_at((), "must be a table")
+
+    def text(
+        self, key: str, *, default: str | None = None, pattern: TextPattern | None = None
+    ) -> str:
+        """A text. It may be empty only if it may be left out, that is, with a `default`."""
+        text_pattern = pattern or (_ANY_TEXT if default is not None else _NON_EMPTY_TEXT)
+        return self._value(key, text_pattern.check, text_pattern.description, default, "")
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        def check(value: object) -> int | None:
+            if isinstance(value, bool) or not isinstance(value, int):
+                return None
+            return value if low <= value <= high else None
+
+        return self._value(key, check, f"a whole number from {low} to {high}", None, low)
+
+    def boolean(self, key: str, *, default: bool | None = None) -> bool:
+        def check(value: object) -> bool | None:
+            return value if isinstance(value, bool) else None
+
+        return self._value(key, check, "true or false", default, False)
+
+    def one_of(self, key: str, options: Mapping[str, T]) -> T:
+        """The option that a text names."""
+
+        def check(value: object) -> tuple[T] | None:
+            return (options[value],) if isinstance(value, str) and value in options else None
+
+        expected = " or ".join(f"'{option}'" for option in options)
+        return self._value(key, check, expected, None, (next(iter(options.values())),))[0]
+
+    def text_list(self, key: str, *, pattern: TextPattern | None = None) -> tuple[str, ...]:
+        """A list of texts, empty if left out."""
+        each = pattern or _ANY_TEXT
+
+        def check(value: object) -> tuple[str, ...] | None:
+            fits = isinstance(value, list) and all(each.check(item) is not None for item in value)
+            return tuple(value) if fits and isinstance(value, list) else None
+
+        return self._value(key, check, f"a list, of which each is {each.description}", (), ())
+
+    def event(self, key: str) -> Mapping[str, object]:
+        """A table, or a text with a JSON object; as JSON types either way."""
+
+        def check(value: object) -> Mapping[str, object] | None:
+            try:
+                text = value if isinstance(value, str) else json.dumps(value, default=str)
+                event = json.loads(text)
+            except (ValueError, RecursionError):
+                return None
+            return event if isinstance(event, dict) else None
+
+        return self._value(key, check, "a table, or a text with a JSON object", None, {})
+
+    def table(self, key: str) -> "TableReader":
+        """A table that must be there."""
+        if key not in self.data:
+            self.add_problem(None, f"'{key}' is missing")
+        return self._child((key,), self.data.get(key, {}))
+
+    def tables(self, key: str) -> list["TableReader"]:
+        """An array of tables, empty if left out."""
+        found = self.data.get(key, [])
+        if not isinstance(found, list):
+            self.add_problem(key, "must be an array of tables")
+            return []
+        return [self._child((key, index), item) for index, item in enumerate(found)]
+
+    def line(self) -> int:
+        return self._source.key_position(self._key_path).line
+
+    def add_problem(self, key: str | None, message: str) -> None:
+        """A problem with what `key` holds, or with the table itself."""
+        self._add_problem_at(() if key is None else (key,), message)
+
+    def add_text_problem(self, key: str, offset: int, message: str) -> None:
+        """A problem at character `offset` of the text that `key` holds."""
+        self._append_problem(self._source.text_position((*self._key_path, key), offset), message)
+
+    def _value(
+        self,
+        key: str,
+        check: Callable[[Any], T | None],
+        expected: str,
+        default: T | None,
+        placeholder: T,
+    ) -> T:
+        if key not in self.data:
+            if default is not None:
+                return default
+            self.add_problem(None, f"'{key}' is missing; it must be {expected}")
+            return placeholder
+        value = check(self.data[key])
+        if value is None:
+            self.add_problem(key, f"must be {expected}")
+            return placeholder
+        return value
+
+    def _child(self, keys: KeyPath, data: object) -> "TableReader":
+        return TableReader(self._path, self._source, self.problems, (*self._key_path, *keys), data)
+
+    def _add_problem_at(self, keys: KeyPath, message: str) -> None:
+        at = (*self._key_path, *keys)
+        name = ".".join(str(key) for key in at if isinstance(key, str))
+        subject = f"'{name}' " if message.startswith("must") else f"{name}: " if name else ""
+        self._append_problem(self._source.key_position(at), subject + message)
+
+    def _append_problem(self, place: Position, message: str) -> None:
+        self.problems.append(RuleFileProblem(self._path, place.line, place.column, message))

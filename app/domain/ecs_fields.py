@@ -1,0 +1,93 @@
+"""Reading an ECS document whose keys may be nested, dotted or both, and whose values may be lists.
+
+Elasticsearch flattens `{"process": {"name": "ssh"}}`, `{"process.name": "ssh"}` and
+`{"process": [{"name": "ssh"}]}` to the same field, so an event means the same whichever way its
+agent wrote it. Everything that reads an event by field name goes through here.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool
+Document: TypeAlias = Mapping[str, object]
+
+# Made once: `str | int` in a function would be made anew each time it is asked.
+_SCALAR_TYPES = (str, int, float, bool)
+_MAPPING_TYPES = (dict, Mapping)
+
+
+def field_values(document: Document, field: str) -> list[Scalar]:
+    """Every value of `field` (a full ECS name such as `process.name`), in document order.
+
+    Missing fields, `null` and objects give nothing; lists are flattened.
+    """
+    collected: list[Scalar] = []
+    _collect_values(document, field, collected)
+    return collected
+
+
+def first_text(document: Document, field: str) -> str | None:
+    """The first value of `field` as text, or None. Numbers become text: `user.id` may be either."""
+    for value in field_values(document, field):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return None
+
+
+def first_number(document: Document, field: str) -> int | None:
+    """The first whole number at `field`, or None; a decimal string counts (Falco sends both)."""
+    for value in field_values(document, field):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            return int(value)
+    return None
+
+
+def entries_under(node: object, field: str) -> Iterator[tuple[str, object]]:
+    """What lies under `field`, whichever way its keys are written: (the rest of the name, value)."""
+    if isinstance(node, list):
+        for item in node:
+            yield from entries_under(item, field)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            if not field:
+                yield key, value
+            elif key == field:
+                yield from entries_under(value, "")
+            elif key.startswith(f"{field}."):
+                yield key[len(field) + 1 :], value
+            elif field.startswith(f"{key}."):
+                yield from entries_under(value, field[len(key) + 1 :])
+
+
+def _collect_values(node: object, field: str, collected: list[Scalar]) -> None:
+    # `dict` first: it tells at once what JSON is read to, and this is asked a hundred times an event.
+    if isinstance(node, _MAPPING_TYPES):
+        for key, rest in _key_splits(field):
+            child = node.get(key)
+            if child is not None:
+                if rest:
+                    _collect_values(child, rest, collected)
+                elif isinstance(child, _SCALAR_TYPES):
+                    collected.append(child)
+                elif isinstance(child, list):
+                    _collect_scalars(child, collected)
+    elif isinstance(node, list):
+        for item in node:
+            _collect_values(item, field, collected)
+
+
+def _collect_scalars(items: list[object], collected: list[Scalar]) -> None:
+    for item in items:
+        if isinstance(item, _SCALAR_TYPES):
+            collected.append(item)
+        elif isinstance(item, list):
+            _collect_scalars(item, collected)
+
+
+@lru_cache(maxsize=4096)
+def _key_splits(field: str) -> tuple[tuple[str, str], ...]:
+    """The keys under which `field` may begin, whole first, each with the rest of the name below it."""
+    dots = [at for at, character in enumerate(field) if character == "."]
+    return ((field, ""), *((field[:at], field[at + 1 :]) for at in dots))

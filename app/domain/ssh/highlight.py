@@ -1,0 +1,69 @@
+"""A command line cut into words, each with what it caused; colours are left to the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.domain.ssh.masking import mask_passwords
+from app.domain.ssh.model import SshInvocation
+
+_ALARMING_MIN_RISK = 10
+
+
+class TokenKind(StrEnum):
+    """How loudly a word should be shown. Alarming is a finding of ten risk points or more."""
+
+    PLAIN = "plain"
+    OPTION = "option"
+    DESTINATION = "destination"
+    WARNING = "warning"
+    DANGER = "danger"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One argument, masked. `reasons` are the sentences of the findings that it caused."""
+
+    text: str
+    kind: TokenKind
+    messages: tuple[str, ...]
+
+
+def highlight_arguments(args: Sequence[str], invocation: SshInvocation | None) -> tuple[Token, ...]:
+    """One token for each argument, in order; without a `use` only options stand out.
+
+    The loudest finding decides how a word is shown; a destination stays one until it alarms.
+    """
+    words = mask_passwords(args)
+    messages: list[list[str]] = [[] for _ in words]
+    risks = [0] * len(words)
+    destination: set[int] = set()
+    program_word_count = len(words)
+    if invocation is not None:
+        destination.update(invocation.destination_indexes)
+        program_word_count -= len(invocation.remote_command)
+        for finding in invocation.findings:
+            for index in finding.arg_indexes:
+                if index < len(words):
+                    messages[index].append(finding.message)
+                    risks[index] = max(risks[index], finding.risk)
+    return tuple(
+        Token(
+            word,
+            _token_kind(
+                word, risks[i], bool(messages[i]), i in destination, 0 < i < program_word_count
+            ),
+            tuple(messages[i]),
+        )
+        for i, word in enumerate(words)
+    )
+
+
+def _token_kind(word: str, risk: int, has_reason: bool, destination: bool, own: bool) -> TokenKind:
+    if risk >= _ALARMING_MIN_RISK:
+        return TokenKind.DANGER
+    if destination:
+        return TokenKind.DESTINATION
+    if has_reason:
+        return TokenKind.WARNING
+    return TokenKind.OPTION if own and word.startswith("-") else TokenKind.PLAIN

@@ -1,0 +1,189 @@
+"""What `-o` means to ssh: one ssh_config(5) line at a time, applied to a ParseState."""
+
+from app.domain.ssh import value_parsers
+from app.domain.ssh.model import ForwardKind
+from app.domain.ssh.parse_state import (
+    ArgIndexes,
+    ArgumentValue,
+    ConfigLine,
+    ParseState,
+    parse_config_line,
+)
+
+_YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+# Closed sets of values, spelt as OpenSSH prints them; an unlisted value makes it stop.
+_ALLOWED_VALUES: dict[str, dict[str, str]] = {
+    "clearallforwardings": _YES_NO,
+    "forkafterauthentication": _YES_NO,
+    "forwardx11": _YES_NO,
+    "forwardx11trusted": _YES_NO,
+    "gatewayports": _YES_NO,
+    "permitlocalcommand": _YES_NO,
+    "stdinnull": _YES_NO,
+    "batchmode": _YES_NO,
+    "sessiontype": {"none": "none", "subsystem": "subsystem", "default": "default"},
+    "stricthostkeychecking": {
+        **_YES_NO,
+        "off": "no",
+        "ask": "ask",
+        "accept-new": "accept-new",
+    },
+    "tunnel": {
+        "no": "no",
+        "false": "no",
+        "yes": "point-to-point",
+        "true": "point-to-point",
+        "point-to-point": "point-to-point",
+        "ethernet": "ethernet",
+    },
+    "requesttty": {**_YES_NO, "force": "force", "auto": "auto"},
+    "controlmaster": {**_YES_NO, "auto": "auto", "ask": "ask", "autoask": "autoask"},
+}
+_SINGLE_VALUE_KEYWORDS = frozenset(
+    {"user", "hostname", "controlpath", "pkcs11provider", "forwardagent"}
+)
+_COMMAND_KEYWORDS = frozenset(
+    {"localcommand", "remotecommand", "knownhostscommand", "proxycommand"}
+)
+_KEYWORD_ALIASES = {"smartcarddevice": "pkcs11provider", "identityfile2": "identityfile"}
+_CONFIG_FILE_ONLY_KEYWORDS = frozenset({"host", "match", "include"})
+_FORWARD_KEYWORDS = {
+    "localforward": ForwardKind.LOCAL,
+    "remoteforward": ForwardKind.REMOTE,
+    "dynamicforward": ForwardKind.DYNAMIC,
+}
+
+
+def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
+    """Apply `-o text` as ssh would: the first value of a keyword stays, lists grow."""
+    line = parse_config_line(text)
+    if line is None:
+        return
+    if isinstance(line, str):
+        state.record_error(line, arg_indexes)
+        return
+    keyword = _KEYWORD_ALIASES.get(line.keyword, line.keyword)
+    words = line.words
+    if not (keyword.isascii() and keyword.isalnum()):
+        state.record_error(f"there is no setting {keyword}", arg_indexes)
+    elif keyword in _COMMAND_KEYWORDS:
+        # A jump host and a proxy command exclude each other; the first one named stays. Before 10.3 a
+        # jump host that was none kept a proxy command away too.
+        if not (keyword == "proxycommand" and state.jump_hosts):
+            state.set_if_unset(keyword, line.raw_value, arg_indexes)
+    elif keyword == "proxyjump":
+        apply_jump_hosts(state, line.raw_value, arg_indexes)
+    elif keyword in _CONFIG_FILE_ONLY_KEYWORDS:
+        state.record_error(f"{keyword} cannot be given with -o", arg_indexes)
+    elif not words or not words[0]:
+        state.record_error(f"{keyword} has no value", arg_indexes)
+    elif keyword in _FORWARD_KEYWORDS:
+        _apply_forward_line(state, line, arg_indexes)
+    elif keyword == "identityfile":
+        _check_single_word(state, line, arg_indexes)
+        if words[0].lower() != "none":
+            state.identity_files.append(ArgumentValue(words[0], arg_indexes))
+    elif keyword == "port":
+        _check_single_word(state, line, arg_indexes)
+        apply_port(state, words[0], arg_indexes)
+    elif keyword == "tunneldevice":
+        _apply_tunnel_device(state, words[0], arg_indexes)
+    elif keyword in _ALLOWED_VALUES:
+        _check_single_word(state, line, arg_indexes)
+        value = _ALLOWED_VALUES[keyword].get(words[0].lower())
+        if value is None:
+            state.record_error(f"{keyword} cannot be {words[0]}", arg_indexes)
+        else:
+            state.set_if_unset(keyword, value, arg_indexes)
+    else:
+        value = " ".join(words)
+        if keyword in _SINGLE_VALUE_KEYWORDS:
+            _check_single_word(state, line, arg_indexes)
+            value = words[0]
+        if keyword == "forwardagent":  # yes, no, or the path of another agent's socket
+            value = _YES_NO.get(value.lower(), value)
+            if value not in _YES_NO and state.get_value(keyword) == "yes":
+                state.set_value(keyword, value, arg_indexes)  # an earlier yes named no socket yet
+        state.set_if_unset(keyword, value, arg_indexes)
+
+
+def apply_port(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
+    """A port of `-p` or Port; the first stays."""
+    port = value_parsers.parse_nonzero_port(text)
+    if port is None:
+        state.record_error(f"{text or 'an empty word'} is no port", arg_indexes)
+    else:
+        state.set_if_unset("port", str(port), arg_indexes)
+
+
+def apply_jump_hosts(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
+    """A list of `-J` or ProxyJump; it counts only before any other and any proxy command."""
+    hops = value_parsers.parse_jump_hosts(text)
+    if hops is None:
+        state.record_error(f"{text or 'an empty word'} is no list of jump hosts", arg_indexes)
+    elif any(
+        value_parsers.is_invalid_host(hop.host) or value_parsers.is_invalid_user(hop.user or "")
+        for hop in hops
+    ):
+        state.record_error("a jump host has characters that no name has", arg_indexes)
+    elif "proxyjump" not in state.settings and "proxycommand" not in state.settings:
+        state.set_value("proxyjump", text, arg_indexes)
+        state.jump_hosts = hops
+
+
+def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: ArgIndexes) -> None:
+    """Add a forward of `-L`, `-R`, `-D` or their keywords, unless its text is malformed."""
+    remote = kind is ForwardKind.REMOTE
+    spec = None
+    if kind is not ForwardKind.DYNAMIC:
+        spec = value_parsers.parse_forward(text, dynamic=False, remote=remote)
+    if spec is None and kind is not ForwardKind.LOCAL:
+        spec = value_parsers.parse_forward(text, dynamic=True, remote=remote)
+    if spec is None:
+        state.record_error(f"{text or 'an empty word'} is no {kind} forward", arg_indexes)
+        return
+    if spec.target is None:
+        kind = ForwardKind.REMOTE_DYNAMIC if remote else ForwardKind.DYNAMIC
+    elif kind is ForwardKind.DYNAMIC:  # -D with a socket as target is in truth a local forward
+        kind = ForwardKind.LOCAL
+    state.add_forward(kind, spec.listen, spec.target, arg_indexes)
+
+
+def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
+    """`RemoteForward listen target`: two words on a line where a letter has one with a colon."""
+    kind = _FORWARD_KEYWORDS[line.keyword]
+    max_words = 1 if kind is ForwardKind.DYNAMIC else 2
+    if len(line.words) > max_words:
+        state.record_error(f"{line.keyword} has words too many", arg_indexes)
+    words = line.words[:max_words]
+    if len(words) == 2:
+        text = ":".join(words)
+        if (
+            value_parsers.parse_forward(text, dynamic=False, remote=kind is ForwardKind.REMOTE)
+            is None
+        ):
+            state.record_error(f"{text} is no {kind} forward", arg_indexes)
+            return
+        apply_forward(state, kind, text, arg_indexes)
+    elif kind is ForwardKind.LOCAL:
+        state.record_error("localforward has no target", arg_indexes)
+    elif kind is ForwardKind.REMOTE:
+        spec = value_parsers.parse_forward(words[0], dynamic=True, remote=True)
+        if spec is None:
+            state.record_error(f"{words[0]} is no remote forward", arg_indexes)
+        else:
+            state.add_forward(ForwardKind.REMOTE_DYNAMIC, spec.listen, spec.target, arg_indexes)
+    else:
+        apply_forward(state, kind, words[0], arg_indexes)
+
+
+def _apply_tunnel_device(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
+    if value_parsers.parse_tun_devices(text) is None:
+        state.record_error(f"{text} is no tun device", arg_indexes)
+    else:
+        state.set_if_unset("tunneldevice", text, arg_indexes)
+
+
+def _check_single_word(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
+    if len(line.words) > 1:
+        state.record_error(f"{line.keyword} has words too many", arg_indexes)

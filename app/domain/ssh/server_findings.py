@@ -1,0 +1,199 @@
+"""What is worth saying about a server or a session in it; sshd(8) and sshd_config(5) say why."""
+
+from collections.abc import Callable
+
+from app.domain.ssh.finding_rule import FindingMessages, FindingRule
+from app.domain.ssh.model import FindingKind, SshRole
+from app.domain.ssh.parse_state import ParseState
+
+_SERVER_ROLES = frozenset({SshRole.DAEMON, SshRole.INBOUND_SESSION})
+_DEFAULT_PORT = "22"
+_DEFAULT_CONFIG_FILE = "/etc/ssh/sshd_config"
+
+# keyword: values that are worth a sentence (None: any but none and no), and the sentence.
+_MessagesByKeyword = dict[str, tuple[frozenset[str] | None, str]]
+_YES = frozenset({"yes"})
+
+_ROOT_LOGIN: _MessagesByKeyword = {
+    "permitrootlogin": (
+        frozenset({"yes", "prohibit-password", "without-password", "forced-commands-only"}),
+        "Lets root log in (PermitRootLogin {}).",
+    ),
+}
+_AUTHORIZED_KEYS: _MessagesByKeyword = {
+    "authorizedkeysfile": (None, "Takes the keys that may log in from {}: see whose they are."),
+    "authorizedkeyscommand": (None, "Runs {} to learn which keys may log in."),
+    "authorizedprincipalscommand": (None, "Runs {} to learn which certificates may log in."),
+    "trustedusercakeys": (None, "Lets in everyone whose certificate the keys in {} have signed."),
+}
+_SERVER_COMMANDS: _MessagesByKeyword = {
+    "forcecommand": (None, "Runs this for everyone who logs in: {}"),
+    "subsystem": (None, "Offers a subsystem of its own: {}"),
+}
+_WEAK_AUTHENTICATION: _MessagesByKeyword = {
+    "passwordauthentication": (_YES, "Accepts passwords, which can be guessed from outside."),
+    "permitemptypasswords": (_YES, "Accepts accounts that have no password."),
+    "strictmodes": (frozenset({"no"}), "Accepts key files that other users can write."),
+    "usepam": (frozenset({"no"}), "Skips PAM, and with it the account checks of the container."),
+    "permituserenvironment": (_YES, "Lets whoever logs in set variables such as LD_PRELOAD."),
+}
+_FORWARDING: _MessagesByKeyword = {
+    "gatewayports": (None, "Lets sessions open ports here to other machines (GatewayPorts {})."),
+    "allowtcpforwarding": (None, "Lets sessions tunnel through here (AllowTcpForwarding {})."),
+    "permittunnel": (None, "Lets sessions join networks through tun devices (PermitTunnel {})."),
+}
+_HOST_KEY: _MessagesByKeyword = {
+    "hostkey": (None, "Uses the host key {}: one that was brought along proves an outside server."),
+}
+_KEYWORDS_WITH_OWN_FINDING = frozenset(
+    {
+        *_ROOT_LOGIN,
+        *_AUTHORIZED_KEYS,
+        *_SERVER_COMMANDS,
+        *_WEAK_AUTHENTICATION,
+        *_FORWARDING,
+        *_HOST_KEY,
+        *("port", "user", "inetd", "reexec", "addressfamily", "listenaddress"),
+    }
+)
+
+
+def _setting_messages(
+    messages_by_keyword: _MessagesByKeyword,
+) -> Callable[[ParseState], FindingMessages]:
+    def find_messages(state: ParseState) -> FindingMessages:
+        for keyword, (notable_values, message) in messages_by_keyword.items():
+            for setting in state.get_values(keyword):
+                value = setting.value.lower()
+                if (
+                    value in notable_values
+                    if notable_values is not None
+                    else value not in ("none", "no", "")
+                ):
+                    yield message.replace("{}", setting.value), setting.arg_indexes
+
+    return find_messages
+
+
+def _daemon_started(state: ParseState) -> FindingMessages:
+    if state.role is SshRole.DAEMON:
+        yield (
+            "Starts an SSH server in the container: find out who put it there and who can reach"
+            " and log in to it.",
+            state.program_indexes,
+        )
+
+
+def _daemon_ports(state: ParseState) -> FindingMessages:
+    for port in state.ports:
+        if port.value != _DEFAULT_PORT:
+            yield f"Listens on port {port.value} instead of {_DEFAULT_PORT}.", port.arg_indexes
+    for address in state.get_values("listenaddress"):
+        yield f"Listens on {address.value}.", address.arg_indexes
+
+
+def _config_file(state: ParseState) -> FindingMessages:
+    if state.config_file is not None and state.config_file.value != _DEFAULT_CONFIG_FILE:
+        yield (
+            f"Takes its settings from {state.config_file.value}, not from {_DEFAULT_CONFIG_FILE}:"
+            " read that file.",
+            state.config_file.arg_indexes,
+        )
+
+
+def _overrides(state: ParseState) -> FindingMessages:
+    for keyword in state.settings:
+        if keyword not in _KEYWORDS_WITH_OWN_FINDING:
+            for setting in state.get_values(keyword):
+                yield f"Sets {keyword} to {setting.value} on its command line.", setting.arg_indexes
+
+
+def _debug_mode(state: ParseState) -> FindingMessages:
+    if state.debug is not None:
+        yield (
+            "Runs in debug mode: serves one connection and stops, as someone trying things by"
+            " hand would have it.",
+            state.debug.arg_indexes,
+        )
+
+
+def _foreground(state: ParseState) -> FindingMessages:
+    if state.foreground is not None:
+        yield (
+            "Stays in the foreground, as a container's main process does: see whether the image"
+            " starts it.",
+            state.foreground.arg_indexes,
+        )
+
+
+def _inetd(state: ParseState) -> FindingMessages:
+    setting = state.settings.get("inetd")
+    if setting is not None:
+        yield (
+            "Serves one connection on its own input and output, without listening: look for the"
+            " program that feeds it.",
+            setting.arg_indexes,
+        )
+
+
+def _inbound_session(state: ParseState) -> FindingMessages:
+    inbound = state.inbound_session
+    if inbound is None or "inetd" in state.settings:
+        return
+    user = state.get_value("user")
+    if user is not None and inbound.value.startswith("["):
+        yield f"Someone is logging in as {user} over SSH, to this container.", inbound.arg_indexes
+    elif user is not None:
+        where = "without a terminal" if inbound.value == "notty" else f"on {inbound.value}"
+        yield (
+            f"{user} is logged in over SSH {where}: this container let them in.",
+            inbound.arg_indexes,
+        )
+    elif inbound.value == "copy":
+        yield "Is the far side of a copy: someone moves files over SSH here.", inbound.arg_indexes
+    else:
+        yield (
+            "Handles a connection that came in; its arguments do not say for which account.",
+            inbound.arg_indexes,
+        )
+
+
+def _log_file(state: ParseState) -> FindingMessages:
+    if state.log_file is not None:
+        yield (
+            f"Writes its log to {state.log_file.value}, where no log collector may look.",
+            state.log_file.arg_indexes,
+        )
+
+
+def _server_rule(
+    kind: FindingKind, risk: int, find_messages: Callable[[ParseState], FindingMessages], label: str
+) -> FindingRule:
+    return FindingRule(kind, label, risk, find_messages, _SERVER_ROLES)
+
+
+SERVER_FINDING_RULES: tuple[FindingRule, ...] = (
+    _server_rule(FindingKind.DAEMON_STARTED, 15, _daemon_started, "SSH server"),
+    _server_rule(FindingKind.INBOUND_SESSION, 10, _inbound_session, "inbound session"),
+    _server_rule(FindingKind.INETD, 15, _inetd, "fed by a program"),
+    _server_rule(FindingKind.ROOT_LOGIN, 15, _setting_messages(_ROOT_LOGIN), "root login"),
+    _server_rule(
+        FindingKind.AUTHORIZED_KEYS, 15, _setting_messages(_AUTHORIZED_KEYS), "own key list"
+    ),
+    _server_rule(
+        FindingKind.DAEMON_COMMAND, 15, _setting_messages(_SERVER_COMMANDS), "server command"
+    ),
+    _server_rule(
+        FindingKind.WEAK_AUTHENTICATION, 10, _setting_messages(_WEAK_AUTHENTICATION), "weak login"
+    ),
+    _server_rule(
+        FindingKind.DAEMON_FORWARDING, 8, _setting_messages(_FORWARDING), "server forwarding"
+    ),
+    _server_rule(FindingKind.DAEMON_CONFIG, 10, _config_file, "own configuration"),
+    _server_rule(FindingKind.DAEMON_HOST_KEY, 5, _setting_messages(_HOST_KEY), "own host key"),
+    _server_rule(FindingKind.DAEMON_PORT, 5, _daemon_ports, "unusual port"),
+    _server_rule(FindingKind.DEBUG_MODE, 5, _debug_mode, "debug mode"),
+    _server_rule(FindingKind.LOG_FILE, 3, _log_file, "log file"),
+    _server_rule(FindingKind.DAEMON_OVERRIDE, 2, _overrides, "setting overridden"),
+    _server_rule(FindingKind.FOREGROUND, 0, _foreground, "foreground"),
+)

@@ -1,0 +1,112 @@
+"""People, their sessions and their one-time links."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import delete, func
+from sqlmodel import Session, col, select
+
+from app.domain.principal import Role
+from app.store.tables import LoginSession, OneTimeLink, User
+
+
+class LinkPurpose(StrEnum):
+    """What a one-time link lets its holder do, once."""
+
+    FIRST_ADMIN = "first_admin"
+    INVITE = "invite"
+    SIGN_IN = "enter"
+
+
+def normalize_name(name: str) -> str:
+    """The form in which two names are the same name."""
+    return name.strip().casefold()
+
+
+def get_by_name(session: Session, name: str) -> User | None:
+    return session.exec(select(User).where(User.name_folded == normalize_name(name))).first()
+
+
+def list_all(session: Session) -> list[User]:
+    return list(session.exec(select(User).order_by(col(User.name_folded))))
+
+
+def list_active(session: Session) -> list[User]:
+    """Those to whom an alert can be assigned."""
+    return [user for user in list_all(session) if user.disabled_at is None]
+
+
+def names_by_id(session: Session, ids: Iterable[int | None]) -> dict[int, str]:
+    wanted = {user_id for user_id in ids if user_id is not None}
+    rows = session.exec(select(User.id, User.name).where(col(User.id).in_(wanted)))
+    return {user_id: name for user_id, name in rows if user_id is not None}
+
+
+def count_active_admins(session: Session) -> int:
+    """How many people could still let others in."""
+    return session.exec(
+        select(func.count()).where(
+            User.role == Role.ADMIN,
+            col(User.disabled_at).is_(None),
+            col(User.password_hash).is_not(None),
+        )
+    ).one()
+
+
+def get_session_and_user(session: Session, token_hash: str) -> tuple[LoginSession, User] | None:
+    return session.exec(
+        select(LoginSession, User)
+        .join(User, col(User.id) == col(LoginSession.user_id))
+        .where(LoginSession.token_hash == token_hash)
+    ).first()
+
+
+def list_sessions(session: Session, user_id: int, *, at: datetime) -> list[LoginSession]:
+    return list(
+        session.exec(
+            select(LoginSession)
+            .where(LoginSession.user_id == user_id, LoginSession.ends_at > at)
+            .order_by(col(LoginSession.seen_at).desc())
+        )
+    )
+
+
+def session_counts_by_user(session: Session, *, at: datetime) -> dict[int, int]:
+    rows = session.exec(
+        select(LoginSession.user_id, func.count())
+        .where(LoginSession.ends_at > at)
+        .group_by(col(LoginSession.user_id))
+    )
+    return dict(rows.all())
+
+
+def delete_sessions(
+    session: Session, user_id: int, *, except_token_hash: str | None = None
+) -> None:
+    """End all of a person's sessions but the one whose token hash is `keep`."""
+    ending = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+    if except_token_hash is not None:
+        ending = ending.where(col(LoginSession.token_hash) != except_token_hash)
+    session.execute(ending)
+
+
+def delete_expired_sessions(session: Session, *, at: datetime) -> None:
+    session.execute(delete(LoginSession).where(col(LoginSession.ends_at) <= at))
+
+
+def get_link(session: Session, token_hash: str) -> OneTimeLink | None:
+    return session.get(OneTimeLink, token_hash)
+
+
+def delete_unused_links(session: Session, user_id: int | None, purpose: LinkPurpose) -> None:
+    """A new link for the same purpose replaces the ones before it."""
+    session.execute(
+        delete(OneTimeLink).where(
+            col(OneTimeLink.user_id).is_(None)
+            if user_id is None
+            else col(OneTimeLink.user_id) == user_id,
+            col(OneTimeLink.purpose) == purpose,
+            col(OneTimeLink.used_at).is_(None),
+        )
+    )

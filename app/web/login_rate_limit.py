@@ -1,0 +1,76 @@
+"""How often somebody may try to sign in: per account from one address, per account, per address."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from app.domain.errors import DeckwatchError, Forbidden
+from app.store.users import normalize_name
+
+
+class TooManyLoginAttempts(DeckwatchError):
+    """429: `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        minutes = max(1, round(retry_after / 60))
+        super().__init__(f"Too many tries. Wait {minutes} min, then try again.")
+        self.retry_after = retry_after
+
+
+class LoginRateLimiter:
+    """Counts failures only: who knows the password is not held up by those who guess.
+
+    The limit of the account alone is wide, so that a stranger cannot lock its owner out with a few
+    requests. Counters are this process's own; each worker allows as much.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._account_and_address_limit = parse("5 per 5 minutes")
+        self._account_limit = parse("50 per 15 minutes")
+        self._address_limit = parse("30 per 5 minutes")
+
+    @contextmanager
+    def attempt(self, name: str, address: str) -> Iterator[None]:
+        """Counts the Forbidden that its block raises; raises TooManyTries instead of one too many.
+
+        One at a time: a burst would pass the check as a whole before the first of it has failed, and
+        each password that is checked takes 64 MiB.
+        """
+        with self._lock:
+            self._check(name, address)
+            try:
+                yield
+            except Forbidden:
+                self._record_failure(name, address)
+                raise
+
+    def _check(self, name: str, address: str) -> None:
+        for limit, *key in self._limits_and_keys(name, address):
+            if not self._limiter.test(limit, *key):
+                reset, _ = self._limiter.get_window_stats(limit, *key)
+                raise TooManyLoginAttempts(max(1, int(reset - _now())))
+
+    def _record_failure(self, name: str, address: str) -> None:
+        for limit, *key in self._limits_and_keys(name, address):
+            self._limiter.hit(limit, *key)
+
+    def _limits_and_keys(self, name: str, address: str) -> list[tuple[RateLimitItem, str, str]]:
+        account = hashlib.sha256(normalize_name(name).encode("utf-8", "surrogatepass")).hexdigest()
+        return [
+            (self._account_and_address_limit, account, address),
+            (self._account_limit, account, ""),
+            (self._address_limit, "", address),
+        ]
+
+
+def _now() -> float:
+    import time
+
+    return time.time()  # the clock that `limits` itself counts by

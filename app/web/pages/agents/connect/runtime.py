@@ -1,0 +1,157 @@
+"""Set-up of the agents that watch containers with eBPF: Falco, Tetragon, Tracee."""
+
+from app.web.page_frame import ConnectStep
+from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
+
+# Falco sends one request an alert, so its rule names what Deckwatch's own rules look for.
+_FALCO_RULE = """\
+- rule: SSH program started in a container
+  desc: Every start of an SSH program inside a container, for Deckwatch to decide on.
+  condition: >
+    spawned_process and container
+    and proc.name in (ssh, sshd, sshd-session, autossh, sshpass, scp, sftp, ssh-keygen,
+                      ssh-keyscan, dropbear, dbclient)
+  output: >
+    SSH program started in a container
+    (evt_type=%evt.type command=%proc.cmdline name=%proc.name args=%proc.args exe=%proc.exepath
+    pid=%proc.pid ppid=%proc.ppid parent=%proc.pname user=%user.name uid=%user.uid
+    loginuid=%user.loginuid container=%container.id container_name=%container.name
+    image=%container.image.repository tag=%container.image.tag namespace=%k8s.ns.name
+    pod=%k8s.pod.name)
+  priority: NOTICE
+  tags: [container, process, deckwatch]"""
+
+
+def falco(target: ConnectTarget) -> tuple[ConnectStep, ...]:
+    return (
+        connect_step(
+            "Give Falco a rule that names all the fields Deckwatch reads, in "
+            "/etc/falco/rules.d/deckwatch.yaml:",
+            _FALCO_RULE,
+        ),
+        connect_step(
+            "Let Falco post its alerts, in falco.yaml. It cannot send a header, so the key is in "
+            "the address:",
+            "json_output: true\n"
+            "json_include_output_property: true\n"
+            "http_output:\n"
+            "  enabled: true\n"
+            f"  url: {quote_string(target.events_url_with_key)}",
+        ),
+        connect_step(
+            "Falco does not send an alert again that was refused. Where none may be lost, put "
+            "Falcosidekick or Filebeat in between."
+        ),
+    )
+
+
+def falcosidekick(target: ConnectTarget) -> tuple[ConnectStep, ...]:
+    return (
+        connect_step("Add the rule for Falco from its tab, and connect Falco to Falcosidekick."),
+        connect_step(
+            "In Falcosidekick's config.yaml, as a webhook, one alert a request:",
+            "webhook:\n"
+            f"  address: {quote_string(target.events_url)}\n"
+            "  customheaders:\n"
+            f"    Authorization: {quote_string(f'Bearer {target.key}')}",
+        ),
+        connect_step(
+            "Or as Elasticsearch, many alerts a request, which is better for a busy fleet:",
+            "elasticsearch:\n"
+            f"  hostport: {quote_string(target.elastic_url)}\n"
+            f"  index: {quote_string(KEY_NAME)}\n"
+            '  suffix: "none"\n'
+            f"  username: {quote_string(KEY_NAME)}\n"
+            f"  password: {quote_string(target.key)}\n"
+            "  createindextemplate: false\n"
+            "  enablecompression: true\n"
+            "  batching:\n"
+            "    enabled: true\n"
+            "    flushinterval: 1s",
+        ),
+    )
+
+
+def tetragon(target: ConnectTarget) -> tuple[ConnectStep, ...]:
+    return (
+        connect_step(
+            "Tetragon writes its events to a file: /var/run/cilium/tetragon/tetragon.log in "
+            "Kubernetes, /var/log/tetragon/tetragon.log on a host. Send it with one of the two."
+        ),
+        connect_step(
+            "Fluent Bit (fluent-bit.yaml):",
+            "parsers:\n"
+            "  - name: tetragon\n"
+            "    format: json\n"
+            "pipeline:\n"
+            "  inputs:\n"
+            "    - name: tail\n"
+            "      path: /var/run/cilium/tetragon/tetragon.log\n"
+            "      parser: tetragon\n"
+            "      db: /var/lib/fluent-bit/tetragon.db\n"
+            "      buffer_max_size: 4M\n"
+            "  outputs:\n"
+            "    - name: http\n"
+            '      match: "*"\n'
+            f"      host: {quote_string(target.host)}\n"
+            f"      port: {target.port}\n"
+            "      uri: /api/v1/events\n"
+            f"      tls: {'on' if target.https else 'off'}\n"
+            f"      header: {quote_string(f'Authorization Bearer {target.key}')}\n"
+            "      format: json_lines\n"
+            "      json_date_key: false\n"
+            "      compress: gzip\n"
+            "      retry_limit: no_limits",
+        ),
+        connect_step(
+            "Vector (vector.yaml), which passes the lines on as they are:",
+            "sources:\n"
+            "  tetragon:\n"
+            "    type: file\n"
+            "    include: [/var/run/cilium/tetragon/tetragon.log]\n"
+            "    max_line_bytes: 4194304\n"
+            "sinks:\n"
+            f"  {KEY_NAME}:\n"
+            "    type: http\n"
+            "    inputs: [tetragon]\n"
+            f"    uri: {quote_string(target.events_url)}\n"
+            "    method: post\n"
+            "    auth:\n"
+            "      strategy: bearer\n"
+            f"      token: {quote_string(target.key)}\n"
+            "    encoding:\n"
+            "      codec: text\n"
+            "    framing:\n"
+            "      method: newline_delimited\n"
+            "    compression: gzip\n"
+            "    acknowledgements:\n"
+            "      enabled: true",
+        ),
+    )
+
+
+def tracee(target: ConnectTarget) -> tuple[ConnectStep, ...]:
+    return (
+        connect_step(
+            "Start Tracee with a webhook output. It cannot send a header, so the key is in the "
+            "address:",
+            "tracee \\\n"
+            "  --scope container \\\n"
+            "  --events sched_process_exec \\\n"
+            f"  --output 'webhook:{target.events_url_with_key}?timeout=5s'",
+        ),
+        connect_step(
+            "In Kubernetes, the same as arguments of the container in Tracee's DaemonSet:",
+            "args:\n"
+            "  - --scope\n"
+            "  - container\n"
+            "  - --events\n"
+            "  - sched_process_exec\n"
+            "  - --output\n"
+            f"  - {quote_string(f'webhook:{target.events_url_with_key}?timeout=5s')}",
+        ),
+        connect_step(
+            "sched_process_exec is the event to choose: execve fires before the process is the "
+            "container's. Tracee does not send an event again that was refused."
+        ),
+    )

@@ -1,0 +1,101 @@
+"""What somebody has typed into the form of an exclusion, read but not judged."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from app.actions.exclusions import ExclusionDraft
+from app.domain.exclusion import Operator
+from app.domain.text import escape_unstorable
+from app.store.tables import Alert
+from app.web.forms import Form
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionInput:
+    """One condition as typed."""
+
+    field: str
+    operator: str
+    values: str
+
+    def as_draft(self) -> tuple[str, str, Sequence[str]]:
+        """One value a line; spaces around it are a slip of the hand, those inside are meant.
+
+        Only what a browser shows as a new line is one: U+2028 in a value must not make two of it.
+        """
+        lines = self.values.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return self.field, self.operator, [line.strip(" \t") for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class FormInput:
+    """The whole form as typed."""
+
+    rows: tuple[ConditionInput, ...]
+    rule_id: str
+    reason: str
+    owner: str
+    ends_at: str
+    close_alert: bool
+
+    def as_draft(self, alert: Alert | None) -> ExclusionDraft:
+        return ExclusionDraft(
+            rule_id=self.rule_id,
+            conditions=[row.as_draft() for row in self.rows],
+            reason=self.reason,
+            owner=self.owner,
+            ends_at=parse_last_day(self.ends_at),
+            from_alert_id=alert.id if alert else None,
+        )
+
+
+def parse_last_day(text: str) -> datetime | None:
+    """The last moment of a day written 2027-02-22, in UTC; None when that is no day."""
+    try:
+        day = date.fromisoformat(text)
+        return datetime.combine(day, time(), UTC) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_last_day(end: datetime) -> str:
+    """The day that `end_of_day` would read for this end."""
+    return (end - timedelta(microseconds=1)).date().isoformat()
+
+
+def read_form(form: Form) -> FormInput:
+    """Rows keep their order; a button that adds or removes one has done so. Raises InvalidInput."""
+    form.allow_fields(
+        *("alert", "base_version", "rule", "reason", "owner", "ends_at", "close_alert"),
+        *("submit", "add", "remove"),
+        prefixes=("field-", "operator-", "values-"),
+    )
+    numbers = [name.removeprefix("field-") for name, _ in form.pairs if name.startswith("field-")]
+    rows = [
+        ConditionInput(form[f"field-{n}"], form[f"operator-{n}"], form[f"values-{n}"])
+        for n in numbers
+        if n != form["remove"]
+    ]
+    if form["add"]:
+        rows.append(_condition_to_add(form["add"]))
+    return FormInput(
+        rows=tuple(rows),
+        rule_id=form["rule"],
+        reason=form["reason"],
+        owner=form["owner"],
+        ends_at=form["ends_at"],
+        close_alert=form["close_alert"] == "yes",
+    )
+
+
+def _condition_to_add(text: str) -> ConditionInput:
+    """The row that a button adds: an empty one, or a suggestion's field and value."""
+    try:
+        field, value = json.loads(text)
+        return ConditionInput(
+            escape_unstorable(str(field)), str(Operator.IS), escape_unstorable(str(value))
+        )
+    except (ValueError, TypeError, RecursionError):
+        return ConditionInput("container.image.name", str(Operator.IS), "")

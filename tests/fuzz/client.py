@@ -1,0 +1,247 @@
+"""The whole application without a socket, and a close look at each of its answers."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from fastapi import FastAPI
+from sqlmodel import col, select
+
+from app.actions import api_keys
+from app.bootstrap import open_migrated_database
+from app.clock import utc_now
+from app.domain.principal import CLI_PRINCIPAL, Role
+from app.main import create_app
+from app.settings import read_settings
+from app.store.database import Database
+from app.store.tables import Match, QuarantinedEvent
+from tests.fuzz.bodies import CREATED, EVENTS, REJECTED, FuzzRequest
+from tests.fuzz.lines import is_json
+
+TIMEOUT_SECONDS = 1.0
+"""Seconds for a request."""
+
+
+@dataclass
+class FuzzResponse:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+
+@dataclass
+class ExpectedRows:
+    """What the answers so far say must be in the database."""
+
+    stored: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
+    # Bytes of refused events that are known, and how many there are at least and at most.
+    rejected: Counter[bytes] = field(default_factory=Counter)
+    min_rejected: int = 0
+    max_rejected: int = 0
+
+
+class FrontDoor:
+    """Used on one event loop, between `open` and `close`."""
+
+    def __init__(self, app: FastAPI, database: Database, key: str) -> None:
+        self._app = app
+        self._database = database
+        self._authorization = (b"authorization", b"Bearer " + key.encode())
+        self._last_match = self._last_rejected = 0
+        self.slowest = 0.0
+
+    async def send_all(self, some: Sequence[FuzzRequest]) -> None:
+        """Send them, at once; raises AssertionError for any that is answered wrongly."""
+        answers = await asyncio.gather(*(self.ask(one) for one in some))
+        expected = ExpectedRows()
+        for one, answer in zip(some, answers, strict=True):
+            try:
+                check(one, answer, expected)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{one}\n{answer}") from error
+        try:
+            self._compare_with_database(expected)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nin cases {[one.case for one in some]}") from error
+        for one, answer in zip(some, answers, strict=True):
+            self.slowest = max(self.slowest, await self._seconds(one, answer))
+
+    async def _seconds(self, one: FuzzRequest, answer: FuzzResponse) -> float:
+        """How long the answer took; raises AssertionError if that is too long."""
+        if answer.seconds < TIMEOUT_SECONDS:
+            return answer.seconds
+        # Was it this request, or those beside it and whatever else the machine had to do?
+        seconds = min([(await self.ask(one)).seconds for _ in range(2)])
+        assert seconds < TIMEOUT_SECONDS, f"{seconds:.1f} s: {one}"
+        self._new_matches()
+        self._new_rejected()
+        return seconds
+
+    async def ask(self, one: FuzzRequest) -> FuzzResponse:
+        answer_json: dict[str, Any] = {}
+        parts: list[bytes] = []
+        chunks = iter(one.chunks)
+        left = len(one.chunks)
+
+        async def receive() -> dict[str, Any]:
+            nonlocal left
+            left -= 1
+            return {"type": "http.request", "body": next(chunks), "more_body": left > 0}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answer_json.update(message)
+            else:
+                parts.append(message.get("body", b""))
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": one.path,
+            "raw_path": one.path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1:8000"), self._authorization, *one.headers.items()],
+            "client": ("127.0.0.1", 40_000),
+            "server": ("127.0.0.1", 8000),
+        }
+        begun = perf_counter()
+        await self._app(scope, receive, send)
+        seconds = perf_counter() - begun
+        headers = {name.decode().lower(): value.decode() for name, value in answer_json["headers"]}
+        return FuzzResponse(answer_json["status"], headers, b"".join(parts), seconds)
+
+    def _compare_with_database(self, expected: ExpectedRows) -> None:
+        """Compare with what was stored since the last time."""
+        matches = self._new_matches()
+        assert all(matches.values()), "a match without an alert"
+        assert expected.stored <= matches.keys(), expected.stored - matches.keys()
+        assert not expected.absent & matches.keys(), expected.absent & matches.keys()
+        rejected = self._new_rejected()
+        assert expected.rejected <= rejected, expected.rejected - rejected
+        assert expected.min_rejected <= rejected.total() <= expected.max_rejected, (
+            expected,
+            rejected,
+        )
+
+    def _new_matches(self) -> dict[str, int | None]:
+        """The ids of events stored since the last time, and the alerts they are part of."""
+        wanted = select(Match.id, Match.event_id, Match.alert_id).where(
+            col(Match.id) > self._last_match
+        )
+        with self._database.read() as session:
+            rows = session.exec(wanted).all()
+        self._last_match = max([self._last_match, *(row[0] or 0 for row in rows)])
+        return {event_id: alert_id for _, event_id, alert_id in rows}
+
+    def _new_rejected(self) -> Counter[bytes]:
+        wanted = select(QuarantinedEvent.id, QuarantinedEvent.event).where(
+            col(QuarantinedEvent.id) > self._last_rejected
+        )
+        with self._database.read() as session:
+            rows = session.exec(wanted).all()
+        self._last_rejected = max([self._last_rejected, *(row[0] or 0 for row in rows)])
+        return Counter(event for _, event in rows)
+
+
+def check(one: FuzzRequest, answer: FuzzResponse, expected: ExpectedRows) -> None:
+    """Raises AssertionError; adds to the accounts what must be stored now."""
+    assert answer.status in one.statuses, f"answered {answer.status}"
+    answer_json = json.loads(answer.body)
+    if answer.status != 200:
+        assert answer_json["status"] == answer.status
+        assert answer_json["detail"]
+        expected.absent.update(one.good)
+        return
+    if one.is_intact:
+        expected.stored.update(one.good)
+    if one.path == EVENTS:
+        rejected = _check_receipt(one, answer_json, expected)
+        expected.min_rejected += rejected
+        expected.max_rejected += rejected
+    else:
+        assert answer.headers["x-elastic-product"] == "Elasticsearch"
+        _check_items(one, answer_json, expected)
+
+
+def _check_receipt(one: FuzzRequest, answer_json: dict[str, Any], expected: ExpectedRows) -> int:
+    rejected = answer_json["rejected"]
+    places = [each["index"] for each in rejected]
+    assert places == sorted(set(places)), "places out of order"
+    assert all(0 <= place < answer_json["received"] for place in places), (
+        "a place beyond the events"
+    )
+    assert all(each["error"] for each in rejected)
+    # Sound events may not be the only ones that match, and one event may match several rules.
+    assert answer_json["matched"] + answer_json["duplicates"] >= len(one.good) * one.is_intact
+    assert answer_json["suppressed"] == 0
+    if one.received is not None:
+        assert answer_json["received"] == one.received, "not all events were received"
+    if one.lines is not None:
+        _check_lines(one.lines, answer_json, expected)
+    return len(rejected)
+
+
+def _check_lines(
+    lines: Sequence[bytes], answer_json: dict[str, Any], expected: ExpectedRows
+) -> None:
+    there = [(number, raw) for number, line in enumerate(lines, 1) if (raw := line.strip())]
+    assert answer_json["received"] == len(there), "not all lines were received"
+    errors = {(each["index"], each["line"]): each["error"] for each in answer_json["rejected"]}
+    for index, (number, raw) in enumerate(there):
+        error = errors.pop((index, number), None)
+        verdict = is_json(raw)
+        if error is None:
+            assert verdict is not False, f"accepted, and no JSON: {raw[:100]!r}"
+        else:
+            assert not (verdict and error.startswith("not ")), f"{error}, and it is: {raw[:100]!r}"
+            expected.rejected[raw] += 1
+    assert not errors, "an error for no line of the body"
+
+
+def _check_items(one: FuzzRequest, answer_json: dict[str, Any], expected: ExpectedRows) -> None:
+    items = [(verb, item) for each in answer_json["items"] for verb, item in each.items()]
+    statuses = [item["status"] for _, item in items]
+    assert set(statuses) <= {CREATED, REJECTED}
+    assert answer_json["errors"] is (REJECTED in statuses)
+    assert all(item["error"]["reason"] for _, item in items if item["status"] == REJECTED)
+    if one.items is not None:
+        assert len(items) == len(one.items), "not all actions were answered"
+        for (verb, item), (wanted_verb, wanted) in zip(items, one.items, strict=True):
+            assert wanted_verb in (None, verb), f"{verb}, not {wanted_verb}"
+            assert wanted in (None, item["status"]), f"{item}, not {wanted}"
+    rejected = statuses.count(REJECTED)
+    min_rejected, max_rejected = one.unanswered_bounds or (
+        0,
+        one.most_lines if one.is_intact else 1 << 30,
+    )
+    expected.min_rejected += rejected + min_rejected
+    expected.max_rejected += rejected + max_rejected
+
+
+@contextmanager
+def front_door(folder: Path) -> Iterator[tuple[FrontDoor, asyncio.Runner]]:
+    """One with a database of its own in `folder`, and the loop on which it runs."""
+    settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
+    database = open_migrated_database(settings, on_migrated=lambda _: None)
+    key = api_keys.create(database, "fleet", Role.AGENT, principal=CLI_PRINCIPAL, at=utc_now())[1]
+    app = create_app(settings)
+    with asyncio.Runner() as runner:
+        lifespan = app.router.lifespan_context(app)
+        runner.run(lifespan.__aenter__())
+        try:
+            yield FrontDoor(app, database, key), runner
+        finally:
+            runner.run(lifespan.__aexit__(None, None, None))
+            database.close()

@@ -1,0 +1,233 @@
+"""Bodies that are judged while they arrive: receipts as for whole ones, all of a request or nothing."""
+
+import asyncio
+import gzip
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlmodel import SQLModel, func, select
+from starlette.exceptions import HTTPException
+from starlette.types import Message
+
+from app.domain.errors import Unavailable
+from app.ingest import writer
+from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.memory_budget import MemoryBudget
+from app.ingest.pipeline import BLOCK_BYTES, Receipt
+from app.ingest.writer import Batch, Writer
+from app.settings import Settings, read_settings
+from app.store.database import Database
+from app.store.tables import Match, QuarantinedEvent
+from app.web import body_limit
+from app.web.body_limit import BODY_GRACE_SECONDS, MIN_BYTES_PER_SECOND, BodyLimitMiddleware
+from app.web.services import Services
+from tests.conftest import AgentClient, FakeClock
+from tests.factories import benign_event, exec_event
+from tests.loops import run_in_new_event_loop
+from tests.processes import TIMEOUT_SECONDS, run, running_server
+
+T = TypeVar("T")
+LIMIT = 4 * BLOCK_BYTES
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return read_settings(database_url=settings.database_url, max_body_bytes=LIMIT)
+
+
+def count(database: Database, table: type[SQLModel]) -> int:
+    with database.read() as session:
+        return session.exec(select(func.count()).select_from(table)).one()
+
+
+def matching_lines(size: int) -> Iterator[bytes]:
+    """At least so many bytes of lines, of which the first, the last and one in a hundred match."""
+    quiet = json.dumps(benign_event(note="x" * 2_000)).encode() + b"\n"
+    while size > 0:
+        yield json.dumps(exec_event()).encode() + b"\n"
+        for _ in range(100):
+            yield quiet
+            size -= len(quiet)
+    yield json.dumps(exec_event()).encode() + b"\n"
+
+
+def streamed(services: Services, parts: Sequence[bytes], encoding: str = "") -> Receipt:
+    async def arriving() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    return run_in_new_event_loop(
+        lambda: services.pipeline.ingest_stream(arriving(), encoding=encoding, key_id=1)
+    )
+
+
+@pytest.mark.parametrize("size", [1_000, 65_536, BLOCK_BYTES, LIMIT])
+def test_a_body_means_the_same_in_whatever_parts_it_arrives(
+    agent: AgentClient, services: Services, size: int
+) -> None:
+    lines = [*matching_lines(2 * BLOCK_BYTES), b"{broken\n", json.dumps(exec_event()).encode()]
+    body = b"".join(lines)
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    receipt = streamed(services, parts)
+    wanted = sum(b'"ssh"' in line for line in lines)
+    assert (receipt.received, receipt.matched) == (len(lines), wanted)
+    assert [(one.raw_event.index, one.raw_event.line) for one in receipt.rejected] == [
+        (len(lines) - 2, len(lines) - 1)
+    ]
+    assert agent.send_events(body)["duplicates"] == wanted
+
+
+REFUSED_AT_THEIR_END: dict[str, tuple[str, bytes, int]] = {
+    "a body too large": ("", b"".join(matching_lines(LIMIT)), 413),
+    "a bomb behind events": (
+        "gzip",
+        gzip.compress(b"".join(matching_lines(2 * BLOCK_BYTES)) + b"\n" * 50_000_000),
+        413,
+    ),
+    "gzip cut short": ("gzip", gzip.compress(b"".join(matching_lines(2 * BLOCK_BYTES)))[:-4], 400),
+    "too many events": ("", b"".join(matching_lines(BLOCK_BYTES)) + b"1\n" * 100_001, 413),
+}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"), REFUSED_AT_THEIR_END.values(), ids=REFUSED_AT_THEIR_END.keys()
+)
+def test_nothing_is_stored_of_a_body_that_is_refused_at_its_end(
+    agent: AgentClient, database: Database, encoding: str, body: bytes, status: int
+) -> None:
+    assert agent.send(body, **{"Content-Encoding": encoding}).status_code == status
+    assert (count(database, Match), count(database, QuarantinedEvent)) == (0, 0)
+
+
+def test_an_array_is_read_whole_however_it_arrives(agent: AgentClient, services: Services) -> None:
+    events = [exec_event(note="x" * 3_000) for _ in range(500)]
+    body = json.dumps(events, indent=1).encode()
+    parts = [body[at : at + 10_000] for at in range(0, len(body), 10_000)]
+    receipt = streamed(services, parts)
+    assert (receipt.received, receipt.matched, receipt.rejected) == (500, 500, ())
+
+
+def test_a_request_that_finds_no_room_is_told_to_come_again_and_nothing_is_stored(
+    agent: AgentClient, services: Services, database: Database
+) -> None:
+    event = exec_event()
+    with services.pipeline.budget.reserve(key_id=99) as reservation:
+        reservation.resize(100 * LIMIT)
+        answer = agent.send(event)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert count(database, Match) == 0
+    assert agent.send_events(event)["matched"] == 1
+    assert services.pipeline.budget.reserved_bytes == 0
+
+
+def test_one_key_leaves_room_for_the_others() -> None:
+    budget = MemoryBudget(100)
+    with ExitStack() as stack:
+        first, second, other = (stack.enter_context(budget.reserve(key)) for key in (1, 1, 2))
+        first.resize(40)
+        with pytest.raises(Unavailable):
+            second.resize(20)
+        second.resize(10)
+        other.resize(50)
+        with pytest.raises(Unavailable):
+            other.resize(51)
+        first.resize(0)
+        other.resize(90)
+    assert budget.reserved_bytes == 0
+
+
+def test_a_request_alone_may_hold_whatever_its_own_limits_allow() -> None:
+    with MemoryBudget(100).reserve(1) as reservation:
+        reservation.resize(1_000)
+
+
+def slow_body(pieces: Sequence[tuple[float, int]]) -> int:
+    """Bytes read of a body whose pieces come after so many seconds each, with so many bytes."""
+    now = 0.0
+    coming = iter(pieces)
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal now
+        seconds, size = next(coming)
+        now += seconds
+        return {"type": "http.request", "body": b"x" * size, "more_body": True}
+
+    async def app(_scope: object, receive: Any, _send: object) -> None:
+        nonlocal read
+        for _ in pieces:
+            read += len((await receive())["body"])
+
+    async def send(_: Message) -> None:
+        pass
+
+    limited = BodyLimitMiddleware(app, default_limit=10**9, limit_by_prefix={}, clock=lambda: now)
+    scope = {"type": "http", "path": "/", "headers": []}
+    run_in_new_event_loop(lambda: limited(scope, receive, send))
+    return read
+
+
+def test_a_body_that_trickles_is_given_up() -> None:
+    with pytest.raises(HTTPException, match="too slowly") as refusal:
+        slow_body([(1, 1)] * (int(BODY_GRACE_SECONDS) + 2))
+    assert refusal.value.status_code == 408
+    assert refusal.value.headers == {"Connection": "close"}
+
+
+def test_a_slow_body_that_goes_on_coming_is_read() -> None:
+    pieces = [(1.0, MIN_BYTES_PER_SECOND)] * (4 * int(BODY_GRACE_SECONDS))
+    assert slow_body(pieces) == len(pieces) * MIN_BYTES_PER_SECOND
+
+
+def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "BODY_GRACE_SECONDS", 0.01)
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def app(_scope: object, receive: Any, _send: object) -> None:
+        await receive()
+
+    async def send(_: Message) -> None:
+        pass
+
+    limited = BodyLimitMiddleware(app, default_limit=1, limit_by_prefix={})
+    scope = {"type": "http", "path": "/", "headers": []}
+    with pytest.raises(HTTPException, match="too slowly"):
+        run_in_new_event_loop(lambda: limited(scope, never, send))
+
+
+def test_what_was_given_up_before_its_turn_is_not_written(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SHUTDOWN_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "WRITE_TIMEOUT_SECONDS", 0.01)
+    stalled = Writer(database, clock=clock)
+    batch = Batch(1, (), (RejectedEvent(RawEvent(0, 1, b"{"), "broken"),), received=1, body_bytes=1)
+    with pytest.raises(Unavailable, match="busy"):
+        run_in_new_event_loop(lambda: stalled.write(batch))
+    stalled.start()
+    stalled.stop()
+    assert count(database, QuarantinedEvent) == 0
+
+
+def test_bodies_that_stall_hold_up_nobody(tmp_path: Path) -> None:
+    key = run(tmp_path, "key", "create", "fleet", "--role", "agent").stdout.strip()
+    head = (
+        b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"
+        b"Authorization: Bearer " + key.encode() + b"\r\n\r\n{"
+    )
+    with running_server(tmp_path) as server, ExitStack() as stack:
+        for _ in range(500):
+            stalled = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_SECONDS)
+            stack.enter_context(stalled)
+            stalled.sendall(head)
+        assert server.send(key, exec_event())[0] == 200
+        assert server.request("GET", "/login")[0] == 200
