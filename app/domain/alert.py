@@ -1,4 +1,4 @@
-"""What an alert is: its status and who may move it where, its verdict, its fingerprint and priority."""
+"""Alerts: status transitions, verdict, fingerprint and priority."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 
 class AlertAction(StrEnum):
-    """What a person does to an alert's status."""
+    """A change of an alert's status by a user."""
 
     ACKNOWLEDGE = "acknowledge"
     CLOSE = "close"
@@ -45,7 +45,7 @@ TRANSITIONS: dict[tuple[Status, AlertAction], Status] = {
 
 
 def next_status(status: Status, action: AlertAction) -> Status:
-    """Where `move` leads from `status`; raises Conflict when it leads nowhere."""
+    """Return the status after `action`; raises Conflict if `status` does not allow it."""
     try:
         return TRANSITIONS[status, action]
     except KeyError:
@@ -55,8 +55,8 @@ def next_status(status: Status, action: AlertAction) -> Status:
 
 
 def available_actions(status: Status) -> tuple[AlertAction, ...]:
-    """What can be done from `status`, in the order a page offers it."""
-    return tuple(action for (at, action) in TRANSITIONS if at is status)
+    """Return the actions that `status` allows, in the order in which pages offer them."""
+    return tuple(action for (start, action) in TRANSITIONS if start is status)
 
 
 _PAST_PARTICIPLES = {
@@ -69,14 +69,17 @@ MAX_REASON_LENGTH = 4_000
 
 
 def validate_verdict(verdict: str | None, reason: str | None) -> tuple[Verdict, str]:
-    """A verdict and a reason fit to close an alert; raises InvalidInput naming each field that is not."""
+    """Return the parsed verdict and the trimmed reason for closing an alert.
+
+    Raises InvalidInput with keys `verdict` and `reason`.
+    """
     problems: dict[str, str] = {}
-    known_verdict = next((known for known in Verdict if known == verdict), None)
+    known_verdict = next((value for value in Verdict if value == verdict), None)
     if known_verdict is None:
         problems["verdict"] = "Choose a verdict: " + ", ".join(Verdict) + "."
     text = (reason or "").strip()
     if not text:
-        problems["reason"] = "Say why, so that the next reader need not ask."
+        problems["reason"] = "Enter a reason."
     elif len(text) > MAX_REASON_LENGTH:
         problems["reason"] = f"At most {MAX_REASON_LENGTH} characters; this has {len(text)}."
     if problems or known_verdict is None:
@@ -86,7 +89,7 @@ def validate_verdict(verdict: str | None, reason: str | None) -> tuple[Verdict, 
 
 @dataclass(frozen=True, slots=True)
 class GroupingKey:
-    """Why two matches are one alert: the values they share, as a page names them."""
+    """The values that all matches of one alert share."""
 
     rule_id: str
     host: str | None
@@ -97,7 +100,7 @@ class GroupingKey:
 
 
 def grouping_key(rule_id: str, event: Event) -> GroupingKey:
-    """The values of `event` that decide which alert it belongs to."""
+    """Return the values of `event` that decide to which alert its match belongs."""
     return GroupingKey(
         rule_id=rule_id,
         host=event.host_name,
@@ -109,7 +112,10 @@ def grouping_key(rule_id: str, event: Event) -> GroupingKey:
 
 
 def fingerprint(key: GroupingKey) -> str:
-    """32 hexadecimal digits; JSON keeps a missing value apart from an empty or a spelled-out one."""
+    """Return the hash of `key`, 32 hexadecimal digits.
+
+    The hash input is JSON, so that a missing value differs from an empty string and from "None".
+    """
     values = [
         key.rule_id,
         key.host,
@@ -123,8 +129,9 @@ def fingerprint(key: GroupingKey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PriorityFactor:
-    """One named part of a priority: `points` may be negative; `from_history` tells the rest of an
-    episode's matches to keep it.
+    """One named part of a priority; `points` may be negative.
+
+    Factors with `from_last_verdict` apply to every match of the alert, not only to the first.
     """
 
     label: str
@@ -134,7 +141,7 @@ class PriorityFactor:
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """0 to 100, and the parts it is the (bounded) sum of."""
+    """A total from 0 to 100 and the factors whose clamped sum it is."""
 
     total: int
     factors: tuple[PriorityFactor, ...]
@@ -142,26 +149,28 @@ class Priority:
 
 _VERDICT_FACTORS = {
     Verdict.TRUE_POSITIVE: PriorityFactor(
-        "the same was a true positive before", 20, from_last_verdict=True
+        "the previous alert was a true positive", 20, from_last_verdict=True
     ),
     Verdict.BENIGN_TRUE_POSITIVE: PriorityFactor(
-        "the same was a benign true positive before", -10, from_last_verdict=True
+        "the previous alert was a benign true positive", -10, from_last_verdict=True
     ),
     Verdict.FALSE_POSITIVE: PriorityFactor(
-        "the same was a false positive before", -10, from_last_verdict=True
+        "the previous alert was a false positive", -10, from_last_verdict=True
     ),
 }
 
 
 def compute_priority(risk_score: int, event: Event, last_verdict: Verdict | None) -> Priority:
-    """The rule's risk, plus what the command line says, plus how the same alert ended last time."""
-    factors = [PriorityFactor("risk of the rule", risk_score)]
+    """Return the sum of the rule's risk score, the SSH findings, and the previous alert's verdict."""
+    factors = [PriorityFactor("risk score of the rule", risk_score)]
     if event.ssh:
-        counts = Counter((found.label, found.risk) for found in event.ssh.findings if found.risk)
-        # A command line can hold thousands of forwards: the sum tells them once, with their number.
+        counts = Counter(
+            (finding.label, finding.risk) for finding in event.ssh.findings if finding.risk
+        )
+        # A command line can contain thousands of forwards, so equal findings become one factor.
         factors += (
-            PriorityFactor(short if times == 1 else f"{short} ×{times:,}", risk * times)
-            for (short, risk), times in counts.items()
+            PriorityFactor(label if times == 1 else f"{label} ×{times:,}", risk * times)
+            for (label, risk), times in counts.items()
         )
     if last_verdict in _VERDICT_FACTORS:
         factors.append(_VERDICT_FACTORS[last_verdict])
@@ -171,15 +180,15 @@ def compute_priority(risk_score: int, event: Event, last_verdict: Verdict | None
 
 
 def clamp_priority(points: Iterable[int]) -> int:
-    """The sum of `points`, held between 0 and 100."""
+    """Return the sum of `points`, clamped to 0 to 100."""
     return max(0, min(100, sum(points)))
 
 
 def severity_for_priority(total: int) -> Severity:
-    """The band that a priority falls into.
+    """Return the severity band of a priority.
 
-    Elastic's bands for rules (low to 21, medium to 47, high to 73) put a rule's risk at their upper
-    end; an alert must add more than a point or two to that before it is called worse.
+    The bands are wider than Elastic's bands for rules (low to 21, medium to 47, high to 73), where a
+    usual risk score lies at the upper end of its band and one more point would reach the next.
     """
     if total >= 80:
         return Severity.CRITICAL

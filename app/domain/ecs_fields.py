@@ -1,8 +1,8 @@
-"""Reading an ECS document whose keys may be nested, dotted or both, and whose values may be lists.
+"""Field access in ECS documents with nested or dotted keys and single or multiple values.
 
 Elasticsearch flattens `{"process": {"name": "ssh"}}`, `{"process.name": "ssh"}` and
-`{"process": [{"name": "ssh"}]}` to the same field, so an event means the same whichever way its
-agent wrote it. Everything that reads an event by field name goes through here.
+`{"process": [{"name": "ssh"}]}` to the same field. These functions do the same, and all code that reads an
+event by field name uses them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,15 +12,15 @@ from typing import TypeAlias
 Scalar: TypeAlias = str | int | float | bool
 Document: TypeAlias = Mapping[str, object]
 
-# Made once: `str | int` in a function would be made anew each time it is asked.
+# Module constants, because a `str | int` inside a function is built at each call.
 _SCALAR_TYPES = (str, int, float, bool)
 _MAPPING_TYPES = (dict, Mapping)
 
 
 def field_values(document: Document, field: str) -> list[Scalar]:
-    """Every value of `field` (a full ECS name such as `process.name`), in document order.
+    """Return all values of `field` (a full ECS name such as `process.name`) in document order.
 
-    Missing fields, `null` and objects give nothing; lists are flattened.
+    Lists are flattened; `null` and objects are skipped.
     """
     collected: list[Scalar] = []
     _collect_values(document, field, collected)
@@ -28,14 +28,14 @@ def field_values(document: Document, field: str) -> list[Scalar]:
 
 
 def first_text(document: Document, field: str) -> str | None:
-    """The first value of `field` as text, or None. Numbers become text: `user.id` may be either."""
+    """Return the first value of `field` as text, or None. Numbers become text (`user.id` may be either)."""
     for value in field_values(document, field):
         return str(value).lower() if isinstance(value, bool) else str(value)
     return None
 
 
 def first_number(document: Document, field: str) -> int | None:
-    """The first whole number at `field`, or None; a decimal string counts (Falco sends both)."""
+    """Return the first integer of `field`, or None. Decimal strings count, because Falco sends both."""
     for value in field_values(document, field):
         if isinstance(value, int) and not isinstance(value, bool):
             return value
@@ -45,7 +45,7 @@ def first_number(document: Document, field: str) -> int | None:
 
 
 def entries_under(node: object, field: str) -> Iterator[tuple[str, object]]:
-    """What lies under `field`, whichever way its keys are written: (the rest of the name, value)."""
+    """Yield (rest of the name, value) for each entry below `field`, with nested or dotted keys."""
     if isinstance(node, list):
         for item in node:
             yield from entries_under(item, field)
@@ -62,7 +62,7 @@ def entries_under(node: object, field: str) -> Iterator[tuple[str, object]]:
 
 
 def _collect_values(node: object, field: str, collected: list[Scalar]) -> None:
-    # `dict` first: it tells at once what JSON is read to, and this is asked a hundred times an event.
+    # `dict` is first in _MAPPING_TYPES: decoded JSON is a dict, and this check runs 100 times per event.
     if isinstance(node, _MAPPING_TYPES):
         for key, rest in _key_splits(field):
             child = node.get(key)
@@ -88,6 +88,6 @@ def _collect_scalars(items: list[object], collected: list[Scalar]) -> None:
 
 @lru_cache(maxsize=4096)
 def _key_splits(field: str) -> tuple[tuple[str, str], ...]:
-    """The keys under which `field` may begin, whole first, each with the rest of the name below it."""
+    """Return (key, rest of the name) for each way to split `field`, the complete name first."""
     dots = [at for at, character in enumerate(field) if character == "."]
     return ((field, ""), *((field[:at], field[at + 1 :]) for at in dots))

@@ -1,14 +1,14 @@
-"""What can go wrong for a reason that a person can act on. Each front door says it in its own way."""
+"""Errors that a user can act on. The web, the API and the command line each render them."""
 
 from collections.abc import Mapping
 
 
 class DeckwatchError(Exception):
-    """The first argument is one plain sentence for the person who caused it."""
+    """Base class. The first argument is one sentence for the user."""
 
 
 class InvalidInput(DeckwatchError):
-    """Something typed does not fit: `fields` maps each field to what is wrong and what would fit."""
+    """Invalid user input. `fields` maps each field name to its error message."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(" ".join(fields.values()))
@@ -16,19 +16,19 @@ class InvalidInput(DeckwatchError):
 
 
 class Conflict(DeckwatchError):
-    """The thing changed meanwhile, or is not in a state that allows this."""
+    """The object was changed by someone else, or its state does not allow the operation."""
 
 
 class NotFound(DeckwatchError):
-    """No such thing, or not any more."""
+    """The object does not exist, or was deleted."""
 
 
 class Forbidden(DeckwatchError):
-    """Known, but not allowed."""
+    """The user is signed in but does not have the required role."""
 
 
 class Unavailable(DeckwatchError):
-    """Not now: nothing was taken, try again after `retry_after` seconds."""
+    """A temporary failure: nothing was stored; retry after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
@@ -36,4 +36,4 @@ class Unavailable(DeckwatchError):
 
 
 class FatalError(DeckwatchError):
-    """The program cannot start or go on as it was told to: a setting, a file, a database."""
+    """The command cannot run: an invalid setting, an unreadable file, an unusable database."""

@@ -1,7 +1,8 @@
-"""One process event as pages, exclusions and evidence read it; the agent's own bytes are kept elsewhere.
+"""A process event as pages, exclusions and evidence read it.
 
-Built once, for a match, from the normalised ECS document. Every string in it is attacker-written and
-already storable (see `text.storable`), so matching, storing and showing see the same characters.
+An Event is built once per match from the normalised ECS document. Every string is controlled by the
+attacker and already escaped for storage (`text.escape_unstorable`), so that matching, storage and display
+use the same characters. The original bytes are stored with the match.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from app.domain.text import escape_unstorable
 
 @dataclass(frozen=True)
 class Process:
-    """One process of the event's lineage (ECS `process.*`)."""
+    """The event's process or one of its ancestors (ECS `process.*`)."""
 
     name: str | None
     executable: str | None
@@ -33,7 +34,7 @@ class Process:
 
     @cached_property
     def command_line(self) -> str:
-        """The arguments as one line a shell would read back, passwords masked (ECS `process.args`)."""
+        """The arguments (ECS `process.args`) as one shell-quoted line with passwords masked."""
         return (
             masked_command_line(self.args, name=self.name)
             if self.args
@@ -43,7 +44,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Event:
-    """`id` is unique per agent key; `occurred_at` is the agent's clock, aware UTC, or None."""
+    """A process event. `id` is unique per API key; `occurred_at` is the agent's clock (aware UTC) or None."""
 
     id: str
     occurred_at: datetime | None
@@ -70,12 +71,12 @@ class Event:
 
     @property
     def container(self) -> str | None:
-        """The name a person would use for the container: its name, else the first 12 digits of its id."""
+        """The container's name, or the first 12 digits of its id."""
         return self.container_name or (self.container_id[:12] if self.container_id else None)
 
     @property
     def headline(self) -> str:
-        """What happened, in one line; holds text from the event, so escape it before showing it."""
+        """A one-line summary. It contains text from the event: escape it before display."""
         place = self.container or ("a container" if self.entry_type == "container" else "a host")
         if self.ssh is not None:
             return build_headline(self.ssh, container=place)
@@ -83,14 +84,14 @@ class Event:
 
     @property
     def image(self) -> str | None:
-        """Image name with its first tag, unless the name already carries one."""
+        """The image name with its first tag, unless the name already contains a tag."""
         if self.image_name and self.image_tags and ":" not in self.image_name.rpartition("/")[2]:
             return f"{self.image_name}:{self.image_tags[0]}"
         return self.image_name
 
 
 def event_from_ecs(document: Document) -> Event:
-    """Read a normalised ECS document; a missing or wrongly typed field is None, never an error."""
+    """Build an Event from a normalised ECS document; a missing or wrongly typed field becomes None."""
     process = _process(document, "process")
     if process is None:
         process = Process(None, None, (), None, None, None)
@@ -127,7 +128,7 @@ def event_from_ecs(document: Document) -> Event:
     )
 
 
-# Machines call the same thing again and again; what is longer than this is read each time.
+# Machines repeat the same command lines. Longer ones are parsed each time, to bound the cache's memory.
 _MAX_CACHED_CHARACTERS = 2_000
 
 
@@ -140,7 +141,7 @@ def _parse_ssh(name: str, args: tuple[str, ...]) -> SshInvocation | None:
 _parse_ssh_cached = lru_cache(maxsize=1024)(parse_ssh)
 
 
-# PostgreSQL indexes no longer text than 2,700 bytes, and a real id is a UUID or some such.
+# PostgreSQL cannot index text beyond about 2,700 bytes; ids of real agents are far shorter.
 MAX_EVENT_ID_LENGTH = 500
 _IDENTITY_FIELDS = (
     "host.name",
@@ -165,24 +166,25 @@ def _event_id(document: Document) -> str:
 
 
 def derive_event_id(document: Document) -> str:
-    """An id for an event whose agent gave none: the same event sent twice gets the same one.
+    """Return a deterministic id for an event without `event.id`, so that a retry is a duplicate.
 
-    Host, time to the digit the agent sent, process and arguments tell two executions apart. An event
-    without time or process is known by all it says: two of them must not be taken for one.
+    The id is a hash of host, time (all digits that the agent sent), process and arguments. For an event
+    without a time or without a process it is a hash of the whole document, so that different events get
+    different ids.
     """
-    place = {name: [str(v) for v in field_values(document, name)] for name in _IDENTITY_FIELDS}
-    known: object = place, [str(value) for value in field_values(document, "process.args")]
-    if not place["@timestamp"] or not (place["process.entity_id"] or place["process.pid"]):
-        known = document
-    serialized = json.dumps(known, sort_keys=True, default=str)
+    fields = {name: [str(v) for v in field_values(document, name)] for name in _IDENTITY_FIELDS}
+    identity: object = fields, [str(value) for value in field_values(document, "process.args")]
+    if not fields["@timestamp"] or not (fields["process.entity_id"] or fields["process.pid"]):
+        identity = document
+    serialized = json.dumps(identity, sort_keys=True, default=str)
     return f"derived-{hashlib.sha256(serialized.encode()).hexdigest()[:32]}"
 
 
 def parse_timestamp(text: str | None) -> datetime | None:
-    """RFC 3339 with up to nine digits of a second, or milliseconds since 1970, as aware UTC.
+    """Parse RFC 3339 with up to nine fractional digits, or milliseconds since 1970, to aware UTC.
 
-    Elasticsearch's `date` type takes both. What cannot be read is None: an agent's clock never
-    decides whether its event counts.
+    Elasticsearch's `date` type accepts both. Returns None for anything else: an invalid time never
+    rejects an event.
     """
     if not text or len(text) > 40:
         return None
@@ -200,8 +202,8 @@ def parse_timestamp(text: str | None) -> datetime | None:
 
 
 def _storable_text(document: Document, name: str) -> str | None:
-    found = first_text(document, name)
-    return escape_unstorable(found) if found else None
+    text = first_text(document, name)
+    return escape_unstorable(text) if text else None
 
 
 def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
@@ -209,7 +211,7 @@ def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
 
 
 def _arguments(document: Document, prefix: str) -> tuple[str, ...]:
-    """`args`, else the command line split as a shell would: masking and reading need the words."""
+    """Return `args`, or the command line split like a shell: parsing and masking need single arguments."""
     args = _storable_texts(document, f"{prefix}.args")
     line = None if args else _storable_text(document, f"{prefix}.command_line")
     if line is None:
@@ -243,7 +245,7 @@ def _process(document: Document, prefix: str) -> Process | None:
 
 
 def _labels(document: Document) -> dict[str, str]:
-    """`container.labels` as flat `key: value`; keys keep their own dots (`app.kubernetes.io/name`)."""
+    """Return `container.labels` flattened; keys keep their dots (`app.kubernetes.io/name`)."""
     labels: dict[str, str] = {}
     for key, value in entries_under(document, "container.labels"):
         _flatten(key, value, labels)

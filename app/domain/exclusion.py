@@ -1,4 +1,4 @@
-"""What an exclusion says, whether it covers an event, and what makes one too broad to be allowed."""
+"""Exclusions: fields, operators and conditions, coverage of an event, and validation."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class Operator(StrEnum):
 
 
 class OperatorSpec(NamedTuple):
-    """`test` says whether one value fits; `negated` turns the whole condition round."""
+    """`accepts` tests one value; `negated` inverts the result of the whole condition."""
 
     accepts: Callable[[str, tuple[str, ...]], bool]
     negated: bool
@@ -53,7 +53,7 @@ def _matches_any_pattern(value: str, operands: tuple[str, ...]) -> bool:
     return any(_compile_cached(pattern).match(value) for pattern in operands)
 
 
-def _accept_any(value: str, operands: tuple[str, ...]) -> bool:  # noqa: ARG001 (all tests share one shape)
+def _accept_any(value: str, operands: tuple[str, ...]) -> bool:  # noqa: ARG001 (all operators share one signature)
     return True
 
 
@@ -70,8 +70,10 @@ OPERATORS: dict[Operator, OperatorSpec] = {
 
 
 class ExclusionField(NamedTuple):
-    """A field that conditions may read. `anchors`: says where or as whom it ran, so that a condition
-    on it confines an exclusion; arguments and names are the attacker's to choose and do not.
+    """A field that conditions may use.
+
+    `limits_scope` is true for fields that say where or as which user the process ran. Process names and
+    arguments do not limit the scope, because the attacker chooses them.
     """
 
     label: str
@@ -80,7 +82,7 @@ class ExclusionField(NamedTuple):
     warning: str | None = None
 
 
-_SHORT_LIVED = "It dies at the next deploy; the image, the namespace or a label lives on."
+_SHORT_LIVED = "Changes with the next deployment. Use the image, the namespace or a label instead."
 
 FIELDS: dict[str, ExclusionField] = {
     "container.id": ExclusionField("Container id", lambda e: (e.container_id,), True, _SHORT_LIVED),
@@ -97,7 +99,7 @@ FIELDS: dict[str, ExclusionField] = {
         "Process id",
         lambda e: (_number_text(e.process.pid),),
         False,
-        "The system gives it to another process later; add the host and what started it.",
+        "Process ids are reused. Add the host and the parent process.",
     ),
     "process.executable": ExclusionField("Executable", lambda e: (e.process.executable,), False),
     "process.args": ExclusionField("Argument", lambda e: e.process.args, False),
@@ -123,7 +125,7 @@ def _number_text(value: int | None) -> str | None:
 
 
 def find_field(name: str) -> ExclusionField | None:
-    """The entry for `name`; any `container.labels.KEY` is one."""
+    """Return the field called `name`, including any `container.labels.KEY`, or None."""
     if name.startswith(LABEL_PREFIX) and len(name) > len(LABEL_PREFIX):
         key = name[len(LABEL_PREFIX) :]
         return ExclusionField(
@@ -134,16 +136,19 @@ def find_field(name: str) -> ExclusionField | None:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`values` is empty for exists, one for is, one or more otherwise."""
+    """A condition. `values` is empty for "exists", has one value for "is", and one or more otherwise."""
 
     field: str
     operator: Operator
     values: tuple[str, ...] = ()
 
     def holds(self, event: Event) -> bool:
-        """A negation is the exact opposite, so it also holds where the event lacks the field."""
+        """Return whether the condition is true for `event`.
+
+        A negated operator is the exact opposite, so it is true for an event without the field.
+        """
         if find_field(self.field) is None:
-            return False  # an exclusion must never hide more because it says something unknown
+            return False  # an unknown field must never widen an exclusion
         kind = OPERATORS[self.operator]
         return (
             any(kind.accepts(value, self.values) for value in self.values_in(event))
@@ -151,14 +156,14 @@ class Condition:
         )
 
     def values_in(self, event: Event) -> tuple[str, ...]:
-        """What the event has in the field; nothing for a field that is not known."""
+        """Return the event's values of the field; empty for an unknown field."""
         known = find_field(self.field)
         return tuple(value for value in known.extract(event) if value is not None) if known else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A live version, as matching reads it. `rule_id` bounds it to one rule."""
+    """The live version of an exclusion. It applies only to matches of `rule_id`."""
 
     id: int
     version: int
@@ -167,7 +172,7 @@ class Exclusion:
     ends_at: datetime
 
     def covers(self, event: Event, *, rule_id: str, at: datetime) -> bool:
-        """Whether a match of `rule_id` received `at` (server's clock, aware) is excluded."""
+        """Return whether the exclusion covers a match of `rule_id` received `at` (server clock, aware)."""
         return (
             rule_id == self.rule_id
             and at < self.ends_at
@@ -179,10 +184,10 @@ class Exclusion:
 def validate_conditions(
     conditions: Sequence[tuple[str, str, Sequence[str]]],
 ) -> tuple[Condition, ...]:
-    """Typed conditions from (field, operator, values) as somebody wrote them.
+    """Parse and check user input: (field, operator, values) per condition.
 
-    Raises InvalidInput with keys `conditions` and `conditions.N` (N from 0): an unknown field or operator
-    is refused, never ignored, and so is a set that constrains nothing specific.
+    Raises InvalidInput with keys `conditions` and `conditions.N` (N from 0). Unknown fields and operators
+    are errors, and so are conditions that do not limit the scope.
     """
     problems: dict[str, str] = {}
     validated: list[Condition] = []
@@ -207,10 +212,10 @@ def _validate_condition(
     field: str, operator: str, values: Sequence[str]
 ) -> tuple[str | None, Condition | None]:
     if find_field(field) is None:
-        return f"“{field}” is not a field that exclusions can read.", None
+        return f"Unknown field “{field}”.", None
     known = next((o for o in Operator if o == operator), None)
     if known is None:
-        return f"“{operator}” is not an operator; use one of: " + ", ".join(Operator) + ".", None
+        return f"Unknown operator “{operator}”. Use one of: " + ", ".join(Operator) + ".", None
     arity = OPERATORS[known].arity
     kept = tuple(dict.fromkeys(value for value in values if value))
     if arity == "nothing":
@@ -218,20 +223,24 @@ def _validate_condition(
     if not kept:
         return f"“{known}” needs a value.", None
     if arity == "one" and len(kept) > 1:
-        return f"“{known}” takes one value; for several use “is one of”.", None
+        return f"“{known}” takes one value. Use “is one of” for several.", None
     if len(kept) > MAX_VALUES:
         return f"At most {MAX_VALUES} values; this has {len(kept)}.", None
     if any(len(value) > MAX_VALUE_LENGTH for value in kept):
         return f"A value may have at most {MAX_VALUE_LENGTH} characters.", None
     if not all(map(is_valid_value, kept)):
-        return "A value has no line breaks or spaces around it; “matches” takes a ? for each.", None
+        return (
+            "A value cannot contain line breaks or leading or trailing spaces. Use “matches” with ? for each.",
+            None,
+        )
     return None, Condition(field, known, kept)
 
 
 def is_valid_value(value: str) -> bool:
-    """Whether a condition can hold `value`.
+    """Return whether a condition may contain `value`.
 
-    A form has one value a line: saved again there, others would become other values, unseen.
+    Forms show one value per line. A value with a line break or surrounding spaces would silently change
+    when the form is saved again.
     """
     return (
         0 < len(value) <= MAX_VALUE_LENGTH
@@ -244,18 +253,18 @@ _POSITIVE_OPERATORS = frozenset({Operator.IS, Operator.IS_ONE_OF, Operator.MATCH
 
 
 def breadth_error(conditions: Sequence[Condition]) -> str | None:
-    """Why these conditions would hide too much, or None.
+    """Return why these conditions are too broad, or None.
 
-    At least one must pin where or as whom it ran. Wildcards pin only when three literal characters
-    are left in every pattern: `*` and `a*` do not.
+    At least one condition must limit the scope with a positive operator. A wildcard pattern limits it only
+    if at least three literal characters remain: `*` and `a*` do not.
     """
     if any(_limits_scope(condition) for condition in conditions):
         return None
-    limits_scope = ", ".join(field.label.lower() for field in FIELDS.values() if field.limits_scope)
+    scope_fields = ", ".join(field.label.lower() for field in FIELDS.values() if field.limits_scope)
     return (
-        "This constrains nothing specific: process names and arguments are an attacker's to choose. "
-        f"Add what it ran in or as whom ({limits_scope} or a label), with “is”, “is one of”, or "
-        "“matches” with at least three characters besides the wildcards."
+        "These conditions are too broad: an attacker can choose process names and arguments. "
+        f"Add a condition on where or as which user it ran ({scope_fields} or a label), with “is”, "
+        "“is one of”, or “matches” with at least three characters besides the wildcards."
     )
 
 
@@ -271,11 +280,14 @@ def _limits_scope(condition: Condition) -> bool:
 def validate_end(
     ends_at: datetime | None, *, now: datetime, max_duration: timedelta = MAX_DURATION
 ) -> datetime:
-    """An end that lies ahead and within `longest`; raises InvalidInput with key `ends_at`."""
+    """Return `ends_at` if it is in the future and within `max_duration`.
+
+    Raises InvalidInput with key `ends_at`.
+    """
     if ends_at is None:
-        raise InvalidInput({"ends_at": "Say when it ends."})
+        raise InvalidInput({"ends_at": "Enter an end date."})
     if ends_at <= now:
-        raise InvalidInput({"ends_at": "The end must lie ahead."})
+        raise InvalidInput({"ends_at": "The end must be in the future."})
     if ends_at > now + max_duration + timedelta(days=1):
         raise InvalidInput({"ends_at": f"At most {max_duration.days} days ahead."})
     return ends_at

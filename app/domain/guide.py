@@ -1,8 +1,8 @@
-"""A rule's Markdown note, read as a guide of steps; turning Markdown into HTML is the web's part.
+"""Parser of guides: a rule's Markdown note as parts and steps.
 
-Notes have no schema. Vendors agree on little more than headings such as "Possible investigation
-steps", "False positive analysis" and "Response and remediation". The parts are recognised by those
-words, at any heading level, and what belongs to no step is kept as text: nothing of a note is lost.
+Notes have no schema. Public rules share little more than headings such as "Possible investigation
+steps", "False positive analysis" and "Response and remediation". The parser recognises the parts by these
+words at any heading level and keeps all other Markdown as text. It does not render HTML.
 """
 
 import re
@@ -25,11 +25,11 @@ class GuidePartName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GuideStep:
-    """One thing to check or do.
+    """One step of a guide.
 
-    `key` names the step in stored ticks: the evidence name where the step asks for evidence, else
-    a hash of its text; unique within its part. `evidence` names a piece of evidence to show beside
-    the step. `exclude_fields` are the fields of the exclusion that the step offers.
+    `key` identifies the step in stored ticks and is unique within its part: the evidence name if the step
+    has one, else a hash of its text. `evidence` names the evidence to show beside the step.
+    `exclusion_fields` are the fields of the exclusion that the step offers.
     """
 
     key: str
@@ -40,7 +40,7 @@ class GuideStep:
 
 @dataclass(frozen=True, slots=True)
 class GuidePart:
-    """One part of a guide: its steps, and the Markdown around them that is no step."""
+    """One part of a guide: its steps, and the other Markdown of the part as `text`."""
 
     name: GuidePartName
     text: str
@@ -49,7 +49,7 @@ class GuidePart:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """A whole note. `introduction` is the Markdown that stands in none of the three parts."""
+    """A parsed note. `introduction` is the Markdown outside the three parts."""
 
     introduction: str
     triage: GuidePart
@@ -71,7 +71,7 @@ _GENERIC_HEADING = re.compile(
     r"(?:\s+|$))+",
     re.IGNORECASE,
 )
-"""A heading of these words alone is said by the part's own heading; any other is kept."""
+"""Headings of only these words are dropped, because the page has its own heading for each part."""
 
 _MARKER = re.compile(r"[ \t]*<!--\s*(evidence|exclude)\s*:(.*?)-->", re.DOTALL)
 _BULLET = re.compile(r" *(?:[-+*]|[0-9]{1,9}[.)])(?: +|$)")
@@ -80,7 +80,7 @@ _MARKDOWN = MarkdownIt("commonmark")
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One block of the note at the top level: its Markdown, and what it is if that matters."""
+    """A top-level block of the note: Markdown, and for headings and lists their content."""
 
     markdown: str
     heading: str | None = None
@@ -89,11 +89,11 @@ class _Block:
 
 
 def parse_guide(note: str) -> Guide:
-    """The guide in `note`. Any text is a guide, if only an introduction; nothing raises.
+    """Parse `note`. Any text is valid; without known headings it is all introduction.
 
-    A step is an item of a list that stands under a part's heading and in nothing else. In it,
-    `<!-- evidence: start-event -->` names evidence and `<!-- exclude: user.name process.name -->`
-    the fields of an exclusion; both are taken out of the text.
+    A step is an item of a top-level list below a part's heading. In a step, `<!-- evidence: start-event -->`
+    names the evidence and `<!-- exclude: user.name process.name -->` the fields of an exclusion. The
+    comments are removed from the text.
     """
     texts: dict[GuidePartName | None, list[str]] = {name: [] for name in (None, *GuidePartName)}
     steps: dict[GuidePartName, list[GuideStep]] = {name: [] for name in GuidePartName}
@@ -101,7 +101,7 @@ def parse_guide(note: str) -> Guide:
     for block in _blocks(note):
         if block.heading is not None:
             heading_part = _part_for_heading(block.heading)
-            # A deeper heading that names no part belongs to the part it stands in.
+            # A deeper heading without a part's words belongs to the current part.
             if heading_part or block.level <= level:
                 part, level = heading_part, block.level
             if heading_part and _GENERIC_HEADING.fullmatch(block.heading):
@@ -118,7 +118,9 @@ def parse_guide(note: str) -> Guide:
 
 
 def _part_for_heading(heading: str) -> GuidePartName | None:
-    if heading.lower().startswith("investigating "):  # then the rule's name, which may say anything
+    if heading.lower().startswith(
+        "investigating "
+    ):  # followed by the rule's name, which may be any text
         return None
     return next((name for name, words in _HEADINGS if words.search(heading)), None)
 
@@ -131,7 +133,7 @@ def _blocks(note: str) -> Iterator[_Block]:
         if token.level or token.map is None:
             continue
         start, end = token.map
-        yield from _text_block(lines[done:start])  # link definitions make no token
+        yield from _text_block(lines[done:start])  # link definitions have no token
         done = end
         if token.type == "heading_open":
             heading = tokens[number + 1].content
@@ -150,7 +152,7 @@ def _text_block(lines: list[str]) -> Iterator[_Block]:
 
 
 def _list_items(tokens: list[Token], lines: list[str]) -> Iterator[str]:
-    """The Markdown of each item of the list that `tokens` begins with, without its bullet."""
+    """Yield the Markdown of each item of the list that starts `tokens`, without its bullet."""
     for token in tokens[1:]:
         if token.level == 0:
             return

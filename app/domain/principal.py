@@ -1,11 +1,11 @@
-"""Who may be on the other side: roles and what each includes."""
+"""Roles, and the principal (user or API key) of a request."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """`agent` only sends events; an `admin` may do all that an `analyst` may."""
+    """A role. `agent` may only send events; `admin` includes all permissions of `analyst`."""
 
     AGENT = "agent"
     ANALYST = "analyst"
@@ -20,13 +20,13 @@ _INCLUDED_ROLES = {
 
 
 def role_includes(role: Role, required_role: Role) -> bool:
-    """Whether someone who holds one role may do what needs the other."""
+    """Return whether `role` has the permissions of `required_role`."""
     return required_role in _INCLUDED_ROLES[role]
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: a person with a session, or a program with a key, and from which address."""
+    """The authenticated user or API key of a request, and its client address."""
 
     name: str
     role: Role

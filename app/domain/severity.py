@@ -1,17 +1,12 @@
-"""How bad a rule says its match is; the number that ranks alerts is the alert's priority."""
+"""The severity of a rule. Alerts are ranked by their priority (see `alert.py`)."""
 
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """The four severities of a rule file, mildest first; `rank` orders them."""
+    """The four severities of a rule file, lowest first."""
 
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
     CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        """0 for low to 3 for critical."""
-        return list(Severity).index(self)

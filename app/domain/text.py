@@ -1,4 +1,4 @@
-"""Text that attackers write: what can be stored, and what must be made visible before it is shown."""
+"""Escaping of untrusted text for storage and display."""
 
 import re
 import unicodedata
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-# PostgreSQL refuses U+0000 in text and UTF-8 cannot hold a lone surrogate, yet an event with one in
-# an argument must still raise its alert: both are kept as the escape a reader would write.
+# PostgreSQL rejects U+0000 in text, and UTF-8 cannot encode lone surrogates. An event that contains them
+# must still be stored, so both are replaced by an escape sequence.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _STORED_ESCAPE_PATTERN = r"\\x00|\\ud[89a-f][0-9a-f]{2}"
 
 
 def escape_unstorable(text: str) -> str:
-    """`text` with NUL written as `\\x00` and lone surrogates as `\\udXXX`; nothing else changes."""
-    if text.isascii() and "\0" not in text:  # nearly all of it
+    """Replace NUL by `\\x00` and lone surrogates by `\\udXXX`; leave all other characters."""
+    if text.isascii() and "\0" not in text:  # fast path for nearly all text
         return text
     return _UNSTORABLE.sub(lambda match: _escape(match.group()), text)
 
@@ -27,21 +27,21 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-# Unicode categories that draw nothing, move the pen or change direction: Cc controls, Cf formats
-# (bidi overrides, zero width, tags), Cs surrogates, Co private use, Zl and Zp separators.
+# Unicode categories without a visible glyph or with an effect on layout: Cc controls, Cf formats (bidi
+# overrides, zero width, tags), Cs surrogates, Co private use, Cn unassigned, Zl and Zp separators.
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Look like nothing although Unicode calls them letters or marks.
+# Blank characters that Unicode classifies as letters or marks.
 _BLANK_CHARACTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
     chr(code) for code in range(0xFE00, 0xFE10)
 }
-# Pages write these themselves around what they show; none looks like a letter or a digit.
+# Punctuation that our own sentences use around values; none resembles a letter or a digit.
 _UI_PUNCTUATION = frozenset("…·“”")
 _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+\Z")
 _SEGMENT = re.compile(rf"({_STORED_ESCAPE_PATTERN})|([\x20-\x5b\x5d-\x7e]+|\\)|(.)", re.DOTALL)
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a reader would not see this one character, or would see others out of place."""
+    """Return whether `character` has no visible glyph or changes how others are displayed."""
     if character in _BLANK_CHARACTERS:
         return True
     category = unicodedata.category(character)
@@ -49,10 +49,11 @@ def is_invisible(character: str) -> bool:
 
 
 def display_segments(text: str) -> list[tuple[str, str]]:
-    """`text` cut into `(kind, piece)`: kind is `plain`, `escape` (hidden, already written as an
-    escape) or `foreign` (visible, but not ASCII, so it may imitate a letter that is).
+    """Split `text` into (kind, segment).
 
-    Joining the pieces gives what a page shows; a newline or tab becomes an escape like any other.
+    The kind is `plain`, `escape` (an invisible character as its escape sequence) or `foreign` (a visible
+    non-ASCII character, which may imitate an ASCII letter). The joined segments are the text to display.
+    Newlines and tabs are escaped like other control characters.
     """
     if _PRINTABLE_ASCII.match(text) and "\\" not in text:
         return [("plain", text)]
@@ -81,21 +82,21 @@ def _segments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def has_invisible(text: str) -> bool:
-    """Whether something in `text` would not be seen as it is."""
+    """Return whether `text` contains invisible characters or stored escape sequences."""
     return any(kind == "escape" for kind, _ in display_segments(text))
 
 
 def escape_invisible(text: str) -> str:
-    """`text` on one line with every hidden character written as an escape: for logs and terminals."""
+    """Return `text` as one line with every invisible character escaped, for logs and terminals."""
     return "".join(segment for _, segment in display_segments(text))
 
 
 def truncate_with_count(text: str, limit: int) -> str:
-    """The text, or its first `limit` characters and how many were left out."""
+    """Return at most `limit` characters of `text`, followed by the number of omitted characters."""
     omitted = len(text) - limit
     return text if omitted <= 0 else f"{text[:limit]}… ({omitted:,} more characters)"
 
 
 def truncate(text: str, limit: int) -> str:
-    """`text` cut to `limit` characters, the last being an ellipsis when something was cut."""
+    """Return at most `limit` characters of `text`; the last is an ellipsis if text was omitted."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,24 +1,25 @@
-"""What an agent's minutes tell: steps of a chart, when it was silent, and how far its clock is off.
+"""Traffic of an agent: chart buckets, silent periods and clock skew.
 
-Plain values in and out; where the minutes are kept is the store's matter.
+Pure functions on plain values; `store/traffic.py` reads the stored minutes.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 MINUTE = timedelta(minutes=1)
-# An agent that usually speaks every few seconds and has not for this long is worth a look.
+# Agents usually send every few seconds; a longer gap than this counts as silence.
 SILENT_AFTER = timedelta(minutes=15)
-# Events travel and wait in batches, so they always come late; none comes from the future.
+# Batching and transport delay events, so a delay is normal; an event from the future is not.
 MAX_CLOCK_AHEAD = timedelta(minutes=1)
 MAX_DELAY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficMinute:
-    """What one agent sent in the minute that begins at `at`."""
+    """Counts of one API key in the minute that begins at `start`."""
 
     start: datetime
     received: int = 0
@@ -30,7 +31,7 @@ class TrafficMinute:
 
 @dataclass(frozen=True, slots=True)
 class TrafficBucket:
-    """Sums over `minutes` minutes, the first of which begins at `at`."""
+    """Sums over `minutes` minutes from `start`."""
 
     start: datetime
     minutes: int
@@ -51,7 +52,7 @@ class TrafficBucket:
 
 @dataclass(frozen=True, slots=True)
 class SilentPeriod:
-    """From the end of one minute with events to the next one; `end` is None while it lasts."""
+    """A period without events; `end` is None while it continues."""
 
     start: datetime
     end: datetime | None
@@ -63,16 +64,16 @@ class SilentPeriod:
 def aggregate_traffic(
     minutes: Iterable[TrafficMinute], *, end: datetime, bucket_minutes: int, count: int
 ) -> tuple[TrafficBucket, ...]:
-    """`count` steps up to the whole minute `end`, oldest first; a step without minutes is zero.
+    """Return `count` buckets up to `end` (a full minute), oldest first; missing minutes count as zero.
 
-    The minute that is still going on is in none of them: half a minute would look like a fall.
+    The current minute is excluded, because an incomplete minute would look like a drop.
     """
     size = bucket_minutes * MINUTE
     start = end - count * size
     sums = [[0, 0, 0, 0, 0] for _ in range(count)]
     for minute in minutes:
-        at = (minute.start - start) // size
-        if 0 <= at < count:
+        index = (minute.start - start) // size
+        if 0 <= index < count:
             counts = (
                 minute.received,
                 minute.bytes,
@@ -81,42 +82,47 @@ def aggregate_traffic(
                 minute.rejected,
             )
             for column, count_in_minute in enumerate(counts):
-                sums[at][column] += count_in_minute
+                sums[index][column] += count_in_minute
     return tuple(
-        TrafficBucket(start + at * size, bucket_minutes, *totals) for at, totals in enumerate(sums)
+        TrafficBucket(start + index * size, bucket_minutes, *totals)
+        for index, totals in enumerate(sums)
     )
 
 
 def find_silent_periods(
     active_minutes: Sequence[datetime], *, since: datetime | None, now: datetime
 ) -> tuple[SilentPeriod, ...]:
-    """The stretches of SILENT_AFTER or more without a minute in `spoke` (in order), newest first.
+    """Return the gaps of at least SILENT_AFTER between `active_minutes` (ascending), newest first.
 
-    `since` is when the stretch looked at begins, if the agent had spoken before that; with None the
-    looking begins at its first minute.
+    `since` is the start of the examined period if the agent was active before it; with None, the examined
+    period starts at the first active minute.
     """
     periods: list[SilentPeriod] = []
     silent_since = since
-    for at in active_minutes:
-        if silent_since is not None and at - silent_since >= SILENT_AFTER:
-            periods.append(SilentPeriod(silent_since, at))
-        silent_since = at + MINUTE
+    for minute in active_minutes:
+        if silent_since is not None and minute - silent_since >= SILENT_AFTER:
+            periods.append(SilentPeriod(silent_since, minute))
+        silent_since = minute + MINUTE
     if silent_since is not None and now - silent_since >= SILENT_AFTER:
         periods.append(SilentPeriod(silent_since, None))
     return tuple(reversed(periods))
 
 
 def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta | None:
-    """How far the events' own times lie ahead of their receipt (negative: behind), None without any.
+    """Return the median of occurrence minus receipt (positive: the agent's clock is ahead), or None.
 
-    `times` are pairs of both. The middle one counts, so that a forged time among honest ones does not.
+    `times` are pairs (occurrence, receipt). The median is robust against single forged times.
     """
-    offsets = [(own - received).total_seconds() for own, received in times if own is not None]
+    offsets = [
+        (occurred - received).total_seconds()
+        for occurred, received in times
+        if occurred is not None
+    ]
     return timedelta(seconds=round(median(offsets))) if offsets else None
 
 
 def is_skewed(skew: timedelta | None) -> bool:
-    """Whether so much is more than the usual lateness of events."""
+    """Return whether `skew` exceeds the usual delay of events."""
     return skew is not None and (skew > MAX_CLOCK_AHEAD or skew < -MAX_DELAY)
 
 
@@ -124,14 +130,13 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def format_duration(duration: timedelta) -> str:
-    """A length of time in words, to the minute: its largest unit, and the next unless it is nothing."""
+    """Return `duration` rounded to the minute, in its largest unit and the next one ("2 h 5 min")."""
     seconds = abs(round(duration.total_seconds()))
     if seconds >= 60:
         seconds = (seconds + 30) // 60 * 60
-    for at, (size, unit) in enumerate(_UNITS):
+    for (size, unit), (next_size, next_unit) in pairwise((*_UNITS, (1, ""))):
         if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            smaller = rest // _UNITS[at + 1][0] if at + 1 < len(_UNITS) else 0
-            more = f" {smaller} {_UNITS[at + 1][1]}" if smaller else ""
-            return f"{whole:,} {unit}{more}"
+            count, rest = divmod(seconds, size)
+            smaller = rest // next_size
+            return f"{count:,} {unit}" + (f" {smaller} {next_unit}" if smaller else "")
     return f"{seconds} s"

@@ -1,8 +1,8 @@
-"""The wildcards `*` and `?`: one pattern language for queries and exclusions.
+"""Wildcard patterns with `*` and `?`, used by EQL queries and by exclusions.
 
-Patterns come from people and values from attackers, so matching must not be talked into
-exponential time. If a wildcard pattern matches at all, it also matches with each text between two
-stars taken at its leftmost place; atomic groups therefore lose nothing, and never go back.
+Users write patterns and attackers control the values, so matching must take linear time. If a pattern
+matches, it also matches with each literal between two stars at its leftmost position. The literals can
+therefore be atomic groups, which do not backtrack.
 """
 
 import re
@@ -11,9 +11,9 @@ _WILDCARD_RUN = re.compile(r"[*?]*\*[*?]*")
 
 
 def compile_wildcard(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
-    """A pattern whose `match` and `fullmatch` accept exactly the values that `pattern` describes.
+    """Compile `pattern` to a regular expression that matches complete values with `match`.
 
-    `*` is any number of characters, `?` exactly one, newlines included; there is no escape.
+    `*` is any number of characters, `?` exactly one, both including newlines; there is no escape character.
     `ignore_case` folds ASCII letters only, as `case_insensitive` does in Elasticsearch's term and
     wildcard queries.
     """
@@ -21,19 +21,19 @@ def compile_wildcard(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
 
 
 def compile_wildcards(patterns: tuple[str, ...], *, ignore_case: bool) -> re.Pattern[str]:
-    """The same for several patterns, of which any may match."""
+    """Like `compile_wildcard`, for values that match any of `patterns`."""
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if ignore_case else re.NOFLAG)
     return re.compile("|".join(map(_regex_source, patterns)), flags)
 
 
 def _regex_source(pattern: str) -> str:
-    # A run such as `*??*` is two characters, then anything.
+    # A run such as `*??*` means two characters, then any number.
     skipped = ["." * run.count("?") for run in _WILDCARD_RUN.findall(pattern)]
     first, *rest = map(_literal_regex, _WILDCARD_RUN.split(pattern))
     if not rest:
         return rf"{first}\Z"
     middle = (f"(?>{skip}.*?{text})" for skip, text in zip(skipped[:-1], rest[:-1], strict=True))
-    # The value ends with the last text, so here the rightmost place is the right one.
+    # The last literal must be at the end of the value, so its rightmost position is the correct one.
     return rf"{first}{''.join(middle)}{skipped[-1]}.*{rest[-1]}\Z"
 
 

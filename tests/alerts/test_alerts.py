@@ -140,7 +140,7 @@ class TestStatus:
         [
             ("", "because", "Choose a verdict"),
             ("not a verdict", "because", "Choose a verdict"),
-            ("false positive", "  ", "Say why"),
+            ("false positive", "  ", "Enter a reason"),
             ("false positive", "x" * 4001, "At most 4000"),
         ],
     )

@@ -124,7 +124,7 @@ def test_a_change_that_is_refused_in_part_changes_nothing(
     [
         ({}, 422, "Say what to change"),
         ({"status": "closed"}, 422, "Choose a verdict"),
-        ({"status": "closed", "verdict": "duplicate"}, 422, "Say why"),
+        ({"status": "closed", "verdict": "duplicate"}, 422, "Enter a reason"),
         ({"status": "gone"}, 422, "Input should be"),
         ({"stauts": "closed"}, 422, "Extra inputs are not permitted"),
         ({"status": "open"}, 409, "cannot be reopened"),
@@ -189,10 +189,10 @@ def test_an_analysts_exclusion_waits_for_an_admins_decision(
     [
         ({"rule_id": "nope"}, "Choose the rule"),
         ({"conditions": []}, "Add at least one condition."),
-        ({"conditions": [{"field": "x", "operator": "is", "values": ["y"]}]}, "not a field"),
+        ({"conditions": [{"field": "x", "operator": "is", "values": ["y"]}]}, "Unknown field"),
         (
             {"conditions": [{"field": "process.name", "operator": "is", "values": ["ssh"]}]},
-            "specific",
+            "too broad",
         ),
         ({"ends_at": "2026-12-24T00:00:00"}, "time zone"),
         ({"ends_at": "2036-12-24T00:00:00Z"}, "At most 90 days"),

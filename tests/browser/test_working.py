@@ -73,7 +73,7 @@ def test_an_alert_is_worked_from_first_look_to_verdict(
     page.locator("summary", has_text="Close as").click()
     page.get_by_label("Benign true positive").check()
     page.get_by_role("button", name="Close this alert").click()
-    expect(page.get_by_text("Say why, so that the next reader need not ask.")).to_be_visible()
+    expect(page.get_by_text("Enter a reason.")).to_be_visible()
     expect(page.get_by_label("Benign true positive")).to_be_checked()
     page.locator("#reason").fill("A migration, ticket OPS-4.")
     page.get_by_role("button", name="Close this alert").click()

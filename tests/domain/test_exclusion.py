@@ -135,28 +135,28 @@ def test_an_exclusion_needs_all_its_conditions_and_its_own_rule() -> None:
 
 INVALID_CONDITIONS = [
     ([], "conditions", "Add at least one"),
-    ([("usr.name", "is", ["x"])], "conditions.0", "not a field"),
-    ([("container.labels.", "is", ["x"])], "conditions.0", "not a field"),
-    ([("user.name", "=", ["x"])], "conditions.0", "not an operator"),
+    ([("usr.name", "is", ["x"])], "conditions.0", "Unknown field"),
+    ([("container.labels.", "is", ["x"])], "conditions.0", "Unknown field"),
+    ([("user.name", "=", ["x"])], "conditions.0", "Unknown operator"),
     ([("user.name", "is", [])], "conditions.0", "needs a value"),
     ([("user.name", "is", ["a", "b"])], "conditions.0", "one value"),
     ([("user.name", "exists", ["a"])], "conditions.0", "no value"),
     ([("user.name", "is", ["x" * 1001])], "conditions.0", "at most 1000"),
     ([("user.name", "is one of", [str(n) for n in range(101)])], "conditions.0", "At most 100"),
     ([("user.name", "is", ["a"])] * 21, "conditions", "At most 20"),
-    ([("process.name", "is", ["ssh"])], "conditions", "nothing specific"),
-    ([("process.args", "is", ["deploy@git"])], "conditions", "nothing specific"),
+    ([("process.name", "is", ["ssh"])], "conditions", "too broad"),
+    ([("process.args", "is", ["deploy@git"])], "conditions", "too broad"),
     (
         [("ssh.destination", "is", ["git"]), ("ssh.role", "is", ["client"])],
         "conditions",
-        "specific",
+        "too broad",
     ),
-    ([("container.name", "matches", ["*"])], "conditions", "nothing specific"),
-    ([("container.name", "matches", ["a*?b"])], "conditions", "nothing specific"),
-    ([("container.name", "matches", ["web*", "*"])], "conditions", "nothing specific"),
-    ([("container.name", "exists", [])], "conditions", "nothing specific"),
-    ([("user.name", "is not", ["root"])], "conditions", "nothing specific"),
-    ([("process.pid", "is", ["12"])], "conditions", "nothing specific"),
+    ([("container.name", "matches", ["*"])], "conditions", "too broad"),
+    ([("container.name", "matches", ["a*?b"])], "conditions", "too broad"),
+    ([("container.name", "matches", ["web*", "*"])], "conditions", "too broad"),
+    ([("container.name", "exists", [])], "conditions", "too broad"),
+    ([("user.name", "is not", ["root"])], "conditions", "too broad"),
+    ([("process.pid", "is", ["12"])], "conditions", "too broad"),
 ]
 
 
@@ -188,9 +188,9 @@ def test_conditions_that_limit_the_scope_are_allowed(
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        (None, "when it ends"),
-        (NOW, "lie ahead"),
-        (NOW - timedelta(days=1), "lie ahead"),
+        (None, "Enter an end date"),
+        (NOW, "in the future"),
+        (NOW - timedelta(days=1), "in the future"),
         (NOW + timedelta(days=92), "At most 90 days"),
     ],
 )

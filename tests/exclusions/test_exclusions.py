@@ -186,11 +186,11 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
     ({"reason": " "}, "Say why these matches are harmless."),
     ({"reason": "x" * 2001}, "At most 2000 characters"),
     ({"owner": ""}, "Name a person or team"),
-    ({"ends_at": "tomorrow"}, "Say when it ends."),
-    ({"ends_at": "2026-11-01"}, "The end must lie ahead."),
+    ({"ends_at": "tomorrow"}, "Enter an end date."),
+    ({"ends_at": "2026-11-01"}, "The end must be in the future."),
     ({"ends_at": "2031-01-01"}, "At most 90 days ahead."),
-    ({"field-0": "container.imgae"}, "not a field that exclusions can read"),
-    ({"operator-0": "equals"}, "not an operator"),
+    ({"field-0": "container.imgae"}, "Unknown field"),
+    ({"operator-0": "equals"}, "Unknown operator"),
     ({"values-0": ""}, "needs a value"),
     ({"values-0": "a\nb"}, "takes one value"),
     ({"rule": "no-such-rule"}, "Choose the rule"),
@@ -218,7 +218,7 @@ def test_conditions_that_constrain_nothing_specific_are_refused(
     fields = read_form(admin.get("/exclusions/new?alert=1&fields=process.name").text)
     answer = admin.post("/exclusions", {**fields, "reason": "All ssh.", "submit": "save"})
     assert answer.status_code == 422
-    assert "This constrains nothing specific" in answer.text
+    assert "These conditions are too broad" in answer.text
 
 
 def test_adding_and_removing_conditions_saves_nothing_and_keeps_the_rest(
