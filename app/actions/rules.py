@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from app.detection.rule import Rule
-from app.detection.switches import is_enabled
+from app.detection.rule import Rule, is_enabled
 from app.domain.errors import Conflict, Forbidden, NotFound
 from app.domain.principal import Principal, Role
 from app.store import audit, rule_overrides

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from app.detection.detector import Detector
-from app.detection.rule import Rule
-from app.detection.switches import enabled_rules
+from app.detection.rule import Rule, enabled_rules
 from app.store import change_counters, rule_overrides
 from app.store.database import Database
 

@@ -185,8 +185,8 @@ def test_the_first_start_prints_a_setup_link_for_the_first_admin(tmp_path: Path)
 def test_a_user_is_created_once_with_a_password_from_stdin(folder: Path) -> None:
     create = ("user", "create", "ada", "--role", "admin")
     assert_exit(run(folder, *create, stdin=b""), 1, "At least 12 characters")
-    assert_exit(run(folder, *create, stdin=b"\xff\xfe\xfd not text at all\n"), 1, "not UTF-8")
-    assert_exit(run(folder, *create, stdin=PASSWORD), 0, "Created ada, admin.")
+    assert_exit(run(folder, *create, stdin=b"\xff\xfe\xfd not text at all\n"), 1, "not valid UTF-8")
+    assert_exit(run(folder, *create, stdin=PASSWORD), 0, "Created admin ada.")
     assert_exit(run(folder, *create, stdin=PASSWORD), 1, "exists already")
 
 
@@ -225,7 +225,7 @@ def test_a_database_is_created_upgraded_and_checked(tmp_path: Path) -> None:
     assert_exit(run(tmp_path, "db", "check"), 1, "There is no database")
     assert_exit(run(tmp_path, "db", "upgrade"), 0, "Now at revision")
     assert_exit(run(tmp_path, "db", "upgrade"), 0, "Already at revision")
-    assert_exit(run(tmp_path, "db", "check"), 0, "All well.")
+    assert_exit(run(tmp_path, "db", "check"), 0, "No problems.")
     (tmp_path / "deckwatch.db").write_bytes(b"")
     assert_exit(run(tmp_path, "db", "check"), 1, "run: deckwatch db upgrade")
 

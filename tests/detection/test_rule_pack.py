@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
+from app.detection.rule_tests import run_tests
 from app.domain.alert import severity_for_priority
 from app.domain.exclusion import LABEL_PREFIX, find_field
 from app.domain.ssh import ForwardKind, parse_ssh

@@ -121,18 +121,18 @@ def test_the_command_removes_what_is_old_and_leaves_what_is_worked_on(
     expected = (
         "1 closed alerts with 2 matches, 1 events in quarantine, 1 minutes of traffic figures"
     )
-    assert (dry.returncode, dry.stderr) == (0, f"Would remove {expected}.\n")
+    assert (dry.returncode, dry.stderr) == (0, f"Would delete {expected}.\n")
     assert ids(database) == [1, 2, 3, 4]
     assert pruning_audit_details(database) == []
     done = run(tmp_path, "db", "prune")
-    assert (done.returncode, done.stderr, done.stdout) == (0, f"Removed {expected}.\n", "")
+    assert (done.returncode, done.stderr, done.stdout) == (0, f"Deleted {expected}.\n", "")
     assert ids(database) == [2, 3, 4]
     assert ids(database, "quarantine") == [2]
     assert query_rows(database, "SELECT count(*) FROM key_minute") == [(minutes[0][0] - 1,)]
     assert is_consistent(database)
     assert pruning_audit_details(database) == [f"command line: {expected}"]
     again = run(tmp_path, "db", "prune")
-    assert (again.returncode, again.stderr) == (0, "Removed nothing.\n")
+    assert (again.returncode, again.stderr) == (0, "Deleted nothing.\n")
     assert len(pruning_audit_details(database)) == 1
     assert run(tmp_path, "db", "check").returncode == 0
 

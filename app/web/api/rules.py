@@ -6,8 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.actions.rules import get_rule
-from app.detection.rule import Rule
-from app.detection.switches import is_enabled
+from app.detection.rule import Rule, is_enabled
 from app.domain.severity import Severity
 from app.store import rule_overrides
 from app.store.tables import RuleSwitch

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.detection.rule import Rule
-from app.detection.switches import enabled_rules
+from app.detection.rule import Rule, enabled_rules
 from app.domain.errors import DeckwatchError, NotFound
 from app.domain.principal import Principal
 from app.ingest.body import split_body

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from app.detection.rule import Rule
-from app.detection.switches import is_enabled
+from app.detection.rule import Rule, is_enabled
 from app.domain.principal import Principal, Role
 from app.resources import bundled_rules_dir
 from app.store.tables import RuleSwitch

@@ -7,9 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.actions.rules import get_rule
-from app.detection.rule import Rule
+from app.detection.rule import Rule, is_enabled
 from app.detection.rule_file_problem import RuleFileProblem
-from app.detection.switches import is_enabled
 from app.domain.errors import Conflict, InvalidInput
 from app.domain.text import escape_unstorable, truncate
 from app.store import alerts, exclusions, rule_overrides

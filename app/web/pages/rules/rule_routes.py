@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.detection.rule import Rule, Technique, run_tests
+from app.detection.rule import Rule, Technique
+from app.detection.rule_tests import run_tests
 from app.domain.errors import NotFound
 from app.domain.principal import Principal
 from app.domain.text import escape_unstorable
