@@ -17,7 +17,7 @@ from app.domain.principal import CLI_PRINCIPAL, Role
 from app.jobs import retention as actions
 from app.main import create_app
 from app.settings import Settings, read_settings
-from app.store import audit, pruning, retention
+from app.store import audit, pruning, retention, retention_lease
 from app.store.audit import AuditFilter
 from app.store.database import Database
 from app.store.retention import DeletedCounts
@@ -119,7 +119,7 @@ def test_the_command_removes_what_is_old_and_leaves_what_is_worked_on(
     minutes = query_rows(database, "SELECT count(*) FROM key_minute")
     dry = run(tmp_path, "db", "prune", "--dry-run")
     expected = (
-        "1 closed alerts with 2 matches, 1 events in quarantine, 1 minutes of traffic figures"
+        "1 closed alerts with 2 matches, 1 quarantined events, 1 minutes of traffic counts"
     )
     assert (dry.returncode, dry.stderr) == (0, f"Would remove {expected}.\n")
     assert ids(database) == [1, 2, 3, 4]
@@ -282,7 +282,7 @@ def test_two_do_not_prune_at_once(
         refused.append(str(caught.value))
 
     assert prune(database, clock, settings, on_progress=second).alerts == 1
-    assert refused == ["Something else is removing what is too old; try again in a minute."]
+    assert refused == ["Another process is deleting expired data; try again in a minute."]
     assert len(pruning_audit_details(database)) == 1
 
 
@@ -298,13 +298,13 @@ def test_what_a_killed_run_removed_is_told_by_the_next(
     clock.advance(days=366)
     limits = actions.retention_limits(settings, clock())
     with database.write() as session:
-        pruning.acquire_lease(session, "killed", clock(), clock() + actions.LEASE_DURATION)
+        retention_lease.acquire_lease(session, "killed", clock(), clock() + actions.LEASE_DURATION)
     with database.read() as session:
         batch = retention.next_batch(session, limits, clock(), 1)
     assert batch is not None
     with database.write() as session:
         went = pruning.delete_batch(session, batch)
-        pruning.renew_lease(session, "killed", clock() + actions.LEASE_DURATION, went)
+        retention_lease.renew_lease(session, "killed", clock() + actions.LEASE_DURATION, went)
     with pytest.raises(Conflict):
         prune(database, clock, settings)
     clock.advance(minutes=2)

@@ -96,7 +96,7 @@ def _require_editable(source: FormSource, services: Services) -> ExclusionHistor
     if source.history is None:
         raise NotFound("There is no such exclusion.")
     if source.history.state(services.clock()) is State.ENDED:
-        raise Conflict("This exclusion has ended; write a new one instead.")
+        raise Conflict("This exclusion has ended; create a new one instead.")
     return source.history
 
 
