@@ -187,7 +187,7 @@ def set_step_done(
     principal: Principal,
     at: datetime,
 ) -> None:
-    """Mark a guide step as done or not done; without a difference nothing is recorded."""
+    """Mark a guide step as done or not done; record nothing if that does not change it."""
     with database.write() as session:
         _get_alert(session, alert_id, None)
         was_done = (part, step_key) in alerts.guide_ticks(session, alert_id)

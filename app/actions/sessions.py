@@ -1,4 +1,4 @@
-"""Sign in and out, with a password or a one-time link, and change the own password."""
+"""Sign in and out, with a password or a one-time link, and change one's own password."""
 
 import logging
 from dataclasses import dataclass

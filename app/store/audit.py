@@ -55,7 +55,7 @@ def _entry_hash(entry: AuditEntry) -> str:
 
 
 def first_invalid_entry(session: Session) -> int | None:
-    """Return the id of the first entry that was changed or follows a deleted entry, None if there is none."""
+    """Return the id of the first entry that was changed or follows a deleted entry; None if all are valid."""
     previous = _INITIAL_HASH
     for entry in session.exec(select(AuditEntry).order_by(col(AuditEntry.id))):
         if entry.previous_hash != previous or entry.entry_hash != _entry_hash(entry):
