@@ -217,7 +217,7 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
         select(Alert)
         .where(is_deletable(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
-        .limit(max(1, rows // 4))  # an alert has 24 index entries, a match 6
+        .limit(max(1, rows // 4))  # an alert has three times the index entries of a match
     )
     alerts: list[int] = []
     total_matches = total_bytes = 0

@@ -179,7 +179,7 @@ class Alert(SQLModel, table=True):
     # SSH findings of the displayed match with a risk above 0, at most 12: {"label", "risk", "title"}.
     # Pages show them as labels; "title" is the explanation.
     chips: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
-    # Case-folded text that the search of the alert list looks through.
+    # Case-folded text for the search in the alert list.
     search_text: str = Field(sa_type=Text)
 
 

@@ -34,7 +34,7 @@ def read_rows(file: Path) -> Rows:
         connection.row_factory = sqlite3.Row
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {
-            name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]  # noqa: S608 (names from the schema)
+            name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]  # noqa: S608
             for (name,) in names
             if name != "alembic_version"
         }
