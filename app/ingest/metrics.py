@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from app.store.api_keys import TrafficCounts
+from app.store.traffic import TrafficCounts
 
 
 class IngestMetrics:

@@ -17,7 +17,7 @@ from app.ingest.record import NewMatch, RecordResult
 from app.ingest.split import JsonSplitter
 from app.ingest.thread_pool import FairThreadPool
 from app.ingest.writer import Batch, Writer
-from app.store.api_keys import TrafficCounts
+from app.store.traffic import TrafficCounts
 
 # As many bytes of a body are judged at once: more would be held longer, fewer cost a change of threads.
 BLOCK_BYTES = 1 << 20

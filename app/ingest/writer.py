@@ -19,10 +19,10 @@ from app.domain.errors import Unavailable
 from app.ingest.events import RejectedEvent
 from app.ingest.metrics import IngestMetrics
 from app.ingest.record import NewMatch, RecordResult, record_matches
-from app.store import api_keys, quarantine
-from app.store.api_keys import TrafficCounts
+from app.store import quarantine
 from app.store.database import Database, Session
 from app.store.exclusions import LiveExclusionCache
+from app.store.traffic import TrafficCounts, add_traffic
 
 # More waiting batches than this are refused: the agent keeps them and tries again.
 MAX_QUEUED_BATCHES = 256
@@ -206,7 +206,7 @@ class Writer:
                     _quarantine_rejected(session, batch, at)
                     _add_traffic(traffic, batch.key_id, _batch_traffic(batch, result, at))
                 for (key_id, minute), figures in traffic.items():
-                    api_keys.add_traffic(session, key_id, minute, figures)
+                    add_traffic(session, key_id, minute, figures)
         except BaseException:
             with self._traffic_lock:
                 for (key_id, _), figures in unwritten.items():

@@ -30,9 +30,9 @@ from app.domain.errors import FatalError, Unavailable
 from app.domain.severity import Severity
 from app.ingest.metrics import IngestMetrics
 from app.store import alerts
-from app.store.api_keys import TrafficCounts
 from app.store.database import Database
-from app.store.size import DatabaseSize, database_size
+from app.store.dialect import DatabaseSize, database_size
+from app.store.traffic import TrafficCounts
 
 # prometheus-client reads it when it is imported; worker processes are started with it.
 MULTIPROC_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"

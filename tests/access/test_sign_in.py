@@ -53,7 +53,7 @@ class TestFirstAdmin:
         other = TestClient(app, base_url=ORIGIN, follow_redirects=False)
         answer = other.get(link)
         assert answer.status_code == 404
-        assert "was used already" in answer.text
+        assert "has been used" in answer.text
 
     def test_there_is_no_link_once_there_is_an_admin(
         self,
@@ -84,9 +84,9 @@ class TestFirstAdmin:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"name": ""}, "Give a name."),
-            ({"name": "a b"}, "Use letters, digits"),
-            ({"name": "<b>x"}, "Use letters, digits"),
+            ({"name": ""}, "Enter a name."),
+            ({"name": "a b"}, "Use only letters, digits"),
+            ({"name": "<b>x"}, "Use only letters, digits"),
             ({"name": "a" * 65}, "At most 64"),
             ({"password": "short", "again": "short"}, "At least 12"),
             ({"password": "aaaaaaaaaaaaaa", "again": "aaaaaaaaaaaaaa"}, "Too easy"),
@@ -113,7 +113,7 @@ class TestSignIn:
         for name, password in (("ana", "wrong"), ("ghost", PASSWORD), ("ANA", ""), ("", "")):
             answer = login(client, name, password)
             assert answer.status_code == 403
-            told.append("Name or password is wrong." in answer.text)
+            told.append("Name or password is incorrect." in answer.text)
         assert all(told)
 
     def test_names_are_the_same_in_upper_and_lower_case(

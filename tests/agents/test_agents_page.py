@@ -6,9 +6,8 @@ from datetime import timedelta
 
 from app.actions import api_keys as key_actions
 from app.domain.principal import CLI_PRINCIPAL, Role
-from app.store import api_keys
-from app.store.api_keys import TrafficCounts
 from app.store.database import Database
+from app.store.traffic import TrafficCounts, add_traffic
 from tests.conftest import AgentClient, FakeClock, UserClient
 from tests.factories import benign_event, exec_event
 
@@ -21,7 +20,7 @@ def record_traffic(
         for minutes in ago:
             at = clock() - timedelta(minutes=minutes)
             traffic = TrafficCounts(**{"received": 60, "bytes": 9_000, **figures}, seen_at=at)
-            api_keys.add_traffic(session, key_id, at.replace(second=0, microsecond=0), traffic)
+            add_traffic(session, key_id, at.replace(second=0, microsecond=0), traffic)
 
 
 def key_rows(page: str) -> list[str]:

@@ -129,7 +129,7 @@ def test_a_change_that_is_refused_in_part_changes_nothing(
         ({"stauts": "closed"}, 422, "Extra inputs are not permitted"),
         ({"status": "open"}, 409, "cannot be reopened"),
         ({"status": "acknowledged", "version": 7}, 409, "changed while you were reading"),
-        ({"assignee": "ghost"}, 422, "no active person"),
+        ({"assignee": "ghost"}, 422, "no active user"),
     ],
 )
 def test_a_wrong_change_is_refused_with_problem_details(

@@ -34,7 +34,7 @@ def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
     expect(page.get_by_label("Values of condition 4, one a line")).to_have_value("git.corp.example")
     expect(page.get_by_label("Values of condition 5, one a line")).to_have_count(0)
     page.get_by_role("button", name="Save and make live").click()
-    expect(page.get_by_text("Say why these matches are harmless.")).to_be_visible()
+    expect(page.get_by_text("Enter why these matches are harmless.")).to_be_visible()
     page.get_by_label("Reason").fill("Argo clones over ssh.")
     page.get_by_role("button", name="Save and make live").click()
     expect(page.locator("#notice")).to_contain_text("Live")

@@ -98,7 +98,10 @@ INVALID_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         {"DATABASE_URL": "sqlite:///no/such/deckwatch.db"},
         "No such file",
     ),
-    "rules that are missing": ({"RULES": "no/such/rules"}, "DECKWATCH_RULES: there is no"),
+    "rules that are missing": (
+        {"RULES": "no/such/rules"},
+        "DECKWATCH_RULES: no/such/rules does not exist",
+    ),
     "a short secret": ({"SECRET_KEY": "short"}, "DECKWATCH_SECRET_KEY: at least 32"),
 }
 
@@ -187,7 +190,7 @@ def test_a_user_is_created_once_with_a_password_from_stdin(folder: Path) -> None
     assert_exit(run(folder, *create, stdin=b""), 1, "At least 12 characters")
     assert_exit(run(folder, *create, stdin=b"\xff\xfe\xfd not text at all\n"), 1, "not valid UTF-8")
     assert_exit(run(folder, *create, stdin=PASSWORD), 0, "Created admin ada.")
-    assert_exit(run(folder, *create, stdin=PASSWORD), 1, "exists already")
+    assert_exit(run(folder, *create, stdin=PASSWORD), 1, "already exists")
 
 
 def test_an_api_key_is_created_listed_by_hint_and_revoked(folder: Path) -> None:
@@ -199,7 +202,7 @@ def test_an_api_key_is_created_listed_by_hint_and_revoked(folder: Path) -> None:
     assert key.encode() not in (folder / "deckwatch.db").read_bytes()
     assert_exit(run(folder, "key", "create", "fleet", "--role", "agent"), 1, "exists")
     assert_exit(run(folder, "key", "revoke", "fleet"), 0, "Revoked fleet.")
-    assert_exit(run(folder, "key", "revoke", "fleet"), 1, "revoked already")
+    assert_exit(run(folder, "key", "revoke", "fleet"), 1, "already revoked")
     listed = run(folder, "key", "list").stdout
     assert listed.startswith("fleet\tagent\t…" + key[-4:])
     assert key not in listed

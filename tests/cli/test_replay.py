@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from app.actions import exclusions
+from app.actions.exclusion_draft import ValidExclusion
 from app.bootstrap import open_migrated_database
 from app.cli.replay_output import ReplayOutput
 from app.cli.replay_run import compile_replay_rules, replay_files
@@ -242,7 +243,7 @@ def test_rules_are_selected_by_id_or_file_name_even_when_disabled(tmp_path: Path
 
 def test_exclusions_suppress_matches_and_the_summary_counts_by_rule(tmp_path: Path) -> None:
     database = open_migrated_database(read_settings(), on_migrated=lambda _: None)
-    wanted = exclusions.ValidExclusion(
+    wanted = ValidExclusion(
         rule_id=RULE_ID,
         conditions=(Condition("host.name", Operator.IS, ("quiet",)),),
         reason="For tests.",

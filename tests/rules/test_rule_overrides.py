@@ -151,7 +151,7 @@ def test_somebody_who_saw_an_older_switch_changes_nothing(
     late = press(other, ON, "no", version="0", next="/rules?state=enabled")
     assert late.headers["location"] == "/rules?state=enabled"
     told = other.get("/rules?state=enabled").text
-    assert "ada enabled the rule while you were looking. Nothing was changed." in told
+    assert "ada enabled the rule while you were viewing it. Nothing was changed." in told
     assert agent.send_events(exec_event(ON))["matched"] == 1
 
 

@@ -272,7 +272,7 @@ def test_programs_list_and_switch_rules(
     assert told() == changed
     late = call(Role.ADMIN, "PATCH", "/sample-a", {"enabled": False, "version": 0})
     assert late.status_code == 409
-    assert "key-admin enabled the rule while you were looking" in late.json()["detail"]
+    assert "key-admin enabled the rule while you were viewing it" in late.json()["detail"]
     assert call(Role.ADMIN, "PATCH", "/nope", {"enabled": True}).status_code == 404
     disabled = call(Role.ANALYST, "GET", "?enabled=false").json()["rules"]
     assert "sample-a" not in [rule["id"] for rule in disabled]

@@ -47,7 +47,7 @@ class TestPeople:
         admin.post("/users", {"name": "cleo", "role": "analyst"})
         answer = admin.post("/users", {"name": "CLEO", "role": "analyst"})
         assert answer.status_code == 422
-        assert "exists already" in answer.text
+        assert "already exists" in answer.text
 
     def test_the_only_admin_stays_one(
         self,
@@ -132,7 +132,7 @@ class TestKeys:
         admin.post("/agents/keys/1/revoke")
         answer = admin.post("/agents/keys", {"name": "edge", "role": "agent"})
         assert answer.status_code == 422
-        assert "stays in the records" in answer.text
+        assert "names are not reused" in answer.text
 
     def test_the_page_shows_what_a_key_sent(
         self, agent: AgentClient, admin: UserClient, clock: FakeClock

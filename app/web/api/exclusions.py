@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from app.actions import exclusion_draft
 from app.actions import exclusions as actions
+from app.actions.exclusion_draft import ExclusionDraft
 from app.actions.exclusion_preview import build_preview
-from app.actions.exclusions import ExclusionDraft
 from app.domain.errors import InvalidInput, NotFound
 from app.domain.exclusion import validate_conditions
 from app.domain.principal import Principal
@@ -129,8 +130,8 @@ def _load(services: Services, exclusion_id: int) -> ExclusionOut:
     return _out(whole, hits, services.clock())
 
 
-def _check_draft(services: Services, draft: ExclusionDraft) -> actions.ValidExclusion:
-    return actions.validate(
+def _check_draft(services: Services, draft: ExclusionDraft) -> exclusion_draft.ValidExclusion:
+    return exclusion_draft.validate(
         draft,
         at=services.clock(),
         longest=services.settings.exclusion_max_duration,

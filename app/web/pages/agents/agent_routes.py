@@ -18,9 +18,8 @@ from app.domain.traffic import (
     is_skewed,
 )
 from app.store import api_keys, quarantine, traffic
-from app.store.api_keys import TrafficCounts
 from app.store.database import Session
-from app.store.traffic import MatchTiming
+from app.store.traffic import MatchTiming, TrafficCounts
 from app.web import urls
 from app.web.access import Analyst
 from app.web.key_states import (

@@ -5,6 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.actions import exclusion_draft
 from app.actions import exclusions as actions
 from app.domain.alert import Status
 from app.domain.errors import Conflict, InvalidInput, NotFound
@@ -96,7 +97,7 @@ def _require_editable(source: FormSource, services: Services) -> ExclusionHistor
     if source.history is None:
         raise NotFound("There is no such exclusion.")
     if source.history.state(services.clock()) is State.ENDED:
-        raise Conflict("This exclusion has ended; write a new one instead.")
+        raise Conflict("This exclusion has ended; create a new one instead.")
     return source.history
 
 
@@ -123,8 +124,8 @@ def create(request: Request, principal: Analyst, services: ServicesDep, form: Fo
 
 def _validate(
     services: Services, form_input: FormInput, source: FormSource
-) -> actions.ValidExclusion:
-    return actions.validate(
+) -> exclusion_draft.ValidExclusion:
+    return exclusion_draft.validate(
         form_input.as_draft(source.alert),
         at=services.clock(),
         longest=services.settings.exclusion_max_duration,

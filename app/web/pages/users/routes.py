@@ -191,7 +191,7 @@ def make_link(
     with services.database.read() as session:
         user = session.get(User, user_id)
     if user is None:
-        raise NotFound("There is no such person.")
+        raise NotFound("This user does not exist.")
     return _create_invite_link(request, principal, services, user)
 
 
