@@ -11,13 +11,12 @@ from functools import lru_cache
 from itertools import islice
 
 from app.detection.eql.clauses import Clause, LeafCondition, build_clause, category_clause
-from app.detection.eql.coercion import Scalar
 from app.detection.eql.computations import Computation, compile_computation, value_combinations
 from app.detection.eql.functions import NullableScalar
 from app.detection.eql.predicate_text import describe_expectation
 from app.detection.eql.syntax_tree import And, Expression, Not, Or
 from app.detection.rule import Rule
-from app.domain.ecs_fields import Document, field_values
+from app.domain.ecs_fields import Document, Scalar, field_values
 from app.domain.text import truncate_with_count
 
 MAX_FUNCTION_RESULTS = 20

@@ -1,10 +1,10 @@
-"""What is wrong with a query, and where in it."""
+"""Errors in EQL queries, with line and column."""
 
 from app.detection.eql.syntax_tree import Span
 
 
 class EqlError(Exception):
-    """A query that cannot be read or compiled. `line` and `column` count from 1 in the query."""
+    """One error in a query. `line` and `column` count from 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
