@@ -11,8 +11,8 @@ from functools import lru_cache
 from itertools import islice
 
 from app.detection.eql.clauses import Clause, LeafCondition, build_clause, category_clause
+from app.detection.eql.coercion import NullableScalar
 from app.detection.eql.computations import Computation, compile_computation, value_combinations
-from app.detection.eql.functions import NullableScalar
 from app.detection.eql.predicate_text import describe_expectation
 from app.detection.eql.syntax_tree import And, Expression, Not, Or
 from app.detection.rule import Rule

@@ -1,4 +1,4 @@
-"""What holds for EQL conditions of any kind; what each means is in the tables of `conformance/`."""
+"""EQL evaluation rules for all conditions. The tables in `conformance/` cover each kind of condition."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,9 +25,9 @@ def matches(query: str, event: dict[str, object]) -> bool:
 
 
 def test_nested_lists_are_flattened() -> None:
-    found: dict[str, object] = {"process": {"name": [["scp"], [["ssh"]]]}}
-    assert matches('any where process.name == "ssh"', found)
-    assert not matches('any where process.name != "ssh"', found)
+    event: dict[str, object] = {"process": {"name": [["scp"], [["ssh"]]]}}
+    assert matches('any where process.name == "ssh"', event)
+    assert not matches('any where process.name != "ssh"', event)
 
 
 def test_every_semantic_error_of_a_query_is_reported() -> None:

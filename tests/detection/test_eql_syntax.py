@@ -1,4 +1,4 @@
-"""What the EQL parser reads, and where it points when it does not."""
+"""EQL parser: syntax trees, and the positions of syntax errors."""
 
 import pytest
 from hypothesis import given
@@ -144,11 +144,13 @@ def test_a_node_has_the_span_of_its_source_text() -> None:
         ("process where a\x00", 1, 16, "unexpected character"),
     ],
 )
-def test_a_refusal_says_where_and_why(text: str, line: int, column: int, reason: str) -> None:
-    with pytest.raises(EqlError) as refused:
+def test_a_syntax_error_has_a_position_and_a_reason(
+    text: str, line: int, column: int, reason: str
+) -> None:
+    with pytest.raises(EqlError) as raised:
         parse(text)
-    assert reason in refused.value.message
-    assert (refused.value.line, refused.value.column) == (line, column)
+    assert reason in raised.value.message
+    assert (raised.value.line, raised.value.column) == (line, column)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,13 @@ from ipaddress import (
 )
 from typing import Any, TypeAlias
 
+from app.domain.ecs_fields import Scalar
+
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
+NullableScalar: TypeAlias = Scalar | None
+"""None is EQL's null."""
+
 ValueMatcher: TypeAlias = Callable[[Any], object]
 """A test of one value. Its argument has the type that the `any_*` function converts to."""
 

@@ -11,6 +11,7 @@ from itertools import product
 from typing import TypeAlias
 
 from app.detection.eql.coercion import (
+    NullableScalar,
     ValueMatcher,
     as_boolean,
     as_network,
@@ -18,7 +19,7 @@ from app.detection.eql.coercion import (
     as_sequence,
     as_text,
 )
-from app.detection.eql.functions import FUNCTIONS, ArgumentType, Function, NullableScalar
+from app.detection.eql.functions import FUNCTIONS, ArgumentType, Function
 from app.detection.eql.predicates import (
     AddressIn,
     IsNull,

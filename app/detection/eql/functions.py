@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from app.detection.eql.coercion import ascii_lower
+from app.detection.eql.coercion import NullableScalar, ascii_lower
 from app.domain.ecs_fields import Scalar
 
-NullableScalar: TypeAlias = Scalar | None
 Implementation: TypeAlias = Callable[..., NullableScalar]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
