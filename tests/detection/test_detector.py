@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.detection.codegen import generator
 from app.detection.codegen.blocks import MIN_RULES_FOR_JOINT_INDEX
 from app.detection.detector import Detector
-from app.detection.eql.parser import parse
+from app.detection.eql.query import compile_query
 from app.detection.explain import explain
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
@@ -25,7 +25,7 @@ from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 
 def rule(query: str) -> Rule:
-    return replace(OURS, query=query, tree=parse(query), slug=query)
+    return replace(OURS, query=query, tree=compile_query(query), slug=query)
 
 
 def detector(*queries: str, **options: Any) -> Detector:

@@ -21,9 +21,8 @@ from typing import Any
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.errors import EqlError
-from app.detection.eql.parser import parse
+from app.detection.eql.errors import InvalidQueryError
+from app.detection.eql.query import compile_query
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 TABLES = Path(__file__).parent / "conformance"
@@ -127,9 +126,7 @@ def any_rule() -> Rule:
 
 
 def rule(query: str) -> Rule:
-    tree = parse(query)
-    assert not [f"{found.column}: {found.message}" for found in semantic_errors(tree)], query
-    return replace(any_rule(), slug=query, query=query, tree=tree)
+    return replace(any_rule(), slug=query, query=query, tree=compile_query(query))
 
 
 def nested(fields: dict[str, object]) -> dict[str, Any]:
@@ -184,16 +181,11 @@ def test_the_tables_have_many_cases_and_no_query_twice() -> None:
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
 def test_an_invalid_query_is_refused_with_every_line_and_column(refusal: Refusal) -> None:
     assert refusal.expected_errors
-    errors = sorted(errors_of(refusal.query), key=lambda error: (error.line, error.column))
+    with pytest.raises(InvalidQueryError) as raised:
+        compile_query(refusal.query)
+    errors = sorted(raised.value.errors, key=lambda error: (error.line, error.column))
     assert [(error.line, error.column) for error in errors] == [
         (line, column) for line, column, _ in refusal.expected_errors
     ], [error.message for error in errors]
     for error, (_, _, part) in zip(errors, refusal.expected_errors, strict=True):
         assert part in error.message
-
-
-def errors_of(query: str) -> list[EqlError]:
-    try:
-        return list(semantic_errors(parse(query)))
-    except EqlError as error:
-        return [error]

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.parser import parse
+from app.detection.eql.errors import InvalidQueryError
+from app.detection.eql.query import compile_query
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 
@@ -19,9 +20,8 @@ def any_rule() -> Rule:
 
 
 def matches(query: str, event: dict[str, object]) -> bool:
-    tree = parse(query)
-    assert not list(semantic_errors(tree))
-    return bool(Detector([replace(any_rule(), tree=tree)]).match_document(event))
+    rule = replace(any_rule(), tree=compile_query(query))
+    return bool(Detector([rule]).match_document(event))
 
 
 def test_nested_lists_are_flattened() -> None:
@@ -31,12 +31,10 @@ def test_nested_lists_are_flattened() -> None:
 
 
 def test_every_semantic_error_of_a_query_is_reported() -> None:
-    tree = parse("process where a == 1 and\n not (b == 2 or c in (3))")
-    assert sorted((found.line, found.column) for found in semantic_errors(tree)) == [
-        (1, 15),
-        (2, 7),
-        (2, 17),
-    ]
+    with pytest.raises(InvalidQueryError) as raised:
+        compile_query("process where a == 1 and\n not (b == 2 or c in (3))")
+    positions = [(error.line, error.column) for error in raised.value.errors]
+    assert positions == [(1, 15), (2, 7), (2, 17)]
 
 
 _Event = dict[str, list[str]]

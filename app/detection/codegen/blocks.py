@@ -12,6 +12,7 @@ Three optimisations make the common case fast, an event that matches no rule:
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TypeAlias
 
 from app.detection.codegen.terms import (
@@ -124,8 +125,10 @@ class BlockGenerator:
         names = sorted({name for terms in groups for term in terms for name in term.fields})
         values = list(map(self.local_name, names))
         for terms in groups:
-            lines = [f"return {' and '.join(t.source for t in sorted(terms, key=_cost)) or True}"]
-            self.common_term_tests.append(self._add_function("holds", ", ".join(values), lines))
+            sources = (term.source for term in sorted(terms, key=attrgetter("cost")))
+            line = f"return {' and '.join(sources) or True}"
+            name = f"holds{len(self.functions)}"
+            self.common_term_tests.append(self._add_function(name, ", ".join(values), [line]))
         lines = list(self.read_statements(names))
         for name, value in zip(names, values, strict=True):
             if not self.is_text(name):
@@ -134,19 +137,17 @@ class BlockGenerator:
         lines.append(
             f"return {self.prefix}_common_terms[({''.join(f'{value}, ' for value in values)})]"
         )
-        self.functions.append(
-            "\n    ".join([f"def {self.prefix}_common_bits({self.argument}):", *lines]) + "\n"
-        )
+        self._add_function("common_bits", self.argument, lines)
 
     def _add_block(self, rules: Sequence[PendingRule], depth: int) -> str:
         fields: set[str] = set()
-        lines = list(self._block_statements(rules, depth, fields))
-        return self._add_function(
-            "block", f"{self.argument}, matched", [*self.read_statements(fields), *lines]
-        )
+        statements = list(self._block_statements(rules, depth, fields))
+        lines = [*self.read_statements(fields), *statements]
+        return self._add_function(f"block{len(self.functions)}", f"{self.argument}, matched", lines)
 
-    def _add_function(self, kind: str, parameters: str, lines: Iterable[str]) -> str:
-        name = f"{self.prefix}_{kind}{len(self.functions)}"
+    def _add_function(self, name: str, parameters: str, lines: Iterable[str]) -> str:
+        """Add a function, and return its name with the prefix."""
+        name = f"{self.prefix}_{name}"
         self.functions.append("\n    ".join([f"def {name}({parameters}):", *lines]) + "\n")
         return name
 
@@ -195,9 +196,7 @@ class BlockGenerator:
             tuple[int, tuple[tuple[str, tuple[Predicate, ...]], ...]], list[PendingRule]
         ] = {}
         for rule in rules:
-            if alternatives := cheapest_alternatives(
-                [term.alternatives for term in rule.terms if term.alternatives]
-            ):
+            if alternatives := cheapest_alternatives(term.alternatives for term in rule.terms):
                 key = bits[rule.number], tuple(alternatives.items())
                 groups.setdefault(key, []).append(rule)
         by_field: dict[str, list[IndexEntry]] = {}
@@ -239,13 +238,9 @@ def _except(
     return [rule for rule in rules if rule.number not in numbers]
 
 
-def _cost(term: Term) -> int:
-    return term.cost
-
-
 def _condition(terms: Sequence[Term]) -> Iterator[str]:
     """Yield the first lines of an `if` statement, with the cheapest term first."""
-    first, *others = sorted(terms, key=_cost)
+    first, *others = sorted(terms, key=attrgetter("cost"))
     yield "if ("
     yield f"    {first.source}"
     yield from (f"    and {other.source}" for other in others)
@@ -255,8 +250,8 @@ def _condition(terms: Sequence[Term]) -> Iterator[str]:
 def _rules_sharing_a_term(rules: Sequence[PendingRule]) -> list[PendingRule]:
     """Return the rules that have the most frequent term of `rules`."""
     counts = Counter(term for rule in rules for term in rule.terms)
-    most_frequent = max(counts, key=lambda term: (counts[term], -term.cost))
-    return [rule for rule in rules if most_frequent in rule.terms]
+    frequent = max(counts, key=lambda term: (counts[term], -term.cost))
+    return [rule for rule in rules if frequent in rule.terms]
 
 
 def all_indexable(rules: Iterable[PendingRule]) -> bool:

@@ -68,7 +68,6 @@ import msgspec
 from app.detection.codegen.blocks import BlockGenerator, PendingRule, all_indexable
 from app.detection.codegen.caches import CommonTermCache, FieldIndex
 from app.detection.codegen.terms import TermCompiler
-from app.detection.eql.clauses import fields_read_by
 from app.detection.fields import FieldType, field_type
 from app.detection.partial_decoder import PartialDecoder
 
@@ -112,7 +111,7 @@ def generate(
 ) -> GeneratedFunctions:
     """Return the match functions of `rules`. See `Detector` for the arguments."""
     marker_fields = list(dict.fromkeys(ecs_marker_fields))
-    rule_fields = [name for rule in rules for name in fields_read_by(rule.tree)]
+    rule_fields = [name for rule in rules for name in rule.tree.fields]
 
     def build_decoder(*, lazy: bool) -> PartialDecoder:
         return PartialDecoder(
@@ -135,7 +134,7 @@ def generate(
 
     value_terms = TermCompiler(decoder.local_name)
     value_blocks = BlockGenerator(
-        "given",
+        "values",
         "values",
         lambda names: _value_assignments(decoder, names),
         decoder.local_name,

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from app.detection.codegen.caches import PredicateCache
-from app.detection.eql.clauses import Clause, build_clause, category_clause
+from app.detection.eql.clauses import Clause
 from app.detection.eql.coercion import ANY_VALUE_TESTS, ValueType
 from app.detection.eql.computations import Computation
 from app.detection.eql.predicates import Exists, Predicate, TextIn
-from app.detection.eql.syntax_tree import And, Expression, Not, Or, Query
+from app.detection.eql.query import CompiledQuery
+from app.detection.eql.syntax_tree import And, Expression, Not, Or
 
 _BindingKey: TypeAlias = Predicate | tuple[Predicate, str] | tuple[Computation, Predicate, bool]
 
@@ -79,9 +80,9 @@ class TermCompiler:
         """Return each generated name with its predicate, for the comments of the generated source."""
         return [(name, predicate) for predicate, name in self._bindings.items()]
 
-    def compile_terms(self, query: Query) -> list[Term]:
+    def compile_terms(self, query: CompiledQuery) -> list[Term]:
         """Return the terms of `query` without duplicates. The query matches if all are true."""
-        category = category_clause(query)
+        category = query.category_clause
         terms = [] if category is None else [self._clause_term(category)]
         pending: list[Expression] = [query.condition]
         while pending:
@@ -89,14 +90,14 @@ class TermCompiler:
             if isinstance(node, And):
                 pending.extend(reversed(node.operands))
             else:
-                terms.append(self._term(node))
+                terms.append(self._term(node, query))
         return list(dict.fromkeys(terms))
 
-    def _term(self, node: Expression, *, polarity: bool = True) -> Term:
+    def _term(self, node: Expression, query: CompiledQuery, *, polarity: bool = True) -> Term:
         """Return the term of `node`. `polarity` is the value of `node` that lets the query match."""
         if isinstance(node, And | Or):
             # The order affects only the speed, because a condition is never unknown, only true or false.
-            terms = [self._term(operand, polarity=polarity) for operand in node.operands]
+            terms = [self._term(operand, query, polarity=polarity) for operand in node.operands]
             terms.sort(key=lambda term: term.cost)
             word, merge_implied, merge_alternatives = (
                 (" and ", _implied_by_all, cheapest_alternatives)
@@ -111,9 +112,9 @@ class TermCompiler:
                 alternatives=merge_alternatives([term.alternatives for term in terms]),
             )
         if isinstance(node, Not):
-            term = self._term(node.operand, polarity=not polarity)
+            term = self._term(node.operand, query, polarity=not polarity)
             return Term(f"(not {term.source})", term.cost + 1, term.fields, {})
-        clause = build_clause(node)
+        clause = query.clauses[node]
         if isinstance(clause, bool):
             return Term(str(clause), 0, frozenset(), {})
         return self._clause_term(clause, polarity)
@@ -151,7 +152,7 @@ class TermCompiler:
         if self._is_text(name) and predicate.value_type is ValueType.TEXT:
             if not name.endswith(HIGH_CARDINALITY_SUFFIXES):
                 return f"{self._bind(predicate, predicate, lambda: PredicateCache(predicate))}[{variable}]"
-            test = self._bind((predicate, "new"), predicate, predicate.compile)
+            test = self._bind((predicate, "uncached"), predicate, predicate.compile)
             of_list = f"{test}_of_list"
             self.namespace[of_list] = predicate.compile_for_list()
             return (

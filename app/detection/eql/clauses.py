@@ -17,7 +17,7 @@ Field types are those of ECS. In Elasticsearch, `?field` is null if the index do
 is no index, so `?field` is a field that an event may or may not have.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,7 +29,6 @@ from app.detection.eql.comparisons import (
     range_predicate,
 )
 from app.detection.eql.computations import Computation, compile_any_row
-from app.detection.eql.errors import EqlError
 from app.detection.eql.operands import (
     TypedOperand,
     as_field_predicate,
@@ -39,18 +38,13 @@ from app.detection.eql.operands import (
 )
 from app.detection.eql.predicates import ORDERING_FUNCTIONS, Exists, IsNull, Predicate, TextIn
 from app.detection.eql.syntax_tree import (
-    And,
     BooleanOperand,
     Call,
     Comparison,
     ComparisonOperator,
-    Expression,
     Literal,
     Lookup,
-    Not,
     Operand,
-    Or,
-    Query,
 )
 
 LeafCondition: TypeAlias = Comparison | Lookup | BooleanOperand
@@ -93,11 +87,11 @@ class Clause:
         return compile_any_row(self.target, self.predicate, result_over_limit=result_over_limit)
 
 
-def category_clause(query: Query) -> Clause | None:
+def category_clause(category: str | None) -> Clause | None:
     """Return the clause of `process where`: `event.category` has `process`. None for `any where`."""
-    if query.category is None:
+    if category is None:
         return None
-    return Clause("event.category", TextIn(frozenset((query.category,)), ignore_case=False), False)
+    return Clause("event.category", TextIn(frozenset((category,)), ignore_case=False), False)
 
 
 def build_clause(node: LeafCondition) -> Clause | bool:
@@ -110,28 +104,6 @@ def build_clause(node: LeafCondition) -> Clause | bool:
     if isinstance(node, Lookup):
         return _lookup_clause(node)
     return _comparison_clause(node)
-
-
-def semantic_errors(query: Query) -> Iterator[EqlError]:
-    """Yield an error for each invalid comparison of `query`."""
-    for leaf in leaf_conditions(query.condition):
-        try:
-            build_clause(leaf)
-        except EqlError as error:
-            yield error
-
-
-def leaf_conditions(condition: Expression) -> Iterator[LeafCondition]:
-    """Yield the comparisons of `condition` from left to right."""
-    pending: list[Expression] = [condition]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Not):
-            pending.append(node.operand)
-        elif isinstance(node, And | Or):
-            pending.extend(reversed(node.operands))
-        else:
-            yield node
 
 
 def _boolean_clause(operand: Operand, *, polarity: bool) -> Clause | bool:
@@ -196,10 +168,3 @@ def _compare_constants(left: Literal, comparator: ComparisonOperator, right: Lit
         return bool(ORDERING_FUNCTIONS[comparator](first, second))
     same = first == second and isinstance(first, bool) is isinstance(second, bool)
     return same is (comparator is ComparisonOperator.EQUAL)
-
-
-def fields_read_by(query: Query) -> Sequence[str]:
-    """Return every field that `query` reads, including `event.category`, without duplicates."""
-    clauses = [category_clause(query), *map(build_clause, leaf_conditions(query.condition))]
-    names = (name for clause in clauses if isinstance(clause, Clause) for name in clause.fields)
-    return list(dict.fromkeys(names))

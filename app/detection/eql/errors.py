@@ -1,5 +1,7 @@
 """Errors in EQL queries, with line and column."""
 
+from collections.abc import Sequence
+
 from app.detection.eql.syntax_tree import Span
 
 
@@ -15,3 +17,11 @@ class EqlError(Exception):
     @classmethod
     def at(cls, span: Span, message: str) -> "EqlError":
         return cls(message, span.line, span.column)
+
+
+class InvalidQueryError(Exception):
+    """A query with errors. `errors` is not empty and is in the order of the query."""
+
+    def __init__(self, errors: Sequence[EqlError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = tuple(errors)

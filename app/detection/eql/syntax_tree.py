@@ -137,9 +137,3 @@ class Query:
     category: str | None
     condition: Expression
     span: Span = field(compare=False)
-
-
-MATCH_NOTHING = Query(
-    None, BooleanOperand(Literal(False, Span(1, 1, 0, 0)), Span(1, 1, 0, 0)), Span(1, 1, 0, 0)
-)
-"""`any where false`, the placeholder for a query that could not be parsed."""
