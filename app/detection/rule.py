@@ -7,15 +7,12 @@ query matches it (run by rule_tests.py).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.errors import EqlError
-from app.detection.eql.parser import parse
-from app.detection.eql.syntax_tree import MATCH_NOTHING, Query
+from app.detection.eql.errors import EqlError, InvalidQueryError
+from app.detection.eql.query import MATCH_NOTHING, CompiledQuery, compile_query
 from app.detection.rule_file_problem import RuleFileProblem
 from app.detection.toml_positions import TomlDocument, TomlError
 from app.detection.toml_reader import TableReader, TextPattern
@@ -82,7 +79,7 @@ class Rule:
     severity: Severity
     risk_score: int
     query: str
-    tree: Query
+    tree: CompiledQuery
     threats: tuple[Threat, ...]
     note: str
     guide: Guide
@@ -200,14 +197,14 @@ def _read_rule(path: Path, table: TableReader, file_table: TableReader) -> Rule:
     )
 
 
-def _parse_query(table: TableReader, query: str) -> Query:
+def _parse_query(table: TableReader, query: str) -> CompiledQuery:
     if table.problems:  # the query is missing, or in another language
         return MATCH_NOTHING
+    errors: Sequence[EqlError] = ()
     try:
-        tree = parse(query)
-        errors = list(islice(semantic_errors(tree), MAX_ERRORS_PER_QUERY))
-    except EqlError as error:
-        tree, errors = MATCH_NOTHING, [error]
+        tree = compile_query(query, max_errors=MAX_ERRORS_PER_QUERY)
+    except InvalidQueryError as error:
+        tree, errors = MATCH_NOTHING, error.errors
     line_starts = [0, *(match.end() for match in re.finditer("\n", query))]
     for query_error in errors:
         offset = line_starts[query_error.line - 1] + query_error.column - 1
