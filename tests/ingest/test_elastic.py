@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app.domain.errors import Unavailable
 from app.domain.principal import Role
-from app.ingest.body import MAX_EVENTS_PER_REQUEST
+from app.ingest.events import MAX_EVENTS_PER_REQUEST
 from app.settings import Settings, read_settings
 from app.store.database import Database
 from app.store.tables import Alert

@@ -261,7 +261,7 @@ class TestWhatIsNotJson:
                 statuses, found = bulk(service, FILES[name])
                 if name in EMPTY:
                     assert found == [
-                        "an action without its event: another action follows, or nothing"
+                        "an action without its event: the next line is another action, or there is none"
                     ]
                 else:
                     assert any(map(is_about_json, found))
