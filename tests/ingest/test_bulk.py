@@ -159,7 +159,7 @@ TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
 }
 
 
-def made(parts: list[object]) -> tuple[bytes, int]:
+def build_body(parts: list[object]) -> tuple[bytes, int]:
     """Return the body and the number of its matching events."""
     values = {EVENT: exec_event, QUIET: benign_event}
     body = ndjson(*(values[part]() if isinstance(part, str) else part for part in parts))
@@ -171,7 +171,7 @@ def test_every_action_gets_an_item_and_no_valid_event_is_lost(
     agent: AgentClient, database: Database, name: str
 ) -> None:
     parts, expected = TABLE[name]
-    body, matching = made(parts)
+    body, matching = build_body(parts)
     assert item_statuses(bulk(agent, body)) == expected
     assert sum(alert.match_count for alert in alerts_of(database)) == matching
     # Everything else is quarantined and counted.
@@ -184,7 +184,7 @@ def test_every_action_gets_an_item_and_no_valid_event_is_lost(
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_parts_in_which_a_body_arrives_make_no_difference(name: str) -> None:
-    body, _ = made(TABLE[name][0])
+    body, _ = build_body(TABLE[name][0])
     for whole in (body, body.rstrip(b"\n")):
         expected = split([whole])
         for size in (1, 7, 61, 1_000):
@@ -220,8 +220,9 @@ def test_a_rejected_line_is_quarantined_with_its_reason(
     assert "neither an action nor an event" in reasons[2]
     assert "not UTF-8" in reasons[3]
     assert {item["error"]["type"] for item in items} == {"document_parsing_exception"}
-    kept = quarantined(database)
-    assert sorted(kept) == sorted(zip([NOT_AN_EVENT, delete, b"{", b"\xff"], reasons, strict=True))
+    assert sorted(quarantined(database)) == sorted(
+        zip([NOT_AN_EVENT, delete, b"{", b"\xff"], reasons, strict=True)
+    )
 
 
 def test_a_thousand_mixed_actions_get_their_items_in_request_order(
@@ -247,9 +248,9 @@ def test_a_thousand_mixed_actions_get_their_items_in_request_order(
 
 
 def test_the_response_has_errors_in_the_form_that_vector_searches_for(agent: AgentClient) -> None:
-    good, bad = ndjson(CREATE, benign_event()), ndjson(CREATE, NOT_AN_EVENT)
-    assert b'"errors":false' in bulk(agent, good).content
-    assert b'"errors":true' in bulk(agent, bad + good).content
+    valid, invalid = ndjson(CREATE, benign_event()), ndjson(CREATE, NOT_AN_EVENT)
+    assert b'"errors":false' in bulk(agent, valid).content
+    assert b'"errors":true' in bulk(agent, invalid + valid).content
     # An id cannot imitate it.
     misleading = ndjson({"create": {"_id": '"errors":true'}}, benign_event())
     assert b'"errors":true' not in bulk(agent, misleading).content

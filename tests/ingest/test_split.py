@@ -1,4 +1,4 @@
-"""Splitting a body that arrives in parts: same events as in the whole body, as early as possible."""
+"""Splitting a body that arrives in parts: same events as for the whole body, as early as possible."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -119,7 +119,7 @@ LONG: dict[str, tuple[bytes, bool]] = {
 
 @pytest.mark.parametrize("size", [1, 300, 100_000])
 @pytest.mark.parametrize(("line", "too_large"), LONG.values(), ids=LONG.keys())
-def test_an_endless_line_is_truncated_and_too_large(
+def test_a_line_over_the_limit_is_truncated_and_stays_too_large(
     line: bytes, too_large: bool, size: int
 ) -> None:
     rest = line + b'\n{"a":2}\n'
@@ -133,9 +133,9 @@ def test_an_endless_line_is_truncated_and_too_large(
 
 
 @pytest.mark.parametrize(
-    ("part", "words"),
+    ("part", "message"),
     [(b"[" + b"1," * 500, "an array of more than 2,000 bytes"), (b"{" * 500, "2,000 bytes")],
 )
-def test_a_body_that_must_be_buffered_is_limited(part: bytes, words: str) -> None:
-    with pytest.raises(ContentTooLarge, match=words):
+def test_a_body_that_must_be_buffered_has_a_size_limit(part: bytes, message: str) -> None:
+    with pytest.raises(ContentTooLarge, match=message):
         from_parts([part] * 10, max_document_bytes=2_000)

@@ -56,7 +56,7 @@ def matching_lines(size: int) -> Iterator[bytes]:
     yield json.dumps(exec_event()).encode() + b"\n"
 
 
-def streamed(services: Services, parts: Sequence[bytes], encoding: str = "") -> Receipt:
+def ingest_parts(services: Services, parts: Sequence[bytes], encoding: str = "") -> Receipt:
     async def arriving() -> AsyncIterator[bytes]:
         for part in parts:
             yield part
@@ -73,7 +73,7 @@ def test_the_parts_of_a_body_do_not_change_its_receipt(
     lines = [*matching_lines(2 * BLOCK_BYTES), b"{broken\n", json.dumps(exec_event()).encode()]
     body = b"".join(lines)
     parts = [body[start : start + size] for start in range(0, len(body), size)]
-    receipt = streamed(services, parts)
+    receipt = ingest_parts(services, parts)
     matching = sum(b'"ssh"' in line for line in lines)
     assert (receipt.received, receipt.matched) == (len(lines), matching)
     assert [(event.raw_event.index, event.raw_event.line) for event in receipt.rejected] == [
@@ -108,7 +108,7 @@ def test_an_array_can_arrive_in_parts(agent: AgentClient, services: Services) ->
     events = [exec_event(note="x" * 3_000) for _ in range(500)]
     body = json.dumps(events, indent=1).encode()
     parts = [body[start : start + 10_000] for start in range(0, len(body), 10_000)]
-    receipt = streamed(services, parts)
+    receipt = ingest_parts(services, parts)
     assert (receipt.received, receipt.matched, receipt.rejected) == (500, 500, ())
 
 
