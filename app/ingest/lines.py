@@ -69,8 +69,8 @@ class LineBuffer:
 def _truncate_line(line: bytes, max_bytes: int) -> bytes:
     """Strip leading white space and truncate `line`.
 
-    A line that exceeds `max_bytes` without its white space still does so after truncation, and so does
-    one that white space pads beyond `max_bytes` once more text follows.
+    A line that exceeds `max_bytes` without the white space around it still does after truncation.
+    White space at the end is kept up to one byte over the limit, so that later text exceeds it too.
     """
     line = line.lstrip()
     if len(line) <= max_bytes:
@@ -159,8 +159,8 @@ class EventLines:
         """Yield each remaining event with the result of `match`, unless that result is empty.
 
         The result is None for an event that `match` cannot decide or that exceeds `max_event_bytes`.
-        `match` may get an event with white space around it; what it decides then must not depend on
-        that. Nearly all events take this path and yield nothing, so it creates no object for them.
+        `match` may get an event with the white space around it, and is called again without it unless the
+        first result is empty. Nearly all events have an empty result; no object is created for them.
         """
         data, stop = self._block.data, self._block.stop
         has_prefix = bool(self._prefix)
