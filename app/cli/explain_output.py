@@ -12,9 +12,8 @@ from app.detection.explain import ExplanationNode, NodeKind, format_values
 from app.detection.rule import Rule
 from app.domain.errors import FatalError
 from app.domain.text import escape_invisible
-from app.ingest.body import UnreadableBody
 from app.ingest.decompress import CHUNK_BYTES, DecompressionError, decompress_auto
-from app.ingest.events import ContentTooLarge
+from app.ingest.events import ContentTooLarge, UnreadableBody
 from app.ingest.explain import (
     ConditionExplanation,
     EventExplanation,

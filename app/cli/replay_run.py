@@ -22,12 +22,12 @@ from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.text import escape_invisible
-from app.ingest.body import UnreadableBody
 from app.ingest.decompress import CHUNK_BYTES, DecompressionError, decompress_auto
 from app.ingest.evaluate import evaluate
-from app.ingest.events import ContentTooLarge, LineCursor, RawEvent
+from app.ingest.events import ContentTooLarge, RawEvent, RejectedEvent, UnreadableBody
+from app.ingest.lines import EventLines
 from app.ingest.record import first_matching_exclusion
-from app.ingest.split import EventBlock, split_stream
+from app.ingest.split import RawEventBlock, split_stream
 from app.settings import Settings
 
 STDIN = "-"
@@ -154,26 +154,25 @@ class _FileReplay:
             if not chunk:
                 return  # on a terminal, reading again would require a second Ctrl-D
 
-    def _evaluate_block(self, events: EventBlock) -> None:
-        rest = events if isinstance(events, LineCursor) else iter(events)
-        before = events.index if isinstance(events, LineCursor) else 0
+    def _evaluate_block(self, events: RawEventBlock) -> None:
+        rest = events if isinstance(events, EventLines) else iter(events)
         detector, limit = self.replay_rules.detector, self.settings.max_event_bytes
         try:
             with self.output.flush_after():
                 for evaluation in evaluate(rest, detector, limit):
-                    if evaluation.rejection_reason is not None:
-                        self._report_rejection(evaluation.raw_event, evaluation.rejection_reason)
-                    elif evaluation.document is not None:
+                    if isinstance(evaluation, RejectedEvent):
+                        self._report_rejection(evaluation.raw_event, evaluation.reason)
+                    else:
                         self._report_match(
                             evaluation.raw_event,
-                            evaluation.matching_rules,
+                            evaluation.rules,
                             event_from_ecs(evaluation.document),
                         )
         finally:
             # Correct also after an interruption within a block.
             self.summary.events += (
-                events.index - before
-                if isinstance(events, LineCursor)
+                events.event_count
+                if isinstance(events, EventLines)
                 else len(events) - length_hint(rest)
             )
 

@@ -22,8 +22,8 @@ from app.domain.errors import (
     NotFound,
     Unavailable,
 )
-from app.ingest.body import UnreadableBody, UnsupportedEncoding
-from app.ingest.events import ContentTooLarge
+from app.ingest.decompress import UnsupportedEncoding
+from app.ingest.events import ContentTooLarge, UnreadableBody
 from app.web.headers import elastic_product_header, is_elastic_path, security_headers
 from app.web.login_rate_limit import TooManyLoginAttempts
 from app.web.pages.error_context import ErrorPage

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from app.domain.errors import InvalidInput
 from app.domain.text import escape_unstorable
-from app.ingest.body import UnsupportedEncoding
+from app.ingest.decompress import UnsupportedEncoding
 from app.ingest.events import ContentTooLarge
 
 MAX_FORM_BYTES = 1024 * 1024

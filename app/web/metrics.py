@@ -28,6 +28,7 @@ from app import __version__
 from app.domain.alert import severity_for_priority
 from app.domain.errors import FatalError, Unavailable
 from app.domain.severity import Severity
+from app.formats import RejectionKind
 from app.ingest.metrics import IngestMetrics
 from app.store import alerts
 from app.store.database import Database
@@ -46,30 +47,6 @@ _MMAP_FILE_BYTES = {"counter": 1 << 18, "gauge_livesum": 1 << 16, "histogram": 1
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-
-# How the sentence for a rejected event begins: what it counts as.
-_KIND_BY_REASON_PREFIX = {
-    "larger than": "too_large",
-    "not UTF-8": "not_utf8",
-    "not JSON": "not_json",
-    "nested deeper": "too_deep",
-    "an event is a JSON object": "not_an_object",
-    "nothing here": "empty",
-    "no known agent format": "unknown_format",
-    "the _source of this": "unknown_format",
-    "the data of this CloudEvent": "unknown_format",
-    "none of the columns": "unknown_format",
-    "a Falco alert": "incomplete",
-    "a Tetragon": "incomplete",
-    "a Tracee": "incomplete",
-}
-OTHER_KIND = "other"
-
-
-def rejection_kind(sentence: str) -> str:
-    """The kind of rejection, one of few, whatever the sentence quotes."""
-    kinds = (kind for begin, kind in _KIND_BY_REASON_PREFIX.items() if sentence.startswith(begin))
-    return next(kinds, OTHER_KIND)
 
 
 class Metrics(IngestMetrics):
@@ -121,16 +98,16 @@ class Metrics(IngestMetrics):
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
-        for kind in (*_KIND_BY_REASON_PREFIX.values(), OTHER_KIND):
+        for kind in RejectionKind:
             self._rejected.labels(kind)
 
-    def record_request(self, traffic: TrafficCounts, reasons: Iterable[str]) -> None:
+    def record_request(self, traffic: TrafficCounts, rejections: Iterable[RejectionKind]) -> None:
         self._received.inc(traffic.received)
         self._matches.inc(traffic.matched)
         self._suppressed.inc(traffic.suppressed)
         self._duplicates.inc(traffic.duplicates)
-        for kind, times in TallyCounter(map(rejection_kind, reasons)).items():
-            self._rejected.labels(kind).inc(times)
+        for kind, count in TallyCounter(rejections).items():
+            self._rejected.labels(kind).inc(count)
 
     def record_commit(self, seconds: float) -> None:
         self._commit.observe(seconds)

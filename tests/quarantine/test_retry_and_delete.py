@@ -110,8 +110,7 @@ class TestRetry:
         form = {"reason": "no known", "up_to": "9"}
         told = notice(admin, admin.post("/quarantine/retry", form))
         assert told == (
-            "Of 3, 1 matched a rule (1 new matches), 1 could be read and match no rule, "
-            "1 still cannot be read."
+            "Of 3, 1 matched a rule (1 new matches), 1 matched no rule, 1 still cannot be parsed."
         )
         assert quarantined_ids(database) == [3, 4]
 
@@ -141,7 +140,7 @@ class TestRetry:
         with database.read() as session:
             assert len(session.exec(select(Match)).all()) == 1
         (entry,) = audit_entries(database, "quarantine.retried")
-        assert "1 stored before" in entry.detail
+        assert "1 duplicates" in entry.detail
 
     def test_events_over_the_retry_limit_are_left_for_the_next_retry(
         self,

@@ -261,7 +261,7 @@ def test_a_request_is_decided_by_the_rules_of_one_moment(
             assert ON not in deciding_in(services)
         return event_from_ecs(document)
 
-    monkeypatch.setattr("app.ingest.pipeline.event_from_ecs", interrupted)
+    monkeypatch.setattr("app.ingest.new_match.event_from_ecs", interrupted)
     assert agent.send_events([exec_event(ON) for _ in range(5)])["matched"] == 5
     assert agent.send_events(exec_event(ON))["matched"] == 0
 

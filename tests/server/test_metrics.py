@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from app import __version__
-from app.web.metrics import rejection_kind
 from tests.conftest import AgentClient, FakeClock, UserClient
 from tests.factories import benign_event, exec_event
 from tests.processes import COMMAND, ServerProcess, run, running_server
@@ -107,20 +106,6 @@ def test_rejections_are_counted_by_kind_and_never_in_the_words_of_whoever_sent_t
         [*broken.values(), "unknown_format"]
     )
     assert not any("evil" in str(place) for place in now)
-
-
-@pytest.mark.parametrize(
-    ("sentence", "kind"),
-    [
-        ("larger than 4194304 bytes", "too_large"),
-        ("not JSON: unexpected end at byte 4", "not_json"),
-        ("nested deeper than 100 levels", "too_deep"),
-        ('anything "else"', "other"),
-        ("", "other"),
-    ],
-)
-def test_a_reason_is_one_of_few(sentence: str, kind: str) -> None:
-    assert rejection_kind(sentence) == kind
 
 
 def test_requests_are_timed_by_template_and_class_and_not_by_what_was_asked_for(

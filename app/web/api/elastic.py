@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from app.domain.errors import Unavailable
-from app.ingest.body import MAX_EVENTS_PER_REQUEST
 from app.ingest.bulk import BulkSplitter
+from app.ingest.events import MAX_EVENTS_PER_REQUEST
 from app.web.access import Agent
 from app.web.api.openapi import (
     AUTH_STATUSES,
