@@ -236,7 +236,7 @@ def test_shutdown_completes_requests_in_flight_and_closes_event_streams(
     told = server_records(log_lines)
     assert [one["event"] for one in told if one["logger"] == "app.main"] == [
         "serving",
-        "stopping; requests in flight are answered",
+        "stopping; completing requests in flight",
         "stopped",
     ]
     answered = [one["request_id"] for one in told if one.get("status") == 200]

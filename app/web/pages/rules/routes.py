@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.actions.rules import get_rule
+from app.actions.rules import get_rule, set_rule_enabled
 from app.detection.rule import Rule
 from app.detection.rule_file_problem import RuleFileProblem
 from app.detection.switches import is_enabled
@@ -30,7 +30,6 @@ from app.web.pages.rules.context import (
     rule_file_label,
     switch_view,
 )
-from app.web.rule_switch import set_rule_enabled
 from app.web.services import ServicesDep
 
 PAGE_SIZE = 100
@@ -164,7 +163,12 @@ def switch(
     back = urls.safe_redirect_path(form["next"], f"{RULES_PATH}/{rule.id}")
     try:
         changed = set_rule_enabled(
-            services, rule, enabled=enabled, version=form.get_int("version"), principal=principal
+            services.database,
+            rule,
+            enabled=enabled,
+            version=form.get_int("version"),
+            principal=principal,
+            at=services.clock(),
         )
     except Conflict as error:
         return see_other(request, back, Notice("warning", str(error)))
