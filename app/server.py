@@ -138,9 +138,7 @@ class ReusePortSupervisor(Multiprocess):
     socket the first worker to wake accepts all waiting connections and keeps them.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, listening_sockets: Sequence[socket.socket]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, listening_sockets: Sequence[socket.socket]) -> None:
         self._listening_sockets = list(listening_sockets)
         self._socket_by_worker: dict[Process, socket.socket] = {}
         self._next_socket = self._listening_sockets[0]

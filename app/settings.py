@@ -141,7 +141,9 @@ def load_or_create_secret_key(settings: Settings) -> bytes:
     try:
         return _read_or_create_secret(path)
     except OSError as error:
-        raise FatalError(f"The secret key file {path} cannot be read or created: {error.strerror}.") from None
+        raise FatalError(
+            f"The secret key file {path} cannot be read or created: {error.strerror}."
+        ) from None
 
 
 def _read_or_create_secret(path: Path) -> bytes:

@@ -85,9 +85,7 @@ class _LimitedBody:
             raise HTTPException(413, f"The body exceeds the limit of {self._limit} bytes.")
 
     async def _receive_in_time(self) -> Message:
-        seconds_left = (
-            BODY_GRACE_SECONDS + self._size / MIN_BYTES_PER_SECOND - self._seconds_waited
-        )
+        seconds_left = BODY_GRACE_SECONDS + self._size / MIN_BYTES_PER_SECOND - self._seconds_waited
         if seconds_left <= 0:
             raise _timeout_error()
         wait_started = self._clock()

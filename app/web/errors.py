@@ -32,6 +32,7 @@ from app.web.services import get_services
 
 log = logging.getLogger(__name__)
 
+
 class AuthenticationRequired(DeckwatchError):
     """No user is signed in, or the API key is missing or unknown."""
 

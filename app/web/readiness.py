@@ -28,7 +28,9 @@ class Readiness:
 
     def _check_writable(self) -> str | None:
         if self._is_disk_full():
-            return f"The disk has less than {MIN_FREE_BYTES >> 20} MiB of free space; free some space."
+            return (
+                f"The disk has less than {MIN_FREE_BYTES >> 20} MiB of free space; free some space."
+            )
         try:
             with self._database.write() as session:
                 change_counters.probe_write(session)

@@ -92,7 +92,10 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 INVALID_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "another database": ({"DATABASE_URL": "mysql://x"}, "DECKWATCH_DATABASE_URL"),
-    "a database in memory": ({"DATABASE_URL": "sqlite:///:memory:"}, "a database in memory is lost"),
+    "a database in memory": (
+        {"DATABASE_URL": "sqlite:///:memory:"},
+        "a database in memory is lost",
+    ),
     "a database of no name": ({"DATABASE_URL": "sqlite:///"}, "a database in memory is lost"),
     "a folder that is missing": (
         {"DATABASE_URL": "sqlite:///no/such/deckwatch.db"},
@@ -151,7 +154,9 @@ def test_a_truncated_secret_prints_one_error(folder: Path, kept: str) -> None:
 
 def test_a_secret_that_cannot_be_written_prints_one_error(folder: Path) -> None:
     (folder / "deckwatch.secret").mkdir()
-    assert_exit(run(folder, "serve", "--port", "0"), 1, "The secret key file", "cannot be read or created")
+    assert_exit(
+        run(folder, "serve", "--port", "0"), 1, "The secret key file", "cannot be read or created"
+    )
 
 
 def test_serve_names_rule_files_that_failed_to_load(folder: Path) -> None:

@@ -17,8 +17,9 @@ from app.store.alerts import RuleStatistics
 from app.store.exclusions import State
 from app.web import urls
 from app.web.access import Admin, Analyst
+from app.web.components import Tab
 from app.web.forms import Form, FormDep
-from app.web.page_frame import Notice, Tab
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.rules.context import (
     RULES_PATH,
