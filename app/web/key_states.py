@@ -10,7 +10,7 @@ from app.store import api_keys, quarantine, traffic
 from app.store.database import Session
 from app.store.tables import ApiKey
 from app.store.traffic import KeyTraffic, MatchTiming
-from app.web.page_frame import Chip
+from app.web.components import Chip
 
 # What needs a look stands first, what nobody waits for last.
 _TONE_ORDER = ("danger", "warning", "success", "plain")

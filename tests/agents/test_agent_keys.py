@@ -46,4 +46,4 @@ def test_a_wrong_key_is_told_how_to_present_one(agent: AgentClient, header: str)
     )
     assert answer.status_code == 401
     assert "Bearer" in answer.headers["www-authenticate"]
-    assert answer.json()["detail"].startswith("Present a key")
+    assert answer.json()["detail"].startswith("An API key is required")

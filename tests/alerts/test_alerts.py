@@ -302,4 +302,4 @@ def test_the_raw_event_is_handed_out_byte_for_byte(agent: AgentClient, analyst: 
 def test_an_alert_that_is_not_there_is_a_clear_404(analyst: UserClient, path: str) -> None:
     answer = analyst.get(path)
     assert answer.status_code == 404
-    assert "Nothing here" in answer.text
+    assert "Page not found" in answer.text

@@ -92,8 +92,11 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 INVALID_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "another database": ({"DATABASE_URL": "mysql://x"}, "DECKWATCH_DATABASE_URL"),
-    "a database in memory": ({"DATABASE_URL": "sqlite:///:memory:"}, "memory forgets"),
-    "a database of no name": ({"DATABASE_URL": "sqlite:///"}, "memory forgets"),
+    "a database in memory": (
+        {"DATABASE_URL": "sqlite:///:memory:"},
+        "a database in memory is lost",
+    ),
+    "a database of no name": ({"DATABASE_URL": "sqlite:///"}, "a database in memory is lost"),
     "a folder that is missing": (
         {"DATABASE_URL": "sqlite:///no/such/deckwatch.db"},
         "No such file",
@@ -129,8 +132,8 @@ def test_a_port_in_use_prints_one_error(folder: Path, port_in_use: int) -> None:
 
 
 def test_an_invalid_host_or_port_prints_one_error(tmp_path: Path) -> None:
-    assert_exit(run(tmp_path, "serve", "--host", "é" * 80), 1, "is no host name")
-    assert_exit(run(tmp_path, "serve", "--port", "99999"), 1, "ports go from 0 to 65535")
+    assert_exit(run(tmp_path, "serve", "--host", "é" * 80), 1, "Invalid host name")
+    assert_exit(run(tmp_path, "serve", "--port", "99999"), 1, "ports range from 0 to 65535")
 
 
 def test_a_file_that_is_not_a_database_prints_one_error(tmp_path: Path) -> None:
@@ -154,7 +157,9 @@ def test_a_truncated_secret_prints_one_error(folder: Path, kept: str) -> None:
 
 def test_a_secret_that_cannot_be_written_prints_one_error(folder: Path) -> None:
     (folder / "deckwatch.secret").mkdir()
-    assert_exit(run(folder, "serve", "--port", "0"), 1, "The secret key", "cannot be used")
+    assert_exit(
+        run(folder, "serve", "--port", "0"), 1, "The secret key file", "cannot be read or created"
+    )
 
 
 def test_serve_names_rule_files_that_failed_to_load(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What operators and browsers ask: is it alive, is it ready, what changed, what does the API offer."""
+"""Health checks, metrics, the event stream, and the OpenAPI document with its reference page."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from app.web.services import ServicesDep
 router = APIRouter(tags=["system"])
 
 
-@router.get("/healthz", dependencies=[Depends(PUBLIC)], summary="The process is alive")
+@router.get("/healthz", dependencies=[Depends(PUBLIC)], summary="Liveness check")
 def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
@@ -30,9 +30,9 @@ class ReadyOut(BaseModel):
 @router.get(
     "/readyz",
     dependencies=[Depends(PUBLIC)],
-    summary="The database is writable",
+    summary="Readiness check",
     response_model=ReadyOut,
-    responses={503: {"model": ReadyOut, "description": "It is not, and why."}},
+    responses={503: {"model": ReadyOut, "description": "Not ready; `reason` says why."}},
 )
 def readyz(services: ServicesDep) -> Response:
     problem = services.readiness.problem()
@@ -44,11 +44,11 @@ def readyz(services: ServicesDep) -> Response:
 @router.get(
     "/metrics",
     dependencies=[Depends(PUBLIC)],
-    summary="Figures for Prometheus",
+    summary="Prometheus metrics",
     response_class=PlainTextResponse,
 )
 def metrics(services: ServicesDep) -> Response:
-    """Sums over all worker processes since the start; nothing in it names anybody."""
+    """Counters are sums over all worker processes since the start. No label identifies a user or host."""
     return Response(services.metrics.render(services.database_collector), media_type=CONTENT_TYPE)
 
 
@@ -71,7 +71,7 @@ _EVENT = {
     | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse:
-    """`event: alerts` whenever an alert was opened or changed; ask the alerts for what it is."""
+    """Sends `event: alerts` after an alert was opened or changed; request the alerts to see the change."""
 
     async def body() -> AsyncIterator[bytes]:
         async for part in services.live_updates.stream():

@@ -22,6 +22,7 @@ from app.store.database import Session
 from app.store.traffic import MatchTiming, TrafficCounts
 from app.web import urls
 from app.web.access import Analyst
+from app.web.components import Chip, Tab
 from app.web.key_states import (
     KeyState,
     clock_skew_chip,
@@ -30,7 +31,6 @@ from app.web.key_states import (
     format_capped_count,
     key_state,
 )
-from app.web.page_frame import Chip, Tab
 from app.web.page_response import render_page
 from app.web.pages.agents.context import AgentPage, ChartRow, SilenceRow, Stat
 from app.web.pages.agents.routes import AGENTS_PATH

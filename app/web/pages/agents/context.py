@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.web.page_frame import Chip, ConnectStep, Tab
+from app.web.components import Chip, ConnectStep, Tab
 from app.web.pages.agents.connect import ConnectInstructions
 
 

@@ -17,6 +17,7 @@ from app.store.quarantine import QuarantineFilter
 from app.store.traffic import KeyTraffic
 from app.web import urls
 from app.web.access import Admin, Analyst
+from app.web.components import Chip, Tab
 from app.web.forms import FormDep
 from app.web.key_states import (
     KeyState,
@@ -29,7 +30,7 @@ from app.web.key_states import (
     newest_samples,
     sparkline_points,
 )
-from app.web.page_frame import Chip, Notice, Tab
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.agents.connect import (
     connect_instructions,

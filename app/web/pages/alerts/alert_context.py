@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.web.page_frame import SelectOption, Tab
+from app.web.components import SelectOption, Tab
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from app.store import alerts, api_keys, matches, users
 from app.store.database import Session
 from app.store.tables import Alert, AlertActivity, GuideTick, Match
 from app.web import urls
+from app.web.components import SelectOption, Tab
 from app.web.guide_view import PART_LABELS, parse_guide_part
-from app.web.page_frame import SelectOption, Tab
 from app.web.pages.alerts import event_view
 from app.web.pages.alerts.alert_context import (
     ActivityRow,
@@ -24,7 +24,7 @@ from app.web.pages.alerts.alert_context import (
     PreviousAlert,
 )
 from app.web.pages.alerts.routes import ALERTS_PATH
-from app.web.rendering import MARKDOWN, format_relative_time
+from app.web.rendering import format_relative_time, markdown_to_html
 from app.web.services import Services
 
 MATCHES_PAGE_SIZE = 20
@@ -168,7 +168,7 @@ def build_guide_view(
     return GuideView(
         part=str(part),
         tabs=tuple(tabs),
-        introduction_html=str(MARKDOWN.to_html(chosen.text)) if chosen and chosen.text else "",
+        introduction_html=str(markdown_to_html(chosen.text)) if chosen and chosen.text else "",
         steps=_guide_steps(alert, chosen, ticks) if chosen else (),
         rule_name=alert.rule_name,
         rule_href=f"/rules/{alert.rule_id}",
@@ -185,7 +185,7 @@ def _guide_steps(
         steps.append(
             GuideStepView(
                 key=step.key,
-                html=str(MARKDOWN.to_html(step.markdown)),
+                html=str(markdown_to_html(step.markdown)),
                 done=tick is not None,
                 done_by=tick.actor if tick else None,
                 done_at=tick.at if tick else None,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.web.page_frame import SelectOption
+from app.web.components import SelectOption
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from app.store import exclusions
 from app.store.exclusions import ExclusionHistory, State
 from app.web import urls
 from app.web.access import Analyst
+from app.web.components import SelectOption
 from app.web.forms import FormDep
-from app.web.page_frame import Notice, SelectOption
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.exclusions.form_context import ConditionRow, ExclusionFormPage
 from app.web.pages.exclusions.form_source import (

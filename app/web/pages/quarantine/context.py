@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.domain.text import escape_unstorable
 from app.store.quarantine import QuarantineFilter
 from app.web import urls
-from app.web.page_frame import SelectOption
+from app.web.components import SelectOption
 from app.web.pages.agents.context import QuarantineRow
 from app.web.pages.quarantine.hex_dump import HexDump
 

@@ -16,8 +16,8 @@ from app.store.database import Session
 from app.store.quarantine import QuarantineFilter, QuarantinePreview
 from app.web import urls
 from app.web.access import Analyst
+from app.web.components import SelectOption
 from app.web.key_states import format_capped_count
-from app.web.page_frame import SelectOption
 from app.web.page_response import render_page
 from app.web.pages.agents.context import QuarantineRow
 from app.web.pages.quarantine.change_routes import BULK_LIMIT

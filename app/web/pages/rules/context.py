@@ -8,7 +8,7 @@ from app.detection.rule import Rule, is_enabled
 from app.domain.principal import Principal, Role
 from app.resources import bundled_rules_dir
 from app.store.tables import RuleSwitch
-from app.web.page_frame import Tab
+from app.web.components import Tab
 
 RULES_PATH = "/rules"
 

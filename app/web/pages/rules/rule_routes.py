@@ -17,8 +17,8 @@ from app.store.database import Session
 from app.store.exclusions import ExclusionHistory, State
 from app.web import urls
 from app.web.access import Analyst
+from app.web.components import Tab
 from app.web.guide_view import PART_LABELS, parse_guide_part
-from app.web.page_frame import Tab
 from app.web.page_response import render_page
 from app.web.pages.rules.context import (
     RULES_PATH,
@@ -33,7 +33,7 @@ from app.web.pages.rules.context import (
     UnloadedRulePage,
     switch_view,
 )
-from app.web.rendering import MARKDOWN
+from app.web.rendering import markdown_to_html
 from app.web.services import Services, ServicesDep
 
 router = APIRouter()
@@ -57,8 +57,8 @@ def show_rule(
         severity=str(rule.severity),
         risk_score=rule.risk_score,
         switch=switch_view(rule, switch, principal),
-        description_html=str(MARKDOWN.to_html(rule.description)),
-        setup_html=str(MARKDOWN.to_html(rule.setup)) if rule.setup else "",
+        description_html=str(markdown_to_html(rule.description)),
+        setup_html=str(markdown_to_html(rule.setup)) if rule.setup else "",
         query_tokens=query_tokens(rule.query.strip()),
         threats=_threats(rule),
         tests=_tests(rule),
@@ -77,8 +77,8 @@ def show_rule(
             )
             for one in rule.guide.parts
         ),
-        guide_introduction_html=str(MARKDOWN.to_html(chosen.text)) if chosen.text else "",
-        guide=GuidePartView(tuple(str(MARKDOWN.to_html(step.markdown)) for step in chosen.steps)),
+        guide_introduction_html=str(markdown_to_html(chosen.text)) if chosen.text else "",
+        guide=GuidePartView(tuple(str(markdown_to_html(step.markdown)) for step in chosen.steps)),
     )
     return render_page(request, principal, "pages/rule.html", context, title=rule.name)
 

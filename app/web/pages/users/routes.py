@@ -16,8 +16,9 @@ from app.store import users
 from app.store.tables import User
 from app.store.users import LinkPurpose
 from app.web.access import Admin, Analyst, session_token
+from app.web.components import SelectOption
 from app.web.forms import FormDep
-from app.web.page_frame import Notice, SelectOption
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.services import Services, ServicesDep
 from app.web.urls import RowId

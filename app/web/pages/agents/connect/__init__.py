@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.web import urls
-from app.web.page_frame import ConnectStep, Tab
+from app.web.components import ConnectStep, Tab
 from app.web.pages.agents.connect import elastic, events, runtime
 from app.web.pages.agents.connect.target import ConnectTarget
 

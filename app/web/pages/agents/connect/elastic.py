@@ -1,6 +1,6 @@
 """Set-up of Elastic's own programs, which take `/elastic` for an Elasticsearch."""
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
 

@@ -1,6 +1,6 @@
 """Set-up of what carries events for others: rsyslog, syslog-ng, and curl to try one."""
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
 _EVENTS_FILE = "/var/log/falco/events.json"

@@ -1,6 +1,6 @@
 """Set-up of the agents that watch containers with eBPF: Falco, Tetragon, Tracee."""
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
 # Falco sends one request an alert, so its rule names what Deckwatch's own rules look for.

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from markupsafe import Markup
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 
 # Elasticsearch's API keys and Basic both want a name beside the secret; any will do.
 KEY_NAME = "deckwatch"
