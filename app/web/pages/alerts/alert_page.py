@@ -23,9 +23,10 @@ from app.web.pages.alerts.alert_context import (
     MatchRow,
     PreviousAlert,
 )
-from app.web.pages.alerts.routes import ALERTS_PATH
+from app.web.paths import ALERTS_PATH
 from app.web.rendering import MARKDOWN, format_relative_time
 from app.web.services import Services
+from app.web.stored_event import parse_match_event
 
 MATCHES_PAGE_SIZE = 20
 # Less is the time an event takes to travel.
@@ -53,7 +54,7 @@ def build_alert_page(
     """`query` may hold `guide` (a part) and `before` (a match id, for older matches)."""
     rule = services.find_rule(alert.rule_id)
     shown = matches.displayed_match(session, alert)
-    event = event_view.parse_match_event(shown) if shown else None
+    event = parse_match_event(shown) if shown else None
     here = f"{ALERTS_PATH}/{alert.id}"
     possible = available_actions(Status(alert.status))
     assignee = users.names_by_id(session, [alert.assignee_id]).get(alert.assignee_id or 0)
@@ -216,7 +217,7 @@ def _match_page(
 
 
 def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
-    event = event_view.parse_match_event(match)
+    event = parse_match_event(match)
     return MatchRow(
         id=match.id or 0,
         received_at=match.received_at,

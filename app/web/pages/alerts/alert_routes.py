@@ -19,7 +19,7 @@ from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.alerts.alert_context import CloseForm
 from app.web.pages.alerts.alert_page import FormInput, build_alert_page
-from app.web.pages.alerts.routes import ALERTS_PATH
+from app.web.paths import ALERTS_PATH
 from app.web.services import Services, ServicesDep
 from app.web.urls import RowId
 

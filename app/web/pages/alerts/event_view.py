@@ -3,18 +3,13 @@
 from collections.abc import Sequence
 
 from app.domain import ssh
-from app.domain.event import Event, Process, event_from_ecs
+from app.domain.event import Event, Process
 from app.domain.text import escape_invisible, truncate_with_count
-from app.formats import parse_event
-from app.store.tables import Alert, Match
+from app.store.tables import Alert
 from app.web import urls
 from app.web.pages.alerts.alert_context import EventDetail, FindingView, ProcessView, TokenView
-from app.web.pages.alerts.routes import ALERTS_PATH, finding_tone
-
-
-def parse_match_event(match: Match) -> Event:
-    """The event of a stored match; it could be read when it was stored."""
-    return event_from_ecs(parse_event(match.event))
+from app.web.pages.alerts.routes import finding_tone
+from app.web.paths import ALERTS_PATH
 
 
 def tokens(event: Event | None) -> tuple[TokenView, ...]:

@@ -1,16 +1,15 @@
 """The list of alerts: filters in the URL, tabs by status, keyset pages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.actions import alerts as actions
 from app.domain.alert import AlertAction, Status, Verdict
-from app.domain.errors import InvalidInput, Unavailable
+from app.domain.errors import Unavailable
 from app.domain.principal import Principal
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
@@ -21,84 +20,16 @@ from app.store.database import Session
 from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
+from app.web.alert_query import ANY_ASSIGNEE, CURRENT_USER, EXACT_FILTERS, NO_ASSIGNEE, read_filter
 from app.web.forms import FormDep
 from app.web.page_frame import Chip, Notice, SelectOption, Tab
 from app.web.page_response import render_page, see_other
 from app.web.pages.alerts.context import AlertRow, AlertsPage, FilterChip
+from app.web.paths import ALERTS_PATH
 from app.web.services import Services, ServicesDep
 
 PAGE_SIZE = 50
-ALERTS_PATH = "/alerts"
 router = APIRouter()
-
-# What a URL may ask for beside status, q, severity, verdict, role, assignee, sort and cursor: exact
-# values, by the name in the URL, each with its column and its label.
-EXACT_FILTERS: dict[str, tuple[str, str]] = {
-    "rule": ("rule_id", "Rule"),
-    "host": ("host", "Host"),
-    "container": ("container", "Container"),
-    "container_id": ("container_id", "Container id"),
-    "image": ("image", "Image"),
-    "namespace": ("namespace", "Namespace"),
-    "user": ("user_name", "User"),
-    "destination": ("destination", "Destination"),
-}
-ANY_ASSIGNEE, NO_ASSIGNEE, CURRENT_USER = "", "nobody", "me"
-
-
-FilterValue = TypeVar("FilterValue", Status, Severity, Verdict, SshRole, Sort)
-
-
-def read_filter(
-    query: Mapping[str, str], session: Session, principal: Principal
-) -> tuple[AlertFilter, str | None]:
-    """The filter in a query string, and what in it could not be read (the rest still holds)."""
-    problems: list[str] = []
-    query = {name: escape_unstorable(value) for name, value in query.items()}  # as events are kept
-
-    def read_enum(name: str, values: Sequence[FilterValue]) -> FilterValue | None:
-        value = query.get(name, "")
-        found = next((kind for kind in values if kind == value), None)
-        if value and found is None:
-            problems.append(f"{name} is one of: " + ", ".join(values) + ".")
-        return found
-
-    status_text = query.get("status", Status.OPEN)
-    status = None if status_text == "all" else read_enum("status", list(Status))
-    if status is None and status_text in ("", "open"):
-        status = Status.OPEN
-    sort = read_enum("sort", list(Sort)) or Sort.TIME
-    role = read_enum("role", list(SshRole))
-    alert_filter = AlertFilter(
-        status=status,
-        q=query.get("q", "").strip()[:200],
-        severity=read_enum("severity", list(Severity)),
-        verdict=read_enum("verdict", list(Verdict)),
-        ssh_role=str(role) if role else "",
-        sort=sort,
-    )
-    exact: dict[str, Any] = {
-        column: query.get(name, "") for name, (column, _) in EXACT_FILTERS.items()
-    }
-    alert_filter = replace(alert_filter, **exact)
-    assignee = query.get("assignee", ANY_ASSIGNEE)
-    if assignee == NO_ASSIGNEE:
-        alert_filter = replace(alert_filter, unassigned=True)
-    elif assignee == CURRENT_USER and principal.user_id is not None:
-        alert_filter = replace(alert_filter, assignee_id=principal.user_id)
-    elif assignee:
-        user = users.get_by_name(session, assignee)
-        if user is None:
-            problems.append(f"There is no person named “{assignee}”.")
-        else:
-            alert_filter = replace(alert_filter, assignee_id=user.id)
-    if cursor := query.get("cursor", ""):
-        try:
-            after = urls.decode_cursor(cursor, key_is_time=sort is Sort.TIME)
-            alert_filter = replace(alert_filter, after=after)
-        except InvalidInput as error:
-            problems.append(str(error))
-    return alert_filter, " ".join(problems) or None
 
 
 @router.get(ALERTS_PATH)

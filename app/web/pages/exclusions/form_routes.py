@@ -32,7 +32,7 @@ from app.web.pages.exclusions.form_source import (
     suggestions,
 )
 from app.web.pages.exclusions.forms import ConditionInput, FormInput, format_last_day, read_form
-from app.web.pages.exclusions.routes import EXCLUSIONS_PATH
+from app.web.paths import EXCLUSIONS_PATH
 from app.web.services import Services, ServicesDep
 from app.web.urls import RowId
 

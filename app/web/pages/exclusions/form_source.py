@@ -20,10 +20,10 @@ from app.domain.exclusion import (
 from app.store import alerts, exclusions, matches
 from app.store.exclusions import ExclusionHistory
 from app.store.tables import Alert, ExclusionVersion
-from app.web.pages.alerts.event_view import parse_match_event
 from app.web.pages.exclusions.form_context import Suggestion
 from app.web.pages.exclusions.forms import ConditionInput, FormInput, format_last_day
 from app.web.services import Services
+from app.web.stored_event import parse_match_event
 
 
 @dataclass(frozen=True, slots=True)

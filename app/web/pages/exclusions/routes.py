@@ -19,7 +19,6 @@ from app.web.access import Admin, Analyst
 from app.web.forms import Form, FormDep
 from app.web.page_frame import Notice, Tab
 from app.web.page_response import render_page, see_other
-from app.web.pages.alerts.event_view import parse_match_event
 from app.web.pages.exclusions.context import (
     ConditionView,
     ExclusionPage,
@@ -28,10 +27,11 @@ from app.web.pages.exclusions.context import (
     SuppressedMatchRow,
     VersionView,
 )
+from app.web.paths import EXCLUSIONS_PATH
 from app.web.services import Services, ServicesDep
+from app.web.stored_event import parse_match_event
 from app.web.urls import RowId
 
-EXCLUSIONS_PATH = "/exclusions"
 PAGE_SIZE = 50
 SUPPRESSED_PAGE_SIZE = 20
 router = APIRouter()

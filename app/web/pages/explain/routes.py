@@ -23,9 +23,9 @@ from app.web.pages.explain.context import (
     event_view,
     rule_options,
 )
+from app.web.paths import EXPLAIN_PATH
 from app.web.services import Services, ServicesDep
 
-EXPLAIN_PATH = "/explain"
 EVENTS_LIMIT = 5
 router = APIRouter()
 

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from app.detection.rule import Rule
 from app.detection.switches import is_enabled
 from app.domain.principal import Principal, Role
-from app.resources import bundled_rules_dir
 from app.store.tables import RuleSwitch
 from app.web.page_frame import Tab
-
-RULES_PATH = "/rules"
+from app.web.paths import RULES_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +181,3 @@ def switch_view(rule: Rule, switch: RuleSwitch | None, principal: Principal) -> 
         version=switch.version if switch else 0,
         action=f"{RULES_PATH}/{rule.id}/switch" if principal.has_role(Role.ADMIN) else None,
     )
-
-
-def rule_file_label(path: Path) -> str:
-    """A rule file as people find it: our own by its name, another as the settings lead to it."""
-    return path.name if path.is_relative_to(bundled_rules_dir()) else str(path)

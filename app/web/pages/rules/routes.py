@@ -12,6 +12,7 @@ from app.detection.rule_file_problem import RuleFileProblem
 from app.detection.switches import is_enabled
 from app.domain.errors import Conflict, InvalidInput
 from app.domain.text import escape_unstorable, truncate
+from app.resources import rule_file_label
 from app.store import alerts, exclusions, rule_overrides
 from app.store.alerts import RuleStatistics
 from app.store.exclusions import State
@@ -21,15 +22,14 @@ from app.web.forms import Form, FormDep
 from app.web.page_frame import Notice, Tab
 from app.web.page_response import render_page, see_other
 from app.web.pages.rules.context import (
-    RULES_PATH,
     ProblemRow,
     ProblemsView,
     RuleRow,
     RulesPage,
     SwitchView,
-    rule_file_label,
     switch_view,
 )
+from app.web.paths import RULES_PATH
 from app.web.rule_switch import set_rule_enabled
 from app.web.services import ServicesDep
 

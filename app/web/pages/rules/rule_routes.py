@@ -20,7 +20,6 @@ from app.web.guide_view import PART_LABELS, parse_guide_part
 from app.web.page_frame import Tab
 from app.web.page_response import render_page
 from app.web.pages.rules.context import (
-    RULES_PATH,
     GuidePartView,
     QueryToken,
     Reference,
@@ -32,6 +31,7 @@ from app.web.pages.rules.context import (
     UnloadedRulePage,
     switch_view,
 )
+from app.web.paths import RULES_PATH
 from app.web.rendering import MARKDOWN
 from app.web.services import Services, ServicesDep
 
