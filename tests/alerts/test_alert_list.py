@@ -80,7 +80,7 @@ class TestList:
     ) -> None:
         answer = analyst.get("/alerts" + query)
         assert answer.status_code == 200
-        assert "This filter could not be read." in answer.text
+        assert "Invalid filter." in answer.text
 
     @pytest.mark.parametrize("sort", ["time", "priority", "rarity"])
     def test_pages_follow_one_another_without_gap_or_repetition(

@@ -60,7 +60,7 @@ class TestGrouping:
     ) -> None:
         agent.send_events(exec_event())
         page = analyst.get("/alerts/1").text
-        grouped = page[page.index("because they agree in") :][:900]
+        grouped = page[page.index("because these values are equal") :][:900]
         for shared in ("node-11", "web-5c6b-id", "nginx", "ssh", "10.42.3.17"):
             assert shared in grouped
 
@@ -217,10 +217,10 @@ class TestActivity:
         told = " ".join(told.split())
         story = told[told.index("Activity") :]
         for text in (
-            "ada closed it as benign true positive · just now",
+            "ada closed the alert as benign true positive · just now",
             "ana commented · 5 min ago Asked the owner.",
-            "ana assigned it to ada",
-            "ana acknowledged it",
+            "ana assigned the alert to ada",
+            "ana acknowledged the alert",
             "Deckwatch opened this alert · 10 min ago",
         ):
             assert text in story
@@ -263,7 +263,7 @@ class TestGuide:
         page = analyst.get("/alerts/1").text
         assert "Triage 1/5" in page
         assert "2 h ago" in page
-        assert page.count("did the step") == 1
+        assert page.count("completed the step") == 1
         analyst.post(action[1], {"part": "triage", "done": "no"})
         assert "Triage 0/5" in analyst.get("/alerts/1").text
 

@@ -89,7 +89,7 @@ def test_an_alert_appears_in_the_open_list_by_itself(
     page = open_as("ana")
     page.goto("/alerts?q=appears")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    expect(page.get_by_text("No alert fits this view")).to_be_visible()
+    expect(page.get_by_text("No alerts match these filters")).to_be_visible()
     server.send(exec_event(container="appears-now"))
     expect(page.locator("a.dw-headline")).to_have_count(1)
     assert browser_errors.told == []

@@ -83,7 +83,7 @@ def test_closing_the_alert_with_the_exclusion_is_one_step(
         alert = session.exec(select(Alert)).one()
     assert (alert.status, alert.verdict) == ("closed", "false positive")
     assert alert.reason == "Covered by exclusion 1: Deploys over ssh, see OPS-9."
-    assert "made an exclusion from it" in admin.get("/alerts/1").text
+    assert "created an exclusion from the alert" in admin.get("/alerts/1").text
 
 
 def test_a_match_that_differs_in_one_condition_still_alerts(
