@@ -167,14 +167,14 @@ def test_what_a_rule_found_can_be_read_after_its_file_is_gone(
     admin = restart()
     alert = admin.get("/alerts/1").text
     assert "Once &lt;b&gt;here&lt;/b&gt;" in alert
-    assert "The rule is not loaded any more, and its guide went with it." in alert
+    assert "The rule is no longer loaded, so its guide is not available." in alert
     assert "Add exclusion" not in alert
-    assert "It is not loaded any more" in admin.get("/exclusions/new?alert=1").text
+    assert "This rule is no longer loaded" in admin.get("/exclusions/new?alert=1").text
     assert admin.post("/alerts/1/status", {"move": "acknowledge"}).status_code == 303
     page = admin.get("/rules/sample-a")
     assert page.status_code == 200
     assert "<h1>Once &lt;b&gt;here&lt;/b&gt;</h1>" in page.text
-    assert "not loaded any more" in page.text
+    assert "no longer loaded" in page.text
     assert 'href="/alerts?status=all&amp;rule=sample-a"' in page.text
     assert "Rule: <bdi>Once" in admin.get("/alerts?status=all&rule=sample-a").text
     assert admin.post("/rules/sample-a/switch", {"enabled": "yes"}).status_code == 404
