@@ -188,7 +188,7 @@ def test_what_was_done_can_be_undone_from_its_notice(agent: AgentClient, admin: 
         data={"csrf": admin.csrf_token(), "enabled": "no"},
         follow_redirects=True,
     ).text
-    assert "is disabled: events raise no alert of it from now on" in page
+    assert "is disabled. Matching events open no alerts from now on" in page
     notice = page[page.index("dw-notice") :]
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', notice[: notice.index("</form>")]))
     assert admin.client.post(f"/rules/{ON}/switch", data=fields).status_code == 303

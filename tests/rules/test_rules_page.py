@@ -108,7 +108,7 @@ class TestList:
     ) -> None:
         page = admin.get("/rules", params={"q": q}).text
         assert listed_rules(page) == found
-        assert ("No rule fits" in page) is not bool(found)
+        assert ("No rules match these filters" in page) is not bool(found)
 
     @pytest.mark.parametrize("query", ["state=x", "from=99999", "from=-1", "from=x", "q=%00%ff"])
     def test_a_view_that_cannot_be_is_still_a_page(self, admin: UserClient, query: str) -> None:
@@ -149,12 +149,14 @@ def test_a_disabled_rule_does_not_pretend_to_decide(folder: Path, restart: Any) 
     write_rule(folder, "sample-a", enabled="false")
     admin = restart()
     page = admin.get("/rules/sample-a").text
-    assert "Disabled</strong>, as its file says. Events raise no alert of this rule" in page
-    assert "Every match of this rule raises an alert" not in page
+    assert "Disabled</strong> in its file. Matching events open no alerts." in page
+    assert "Every match opens or updates an alert" not in page
     admin.post("/rules/sample-a/switch", {"enabled": "yes"})
     page = admin.get("/rules/sample-a").text
-    assert re.search(r"Enabled</strong> by <bdi>ada</bdi> <time[^>]+>[^<]+</time>; its file", page)
-    assert "Every match of this rule raises an alert" in page
+    assert re.search(
+        r"Enabled</strong> by <bdi>ada</bdi> <time[^>]+>[^<]+</time>; disabled in its file", page
+    )
+    assert "Every match opens or updates an alert" in page
 
 
 def test_what_a_rule_found_can_be_read_after_its_file_is_gone(
@@ -204,7 +206,7 @@ def test_hundreds_of_problems_are_folded_and_the_rest_is_counted(
     assert "400 rule files were not loaded." in page
     assert '<details class="dw-disclosure">' in page
     assert page.count(".toml:1:") == 300
-    assert "These are the first 300." in page
+    assert "Only the first 300 are listed." in page
 
 
 class TestOverview:
