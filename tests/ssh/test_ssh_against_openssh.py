@@ -367,7 +367,7 @@ def assert_parsed_like_openssh(args: list[str], home: str) -> None:
         assert invocation.has_finding(FindingKind.INVALID_ARGUMENTS)
         return
     if is_before_openssh_10_3() and invocation.has_finding(FindingKind.INVALID_ARGUMENTS):
-        assert any("characters that no" in finding.message for finding in invocation.findings)
+        assert any("invalid characters" in finding.message for finding in invocation.findings)
         return
     assert not invocation.has_finding(FindingKind.INVALID_ARGUMENTS), invocation.findings
     assert_same_destination(invocation, openssh_config)

@@ -44,44 +44,47 @@ def message(line: str, kind: FindingKind) -> str:
     return next(finding.message for finding in parse(line).findings if finding.kind is kind)
 
 
-SENTENCES = [
+MESSAGES = [
     ("ssh -R 2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the far side that leads to localhost:22 here."),
+     "Opens port 2222 on the remote host, forwarding to localhost:22 in this container."),
     ("ssh -R 0:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens a port that the server chooses on the far side that leads to localhost:22 here."),
-    ("ssh -R 10.0.0.1:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens 10.0.0.1:2222 on the far side that leads to localhost:22 here."),
+     "Opens a port chosen by the server on the remote host, forwarding to localhost:22 in this"
+     " container."),
+    ("ssh -R 0.0.0.0:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
+     "Opens 0.0.0.0:2222 on the remote host, forwarding to localhost:22 in this container."),
     ("ssh -R 1080 h", FindingKind.REMOTE_DYNAMIC_FORWARD,
-     "Opens a SOCKS proxy on port 1080 on the far side, which reaches everything that this"
+     "Opens a SOCKS proxy on port 1080 on the remote host that gives access to every host that this"
      " container can reach."),
     ("ssh -L /tmp/s:db:5432 h", FindingKind.LOCAL_FORWARD,
-     "Opens the socket /tmp/s here that leads to db:5432, as seen from the far side."),
+     "Opens the socket /tmp/s in this container, forwarding to db:5432 as seen from the remote host."),
     ("ssh -W db:22 h", FindingKind.STDIO_FORWARD,
-     "Passes its input and output to db:22 beyond the far side, as a stepping stone for another"
-     " connection."),
+     "Forwards its standard input and output to db:22 through the remote host, as a jump host for"
+     " another connection."),
+    ("ssh -f h uptime", FindingKind.BACKGROUND, "Keeps running in the background."),
     ("ssh -J a,u@b:2200 h", FindingKind.JUMP_HOST,
-     "Goes through a, then b:2200 before the destination: look for a session from here there too."),
+     "Connects through the jump host a, then b:2200: check it for a session from this container."),
     ("ssh -o HostName=evil.example good", FindingKind.DISGUISED_DESTINATION,
-     "Says good on the line but connects to evil.example."),
+     "Names good as the destination but connects to evil.example."),
     ("ssh 3405803785", FindingKind.DISGUISED_DESTINATION,
-     "Writes the address 203.0.113.9 as 3405803785, which few people do."),
-    ("ssh -s h sftp", FindingKind.REMOTE_COMMAND, "Asks for the subsystem sftp."),
+     "Writes the address 203.0.113.9 in the unusual form 3405803785."),
+    ("ssh -s h sftp", FindingKind.REMOTE_COMMAND, "Requests the subsystem sftp."),
     ("ssh -L x h", FindingKind.INVALID_ARGUMENTS,
-     "Probably failed at once: x is no local forward, which OpenSSH refuses."),
+     "Probably failed immediately, because OpenSSH rejects these arguments: invalid local forward"
+     " 'x'."),
     ("ssh -V", FindingKind.NO_CONNECTION,
-     "Opened no connection: with -V ssh only reports or checks something and leaves."),
+     "Opened no connection: with -V, ssh only prints information and exits."),
     ("sshd -p 2222", FindingKind.DAEMON_PORT, "Listens on port 2222 instead of 22."),
     ("sshd -oMaxSessions=1", FindingKind.DAEMON_OVERRIDE,
      "Sets maxsessions to 1 on its command line."),
     ("'sshd: erp@notty'", FindingKind.INBOUND_SESSION,
-     "erp is logged in over SSH without a terminal: this container let them in."),
+     "erp is logged in to this container over SSH without a terminal."),
     ("'sshd: erp [priv]'", FindingKind.INBOUND_SESSION,
-     "Someone is logging in as erp over SSH, to this container."),
+     "A login as erp over SSH to this container is in progress."),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "kind", "expected"), SENTENCES)
-def test_a_finding_is_one_plain_sentence(line: str, kind: FindingKind, expected: str) -> None:
+@pytest.mark.parametrize(("line", "kind", "expected"), MESSAGES)
+def test_a_finding_has_a_message(line: str, kind: FindingKind, expected: str) -> None:
     assert message(line, kind) == expected
 
 
@@ -96,11 +99,11 @@ HEADLINES = [
     ("ssh -w any h", "Network tunnel out of checkout-7d9f to h"),
     ("ssh -D 1080 -L 1:h:2 h", "SOCKS proxy opened from checkout-7d9f to h"),
     ("ssh -L 1:h:2 h", "Tunnel opened from checkout-7d9f to h"),
-    ("ssh -W db:22 ::1 -p 9", "Stepping stone opened from checkout-7d9f to [::1]:9"),
+    ("ssh -W db:22 ::1 -p 9", "Stdio forward opened from checkout-7d9f to [::1]:9"),
     ("ssh deploy@bastion.corp.example", "ssh to bastion.corp.example as deploy"),
     ("ssh h", "ssh to h"),
-    ("ssh -z h", "ssh to h, probably refused"),
-    ("ssh", "ssh without a destination, probably refused in checkout-7d9f"),
+    ("ssh -z h", "ssh to h, invalid arguments"),
+    ("ssh", "ssh without a destination, invalid arguments in checkout-7d9f"),
     ("autossh -M 0 h", "autossh keeps a connection open from checkout-7d9f to h"),
     ("sshd -D -p 22", "sshd started inside checkout-7d9f, port 22"),
     ("sshd", "sshd started inside checkout-7d9f"),
@@ -109,7 +112,7 @@ HEADLINES = [
     ("scp -t /tmp", "scp session in checkout-7d9f"),
     ("ssh -V", "version check only: ssh -V"),
     ("ssh -G h", "configuration check only: ssh -G"),
-    ("ssh -O exit h", "nothing connected: ssh -O exit"),
+    ("ssh -O exit h", "no connection: ssh -O exit"),
 ]  # fmt: skip
 
 
@@ -219,7 +222,7 @@ def test_each_word_points_at_what_it_caused() -> None:
         ("-a", "warning"),
     ]
     assert highlighted[3].messages == (
-        "Opens port 2222 on the far side that leads to localhost:22 here.",
+        "Opens port 2222 on the remote host, forwarding to localhost:22 in this container.",
     )
 
 

@@ -1,6 +1,6 @@
-"""OpenSSH arguments read as OpenSSH reads them: role, destination, forwards, findings.
+"""Parser of SSH command lines that follows OpenSSH: role, destination, forwards, findings.
 
-The one way in is `parse_ssh`; storing, grouping and showing the result are left to others.
+The entry point is `parse_ssh`.
 """
 
 from app.domain.ssh.headline import build_headline

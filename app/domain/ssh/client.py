@@ -1,7 +1,4 @@
-"""Arguments of ssh and autossh, read in the order and with the precedence of ssh(1).
-
-`-o` lines are left to settings, small notations to values, sentences to findings.
-"""
+"""Parser of the arguments of ssh and autossh, with the order and precedence of ssh(1)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,12 +10,12 @@ from app.domain.ssh.options import apply_config_line, apply_forward, apply_jump_
 from app.domain.ssh.parse_state import ArgIndexes, ArgumentValue, ParseState, remaining_args
 
 _FLAGS = "1246AaCfGgKkMNnqsTtVvXxYy"
-# `-P tag` came with 9.4; before, -P was a flag that did nothing and nobody gave.
+# OpenSSH 9.4 added `-P tag`; before, -P was a flag without effect.
 _VALUE_OPTIONS = "BbcDEeFIiJLlmOoPpQRSWw"
 _NO_OP_CONTROL_COMMANDS = frozenset({"check", "exit", "stop", "cancel"})
 _CONTROL_COMMANDS = _NO_OP_CONTROL_COMMANDS | {"forward", "proxy"}
 
-# Letters that say what a keyword says. They overrule what stood before, where `-o` does not.
+# Option letters that set keywords. They replace an earlier value, unlike `-o`.
 _FLAG_SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "4": (("addressfamily", "inet"),),
     "6": (("addressfamily", "inet6"),),
@@ -47,12 +44,12 @@ _HOST_AND_PORT = re.compile(r".*:[0-9]+", re.DOTALL | re.ASCII)
 
 
 def parse_client(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Read ssh's arguments; `start` is the word after the program's own name."""
+    """Parse the arguments of ssh or autossh; `start` is the index after the program's name."""
     state = ParseState(program)
     autossh = program == "autossh"
     position, flags, value_options = start, _FLAGS, _VALUE_OPTIONS
     if autossh:
-        # autossh(1): -M is its own, with a value; it takes out -f and -V and hands on the rest.
+        # autossh(1): -M is its own option, with a value. It handles -f and -V itself and passes on the rest.
         flags, value_options = flags.replace("M", ""), value_options + "M"
         state.auto_reconnect = True
     host_seen = False
@@ -61,7 +58,7 @@ def parse_client(program: str, args: Sequence[str], start: int = 1) -> ParseStat
         for option in getopt:
             _HANDLERS.get(option.letter, _apply_setting)(state, option)
             if state.no_op_option is not None and option.letter in "VQ":
-                return _finish(state, args)  # ssh leaves at once, whatever follows
+                return _finish(state, args)  # ssh exits immediately
         position = getopt.position
         if host_seen or position >= len(args):
             break
@@ -79,7 +76,7 @@ def _apply_destination(state: ParseState, word: str, position: int) -> None:
     if word.startswith("ssh://"):
         host_spec = value_parsers.parse_uri(word)
         if host_spec is None:
-            state.record_error("the ssh:// address is malformed", arg_indexes)
+            state.record_error("malformed ssh:// URI", arg_indexes)
             return
         state.host = ArgumentValue(host_spec.host, arg_indexes)
         if host_spec.user is not None:
@@ -89,12 +86,12 @@ def _apply_destination(state: ParseState, word: str, position: int) -> None:
         return
     user, sign, host = word.rpartition("@")
     if sign and not user:
-        state.record_error("the user before @ is empty", arg_indexes)
+        state.record_error("empty user before @", arg_indexes)
     elif sign:
         state.set_if_unset("user", user, arg_indexes)
     state.host = ArgumentValue(host, arg_indexes)
     if value_parsers.is_invalid_host(host):
-        state.record_error("the host has characters that no host name has", arg_indexes)
+        state.record_error("invalid characters in the host name", arg_indexes)
 
 
 def _apply_setting(state: ParseState, option: Option) -> None:
@@ -107,7 +104,7 @@ def _apply_setting(state: ParseState, option: Option) -> None:
 
 
 def _apply_agent_forwarding(state: ParseState, option: Option) -> None:
-    if state.get_value("forwardagent") in (None, "no"):  # a socket named earlier stays the one used
+    if state.get_value("forwardagent") in (None, "no"):  # keep an earlier socket path
         state.set_value("forwardagent", "yes", option.arg_indexes)
 
 
@@ -122,7 +119,7 @@ def _apply_jump_option(state: ParseState, option: Option) -> None:
 def _apply_tun(state: ParseState, option: Option) -> None:
     device = option.value or ""
     if value_parsers.parse_tun_devices(device) is None:
-        state.record_error(f"{device} is no tun device", option.arg_indexes)
+        state.record_error(f"invalid tun device {device!r}", option.arg_indexes)
         return
     state.set_if_unset("tunnel", "point-to-point", option.arg_indexes)
     state.set_value("tunneldevice", device, option.arg_indexes)
@@ -131,12 +128,12 @@ def _apply_tun(state: ParseState, option: Option) -> None:
 def _apply_stdio_forward(state: ParseState, option: Option) -> None:
     spec = value_parsers.parse_forward(option.value or "", dynamic=True, remote=False)
     if spec is None or spec.target is not None:
-        state.record_error(f"{option.value} is no address for -W", option.arg_indexes)
+        state.record_error(f"invalid address {option.value!r} for -W", option.arg_indexes)
         return
     state.set_value("requesttty", "no", option.arg_indexes)
     state.set_value("sessiontype", "none", option.arg_indexes)
     if not _HOST_AND_PORT.fullmatch(spec.listen):
-        return  # a port alone is taken for an address, and then forgotten
+        return  # ssh accepts a port without a host, but ignores it
     if any(forward.kind is ForwardKind.STDIO for forward in state.forwards):
         state.record_error("-W is given twice", option.arg_indexes)
         return
@@ -167,7 +164,7 @@ def _repeatable_flag_handler(
 def _apply_control_command(state: ParseState, option: Option) -> None:
     command = option.value or ""
     if command not in _CONTROL_COMMANDS:
-        state.record_error(f"-O knows no {command}", option.arg_indexes)
+        state.record_error(f"unknown command {command!r} for -O", option.arg_indexes)
     state.set_value("controlcommand", command, option.arg_indexes)
     if command in _NO_OP_CONTROL_COMMANDS:
         state.no_op_option = ArgumentValue(f"-O {command}", option.arg_indexes)
@@ -178,7 +175,7 @@ def _mark_no_op(state: ParseState, option: Option) -> None:
 
 
 def _apply_master_or_monitor_port(state: ParseState, option: Option) -> None:
-    """autossh's `-M port[:echo]`; ssh's own -M has no value."""
+    """Apply autossh's `-M port[:echo]`; ssh's own -M has no value."""
     if option.value is None:
         _repeatable_flag_handler("controlmaster", "yes", "ask")(state, option)
     else:
@@ -186,7 +183,7 @@ def _apply_master_or_monitor_port(state: ParseState, option: Option) -> None:
 
 
 def _record_unknown_option(state: ParseState, option: Option) -> None:
-    state.record_error(f"there is no option -{option.value}", option.arg_indexes)
+    state.record_error(f"unknown option -{option.value}", option.arg_indexes)
 
 
 def _record_missing_value(state: ParseState, option: Option) -> None:
@@ -208,7 +205,9 @@ def _set_log_file(state: ParseState, option: Option) -> None:
 _HANDLERS: dict[str, Callable[[ParseState, Option], None]] = {
     UNKNOWN_OPTION: _record_unknown_option,
     MISSING_VALUE: _record_missing_value,
-    "1": lambda state, option: state.record_error("protocol 1 is gone", option.arg_indexes),
+    "1": lambda state, option: state.record_error(
+        "SSH protocol 1 is not supported", option.arg_indexes
+    ),
     "A": _apply_agent_forwarding,
     "D": _forward_handler(ForwardKind.DYNAMIC),
     "E": _set_log_file,
@@ -240,7 +239,7 @@ _HANDLERS: dict[str, Callable[[ParseState, Option], None]] = {
 
 
 def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
-    """What only the whole line tells: cleared forwards, the real host, the role."""
+    """Apply what depends on all arguments: cleared forwards, error checks, the role."""
     _resolve_forwards(state)
     settings = state.settings
     session = settings.get("sessiontype")
@@ -254,16 +253,13 @@ def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
         _check_arguments(state, bool(state.remote_command), has_config_command)
     if state.no_op_option is not None:
         state.role = SshRole.NO_OP
-    elif state.auto_reconnect or (
-        (state.no_command or state.background)
-        and any(forward.kind is not ForwardKind.STDIO for forward in state.forwards)
-    ):
+    elif state.auto_reconnect or state.is_persistent_tunnel:
         state.role = SshRole.PERSISTENT_TUNNEL
     return state
 
 
 def _resolve_forwards(state: ParseState) -> None:
-    """ClearAllForwardings, which -W implies, takes every forward but the one of -W."""
+    """Apply ClearAllForwardings (implied by -W), which removes all forwards except that of -W."""
     stdio = any(forward.kind is ForwardKind.STDIO for forward in state.forwards)
     if (state.get_value("clearallforwardings") or ("yes" if stdio else "no")) == "yes":
         state.forwards = [f for f in state.forwards if f.kind is ForwardKind.STDIO]
@@ -282,15 +278,15 @@ def _resolve_forwards(state: ParseState) -> None:
 
 
 def _check_arguments(state: ParseState, command: bool, has_config_command: bool) -> None:
-    """The refusals that ssh makes once it has read everything."""
+    """Record the errors that ssh reports after parsing all arguments."""
     if state.host is None:
-        state.record_error("no destination is named", ())
+        state.record_error("no destination", ())
         return
     user = state.settings.get("user")
     if user is not None and value_parsers.is_invalid_user(user.value):
-        state.record_error("the user has characters that no user name has", user.arg_indexes)
+        state.record_error("invalid characters in the user name", user.arg_indexes)
     if command and has_config_command:
-        state.record_error("there is a command and a RemoteCommand", state.remote_command_indexes)
+        state.record_error("both a command and a RemoteCommand", state.remote_command_indexes)
     session = state.settings.get("sessiontype")
     if (
         session is not None
@@ -298,8 +294,8 @@ def _check_arguments(state: ParseState, command: bool, has_config_command: bool)
         and not command
         and not has_config_command
     ):
-        state.record_error("-s names no subsystem", session.arg_indexes)
+        state.record_error("-s without a subsystem", session.arg_indexes)
     fork = state.background
-    # autossh keeps -f for itself, so ssh never sees it.
+    # autossh does not pass -f to ssh.
     if fork and not (command or has_config_command or state.no_command or state.auto_reconnect):
-        state.record_error("-f has no command and no -N", fork.arg_indexes)
+        state.record_error("-f without a command or -N", fork.arg_indexes)

@@ -1,4 +1,4 @@
-"""What is worth saying about a client or a tunnel, what it weighs; the most telling first."""
+"""Findings of SSH clients and tunnels: kind, risk, messages and label, most important first."""
 
 from collections.abc import Callable
 
@@ -23,8 +23,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.REMOTE_DYNAMIC,
             lambda f: (
-                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} on the far side, which reaches"
-                " everything that this container can reach."
+                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} on the remote host that"
+                " gives access to every host that this container can reach."
             ),
         ),
         "remote SOCKS proxy",
@@ -35,7 +35,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.REMOTE,
             lambda f: (
-                f"Opens {messages.listen_address(f.listen)} on the far side that leads to {f.target} here."
+                f"Opens {messages.listen_address(f.listen)} on the remote host, forwarding to {f.target}"
+                " in this container."
             ),
         ),
         "remote forward",
@@ -46,8 +47,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.TUN,
             lambda f: (
-                f"Joins this container's network with the far side's through tun devices"
-                f" ({f.listen} here, {f.target} there), as a VPN would."
+                f"Connects this container's network with the remote network through tun devices"
+                f" ({f.listen} here, {f.target} on the remote host), like a VPN."
             ),
         ),
         "tun device",
@@ -58,7 +59,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         FindingKind.KNOWN_HOSTS_COMMAND,
         20,
         messages.setting(
-            "knownhostscommand", {"none": "", "*": "Runs in this container to get host keys: {}"}
+            "knownhostscommand",
+            {"none": "", "*": "Runs a command in this container to get host keys: {}"},
         ),
         "known hosts command",
     ),
@@ -66,14 +68,14 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         FindingKind.DISGUISED_DESTINATION,
         20,
         messages.disguised_destination,
-        "other host than shown",
+        "disguised destination",
     ),
     _client_rule(
         FindingKind.PROXY_COMMAND,
         15,
         messages.setting(
             "proxycommand",
-            {"none": "", "*": "Connects through a command that runs in this container: {}"},
+            {"none": "", "*": "Connects through a proxy command that runs in this container: {}"},
         ),
         "proxy command",
     ),
@@ -84,8 +86,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.DYNAMIC,
             lambda f: (
-                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} here, which reaches everything"
-                " that the far side can reach."
+                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} in this container that gives"
+                " access to every host that the remote host can reach."
             ),
         ),
         "SOCKS proxy",
@@ -97,8 +99,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.LOCAL,
             lambda f: (
-                f"Opens {messages.listen_address(f.listen)} here that leads to {f.target}, as seen from"
-                " the far side."
+                f"Opens {messages.listen_address(f.listen)} in this container, forwarding to {f.target} as"
+                " seen from the remote host."
             ),
         ),
         "local forward",
@@ -109,18 +111,18 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.STDIO,
             lambda f: (
-                f"Passes its input and output to {f.target} beyond the far side, as a"
-                " stepping stone for another connection."
+                f"Forwards its standard input and output to {f.target} through the remote host, as a jump"
+                " host for another connection."
             ),
         ),
-        "stepping stone",
+        "stdio forward",
     ),
     _client_rule(
         FindingKind.GATEWAY_PORTS,
         8,
         messages.setting(
             "gatewayports",
-            {"yes": "Lets other machines use the ports that it forwards, not only this one."},
+            {"yes": "Lets other hosts connect to its forwarded ports, not only this container."},
         ),
         "gateway ports",
     ),
@@ -131,10 +133,10 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "forwardagent",
             {
                 "no": "",
-                "yes": "Lends its key agent to the far side: whoever is root there can log in"
-                " elsewhere with these keys.",
-                "*": "Lends the key agent at {} to the far side: whoever is root there can log in"
-                " elsewhere with its keys.",
+                "yes": "Forwards its key agent to the remote host: root there can log in to other hosts with"
+                " these keys.",
+                "*": "Forwards the key agent at {} to the remote host: root there can log in to other hosts"
+                " with these keys.",
             },
         ),
         "agent forwarding",
@@ -144,21 +146,21 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         10,
         messages.setting(
             "stricthostkeychecking",
-            {"no": "Accepts any host key, so it cannot tell whether it reached the right machine."},
+            {"no": "Accepts any host key, so it cannot detect a machine-in-the-middle attack."},
         ),
         "host key check off",
     ),
     _client_rule(
-        FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded, "host keys forgotten"
+        FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded, "host keys discarded"
     ),
     _client_rule(
         FindingKind.HOST_KEY_ACCEPT_NEW,
         0,
         messages.setting(
             "stricthostkeychecking",
-            {"accept-new": "Trusts a host it has never seen without asking anyone."},
+            {"accept-new": "Accepts the host key of an unknown host without confirmation."},
         ),
-        "new hosts trusted",
+        "new host keys accepted",
     ),
     _client_rule(FindingKind.JUMP_HOST, 5, messages.jump_hosts, "jump host"),
     _client_rule(
@@ -166,14 +168,16 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         5,
         messages.setting(
             "forwardx11",
-            {"yes": "Lets the far side open windows on, and read keys from, the display here."},
+            {
+                "yes": "Gives the remote host access to the local X11 display, including its keystrokes."
+            },
         ),
         "X11 forwarding",
     ),
-    # Also for a no-op: `Match exec` in that file runs a command even under -G.
+    # Also for no-op invocations: `Match exec` in that file runs a command even with -G.
     FindingRule(
         FindingKind.CONFIG_FILE,
-        "own configuration",
+        "custom configuration",
         5,
         messages.config_file,
         _CLIENT_ROLES | {SshRole.NO_OP},
@@ -189,7 +193,9 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
     _client_rule(
         FindingKind.BATCH_MODE,
         0,
-        messages.setting("batchmode", {"yes": "Runs unattended: it never asks for a password."}),
-        "unattended",
+        messages.setting(
+            "batchmode", {"yes": "Runs non-interactively and never asks for a password."}
+        ),
+        "batch mode",
     ),
 )

@@ -1,6 +1,6 @@
-"""What is said about a client or a tunnel, each with the arguments it comes from.
+"""Messages of the findings of SSH clients and tunnels, with the arguments that caused them.
 
-ssh(1) and ssh_config(5) are the sources. Labels and risks are left to client_findings.
+Sources: ssh(1) and ssh_config(5). Labels and risks are in client_findings.py.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ def forwards(
 
 
 def listen_address(listen: str | None) -> str:
-    """`8080` as `port 8080`, a path as a socket, anything else as it is."""
+    """Describe a listen address: `8080` as "port 8080", a path as "the socket /path"."""
     text = listen or ""
     if text == "0":
-        return "a port that the server chooses"
+        return "a port chosen by the server"
     if text.isdigit():
         return f"port {text}"
     return f"the socket {text}" if "/" in text else text
@@ -35,7 +35,10 @@ def listen_address(listen: str | None) -> str:
 def setting(
     keyword: str, message_by_value: dict[str, str]
 ) -> Callable[[ParseState], FindingMessages]:
-    """One sentence for each value of a keyword; `{}` becomes the value, key `*` is any other."""
+    """Return a function that yields the message for the value of `keyword`.
+
+    The key `*` applies to all other values; `{}` is replaced by the value.
+    """
 
     def find_messages(state: ParseState) -> FindingMessages:
         setting = state.settings.get(keyword)
@@ -54,7 +57,7 @@ def jump_hosts(state: ParseState) -> FindingMessages:
             for hop in state.jump_hosts
         )
         yield (
-            f"Goes through {route} before the destination: look for a session from here there too.",
+            f"Connects through the jump host {route}: check it for a session from this container.",
             state.settings["proxyjump"].arg_indexes,
         )
 
@@ -66,13 +69,13 @@ def local_command(state: ParseState) -> FindingMessages:
         return
     if command is None:
         yield (
-            "Allows commands on this side (PermitLocalCommand): typed after ~! or set in the"
-            " configuration, they run in this container.",
+            "Allows local commands (PermitLocalCommand), entered with ~C or configured with LocalCommand:"
+            " they run in this container.",
             permitted.arg_indexes,
         )
     elif command.value.lower() != "none":
         arg_indexes = tuple(sorted({*command.arg_indexes, *permitted.arg_indexes}))
-        yield f"Runs in this container once it is connected: {command.value}", arg_indexes
+        yield f"Runs a command in this container after connecting: {command.value}", arg_indexes
 
 
 def provider_libraries(state: ParseState) -> FindingMessages:
@@ -80,7 +83,7 @@ def provider_libraries(state: ParseState) -> FindingMessages:
         setting = state.settings.get(keyword)
         if setting is not None and setting.value.lower() not in ("", "none", "internal"):
             yield (
-                f"Loads the library {setting.value} into itself: its code runs in this container.",
+                f"Loads the library {setting.value}, whose code runs in this container.",
                 setting.arg_indexes,
             )
 
@@ -88,7 +91,7 @@ def provider_libraries(state: ParseState) -> FindingMessages:
 def helper_programs(state: ParseState) -> FindingMessages:
     xauth = state.settings.get("xauthlocation")
     for helper in [*state.helper_programs, *([xauth] if xauth else [])]:
-        yield f"Runs {helper.value} in place of the usual helper program.", helper.arg_indexes
+        yield f"Runs {helper.value} instead of the default helper program.", helper.arg_indexes
 
 
 def disguised_destination(state: ParseState) -> FindingMessages:
@@ -98,22 +101,22 @@ def disguised_destination(state: ParseState) -> FindingMessages:
     address = hosts.normalize_host(host.value)
     if host_name is None and ":" not in address and address != hosts.ascii_lower(host.value):
         yield (
-            f"Writes the address {address} as {host.value}, which few people do.",
+            f"Writes the address {address} in the unusual form {host.value}.",
             host.arg_indexes,
         )
     elif host_name is not None:
         real = hosts.expand_host_name(host_name.value, host.value)
         if real.lower() != host.value.lower():
             arg_indexes = tuple(sorted({*host_name.arg_indexes, *host.arg_indexes}))
-            yield f"Says {host.value} on the line but connects to {real}.", arg_indexes
+            yield f"Names {host.value} as the destination but connects to {real}.", arg_indexes
 
 
 def known_hosts_discarded(state: ParseState) -> FindingMessages:
     setting = state.settings.get("userknownhostsfile")
     if setting is not None and set(setting.value.lower().split()) <= {"/dev/null", "none"}:
         yield (
-            "Forgets every host key it is shown, so that a changed server goes unnoticed and no"
-            " trace of the destination stays in known_hosts.",
+            "Discards host keys, so that a changed host key is not detected and known_hosts does not"
+            " record the destination.",
             setting.arg_indexes,
         )
 
@@ -121,8 +124,8 @@ def known_hosts_discarded(state: ParseState) -> FindingMessages:
 def identity_files(state: ParseState) -> FindingMessages:
     for identity in state.identity_files:
         yield (
-            f"Logs in with the key {identity.value}: find out whose it is and whether it belongs"
-            " in this container.",
+            f"Uses the key {identity.value}: check who owns it and whether it is allowed in this"
+            " container.",
             identity.arg_indexes,
         )
 
@@ -130,8 +133,8 @@ def identity_files(state: ParseState) -> FindingMessages:
 def config_file(state: ParseState) -> FindingMessages:
     if state.config_file is not None and state.config_file.value.lower() != "none":
         yield (
-            f"Takes its settings from {state.config_file.value}: read that file, it can add"
-            " forwards and commands that are not on this line.",
+            f"Reads its configuration from {state.config_file.value}: check that file, which can add"
+            " forwards and commands.",
             state.config_file.arg_indexes,
         )
 
@@ -147,21 +150,21 @@ def connection_sharing(state: ParseState) -> FindingMessages:
     )
     socket = f" at {path.value}" if path else ""
     if command is not None:
-        yield f"Hands its request to a connection that is open already{socket}.", arg_indexes
+        yield f"Sends a command to an existing shared connection{socket}.", arg_indexes
     elif master is not None and master.value != "no":
         yield (
-            f"Keeps a socket{socket} through which any process of this user can use the"
-            " connection without logging in.",
+            f"Opens a control socket{socket} through which other processes of this user can use the"
+            " connection without authentication.",
             arg_indexes,
         )
     elif path is not None:
-        yield f"Uses a connection that is open already{socket}, if there is one.", arg_indexes
+        yield f"Uses an existing shared connection{socket} if there is one.", arg_indexes
 
 
 def log_file(state: ParseState) -> FindingMessages:
     if state.log_file is not None:
         yield (
-            f"Writes its messages to {state.log_file.value}, not to the container's log.",
+            f"Writes its log to {state.log_file.value} instead of the container's log.",
             state.log_file.arg_indexes,
         )
 
@@ -169,7 +172,7 @@ def log_file(state: ParseState) -> FindingMessages:
 def background(state: ParseState) -> FindingMessages:
     if state.background is not None:
         yield (
-            "Goes on in the background, after the command that started it has ended.",
+            "Keeps running in the background.",
             state.background.arg_indexes,
         )
 
@@ -179,7 +182,7 @@ def no_command(state: ParseState) -> FindingMessages:
         forward.kind is ForwardKind.STDIO for forward in state.forwards
     ):
         yield (
-            "Runs no command on the far side: the connection itself is the purpose.",
+            "Runs no remote command; the connection only carries forwards.",
             state.no_command.arg_indexes,
         )
 
@@ -187,7 +190,7 @@ def no_command(state: ParseState) -> FindingMessages:
 def auto_reconnect(state: ParseState) -> FindingMessages:
     if state.auto_reconnect:
         yield (
-            "autossh opens the connection again whenever it breaks: stop autossh, not only ssh.",
+            "autossh reconnects when the connection breaks: stop autossh, not only ssh.",
             state.program_indexes,
         )
 
@@ -196,11 +199,14 @@ def remote_command(state: ParseState) -> FindingMessages:
     config_command = state.settings.get("remotecommand")
     if state.get_value("sessiontype") == "subsystem":
         if state.remote_command:
-            yield f"Asks for the subsystem {state.remote_command[0]}.", state.remote_command_indexes
+            yield f"Requests the subsystem {state.remote_command[0]}.", state.remote_command_indexes
     elif state.remote_command:
         yield (
-            f"Runs on the far side: {' '.join(state.remote_command)}",
+            f"Runs a command on the remote host: {' '.join(state.remote_command)}",
             state.remote_command_indexes,
         )
     elif config_command is not None and config_command.value.lower() != "none":
-        yield f"Runs on the far side: {config_command.value}", config_command.arg_indexes
+        yield (
+            f"Runs a command on the remote host: {config_command.value}",
+            config_command.arg_indexes,
+        )

@@ -1,4 +1,4 @@
-"""The shape of one line in the table of findings."""
+"""One row of the table of findings."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ FindingMessages: TypeAlias = Iterable[tuple[str, ArgIndexes]]
 
 @dataclass(frozen=True, slots=True)
 class FindingRule:
-    """`look` gives a sentence and its arguments for each thing found; `roles` says for whom.
+    """How to detect findings of one kind in processes with one of `roles`.
 
-    `short` labels a chip, `risk` is added to the rule's risk in points of 100.
+    `find_messages` yields a message and its argument indexes per finding. `label` is the text of the chip;
+    `risk` is added to the rule's risk score (points of 100).
     """
 
     kind: FindingKind

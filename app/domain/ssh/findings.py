@@ -1,7 +1,6 @@
-"""The table of findings: each kind with its label, its risk and how it is found in a ParseState.
+"""The table of findings, and their collection from a ParseState.
 
-What a finding looks at and says is in client_findings and daemon_findings; adding one is a line
-there and a member of FindingKind.
+To add a finding: a member of FindingKind and a row in client_findings.py or server_findings.py.
 """
 
 from app.domain.ssh.client_findings import CLIENT_FINDING_RULES
@@ -9,14 +8,13 @@ from app.domain.ssh.finding_rule import FindingMessages, FindingRule
 from app.domain.ssh.model import Finding, FindingKind, SshRole
 from app.domain.ssh.parse_state import ParseState
 from app.domain.ssh.server_findings import SERVER_FINDING_RULES
-from app.domain.ssh.shown import truncate_message
+from app.domain.text import truncate_with_count
 
 
 def _password_arguments(state: ParseState) -> FindingMessages:
     for password in state.passwords:
         yield (
-            "A password stands in the arguments, where every process on the host can read it:"
-            " treat it as exposed and change it.",
+            "The arguments contain a password, which every process on the host can read: change it.",
             password.arg_indexes,
         )
 
@@ -24,11 +22,11 @@ def _password_arguments(state: ParseState) -> FindingMessages:
 def _no_connection(state: ParseState) -> FindingMessages:
     if state.no_op_option is not None:
         option = state.no_op_option
-        does = "reports or checks something and leaves"
+        action = "prints information and exits"
         if option.value.startswith("-O"):
-            does = "talks to a connection that is open already"
+            action = "controls an existing shared connection"
         yield (
-            f"Opened no connection: with {option.value} {state.program} only {does}.",
+            f"Opened no connection: with {option.value}, {state.program} only {action}.",
             option.arg_indexes,
         )
 
@@ -36,11 +34,13 @@ def _no_connection(state: ParseState) -> FindingMessages:
 def _invalid_arguments(state: ParseState) -> FindingMessages:
     if state.error is not None:
         yield (
-            f"Probably failed at once: {state.error.value}, which OpenSSH refuses.",
+            f"Probably failed immediately, because OpenSSH rejects these arguments: {state.error.value}.",
             state.error.arg_indexes,
         )
 
 
+# Arguments can be a megabyte long; messages must fit on a page.
+MAX_MESSAGE_LENGTH = 400
 _ALL_ROLES = frozenset(SshRole)
 _COMMON_FINDING_RULES = (
     FindingRule(
@@ -48,7 +48,7 @@ _COMMON_FINDING_RULES = (
     ),
     FindingRule(FindingKind.NO_CONNECTION, "no connection", -40, _no_connection, _ALL_ROLES),
     FindingRule(
-        FindingKind.INVALID_ARGUMENTS, "probably refused", 0, _invalid_arguments, _ALL_ROLES
+        FindingKind.INVALID_ARGUMENTS, "invalid arguments", 0, _invalid_arguments, _ALL_ROLES
     ),
 )
 FINDING_RULES: tuple[FindingRule, ...] = (
@@ -59,9 +59,15 @@ FINDING_RULES: tuple[FindingRule, ...] = (
 
 
 def collect_findings(state: ParseState) -> tuple[Finding, ...]:
-    """All findings, in the order of the table: what matters most stands first."""
+    """Return all findings in the order of the table, most important first."""
     return tuple(
-        Finding(rule.kind, truncate_message(message), arg_indexes, rule.risk, rule.label)
+        Finding(
+            rule.kind,
+            truncate_with_count(message, MAX_MESSAGE_LENGTH),
+            arg_indexes,
+            rule.risk,
+            rule.label,
+        )
         for rule in FINDING_RULES
         if state.role in rule.roles
         for message, arg_indexes in rule.find_messages(state)

@@ -1,7 +1,7 @@
-"""Arguments cut into options as getopt(3) of the BSDs does; what an option means is left to others.
+"""Option parser equivalent to BSD getopt(3).
 
-OpenSSH carries that getopt and uses it on Linux too: options end at the first word that is none, so
-a remote command's own options are never taken for ssh's.
+OpenSSH includes BSD getopt and uses it on Linux too: parsing stops at the first non-option argument, so
+options of a remote command are not taken for options of ssh.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ MISSING_VALUE = ":"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its letter, its value (None for a flag) and the arguments it stood in.
+    """One option: its letter, its value (None for a flag) and its argument indexes.
 
-    `letter` is UNKNOWN for a letter the program does not know and MISSING for one whose value is
-    missing; `value` is then the letter itself.
+    For an unknown option, `letter` is UNKNOWN_OPTION; for a missing value, it is MISSING_VALUE. `value` is
+    then the letter itself.
     """
 
     letter: str
@@ -25,9 +25,10 @@ class Option:
 
 
 class Getopt:
-    """Reads `args` from `start`; after iteration `position` is the first word that is no option.
+    """Iterator over the options of `args` from `start`; `position` is the next unparsed argument.
 
-    `owners` maps a word to the argument it was cut from, for lines that came as one string.
+    `word_arg_indexes` maps each word to the argument that contains it, for command lines split from one
+    string.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Getopt:
     def ended_by_double_dash(self) -> bool:
         """Whether `--` ended the options.
 
-        ssh(1) only looks at the word before the position, so a value of `--` counts as well.
+        ssh(1) only checks the argument before the position, so an option value `--` counts too.
         """
         return self.position > self._start and self._args[self.position - 1] == "--"
 
@@ -70,7 +71,7 @@ class Getopt:
                     yield self._with_value(letter, word[place + 1 :])
                     break
                 if letter == "-" and last:
-                    return  # getopt stops without moving, and takes `-v-` itself for the first word
+                    return  # getopt stops without advancing: `-v-` becomes the first operand
                 known = letter in self._flags
                 option = Option(
                     letter if known else UNKNOWN_OPTION,

@@ -1,4 +1,4 @@
-"""A command line cut into words, each with what it caused; colours are left to the page."""
+"""Highlighting of a command line: each argument with its kind and the findings it caused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _ALARMING_MIN_RISK = 10
 
 
 class TokenKind(StrEnum):
-    """How loudly a word should be shown. Alarming is a finding of ten risk points or more."""
+    """How to highlight an argument. DANGER means a finding of at least ten risk points."""
 
     PLAIN = "plain"
     OPTION = "option"
@@ -22,7 +22,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One argument, masked. `reasons` are the sentences of the findings that it caused."""
+    """One masked argument. `messages` are those of the findings that it caused."""
 
     text: str
     kind: TokenKind
@@ -30,9 +30,9 @@ class Token:
 
 
 def highlight_arguments(args: Sequence[str], invocation: SshInvocation | None) -> tuple[Token, ...]:
-    """One token for each argument, in order; without a `use` only options stand out.
+    """Return one token per argument, in order; without an `invocation`, only options are highlighted.
 
-    The loudest finding decides how a word is shown; a destination stays one until it alarms.
+    The finding with the highest risk decides the kind. A destination keeps its kind below DANGER.
     """
     words = mask_passwords(args)
     messages: list[list[str]] = [[] for _ in words]

@@ -1,4 +1,4 @@
-"""Host names and addresses, in the spelling that OpenSSH goes on with."""
+"""Normalisation of host names and addresses as in OpenSSH."""
 
 import ipaddress
 import re
@@ -11,30 +11,30 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def ascii_lower(text: str) -> str:
-    """Lower case for A to Z only, as OpenSSH does it; other letters could change their length."""
+    """Lower-case A to Z only, as OpenSSH does; lower-casing other letters can change their length."""
     return text.translate(_ASCII_LOWER)
 
 
 def strip_brackets(host: str) -> str:
-    """`[::1]` as `::1`."""
+    """Remove brackets: `[::1]` becomes `::1`."""
     return host[1:-1] if len(host) > 1 and host[0] == "[" and host[-1] == "]" else host
 
 
 def normalize_host(host: str) -> str:
-    """The host as OpenSSH goes on with it: lower case, and an address in its usual spelling.
+    """Return a host name in lower case, or an address in its canonical form.
 
-    `1.1` and `0x1000001` are 1.0.0.1 to it, since getaddrinfo(3) reads what inet_aton(3) reads.
+    `1.1` and `0x1000001` become 1.0.0.1, because getaddrinfo(3) accepts what inet_aton(3) accepts.
     """
     if ":" in host:
         return _normalize_ipv6(strip_brackets(host))
     return _normalize_ipv4(host) or ascii_lower(host)
 
 
-def expand_host_name(named: str, host: str) -> str:
-    """HostName of ssh_config(5) with its `%h`, the host on the line, and `%%` filled in."""
-    if named.count("%") * len(host) > MAX_HOST_LENGTH:
-        return named  # no host name is that long, and expanding it could fill the memory
-    return re.sub("%([h%])", lambda found: host if found[1] == "h" else "%", named)
+def expand_host_name(host_name: str, host: str) -> str:
+    """Expand `%h` (the host in the arguments) and `%%` in a HostName; ssh_config(5)."""
+    if host_name.count("%") * len(host) > MAX_HOST_LENGTH:
+        return host_name  # longer than any host name; expansion could exhaust memory
+    return re.sub("%([h%])", lambda match: host if match[1] == "h" else "%", host_name)
 
 
 def _normalize_ipv4(host: str) -> str | None:
@@ -52,7 +52,7 @@ def _normalize_ipv4(host: str) -> str | None:
 
 
 def _parse_c_integer(text: str) -> int | None:
-    """A number of C: decimal, octal behind 0, hexadecimal behind 0x; at most 32 bits matter."""
+    """Parse a C integer literal of up to 32 bits: decimal, octal (0…) or hexadecimal (0x…)."""
     for shape, base in ((_HEXADECIMAL, 16), (_OCTAL, 8), (_DECIMAL, 10)):
         found = shape.fullmatch(text)
         if found is not None:
@@ -66,7 +66,7 @@ def _normalize_ipv6(host: str) -> str:
         address = ipaddress.IPv6Address(text)
     except ValueError:
         return ascii_lower(host)
-    # inet_ntop(3) shows addresses that hold an IPv4 address with its dots.
+    # inet_ntop(3) prints an embedded IPv4 address in dotted form.
     number = int(address)
     in_dots = ipaddress.IPv4Address(number & 0xFFFFFFFF)
     if number >> 32 == 0xFFFF:
@@ -79,5 +79,5 @@ def _normalize_ipv6(host: str) -> str:
 
 
 def join_host_port(host: str, port: int | str) -> str:
-    """`host:port`, an IPv6 host in brackets, and a slash too, lest it look like a path."""
+    """Return `host:port`, with brackets around IPv6 hosts and around hosts with a slash (not a path)."""
     return f"[{host}]:{port}" if ":" in host or "/" in host else f"{host}:{port}"

@@ -1,6 +1,6 @@
-"""Passwords in arguments, replaced before anyone reads them; meaning is left to others.
+"""Masking of passwords in arguments.
 
-`parse_ssh` reads masked arguments, so that no password can reach an `SshInvocation`.
+`parse_ssh` parses masked arguments, so that an SshInvocation never contains a password.
 """
 
 import re
@@ -14,7 +14,7 @@ _PASSWORD_ASSIGNMENT = re.compile(
 )
 _PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
 _SSH_URI = re.compile(r"(?:ssh|scp|sftp)://")
-# The class leaves out the slash, so that each `://` is scanned once and never again.
+# The user part excludes the slash, so that each `://` is scanned only once.
 _URI_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/]+@")
 _SHELL_WORD = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+|['\"]")
 _SHELL_COMMAND_PREFIXES = "(`$;&|'\""
@@ -22,13 +22,13 @@ _MAX_QUOTING_DEPTH = 3
 
 
 def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
-    """The arguments with every password in them replaced by `MASK`; same length, same order.
+    """Return the arguments with every password replaced by `MASK`; same number, same order.
 
-    Found: `sshpass -p`, also when a wrapper or a shell's `-c` string runs it; `SSHPASS=…`;
-    `--password=…` and its like; the password of a URI. `name` is the process name, for a
-    `sshpass` whose argv[0] says something else.
+    Recognises `sshpass -p` (also run by a wrapper or in a shell's `-c` string), `SSHPASS=…`,
+    `--password=…` and similar options, and passwords in URIs. `name` is the process name, for a `sshpass`
+    with a different argv[0].
     """
-    found = [_mask_text(arg) for arg in args]
+    masked = [_mask_text(arg) for arg in args]
     index = 0
     while index < len(args):
         runs_sshpass = _command_name(args[index]) == "sshpass"
@@ -37,23 +37,23 @@ def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str
         if runs_sshpass:
             end, passwords = parse_sshpass_options(args, index + 1)
             for word, offset in passwords:
-                found[word] = args[word][:offset] + MASK
+                masked[word] = args[word][:offset] + MASK
             index = max(end, index + 1)
             continue
         if args[index].lower() in _PASSWORD_OPTIONS and index + 1 < len(args):
-            found[index + 1] = MASK
+            masked[index + 1] = MASK
             index += 1
         index += 1
-    return tuple(found)
+    return tuple(masked)
 
 
 def masked_command_line(args: Sequence[str], *, name: str | None = None) -> str:
-    """The masked arguments as one line, quoted as a shell would need it. For display only."""
+    """Return the masked arguments as one shell-quoted line, for display only."""
     return " ".join(_quote_for_display(arg) for arg in mask_passwords(args, name=name))
 
 
 def parse_sshpass_options(args: Sequence[str], start: int) -> tuple[int, list[tuple[int, int]]]:
-    """Where sshpass's own options end, and where passwords begin: word and offset in it.
+    """Return the index after sshpass's own options, and (word index, offset) of each password.
 
     sshpass(1): -f, -d, -p and -P take a value, -e may have one attached.
     """
@@ -127,6 +127,6 @@ def _command_name(word: str) -> str:
 
 
 def _quote_for_display(arg: str) -> str:
-    # The bullets alone need no quotes: nobody will run this line, and it reads better without.
+    # The mask needs no quotes: the line is not meant to be run and is easier to read without them.
     plain = arg.replace(MASK, "x")
     return arg if plain and shlex.quote(plain) == plain else shlex.quote(arg)

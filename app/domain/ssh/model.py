@@ -1,4 +1,4 @@
-"""What an SSH process was asked to do, as values; reading it is left to others."""
+"""The result of parsing an SSH command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from enum import StrEnum
 
 
 class SshRole(StrEnum):
-    """What an SSH process was, in the words an analyst sees.
+    """The role of an SSH process; the values are shown on pages.
 
-    - client: asks another host for a session, a command or a copy.
-    - persistent tunnel: `autossh`, or a client that carries forwards and was told to stay in the
-      background (`-f`) or to run nothing (`-N`); both are in ssh(1), OPTIONS.
-    - daemon: a listener (`sshd`, `dropbear`).
-    - inbound session: one connection that came in (a title as `sshd: erp@pts/0`, `sshd -i`,
-      `sshd-session`, the far side of `scp`).
-    - no-op: prints something and connects to nothing (`-V`, `-G`, `-Q`, `sshd -t`).
+    - client: opens a session, runs a remote command or copies files.
+    - persistent tunnel: `autossh`, or a client with forwards that runs in the background (`-f`) or without
+      a remote command (`-N`); see ssh(1), OPTIONS.
+    - daemon: a listening SSH server (`sshd`, `dropbear`).
+    - inbound session: the server side of one connection (a title such as `sshd: erp@pts/0`, `sshd -i`,
+      `sshd-session`, `scp -t`).
+    - no-op: prints information and opens no connection (`-V`, `-G`, `-Q`, `sshd -t`).
     """
 
     CLIENT = "client"
@@ -25,7 +25,7 @@ class SshRole(StrEnum):
 
 
 class ForwardKind(StrEnum):
-    """Who listens and where the traffic goes; ssh(1), options -L, -R, -D, -W and -w."""
+    """The kind of a forward; ssh(1), options -L, -R, -D, -W and -w."""
 
     LOCAL = "local"
     REMOTE = "remote"
@@ -36,7 +36,7 @@ class ForwardKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """The closed set of things worth a sentence; findings.py holds one line for each."""
+    """All kinds of findings; findings.py has one rule for each."""
 
     REMOTE_FORWARD = "remote forward"
     REMOTE_DYNAMIC_FORWARD = "remote dynamic forward"
@@ -87,9 +87,9 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostSpec:
-    """One jump host of `-J` or `ProxyJump`; ssh(1), option -J.
+    """A host with optional user and port, such as a jump host; ssh(1), option -J.
 
-    `user` and `port` are None where the line leaves them to the configuration.
+    `user` and `port` are None if the arguments do not set them.
     """
 
     host: str
@@ -101,11 +101,10 @@ class HostSpec:
 class Forward:
     """One forwarding of ports, sockets or a tun device; ssh(1), options -L, -R, -D, -W and -w.
 
-    `listen` is where connections are taken (`8080`, `*:8080`, `[::1]:8080`, `/run/x.sock`; None
-    for stdio, the local device for tun), `target` where they go (`db:5432`, `/run/x.sock`; None for
-    the two dynamic kinds, the remote device for tun). Local and dynamic forwards listen here, the
-    two remote kinds on the far side. IPv6 hosts are in brackets. `arg_indexes` point into the
-    arguments, argv[0] being 0.
+    `listen` is the listening address (`8080`, `*:8080`, `[::1]:8080`, `/run/x.sock`; None for stdio, the
+    local device for tun). `target` is the destination (`db:5432`, `/run/x.sock`; None for the two dynamic
+    kinds, the remote device for tun). Local and dynamic forwards listen locally, the two remote kinds on
+    the remote host. IPv6 hosts are in brackets. `arg_indexes` are indexes of the arguments; argv[0] is 0.
     """
 
     kind: ForwardKind
@@ -116,11 +115,11 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing an analyst should know, in one plain sentence.
+    """A fact about the command line that matters to an analyst, with a one-sentence message.
 
-    `short` labels a chip; `risk` is added to the rule's risk (points of 100, may be negative);
-    `arg_indexes` name the arguments that caused it, ascending, argv[0] being 0. Text from the
-    arguments is quoted as it came, passwords masked: escape it before showing it.
+    `label` is the text of the chip; `risk` is added to the rule's risk score (points of 100, may be
+    negative); `arg_indexes` are the arguments that caused it, ascending; argv[0] is 0. The message contains
+    untrusted text from the arguments with masked passwords: escape it before display.
     """
 
     kind: FindingKind
@@ -132,24 +131,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SshInvocation:
-    """How one SSH process was used, as far as its arguments tell. Passwords in it are masked.
+    """A parsed SSH command line. Passwords are masked.
 
-    - `program`: `ssh`, `sshd`, `autossh`, …: the base name it ran under; behind `sshpass`, the
-      program that was wrapped.
-    - `destination`: the host alone, in lower case as OpenSSH makes it, brackets of IPv6 removed;
-      where `-o HostName=` names another machine, that machine. None for daemons, or when the line
-      has none.
-    - `user`: the account asked for; for an inbound session, the account that came in.
-    - `port`: None where the line leaves it to the configuration. For a daemon the first port.
-    - `jumps`: in the order they are passed through.
-    - `identities`: `-i` and `IdentityFile`, as typed.
-    - `config_file`: `-F` for clients, `-f` for sshd.
-    - `remote_command`: the words after the destination; with `-s` the first names a subsystem.
-    - `options`: effective value of every other setting that the arguments made, by `-o` or by the
-      letter that stands for it; names are ssh_config(5) or sshd_config(5) keywords in lower case.
-    - `background`: `-f`, `ForkAfterAuthentication`. `no_command`: `-N`, `SessionType none`, `-W`.
-    - `no_op`: for a no-op, the option that made it one (`-V`, `-O check`); None otherwise.
-    - `destination_indexes`: the arguments that name the destination.
+    - `program`: base name of the program (`ssh`, `sshd`, `autossh`, …); for `sshpass`, the program that it
+      runs.
+    - `destination`: the host, lower-cased as OpenSSH does, without brackets around IPv6; the value of
+      `-o HostName=` if present. None for servers and without a destination argument.
+    - `user`: the remote account; for an inbound session, the account that logged in.
+    - `port`: None if the arguments do not set it. For a server, the first port.
+    - `jump_hosts`: in the order of the connection.
+    - `identity_files`: values of `-i` and `IdentityFile`.
+    - `config_file`: `-F` of clients, `-f` of sshd.
+    - `remote_command`: the arguments after the destination; with `-s` the first is the subsystem.
+    - `options`: effective value of each other setting, from `-o` or its option letter, by ssh_config(5) or
+      sshd_config(5) keyword in lower case.
+    - `background`: `-f` or `ForkAfterAuthentication`. `no_command`: `-N`, `SessionType none` or `-W`.
+    - `no_op_option`: the option that makes a no-op (`-V`, `-O check`), or None.
+    - `destination_indexes`: indexes of the arguments that name the destination.
     """
 
     role: SshRole
@@ -170,5 +168,5 @@ class SshInvocation:
     findings: tuple[Finding, ...]
 
     def has_finding(self, kind: FindingKind) -> bool:
-        """Whether any finding is of this kind."""
+        """Return whether there is a finding of this kind."""
         return any(finding.kind is kind for finding in self.findings)

@@ -1,4 +1,4 @@
-"""What `-o` means to ssh: one ssh_config(5) line at a time, applied to a ParseState."""
+"""Application of `-o` lines (ssh_config(5)) to a ParseState."""
 
 from app.domain.ssh import value_parsers
 from app.domain.ssh.model import ForwardKind
@@ -11,7 +11,7 @@ from app.domain.ssh.parse_state import (
 )
 
 _YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-# Closed sets of values, spelt as OpenSSH prints them; an unlisted value makes it stop.
+# Keywords with a fixed set of values, spelled as OpenSSH prints them; other values are errors.
 _ALLOWED_VALUES: dict[str, dict[str, str]] = {
     "clearallforwardings": _YES_NO,
     "forkafterauthentication": _YES_NO,
@@ -55,7 +55,7 @@ _FORWARD_KEYWORDS = {
 
 
 def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """Apply `-o text` as ssh would: the first value of a keyword stays, lists grow."""
+    """Apply `-o text` as ssh does: the first value of a keyword wins, lists are extended."""
     line = parse_config_line(text)
     if line is None:
         return
@@ -65,10 +65,10 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
     keyword = _KEYWORD_ALIASES.get(line.keyword, line.keyword)
     words = line.words
     if not (keyword.isascii() and keyword.isalnum()):
-        state.record_error(f"there is no setting {keyword}", arg_indexes)
+        state.record_error(f"unknown keyword {keyword!r}", arg_indexes)
     elif keyword in _COMMAND_KEYWORDS:
-        # A jump host and a proxy command exclude each other; the first one named stays. Before 10.3 a
-        # jump host that was none kept a proxy command away too.
+        # ProxyJump and ProxyCommand exclude each other; the first one wins. Before OpenSSH 10.3,
+        # `ProxyJump=none` also disabled a later ProxyCommand.
         if not (keyword == "proxycommand" and state.jump_hosts):
             state.set_if_unset(keyword, line.raw_value, arg_indexes)
     elif keyword == "proxyjump":
@@ -76,7 +76,7 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
     elif keyword in _CONFIG_FILE_ONLY_KEYWORDS:
         state.record_error(f"{keyword} cannot be given with -o", arg_indexes)
     elif not words or not words[0]:
-        state.record_error(f"{keyword} has no value", arg_indexes)
+        state.record_error(f"no value for {keyword}", arg_indexes)
     elif keyword in _FORWARD_KEYWORDS:
         _apply_forward_line(state, line, arg_indexes)
     elif keyword == "identityfile":
@@ -92,7 +92,7 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
         _check_single_word(state, line, arg_indexes)
         value = _ALLOWED_VALUES[keyword].get(words[0].lower())
         if value is None:
-            state.record_error(f"{keyword} cannot be {words[0]}", arg_indexes)
+            state.record_error(f"invalid value {words[0]!r} for {keyword}", arg_indexes)
         else:
             state.set_if_unset(keyword, value, arg_indexes)
     else:
@@ -100,39 +100,39 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
         if keyword in _SINGLE_VALUE_KEYWORDS:
             _check_single_word(state, line, arg_indexes)
             value = words[0]
-        if keyword == "forwardagent":  # yes, no, or the path of another agent's socket
+        if keyword == "forwardagent":  # yes, no, or the path of an agent's socket
             value = _YES_NO.get(value.lower(), value)
             if value not in _YES_NO and state.get_value(keyword) == "yes":
-                state.set_value(keyword, value, arg_indexes)  # an earlier yes named no socket yet
+                state.set_value(keyword, value, arg_indexes)  # the earlier "yes" named no socket
         state.set_if_unset(keyword, value, arg_indexes)
 
 
 def apply_port(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """A port of `-p` or Port; the first stays."""
+    """Apply a port of `-p` or Port; the first one wins."""
     port = value_parsers.parse_nonzero_port(text)
     if port is None:
-        state.record_error(f"{text or 'an empty word'} is no port", arg_indexes)
+        state.record_error(f"invalid port {text!r}", arg_indexes)
     else:
         state.set_if_unset("port", str(port), arg_indexes)
 
 
 def apply_jump_hosts(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """A list of `-J` or ProxyJump; it counts only before any other and any proxy command."""
-    hops = value_parsers.parse_jump_hosts(text)
-    if hops is None:
-        state.record_error(f"{text or 'an empty word'} is no list of jump hosts", arg_indexes)
+    """Apply a list of `-J` or ProxyJump, unless a jump host or a proxy command is already set."""
+    jump_hosts = value_parsers.parse_jump_hosts(text)
+    if jump_hosts is None:
+        state.record_error(f"invalid list of jump hosts {text!r}", arg_indexes)
     elif any(
-        value_parsers.is_invalid_host(hop.host) or value_parsers.is_invalid_user(hop.user or "")
-        for hop in hops
+        value_parsers.is_invalid_host(jump.host) or value_parsers.is_invalid_user(jump.user or "")
+        for jump in jump_hosts
     ):
-        state.record_error("a jump host has characters that no name has", arg_indexes)
+        state.record_error("invalid characters in a jump host", arg_indexes)
     elif "proxyjump" not in state.settings and "proxycommand" not in state.settings:
         state.set_value("proxyjump", text, arg_indexes)
-        state.jump_hosts = hops
+        state.jump_hosts = jump_hosts
 
 
 def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: ArgIndexes) -> None:
-    """Add a forward of `-L`, `-R`, `-D` or their keywords, unless its text is malformed."""
+    """Add a forward of `-L`, `-R`, `-D` or their keywords; record an error if it is invalid."""
     remote = kind is ForwardKind.REMOTE
     spec = None
     if kind is not ForwardKind.DYNAMIC:
@@ -140,21 +140,21 @@ def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: 
     if spec is None and kind is not ForwardKind.LOCAL:
         spec = value_parsers.parse_forward(text, dynamic=True, remote=remote)
     if spec is None:
-        state.record_error(f"{text or 'an empty word'} is no {kind} forward", arg_indexes)
+        state.record_error(f"invalid {kind} forward {text!r}", arg_indexes)
         return
     if spec.target is None:
         kind = ForwardKind.REMOTE_DYNAMIC if remote else ForwardKind.DYNAMIC
-    elif kind is ForwardKind.DYNAMIC:  # -D with a socket as target is in truth a local forward
+    elif kind is ForwardKind.DYNAMIC:  # -D with a socket as target is a local forward
         kind = ForwardKind.LOCAL
     state.add_forward(kind, spec.listen, spec.target, arg_indexes)
 
 
 def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
-    """`RemoteForward listen target`: two words on a line where a letter has one with a colon."""
+    """Apply `RemoteForward listen target`: two words, where the option letter has one with a colon."""
     kind = _FORWARD_KEYWORDS[line.keyword]
     max_words = 1 if kind is ForwardKind.DYNAMIC else 2
     if len(line.words) > max_words:
-        state.record_error(f"{line.keyword} has words too many", arg_indexes)
+        state.record_error(f"too many values for {line.keyword}", arg_indexes)
     words = line.words[:max_words]
     if len(words) == 2:
         text = ":".join(words)
@@ -162,7 +162,7 @@ def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgInd
             value_parsers.parse_forward(text, dynamic=False, remote=kind is ForwardKind.REMOTE)
             is None
         ):
-            state.record_error(f"{text} is no {kind} forward", arg_indexes)
+            state.record_error(f"invalid {kind} forward {text!r}", arg_indexes)
             return
         apply_forward(state, kind, text, arg_indexes)
     elif kind is ForwardKind.LOCAL:
@@ -170,7 +170,7 @@ def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgInd
     elif kind is ForwardKind.REMOTE:
         spec = value_parsers.parse_forward(words[0], dynamic=True, remote=True)
         if spec is None:
-            state.record_error(f"{words[0]} is no remote forward", arg_indexes)
+            state.record_error(f"invalid remote forward {words[0]!r}", arg_indexes)
         else:
             state.add_forward(ForwardKind.REMOTE_DYNAMIC, spec.listen, spec.target, arg_indexes)
     else:
@@ -179,11 +179,11 @@ def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgInd
 
 def _apply_tunnel_device(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
     if value_parsers.parse_tun_devices(text) is None:
-        state.record_error(f"{text} is no tun device", arg_indexes)
+        state.record_error(f"invalid tun device {text!r}", arg_indexes)
     else:
         state.set_if_unset("tunneldevice", text, arg_indexes)
 
 
 def _check_single_word(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
     if len(line.words) > 1:
-        state.record_error(f"{line.keyword} has words too many", arg_indexes)
+        state.record_error(f"too many values for {line.keyword}", arg_indexes)

@@ -1,4 +1,4 @@
-"""The way in: from a process name and its arguments to an SshInvocation."""
+"""Entry point: process name and arguments to an SshInvocation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -25,16 +25,16 @@ _PARSERS: Mapping[str, _Parser] = {
     "dbclient": parse_dbclient,
     "dropbear": parse_dropbear,
 }
-# These have a field of their own in SshInvocation.
+# Keywords with a field of their own in SshInvocation.
 _KEYWORDS_WITH_OWN_FIELD = frozenset({"user", "port", "hostname", "proxyjump"})
 
 
 def parse_ssh(name: str, args: Sequence[str]) -> SshInvocation | None:
-    """How an SSH process was used, or None when `name` is none of SSH's programs.
+    """Parse the command line of an SSH program; None if `name` is not an SSH program.
 
-    `name` is the process name or a path to it, `args` its arguments with argv[0]. Behind `sshpass`
-    the wrapped program is read. Never raises, takes time in proportion to the arguments; passwords
-    are masked before anything is read.
+    `name` is the process name or its path, `args` the arguments including argv[0]. For `sshpass`, the
+    program that it runs is parsed. Never raises; linear in the size of the arguments. Passwords are masked
+    before parsing.
     """
     program = basename(name)
     if program != "sshpass" and program not in _PARSERS:
@@ -67,7 +67,7 @@ def _to_invocation(state: ParseState) -> SshInvocation:
     host_name = state.settings.get("hostname")
     destination, destination_indexes = (host.value, host.arg_indexes) if host else (None, ())
     if host_name is not None and state.host is not None:
-        # ssh_config(5), HostName: %h is the host on the line. This is where it really connects.
+        # ssh_config(5), HostName: the real destination; %h is the host in the arguments.
         destination = hosts.expand_host_name(host_name.value, destination or "")
         destination_indexes = tuple(sorted({*destination_indexes, *host_name.arg_indexes}))
     port = state.get_value("port")

@@ -1,6 +1,6 @@
-"""What a reader has gathered so far, each piece with the arguments it came from.
+"""Parse state: values collected from the arguments, each with its argument indexes.
 
-Readers (client, daemon, relatives) fill it; findings and `SshInvocation` are made from it at the end.
+The parsers (client.py, server.py, relatives.py) fill it; findings and the SshInvocation are built from it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ ArgIndexes = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ArgumentValue:
-    """A value and the arguments that made it."""
+    """A value and the indexes of the arguments that set it."""
 
     value: str
     arg_indexes: ArgIndexes
@@ -22,10 +22,10 @@ class ArgumentValue:
 
 @dataclass(slots=True)
 class ParseState:
-    """One process being read.
+    """The state of parsing one command line.
 
-    `settings` are keyed by keyword in lower case; `lists` holds the second and later values of
-    keywords that may be repeated; `named` is the argument that is the program's own name.
+    `settings` has the value of each keyword (lower case); `repeated_settings` has the second and later
+    values of repeatable keywords. `program_indexes` is the argument with the program's name.
     """
 
     program: str
@@ -54,37 +54,44 @@ class ParseState:
     passwords: list[ArgumentValue] = field(default_factory=list)
     error: ArgumentValue | None = None
 
+    @property
+    def is_persistent_tunnel(self) -> bool:
+        """Whether a client only keeps forwards open: in the background or without a command."""
+        return bool(self.no_command or self.background) and any(
+            forward.kind is not ForwardKind.STDIO for forward in self.forwards
+        )
+
     def set_if_unset(self, keyword: str, value: str, arg_indexes: ArgIndexes) -> None:
-        """Set it unless it is set: ssh_config(5), the first obtained value is used."""
+        """Set a keyword unless it is set: ssh_config(5), the first obtained value is used."""
         if keyword not in self.settings:
             self.settings[keyword] = ArgumentValue(value, arg_indexes)
 
     def set_value(self, keyword: str, value: str, arg_indexes: ArgIndexes) -> None:
-        """Set it in any case, as most of ssh's letters do."""
+        """Set a keyword, replacing an earlier value, as most option letters of ssh do."""
         self.settings[keyword] = ArgumentValue(value, arg_indexes)
 
     def get_values(self, keyword: str) -> list[ArgumentValue]:
-        """All values of a repeatable keyword, in order."""
+        """Return all values of a repeatable keyword, in order."""
         setting = self.settings.get(keyword)
         return [] if setting is None else [setting, *self.repeated_settings.get(keyword, ())]
 
     def get_value(self, keyword: str) -> str | None:
-        """The value of a setting, None while it is not set."""
+        """Return the value of a keyword, or None."""
         setting = self.settings.get(keyword)
         return None if setting is None else setting.value
 
     def add_forward(
         self, kind: ForwardKind, listen: str | None, target: str | None, arg_indexes: ArgIndexes
     ) -> None:
-        """Add a forward, unless the same one is there: OpenSSH opens it once, too."""
+        """Add a forward unless an identical one exists; OpenSSH opens it only once too."""
         if (kind, listen, target) not in self.seen_forwards:
             self.seen_forwards.add((kind, listen, target))
             self.forwards.append(Forward(kind, listen, target, arg_indexes))
 
     def record_error(self, reason: str, arg_indexes: ArgIndexes) -> None:
-        """Note why OpenSSH would not have gone on: the first reason, since it ends there.
+        """Record why OpenSSH would exit; only the first reason counts.
 
-        Reading goes on all the same, in case another release thinks better of it.
+        Parsing continues, because another OpenSSH release may accept the arguments.
         """
         if self.error is None:
             self.error = ArgumentValue(reason, arg_indexes)
@@ -92,7 +99,7 @@ class ParseState:
 
 @dataclass(frozen=True, slots=True)
 class ConfigLine:
-    """One `-o` line: keyword in lower case, its words, and the rest as it was typed."""
+    """One `-o` line: keyword in lower case, its words, and the unparsed value."""
 
     keyword: str
     words: tuple[str, ...]
@@ -100,9 +107,9 @@ class ConfigLine:
 
 
 def parse_config_line(text: str) -> ConfigLine | str | None:
-    """Cut `Key=value`, `Key value` or `Key "a b"` as ssh_config(5) says.
+    """Parse `Key=value`, `Key value` or `Key "a b"` as in ssh_config(5).
 
-    None for a blank or a comment, a sentence part saying why for a line that OpenSSH refuses.
+    Returns None for a blank line or comment, and an error message for a line that OpenSSH rejects.
     """
     text = text.rstrip(_WHITESPACE + "\f") if len(text) > 1 else text
     keyword, rest = _split_keyword(text)
@@ -112,15 +119,15 @@ def parse_config_line(text: str) -> ConfigLine | str | None:
         return None
     rest = (rest or "").lstrip(_WHITESPACE)
     if not rest:
-        return f"{keyword} has no value"
+        return f"no value for {keyword}"
     words = _split_words(rest)
     if words is None:
-        return f"the quotes of {keyword} do not match"
+        return f"unmatched quotes in {keyword}"
     return ConfigLine(keyword.lower(), words, rest.lstrip(_WHITESPACE + "="))
 
 
 def _split_keyword(text: str) -> tuple[str | None, str | None]:
-    """The first word and what follows it; at most one `=` between them is skipped."""
+    """Split into the first word and the rest, skipping at most one `=` between them."""
     end = next((i for i, letter in enumerate(text) if letter in ' \t\r\n"='), None)
     if end is None:
         return text, None
@@ -128,7 +135,7 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
         close = text.find('"', end + 1)
         if close == -1:
             return None, None
-        # The closing quote ends the word; like strdelim(), skip blanks but no `=`.
+        # The closing quote ends the word. Like strdelim(), skip blanks but not `=`.
         return text[:end] + text[end + 1 : close], text[close + 1 :].lstrip(_WHITESPACE)
     rest = text[end + 1 :].lstrip(_WHITESPACE)
     if text[end] != "=" and rest.startswith("="):
@@ -137,7 +144,7 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
 
 
 def _split_words(text: str) -> tuple[str, ...] | None:
-    """Words with both kinds of quotes and backslash escapes, up to a comment; None if unclosed."""
+    """Split into words with quotes and backslash escapes, up to a comment; None for an unclosed quote."""
     words: list[str] = []
     place, end = 0, len(text)
     while place < end:
@@ -170,10 +177,10 @@ def _split_words(text: str) -> tuple[str, ...] | None:
 
 
 def basename(path: str) -> str:
-    """The last part of a path."""
+    """Return the last component of a path."""
     return path.rpartition("/")[2]
 
 
 def remaining_args(args: Sequence[str], start: int) -> tuple[tuple[str, ...], ArgIndexes]:
-    """The words from `start` on, with their indexes."""
+    """Return the arguments from `start`, with their indexes."""
     return tuple(args[start:]), tuple(range(start, len(args)))

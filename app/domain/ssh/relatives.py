@@ -1,7 +1,6 @@
-"""SSH's relatives, read as far as role, destination and way in: scp, sftp, dropbear, dbclient.
+"""Parsers of scp, sftp, dbclient and dropbear: role, destination and connection settings.
 
-Their manuals: scp(1), sftp(1), dbclient(1), dropbear(8). Notations are left to values, `-o` lines
-of scp and sftp to settings.
+Sources: scp(1), sftp(1), dbclient(1), dropbear(8).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +15,14 @@ _Handlers = dict[str, Callable[[ParseState, Option], None]]
 
 
 def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """scp and sftp: ssh's options where they share a letter, `[user@]host:path` for a place."""
+    """Parse scp or sftp: shared options of ssh, and operands `[user@]host:path`."""
     state = ParseState(program)
     flags, value_options = _COPY_OPTION_LETTERS[program]
     getopt = Getopt(args, start, flags=flags, value_options=value_options)
     for option in getopt:
         _apply_option(_COPY_HANDLERS, state, option)
         if program == "scp" and option.letter in "tf":
-            # The far side of a copy: an sshd started it for whoever logged in.
+            # The server side of a copy, started by sshd.
             state.role = SshRole.INBOUND_SESSION
             state.inbound_session = ArgumentValue("copy", option.arg_indexes)
         elif program == "scp" and option.letter in "S":
@@ -40,7 +39,7 @@ def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> Pars
 
 
 def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Dropbear's client: `[user@]host[/port]`, hops before it divided by commas."""
+    """Parse Dropbear's client: `[user@]host[/port]`, with comma-separated jump hosts before it."""
     state = ParseState(program)
     getopt = Getopt(args, start, flags=_DBCLIENT_FLAGS, value_options=_DBCLIENT_VALUE_OPTIONS)
     for option in getopt:
@@ -50,7 +49,7 @@ def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseSt
             return state
     position = getopt.position
     if position >= len(args):
-        state.record_error("no destination is named", ())
+        state.record_error("no destination", ())
         return state
     *before, last = [_parse_dropbear_host(word) for word in args[position].split(",")]
     state.jump_hosts = tuple(before)
@@ -61,20 +60,18 @@ def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseSt
         state.set_value("user", last.user, (position,))
     if last.port is not None:
         state.set_value("port", str(last.port), (position,))
-    # dbclient goes on reading options after the host, as ssh does.
+    # Like ssh, dbclient accepts options after the host.
     rest = Getopt(args, position + 1, flags=_DBCLIENT_FLAGS, value_options=_DBCLIENT_VALUE_OPTIONS)
     for option in rest:
         _apply_option(_DBCLIENT_HANDLERS, state, option)
     state.remote_command, state.remote_command_indexes = remaining_args(args, rest.position)
-    if (state.no_command or state.background) and any(
-        forward.kind is not ForwardKind.STDIO for forward in state.forwards
-    ):
+    if state.is_persistent_tunnel:
         state.role = SshRole.PERSISTENT_TUNNEL
     return state
 
 
 def parse_dropbear(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Dropbear's server; `-p` is `[address:]port`."""
+    """Parse Dropbear's server; `-p` is `[address:]port`."""
     state = ParseState(program, role=SshRole.DAEMON)
     for option in Getopt(args, start, flags="REFBmwsgtjkaizxVeQvq", value_options="brpPWKIGcDTlA"):
         _apply_option(_DROPBEAR_HANDLERS, state, option)
@@ -93,13 +90,13 @@ def _apply_option(handlers: _Handlers, state: ParseState, option: Option) -> Non
 
 
 def _apply_copy_operand(state: ParseState, word: str, index: int, *, allow_bare_host: bool) -> bool:
-    """Take `word` as the far place if it is one; scp's local names have no colon before a slash."""
+    """Apply `word` if it names a remote file; in local names, no colon precedes the first slash."""
     arg_indexes = (index,)
     for scheme in ("scp", "sftp"):
         if word.startswith(f"{scheme}://"):
             host_spec = value_parsers.parse_uri(word, scheme)
             if host_spec is None:
-                state.record_error(f"the {scheme}:// address is malformed", arg_indexes)
+                state.record_error(f"malformed {scheme}:// URI", arg_indexes)
                 return True
             return _apply_host_spec(state, host_spec, arg_indexes)
     login, at_sign, rest = word.rpartition("@") if not word.startswith("[") else ("", "", word)
@@ -189,7 +186,7 @@ _COPY_OPTION_LETTERS = {
 }
 _COPY_HANDLERS: _Handlers = {
     UNKNOWN_OPTION: lambda state, option: state.record_error(
-        f"there is no option -{option.value}", option.arg_indexes
+        f"unknown option -{option.value}", option.arg_indexes
     ),
     MISSING_VALUE: lambda state, option: state.record_error(
         f"-{option.value} has no value", option.arg_indexes

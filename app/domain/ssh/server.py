@@ -1,4 +1,4 @@
-"""Arguments and process titles of sshd and its children, after sshd(8) and sshd_config(5)."""
+"""Parser of arguments and process titles of sshd and its children; sshd(8), sshd_config(5)."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _STAGE_TITLE = re.compile(r"(?P<user>.*?)\s*\[(?P<stage>[a-z -]+)\]\s*", re.DOTA
 
 
 def parse_server(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Read sshd, sshd-session or sshd-auth from its arguments or from the title it set itself."""
+    """Parse the arguments or the process title of sshd, sshd-session or sshd-auth."""
     title = _PROCESS_TITLE.match(args[0]) if args and start == 1 else None
     if title is not None:
         return _parse_title(program, args, title.end())
@@ -25,8 +25,10 @@ def parse_server(program: str, args: Sequence[str], start: int = 1) -> ParseStat
 
 
 def _parse_title(program: str, args: Sequence[str], start: int) -> ParseState:
-    """Titles are set with setproctitle(3): `sshd: erp@pts/0`, `sshd: erp [priv]`, and a listener's
-    own command line followed by `[listener]`."""
+    """Parse a title set with setproctitle(3).
+
+    Examples: `sshd: erp@pts/0`, `sshd: erp [priv]`, and a listener's command line with `[listener]`.
+    """
     words, word_arg_indexes = _split_title_words(args, start)
     if _LISTENER_MARKER in words or (words and words[0].startswith("/")):
         end = words.index(_LISTENER_MARKER) if _LISTENER_MARKER in words else len(words)
@@ -44,7 +46,7 @@ def _parse_title(program: str, args: Sequence[str], start: int) -> ParseState:
         user, where = session_title["user"].strip(), session_title["where"]
     elif text:
         user = text
-    # Before it knows the account, sshd writes `unknown`.
+    # Before authentication, the title has the user `unknown`.
     if user is not None and user != "unknown":
         state.set_value("user", user, arg_indexes)
     state.inbound_session = ArgumentValue(where, arg_indexes)
@@ -84,7 +86,7 @@ def _parse_arguments(
     if getopt.position < len(args) and state.no_op_option is None:
         place = getopt.position
         arg_indexes = (place,) if word_arg_indexes is None else (word_arg_indexes[place],)
-        state.record_error("sshd takes no words after its options", arg_indexes)
+        state.record_error("sshd accepts no arguments after its options", arg_indexes)
     return state
 
 
@@ -106,7 +108,7 @@ _OPTION_KEYWORDS = {
 def _apply_option(state: ParseState, option: Option) -> None:
     letter, value, arg_indexes = option.letter, option.value or "", option.arg_indexes
     if letter == UNKNOWN_OPTION:
-        state.record_error(f"there is no option -{value}", arg_indexes)
+        state.record_error(f"unknown option -{value}", arg_indexes)
     elif letter == MISSING_VALUE:
         state.record_error(f"-{value} has no value", arg_indexes)
     elif letter in "tTGV":
@@ -140,7 +142,7 @@ def _apply_config_line(state: ParseState, text: str, arg_indexes: tuple[int, ...
         _add_setting(state, line.keyword, " ".join(line.words), arg_indexes)
 
 
-# sshd_config(5): these may be given more than once; for all others the first value stays.
+# sshd_config(5): keywords that may be repeated; for all others the first value wins.
 _REPEATABLE_KEYWORDS = frozenset(
     {"hostkey", "listenaddress", "acceptenv", "subsystem", "hostcertificate"}
 )
@@ -157,7 +159,7 @@ def _add_setting(state: ParseState, keyword: str, value: str, arg_indexes: tuple
 def _add_port(state: ParseState, text: str, arg_indexes: tuple[int, ...]) -> None:
     port = value_parsers.parse_nonzero_port(text)
     if port is None:
-        state.record_error(f"{text or 'an empty word'} is no port", arg_indexes)
+        state.record_error(f"invalid port {text!r}", arg_indexes)
         return
     state.ports.append(ArgumentValue(str(port), arg_indexes))
     state.set_if_unset("port", str(port), arg_indexes)

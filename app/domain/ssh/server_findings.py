@@ -1,4 +1,4 @@
-"""What is worth saying about a server or a session in it; sshd(8) and sshd_config(5) say why."""
+"""Findings of SSH servers and inbound sessions. Sources: sshd(8) and sshd_config(5)."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ _SERVER_ROLES = frozenset({SshRole.DAEMON, SshRole.INBOUND_SESSION})
 _DEFAULT_PORT = "22"
 _DEFAULT_CONFIG_FILE = "/etc/ssh/sshd_config"
 
-# keyword: values that are worth a sentence (None: any but none and no), and the sentence.
+# By keyword: the values that are findings (None: all but "none" and "no"), and the message.
 _MessagesByKeyword = dict[str, tuple[frozenset[str] | None, str]]
 _YES = frozenset({"yes"})
 
@@ -21,29 +21,38 @@ _ROOT_LOGIN: _MessagesByKeyword = {
     ),
 }
 _AUTHORIZED_KEYS: _MessagesByKeyword = {
-    "authorizedkeysfile": (None, "Takes the keys that may log in from {}: see whose they are."),
-    "authorizedkeyscommand": (None, "Runs {} to learn which keys may log in."),
-    "authorizedprincipalscommand": (None, "Runs {} to learn which certificates may log in."),
-    "trustedusercakeys": (None, "Lets in everyone whose certificate the keys in {} have signed."),
+    "authorizedkeysfile": (None, "Reads the authorized keys from {}: check whose keys they are."),
+    "authorizedkeyscommand": (None, "Runs {} to get the authorized keys."),
+    "authorizedprincipalscommand": (
+        None,
+        "Runs {} to get the authorized principals of certificates.",
+    ),
+    "trustedusercakeys": (None, "Accepts every user certificate signed by the keys in {}."),
 }
 _SERVER_COMMANDS: _MessagesByKeyword = {
-    "forcecommand": (None, "Runs this for everyone who logs in: {}"),
-    "subsystem": (None, "Offers a subsystem of its own: {}"),
+    "forcecommand": (None, "Runs a command for every session: {}"),
+    "subsystem": (None, "Configures a subsystem: {}"),
 }
 _WEAK_AUTHENTICATION: _MessagesByKeyword = {
-    "passwordauthentication": (_YES, "Accepts passwords, which can be guessed from outside."),
-    "permitemptypasswords": (_YES, "Accepts accounts that have no password."),
-    "strictmodes": (frozenset({"no"}), "Accepts key files that other users can write."),
-    "usepam": (frozenset({"no"}), "Skips PAM, and with it the account checks of the container."),
-    "permituserenvironment": (_YES, "Lets whoever logs in set variables such as LD_PRELOAD."),
+    "passwordauthentication": (_YES, "Accepts passwords, which can be brute-forced."),
+    "permitemptypasswords": (_YES, "Accepts accounts with an empty password."),
+    "strictmodes": (frozenset({"no"}), "Accepts key files that other users can write to."),
+    "usepam": (frozenset({"no"}), "Disables PAM and with it the account checks of the container."),
+    "permituserenvironment": (_YES, "Lets users set environment variables such as LD_PRELOAD."),
 }
 _FORWARDING: _MessagesByKeyword = {
-    "gatewayports": (None, "Lets sessions open ports here to other machines (GatewayPorts {})."),
-    "allowtcpforwarding": (None, "Lets sessions tunnel through here (AllowTcpForwarding {})."),
-    "permittunnel": (None, "Lets sessions join networks through tun devices (PermitTunnel {})."),
+    "gatewayports": (
+        None,
+        "Lets other hosts connect to ports that sessions forward (GatewayPorts {}).",
+    ),
+    "allowtcpforwarding": (None, "Lets sessions forward TCP connections (AllowTcpForwarding {})."),
+    "permittunnel": (None, "Lets sessions connect networks through tun devices (PermitTunnel {})."),
 }
 _HOST_KEY: _MessagesByKeyword = {
-    "hostkey": (None, "Uses the host key {}: one that was brought along proves an outside server."),
+    "hostkey": (
+        None,
+        "Uses the host key {}: a key that is not part of the image was brought by someone.",
+    ),
 }
 _KEYWORDS_WITH_OWN_FINDING = frozenset(
     {
@@ -78,8 +87,8 @@ def _setting_messages(
 def _daemon_started(state: ParseState) -> FindingMessages:
     if state.role is SshRole.DAEMON:
         yield (
-            "Starts an SSH server in the container: find out who put it there and who can reach"
-            " and log in to it.",
+            "Starts an SSH server in the container: find out who installed it, who can reach it and who"
+            " can log in.",
             state.program_indexes,
         )
 
@@ -95,8 +104,8 @@ def _daemon_ports(state: ParseState) -> FindingMessages:
 def _config_file(state: ParseState) -> FindingMessages:
     if state.config_file is not None and state.config_file.value != _DEFAULT_CONFIG_FILE:
         yield (
-            f"Takes its settings from {state.config_file.value}, not from {_DEFAULT_CONFIG_FILE}:"
-            " read that file.",
+            f"Reads its configuration from {state.config_file.value} instead of {_DEFAULT_CONFIG_FILE}:"
+            " check that file.",
             state.config_file.arg_indexes,
         )
 
@@ -111,8 +120,7 @@ def _overrides(state: ParseState) -> FindingMessages:
 def _debug_mode(state: ParseState) -> FindingMessages:
     if state.debug is not None:
         yield (
-            "Runs in debug mode: serves one connection and stops, as someone trying things by"
-            " hand would have it.",
+            "Runs in debug mode and serves a single connection, which suggests manual use.",
             state.debug.arg_indexes,
         )
 
@@ -120,8 +128,7 @@ def _debug_mode(state: ParseState) -> FindingMessages:
 def _foreground(state: ParseState) -> FindingMessages:
     if state.foreground is not None:
         yield (
-            "Stays in the foreground, as a container's main process does: see whether the image"
-            " starts it.",
+            "Runs in the foreground, like a container's main process: check whether the image starts it.",
             state.foreground.arg_indexes,
         )
 
@@ -130,8 +137,8 @@ def _inetd(state: ParseState) -> FindingMessages:
     setting = state.settings.get("inetd")
     if setting is not None:
         yield (
-            "Serves one connection on its own input and output, without listening: look for the"
-            " program that feeds it.",
+            "Serves one connection on standard input and output without listening: find the process that"
+            " started it.",
             setting.arg_indexes,
         )
 
@@ -142,18 +149,18 @@ def _inbound_session(state: ParseState) -> FindingMessages:
         return
     user = state.get_value("user")
     if user is not None and inbound.value.startswith("["):
-        yield f"Someone is logging in as {user} over SSH, to this container.", inbound.arg_indexes
+        yield f"A login as {user} over SSH to this container is in progress.", inbound.arg_indexes
     elif user is not None:
         where = "without a terminal" if inbound.value == "notty" else f"on {inbound.value}"
         yield (
-            f"{user} is logged in over SSH {where}: this container let them in.",
+            f"{user} is logged in to this container over SSH {where}.",
             inbound.arg_indexes,
         )
     elif inbound.value == "copy":
-        yield "Is the far side of a copy: someone moves files over SSH here.", inbound.arg_indexes
+        yield "Serves a file copy over SSH from or to this container.", inbound.arg_indexes
     else:
         yield (
-            "Handles a connection that came in; its arguments do not say for which account.",
+            "Serves an inbound connection; its arguments do not name the account.",
             inbound.arg_indexes,
         )
 
@@ -161,7 +168,7 @@ def _inbound_session(state: ParseState) -> FindingMessages:
 def _log_file(state: ParseState) -> FindingMessages:
     if state.log_file is not None:
         yield (
-            f"Writes its log to {state.log_file.value}, where no log collector may look.",
+            f"Writes its log to {state.log_file.value} instead of the container's log.",
             state.log_file.arg_indexes,
         )
 
@@ -175,25 +182,28 @@ def _server_rule(
 SERVER_FINDING_RULES: tuple[FindingRule, ...] = (
     _server_rule(FindingKind.DAEMON_STARTED, 15, _daemon_started, "SSH server"),
     _server_rule(FindingKind.INBOUND_SESSION, 10, _inbound_session, "inbound session"),
-    _server_rule(FindingKind.INETD, 15, _inetd, "fed by a program"),
+    _server_rule(FindingKind.INETD, 15, _inetd, "inetd mode"),
     _server_rule(FindingKind.ROOT_LOGIN, 15, _setting_messages(_ROOT_LOGIN), "root login"),
     _server_rule(
-        FindingKind.AUTHORIZED_KEYS, 15, _setting_messages(_AUTHORIZED_KEYS), "own key list"
+        FindingKind.AUTHORIZED_KEYS, 15, _setting_messages(_AUTHORIZED_KEYS), "authorized keys"
     ),
     _server_rule(
         FindingKind.DAEMON_COMMAND, 15, _setting_messages(_SERVER_COMMANDS), "server command"
     ),
     _server_rule(
-        FindingKind.WEAK_AUTHENTICATION, 10, _setting_messages(_WEAK_AUTHENTICATION), "weak login"
+        FindingKind.WEAK_AUTHENTICATION,
+        10,
+        _setting_messages(_WEAK_AUTHENTICATION),
+        "weak authentication",
     ),
     _server_rule(
         FindingKind.DAEMON_FORWARDING, 8, _setting_messages(_FORWARDING), "server forwarding"
     ),
-    _server_rule(FindingKind.DAEMON_CONFIG, 10, _config_file, "own configuration"),
-    _server_rule(FindingKind.DAEMON_HOST_KEY, 5, _setting_messages(_HOST_KEY), "own host key"),
+    _server_rule(FindingKind.DAEMON_CONFIG, 10, _config_file, "custom configuration"),
+    _server_rule(FindingKind.DAEMON_HOST_KEY, 5, _setting_messages(_HOST_KEY), "custom host key"),
     _server_rule(FindingKind.DAEMON_PORT, 5, _daemon_ports, "unusual port"),
     _server_rule(FindingKind.DEBUG_MODE, 5, _debug_mode, "debug mode"),
     _server_rule(FindingKind.LOG_FILE, 3, _log_file, "log file"),
-    _server_rule(FindingKind.DAEMON_OVERRIDE, 2, _overrides, "setting overridden"),
+    _server_rule(FindingKind.DAEMON_OVERRIDE, 2, _overrides, "configuration override"),
     _server_rule(FindingKind.FOREGROUND, 0, _foreground, "foreground"),
 )

@@ -1,6 +1,6 @@
-"""The small notations inside SSH arguments: ports, hosts, URIs, hops, forwards, tun devices.
+"""Parsers of values in SSH arguments: ports, hosts, URIs, jump hosts, forwards, tun devices.
 
-Each reader follows the notation of ssh(1) and answers None for what OpenSSH would refuse.
+Each follows ssh(1) and returns None for values that OpenSSH rejects.
 """
 
 import re
@@ -17,7 +17,7 @@ _INVALID_USER = re.compile(r"-|.*(?:['`\";&<>|(){}]|\s-|\\\Z)", re.ASCII | re.DO
 _MAX_SOCKET_PATH_BYTES = 107
 _MAX_TUN_NUMBER = 0x7FFFFFFF - 2
 
-# services(5) belongs to the container and cannot be read here; these are the names people type.
+# The container's services(5) is not available here; these are the commonly used names.
 _SERVICE_PORTS = {
     "domain": 53, "ftp": 21, "git": 9418, "http": 80, "http-alt": 8080, "https": 443, "imap2": 143,
     "imaps": 993, "kerberos": 88, "ldap": 389, "ldaps": 636, "microsoft-ds": 445,
@@ -28,17 +28,17 @@ _SERVICE_PORTS = {
 
 
 def is_invalid_host(text: str) -> bool:
-    """Whether ssh refuses this host of its command line (since 10.3 also for a comma, and in hops)."""
+    """Return whether ssh rejects this host (since 10.3 also with a comma, and as a jump host)."""
     return _INVALID_HOST.match(text) is not None
 
 
 def is_invalid_user(text: str) -> bool:
-    """Whether ssh refuses this user of its command line (since 10.3 also in hops)."""
+    """Return whether ssh rejects this user (since 10.3 also of a jump host)."""
     return _INVALID_USER.match(text) is not None
 
 
 def parse_integer(text: str, highest: int) -> int | None:
-    """A number from 0 to `highest` as strtonum(3) reads it: blanks and a sign may come before."""
+    """Parse a number from 0 to `highest` like strtonum(3), with leading blanks and sign."""
     found = _INTEGER.fullmatch(text)
     if found is None or not (found[2] or text.endswith("0")):
         return None
@@ -47,20 +47,20 @@ def parse_integer(text: str, highest: int) -> int | None:
 
 
 def parse_port(text: str) -> int | None:
-    """A port as a number or a service name; 0 is left for the caller to judge."""
+    """Parse a port number (including 0) or a service name."""
     number = parse_integer(text, 65535)
     return _SERVICE_PORTS.get(text) if number is None else number
 
 
 def parse_nonzero_port(text: str) -> int | None:
-    """A port one can connect to: never 0."""
+    """Parse a port number or a service name; 0 is invalid."""
     return parse_port(text) or None
 
 
 def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
-    """`ssh://[user[;parameters]@]host[:port][/]`; ssh(1), DESCRIPTION. None when it is malformed.
+    """Parse `ssh://[user[;parameters]@]host[:port][/]`; ssh(1), DESCRIPTION.
 
-    OpenSSH takes `user:password` for a user name; here the password, masked already, is dropped.
+    OpenSSH reads `user:password` as a user name; this parser drops the (already masked) password.
     """
     rest = text.removeprefix(f"{scheme}://")
     before, at, after = rest.partition("@")
@@ -71,7 +71,7 @@ def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
             return None
         user, rest = unquote(name).removesuffix(f":{MASK}"), after
     parts = _split_host(rest)
-    # Some releases refuse `ssh://[::1]`, others take it: reading it hides less.
+    # Some releases reject `ssh://[::1]`, others accept it. Accepting it hides less.
     if parts is None or not (_is_domain_name(parts[0]) or rest.startswith("[")):
         return None
     host, divider, rest = parts
@@ -85,7 +85,7 @@ def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
 
 
 def parse_jump_host(text: str) -> HostSpec | None:
-    """`[user@]host[:port]` or a URI, as between the commas of `-J`."""
+    """Parse one element of `-J`: `[user@]host[:port]` or a URI."""
     if text.startswith("ssh://"):
         return parse_uri(text)
     before, at, rest = text.rpartition("@")
@@ -100,7 +100,7 @@ def parse_jump_host(text: str) -> HostSpec | None:
 
 
 def parse_jump_hosts(text: str) -> tuple[HostSpec, ...] | None:
-    """The list of `-J` and `ProxyJump`; `none` is the empty list, a blank or comment ends it."""
+    """Parse the list of `-J` and `ProxyJump`: `none` is empty; a blank or a comment ends the list."""
     text = text[:1] + re.split(r"\s", text[1:], maxsplit=1, flags=re.ASCII)[0]
     text = text.partition("#")[0]
     if text.lower() == "none":
@@ -134,7 +134,7 @@ def _is_domain_name(host: str) -> bool:
 
 
 def parse_tun_devices(text: str) -> tuple[str, str] | None:
-    """`local[:remote]` of `-w`, each a number or `any`."""
+    """Parse `local[:remote]` of `-w`, each a number or `any`."""
     local, colon, remote = text.partition(":")
     devices = [_parse_tun_device(local), _parse_tun_device(remote) if colon else "any"]
     return None if devices[0] is None or devices[1] is None else (devices[0], devices[1])
@@ -149,16 +149,16 @@ def _parse_tun_device(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ForwardSpec:
-    """A forward as typed: `listen`, and `target` or None where SOCKS requests choose it."""
+    """A forward specification; `target` is None for a SOCKS proxy."""
 
     listen: str
     target: str | None
 
 
 def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | None:
-    """`[bind:]port:host:hostport` in the shapes of ssh(1), options -L, -R and -D.
+    """Parse `[bind:]port:host:hostport` and the other forms of ssh(1), options -L, -R and -D.
 
-    `dynamic` asks for the shape without a target. Port 0 is for the far side to choose.
+    `dynamic` is the form without a target. Port 0 lets the remote host choose the port.
     """
     fields = _split_forward_fields(text.lstrip(" \t\n\v\f\r"))
     if fields is None:
@@ -207,7 +207,7 @@ def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | No
 
 
 def _split_forward_fields(text: str) -> list[tuple[str, bool]] | None:
-    """Up to four fields, each with whether it holds a slash and so is a path."""
+    """Split into at most four fields, each with whether it is a path (contains a slash)."""
     fields: list[tuple[str, bool]] = []
     position = 0
     while position < len(text):
@@ -241,7 +241,7 @@ def _parse_listen_address(host: str | None, port_text: str, remote: bool) -> str
     if host is None:
         return str(port)
     host = strip_brackets(host)
-    # An empty bind address means every interface, as `*` does.
+    # An empty bind address means all interfaces, like `*`.
     return None if len(host) > MAX_HOST_LENGTH else join_host_port(host or "*", port)
 
 
