@@ -14,3 +14,8 @@ def resource_dir(name: str) -> Path:
 def bundled_rules_dir() -> Path:
     """Return the folder of the rules that ship with Deckwatch."""
     return _PACKAGE / "detection" / "rules"
+
+
+def rule_file_label(path: Path) -> str:
+    """Return the file name of a bundled rule, or the whole path of a rule file from the settings."""
+    return path.name if path.is_relative_to(bundled_rules_dir()) else str(path)

@@ -12,12 +12,6 @@ from app.store import alerts, change_counters, users
 from app.store.database import Database, Session
 from app.store.tables import Alert, GuideTick, User
 
-_ACTIVITY_KINDS = {
-    AlertAction.ACKNOWLEDGE: "acknowledged",
-    AlertAction.CLOSE: "closed",
-    AlertAction.REOPEN: "reopened",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
@@ -136,7 +130,7 @@ def _change_status(
         alert.id or 0,
         at=at,
         actor=principal.name,
-        kind=_ACTIVITY_KINDS[action],
+        kind=action.past_tense,
         before=before,
         after=alert.verdict or after,
         comment=alert.reason,

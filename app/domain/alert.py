@@ -35,6 +35,11 @@ class AlertAction(StrEnum):
     CLOSE = "close"
     REOPEN = "reopen"
 
+    @property
+    def past_tense(self) -> str:
+        """The past tense, such as "closed"; activity entries store it as their kind."""
+        return f"{self.removesuffix('e')}ed"
+
 
 TRANSITIONS: dict[tuple[Status, AlertAction], Status] = {
     (Status.OPEN, AlertAction.ACKNOWLEDGE): Status.ACKNOWLEDGED,
@@ -50,21 +55,13 @@ def next_status(status: Status, action: AlertAction) -> Status:
     try:
         return TRANSITIONS[status, action]
     except KeyError:
-        raise Conflict(
-            f"The alert is {status}, so it cannot be {_PAST_PARTICIPLES[action]}."
-        ) from None
+        raise Conflict(f"The alert is {status}, so it cannot be {action.past_tense}.") from None
 
 
 def available_actions(status: Status) -> tuple[AlertAction, ...]:
     """Return the actions that `status` allows, in the order in which pages offer them."""
     return tuple(action for (start, action) in TRANSITIONS if start is status)
 
-
-_PAST_PARTICIPLES = {
-    AlertAction.ACKNOWLEDGE: "acknowledged",
-    AlertAction.CLOSE: "closed",
-    AlertAction.REOPEN: "reopened",
-}
 
 MAX_REASON_LENGTH = 4_000
 

@@ -1,22 +1,25 @@
-"""The three parts of a guide as pages name them."""
+"""Labels, URL values and step titles of investigation guides."""
 
 from app.domain.guide import GuidePartName
 
+STEP_TITLE_LENGTH_LIMIT = 80
 PART_LABELS = {
     GuidePartName.TRIAGE: "Triage",
-    GuidePartName.FALSE_POSITIVES: "False positive?",
+    GuidePartName.FALSE_POSITIVES: "False positives",
     GuidePartName.RESPONSE: "Response",
 }
 
 
 def parse_guide_part(text: str) -> GuidePartName:
-    """The part a URL asks for; triage when it asks for none or for an unknown one."""
+    """Parse the name of a guide part in a URL; an empty or unknown name means triage."""
     return next((part for part in GuidePartName if part == text), GuidePartName.TRIAGE)
 
 
 def step_title(markdown: str) -> str:
-    """The first words of a step, for the activity log: its bold lead when it has one."""
-    text = markdown.strip().partition("\n")[0]
-    if text.startswith("**") and "**" in text[2:]:
-        return text[2:].partition("**")[0].strip(" .:")
-    return text if len(text) <= 80 else text[:79] + "…"
+    """Return a short title of a step for the activity log: its leading bold text, else its first line."""
+    first_line = markdown.strip().partition("\n")[0]
+    if first_line.startswith("**") and "**" in first_line[2:]:
+        return first_line[2:].partition("**")[0].strip(" .:")
+    if len(first_line) <= STEP_TITLE_LENGTH_LIMIT:
+        return first_line
+    return first_line[: STEP_TITLE_LENGTH_LIMIT - 1] + "…"

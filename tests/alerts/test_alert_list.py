@@ -1,4 +1,4 @@
-"""The list of alerts: filters and order in the address, pages, tabs, several at once."""
+"""The alert list: filters and order in the URL, pagination, bulk actions, htmx fragments."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.factories import exec_event
 
 class TestList:
     @pytest.fixture
-    def four(self, agent: AgentClient, clock: FakeClock) -> None:
+    def four_alerts(self, agent: AgentClient, clock: FakeClock) -> None:
         for number, args in enumerate(
             [("ssh", "a@one.example"), TUNNEL, ("/usr/sbin/sshd", "-D"), ("ssh", "-V")], start=1
         ):
@@ -25,9 +25,9 @@ class TestList:
                 ]
             )
 
-    def order(self, person: UserClient, query: str) -> list[int]:
-        page = person.get(f"/alerts{query}").text
-        return [int(found) for found in re.findall(r'id="alert-(\d+)"', page)]
+    def order(self, user: UserClient, query: str) -> list[int]:
+        page = user.get(f"/alerts{query}").text
+        return [int(number) for number in re.findall(r'id="alert-(\d+)"', page)]
 
     @pytest.mark.parametrize(
         ("query", "ids"),
@@ -54,12 +54,14 @@ class TestList:
             ("?image=shop/web:9.1", [4, 3, 2, 1]),
         ],
     )
-    def test_the_url_holds_filters_and_order(
-        self, four: None, analyst: UserClient, query: str, ids: list[int]
+    def test_filters_and_order_come_from_the_url(
+        self, four_alerts: None, analyst: UserClient, query: str, ids: list[int]
     ) -> None:
         assert self.order(analyst, query) == ids
 
-    def test_priority_order_puts_the_worst_first(self, four: None, analyst: UserClient) -> None:
+    def test_sorting_by_priority_lists_the_highest_first(
+        self, four_alerts: None, analyst: UserClient
+    ) -> None:
         assert self.order(analyst, "?sort=priority")[0] == 2
 
     @pytest.mark.parametrize(
@@ -75,45 +77,45 @@ class TestList:
             "?cursor=WzEsMV0",
         ],
     )
-    def test_a_filter_that_cannot_be_read_says_what_would_fit(
-        self, four: None, analyst: UserClient, query: str
+    def test_an_invalid_filter_shows_an_error(
+        self, four_alerts: None, analyst: UserClient, query: str
     ) -> None:
-        answer = analyst.get("/alerts" + query)
-        assert answer.status_code == 200
-        assert "This filter could not be read." in answer.text
+        response = analyst.get("/alerts" + query)
+        assert response.status_code == 200
+        assert "Invalid filter." in response.text
 
     @pytest.mark.parametrize("sort", ["time", "priority", "rarity"])
-    def test_pages_follow_one_another_without_gap_or_repetition(
+    def test_pagination_lists_every_alert_once(
         self, agent: AgentClient, analyst: UserClient, sort: str
     ) -> None:
         agent.send_events([exec_event(host=f"node-{n}") for n in range(120)])
-        seen: list[int] = []
+        alert_ids: list[int] = []
         url = f"/alerts?sort={sort}"
         for _ in range(3):
             page = analyst.get(url).text
-            seen += [int(found) for found in re.findall(r'id="alert-(\d+)"', page)]
+            alert_ids += [int(number) for number in re.findall(r'id="alert-(\d+)"', page)]
             older = re.search(r'id="list-older" class="btn" href="([^"]+)"', page)
             if older is None:
                 break
             url = older[1].replace("&amp;", "&")
-        assert len(seen) == 120
-        assert len(set(seen)) == 120
+        assert len(alert_ids) == 120
+        assert len(set(alert_ids)) == 120
 
-    def test_an_empty_list_says_how_to_connect_an_agent(self, analyst: UserClient) -> None:
+    def test_a_list_without_any_alert_links_to_the_connection_guide(
+        self, analyst: UserClient
+    ) -> None:
         page = analyst.get("/alerts").text
         assert "Connect an agent" in page
         assert 'href="/agents#connect"' in page
 
-    def test_several_alerts_are_closed_at_once(
-        self, four: None, analyst: UserClient, database: Database
+    def test_selected_alerts_are_closed_in_bulk(
+        self, four_alerts: None, analyst: UserClient, database: Database
     ) -> None:
         fields = {"move": "close", "verdict": "duplicate", "reason": "All of one drill."}
         analyst.post("/alerts/bulk", {**fields, "alert": ["1", "2"], "next": "/alerts"})
         assert [load_alert(database, n).status for n in (1, 2, 3)] == ["closed", "closed", "open"]
 
-    def test_htmx_gets_the_list_alone_and_a_browser_the_whole_page(
-        self, four: None, analyst: UserClient
-    ) -> None:
+    def test_htmx_gets_only_the_list_block(self, four_alerts: None, analyst: UserClient) -> None:
         headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "section#list"}
         part = analyst.get("/alerts", headers=headers)
         assert part.text.lstrip().startswith('<section id="list"')

@@ -1,4 +1,4 @@
-"""Working on alerts: the list, one alert, its status, comments, guide and history."""
+"""The alert page: grouping, status, assignment, comments, activity, guide and raw events."""
 
 import re
 from typing import Any, ClassVar
@@ -15,23 +15,23 @@ TUNNEL = ("ssh", "-N", "-R", "0.0.0.0:2222:localhost:22", "ops@203.0.113.9")
 
 def load_alert(database: Database, alert_id: int = 1) -> Alert:
     with database.read() as session:
-        found = session.get(Alert, alert_id)
-        assert found is not None
-        return found
+        alert = session.get(Alert, alert_id)
+        assert alert is not None
+        return alert
 
 
-def change_status(person: UserClient, alert_id: int, **fields: Any) -> Any:
-    return person.post(f"/alerts/{alert_id}/status", fields)
+def change_status(user: UserClient, alert_id: int, **fields: Any) -> Any:
+    return user.post(f"/alerts/{alert_id}/status", fields)
 
 
-def close_alert(person: UserClient, alert_id: int = 1, verdict: str = "false positive") -> Any:
+def close_alert(user: UserClient, alert_id: int = 1, verdict: str = "false positive") -> Any:
     return change_status(
-        person, alert_id, move="close", verdict=verdict, reason="Known job, see OPS-1."
+        user, alert_id, move="close", verdict=verdict, reason="Known job, see OPS-1."
     )
 
 
 class TestGrouping:
-    def test_matches_that_agree_share_an_alert(
+    def test_matches_with_the_same_fingerprint_share_an_alert(
         self, agent: AgentClient, database: Database
     ) -> None:
         agent.send_events([exec_event(), exec_event(), exec_event()])
@@ -48,23 +48,23 @@ class TestGrouping:
         ],
         ids=lambda other: next(iter(other)),
     )
-    def test_another_host_container_account_name_or_destination_is_another_alert(
+    def test_a_match_with_a_different_grouping_value_opens_another_alert(
         self, agent: AgentClient, analyst: UserClient, other: dict[str, Any]
     ) -> None:
         args = other.pop("args", ())
         agent.send_events([exec_event(), exec_event(*args, **other)])
         assert 'Open <span class="dw-tab-count">2' in analyst.get("/alerts").text
 
-    def test_the_page_says_why_matches_were_grouped(
+    def test_the_page_lists_the_values_by_which_matches_are_grouped(
         self, agent: AgentClient, analyst: UserClient
     ) -> None:
         agent.send_events(exec_event())
         page = analyst.get("/alerts/1").text
-        grouped = page[page.index("because they agree in") :][:900]
+        grouped = page[page.index("because these values are equal") :][:900]
         for shared in ("node-11", "web-5c6b-id", "nginx", "ssh", "10.42.3.17"):
             assert shared in grouped
 
-    def test_a_worse_match_raises_the_alert_and_what_its_line_says(
+    def test_a_match_with_more_risk_raises_the_priority_and_changes_the_headline(
         self, agent: AgentClient, database: Database
     ) -> None:
         agent.send_events(exec_event("ssh", "ops@203.0.113.9"))
@@ -76,7 +76,7 @@ class TestGrouping:
         assert after.priority > before
         assert after.headline.startswith("Reverse tunnel")
 
-    def test_a_forged_clock_does_not_sink_an_alert(
+    def test_alerts_are_ordered_by_receipt_and_not_by_the_agents_clock(
         self, agent: AgentClient, analyst: UserClient
     ) -> None:
         agent.send_events(exec_event(host="node-1"))
@@ -85,7 +85,7 @@ class TestGrouping:
         assert page.index("node-2") < page.index("node-1")
         assert "behind" in analyst.get("/alerts/2").text
 
-    def test_the_next_match_after_closing_opens_an_alert_that_knows_the_one_before(
+    def test_the_next_match_after_closing_opens_an_alert_linked_to_the_previous_one(
         self, agent: AgentClient, analyst: UserClient, database: Database
     ) -> None:
         agent.send_events(exec_event())
@@ -98,7 +98,7 @@ class TestGrouping:
         assert "Seen before." in page
         assert "was closed as true positive" in page
 
-    def test_an_acknowledged_alert_takes_further_matches(
+    def test_a_match_updates_an_acknowledged_alert(
         self, agent: AgentClient, analyst: UserClient, database: Database
     ) -> None:
         agent.send_events(exec_event())
@@ -120,19 +120,19 @@ class TestStatus:
     }
 
     @pytest.mark.parametrize("before", ["open", "acknowledged", "closed"])
-    @pytest.mark.parametrize("wanted", ["acknowledge", "close", "reopen"])
-    def test_moves_follow_the_table(
-        self, agent: AgentClient, analyst: UserClient, database: Database, before: str, wanted: str
+    @pytest.mark.parametrize("action", ["acknowledge", "close", "reopen"])
+    def test_status_changes_follow_the_transition_table(
+        self, agent: AgentClient, analyst: UserClient, database: Database, before: str, action: str
     ) -> None:
         agent.send_events(exec_event())
         if before == "acknowledged":
             change_status(analyst, 1, move="acknowledge")
         elif before == "closed":
             close_alert(analyst)
-        fields = {"verdict": "duplicate", "reason": "of #0"} if wanted == "close" else {}
-        answer = change_status(analyst, 1, move=wanted, **fields)
-        after = self.ALLOWED.get((before, wanted))
-        assert answer.status_code == (303 if after else 409)
+        fields = {"verdict": "duplicate", "reason": "of #0"} if action == "close" else {}
+        response = change_status(analyst, 1, move=action, **fields)
+        after = self.ALLOWED.get((before, action))
+        assert response.status_code == (303 if after else 409)
         assert load_alert(database).status == (after or before)
 
     @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ class TestStatus:
             ("false positive", "x" * 4001, "At most 4000"),
         ],
     )
-    def test_closing_needs_a_verdict_and_a_reason_and_keeps_what_was_typed(
+    def test_closing_without_a_valid_verdict_or_reason_keeps_the_input(
         self,
         agent: AgentClient,
         analyst: UserClient,
@@ -154,18 +154,18 @@ class TestStatus:
         problem: str,
     ) -> None:
         agent.send_events(exec_event())
-        answer = change_status(analyst, 1, move="close", verdict=verdict, reason=reason)
-        assert answer.status_code == 422
-        assert problem in answer.text
-        assert reason.strip() in answer.text
+        response = change_status(analyst, 1, move="close", verdict=verdict, reason=reason)
+        assert response.status_code == 422
+        assert problem in response.text
+        assert reason.strip() in response.text
         assert load_alert(database).status == "open"
 
-    def test_a_stale_form_says_what_changed_and_keeps_what_was_typed(
+    def test_a_form_of_an_old_version_shows_the_change_and_keeps_the_input(
         self, agent: AgentClient, analyst: UserClient, admin: UserClient, database: Database
     ) -> None:
         agent.send_events(exec_event())
         change_status(admin, 1, move="acknowledge", version=1)
-        answer = change_status(
+        response = change_status(
             analyst,
             1,
             move="close",
@@ -173,22 +173,22 @@ class TestStatus:
             verdict="false positive",
             reason="My long considered text.",
         )
-        assert answer.status_code == 409
-        assert "ada</bdi>" in answer.text or "ada acknowledged it" in answer.text
-        assert "My long considered text." in answer.text
+        assert response.status_code == 409
+        assert "ada</bdi>" in response.text or "ada acknowledged it" in response.text
+        assert "My long considered text." in response.text
         assert load_alert(database).status == "acknowledged"
 
-    def test_a_closed_alert_cannot_be_reopened_beside_its_successor(
+    def test_a_closed_alert_with_an_open_successor_cannot_be_reopened(
         self, agent: AgentClient, analyst: UserClient
     ) -> None:
         agent.send_events(exec_event())
         close_alert(analyst)
         agent.send_events(exec_event())
-        answer = change_status(analyst, 1, move="reopen")
-        assert answer.status_code == 409
-        assert "Alert #2 has taken over" in answer.text
+        response = change_status(analyst, 1, move="reopen")
+        assert response.status_code == 409
+        assert "Alert #2 has taken over" in response.text
 
-    def test_closing_offers_an_undo_that_works(
+    def test_closing_can_be_undone_from_the_notice(
         self, agent: AgentClient, analyst: UserClient, database: Database
     ) -> None:
         agent.send_events(exec_event())
@@ -203,7 +203,7 @@ class TestStatus:
 
 
 class TestActivity:
-    def test_every_change_shows_who_when_from_and_to(
+    def test_every_change_is_listed_with_actor_and_time(
         self, agent: AgentClient, analyst: UserClient, admin: UserClient, clock: FakeClock
     ) -> None:
         agent.send_events(exec_event())
@@ -213,35 +213,35 @@ class TestActivity:
         analyst.post("/alerts/1/comments", {"comment": "Asked the owner."})
         clock.advance(minutes=5)
         close_alert(admin, verdict="benign true positive")
-        told = re.sub(r"<[^>]+>", " ", admin.get("/alerts/1").text)
-        told = " ".join(told.split())
-        story = told[told.index("Activity") :]
-        for text in (
-            "ada closed it as benign true positive · just now",
+        text = re.sub(r"<[^>]+>", " ", admin.get("/alerts/1").text)
+        text = " ".join(text.split())
+        activity = text[text.index("Activity") :]
+        for entry in (
+            "ada closed the alert as benign true positive · just now",
             "ana commented · 5 min ago Asked the owner.",
-            "ana assigned it to ada",
-            "ana acknowledged it",
+            "ana assigned the alert to ada",
+            "ana acknowledged the alert",
             "Deckwatch opened this alert · 10 min ago",
         ):
-            assert text in story
+            assert entry in activity
 
     @pytest.mark.parametrize(
         ("text", "problem"), [("   ", "Write something"), ("x" * 4001, "At most 4000")]
     )
-    def test_a_comment_that_cannot_be_kept_says_why(
+    def test_an_empty_or_too_long_comment_is_rejected_with_the_reason(
         self, agent: AgentClient, analyst: UserClient, text: str, problem: str
     ) -> None:
         agent.send_events(exec_event())
-        answer = analyst.post("/alerts/1/comments", {"comment": text})
-        assert answer.status_code == 422
-        assert problem in answer.text
+        response = analyst.post("/alerts/1/comments", {"comment": text})
+        assert response.status_code == 422
+        assert problem in response.text
 
-    def test_an_alert_is_assigned_to_people_who_are_there(
+    def test_an_alert_can_only_be_assigned_to_an_active_user(
         self, agent: AgentClient, analyst: UserClient, database: Database
     ) -> None:
         agent.send_events(exec_event())
-        answer = analyst.post("/alerts/1/assignee", {"assignee": "nobody-known"})
-        assert answer.status_code == 422
+        response = analyst.post("/alerts/1/assignee", {"assignee": "nobody-known"})
+        assert response.status_code == 422
         analyst.post("/alerts/1/assignee", {"assignee": "ana"})
         assert load_alert(database).assignee_id is not None
         analyst.post("/alerts/1/assignee", {"assignee": ""})
@@ -249,7 +249,7 @@ class TestActivity:
 
 
 class TestGuide:
-    def test_ticking_a_step_records_who_and_when_and_can_be_taken_back(
+    def test_ticking_a_step_is_recorded_and_can_be_undone(
         self, agent: AgentClient, analyst: UserClient, clock: FakeClock
     ) -> None:
         agent.send_events(exec_event())
@@ -263,11 +263,11 @@ class TestGuide:
         page = analyst.get("/alerts/1").text
         assert "Triage 1/5" in page
         assert "2 h ago" in page
-        assert page.count("did the step") == 1
+        assert page.count("completed the step") == 1
         analyst.post(action[1], {"part": "triage", "done": "no"})
         assert "Triage 0/5" in analyst.get("/alerts/1").text
 
-    def test_each_part_of_the_guide_is_a_link_of_its_own(
+    def test_each_part_of_the_guide_has_its_own_url(
         self, agent: AgentClient, analyst: UserClient
     ) -> None:
         agent.send_events(exec_event())
@@ -275,31 +275,31 @@ class TestGuide:
             page = analyst.get(f"/alerts/1?guide={part}").text
             assert page.count('class="dw-step') - page.count('class="dw-steps"') >= steps
 
-    def test_false_positive_steps_offer_the_matching_exclusion(
+    def test_false_positive_steps_link_to_a_prefilled_exclusion(
         self, agent: AgentClient, analyst: UserClient
     ) -> None:
         agent.send_events(exec_event())
         page = analyst.get("/alerts/1?guide=false_positives").text
-        offered = re.findall(r'href="(/exclusions/new\?alert=1&amp;fields=[^"]+)"', page)
-        assert len(offered) >= 4
-        form = analyst.get(offered[0].replace("&amp;", "&")).text
+        links = re.findall(r'href="(/exclusions/new\?alert=1&amp;fields=[^"]+)"', page)
+        assert len(links) >= 4
+        form = analyst.get(links[0].replace("&amp;", "&")).text
         assert "web-5c6b-id" in form or "node-11" in form
 
 
-def test_the_raw_event_is_handed_out_byte_for_byte(agent: AgentClient, analyst: UserClient) -> None:
+def test_the_raw_event_is_returned_byte_for_byte(agent: AgentClient, analyst: UserClient) -> None:
     raw = (
         b'{"event":{"category":["process"],"type":"start","action":"exec"},'
         b'"host.os.type":"linux","process":{"name":"ssh","entry_leader":'
         b'{"entry_meta":{"type":"container"}}} }'
     )
     agent.send_events(raw)
-    answer = analyst.get("/matches/1/event.json")
-    assert answer.content == raw
-    assert answer.headers["content-type"] == "application/json"
+    response = analyst.get("/matches/1/event.json")
+    assert response.content == raw
+    assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("path", ["/alerts/999", "/alerts/99999999999999999999", "/alerts/x"])
-def test_an_alert_that_is_not_there_is_a_clear_404(analyst: UserClient, path: str) -> None:
-    answer = analyst.get(path)
-    assert answer.status_code == 404
-    assert "Page not found" in answer.text
+def test_an_unknown_alert_returns_404(analyst: UserClient, path: str) -> None:
+    response = analyst.get(path)
+    assert response.status_code == 404
+    assert "Page not found" in response.text

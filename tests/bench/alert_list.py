@@ -31,7 +31,8 @@ from app.settings import Settings, read_settings
 from app.store.alerts import Cursor, Sort
 from app.store.database import Database
 from app.store.tables import metadata
-from app.web.pages.alerts.routes import ALERTS_PATH, EXACT_FILTERS, NO_ASSIGNEE
+from app.web.alert_query import EXACT_FILTERS, NO_ASSIGNEE
+from app.web.paths import ALERTS_PATH
 from app.web.services import Services
 from app.web.urls import encode_cursor
 from tests.bench.events import events

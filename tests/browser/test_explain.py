@@ -21,7 +21,7 @@ def test_a_pasted_event_is_explained_and_stays_in_the_form(
     page.get_by_role("link", name="Explain an event").click()
     pasted = json.dumps(exec_event("ssh", "root@10.0.0.7"))
     page.get_by_label("Event", exact=True).fill(pasted)
-    page.get_by_label("Ask").select_option(label=NAME)
+    page.get_by_label("Rules", exact=True).select_option(label=NAME)
     page.get_by_role("button", name="Explain").click()
     expect(page.locator("details.dw-explanation").first).to_contain_text(f"{NAME} matches")
     expect(page.locator("#result")).to_contain_text("process.name: “ssh”")
@@ -29,10 +29,10 @@ def test_a_pasted_event_is_explained_and_stays_in_the_form(
 
     page.get_by_label("Event", exact=True).fill(json.dumps(benign_event()))
     page.get_by_role("button", name="Explain").click()
-    expect(page.locator("#result")).to_contain_text("does not match: one clause short")
+    expect(page.locator("#result")).to_contain_text("does not match: 1 condition not met")
     expect(page.locator("#result")).to_contain_text("Expected: process.name is one of")
 
     page.get_by_label("Event", exact=True).fill("{")
     page.get_by_role("button", name="Explain").click()
-    expect(page.locator("#result")).to_contain_text("would go to quarantine")
+    expect(page.locator("#result")).to_contain_text("would be quarantined")
     assert browser_errors.told == []

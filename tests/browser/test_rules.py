@@ -20,7 +20,7 @@ def test_a_rule_is_switched_in_the_list_which_keeps_its_filter(
     page.goto(VIEW)
     row = page.locator("tr", has_text=NAME)
     row.get_by_role("button", name=f"Disable {NAME}", exact=True).click()
-    expect(page.locator("#notice")).to_contain_text("alerts that exist stay")
+    expect(page.locator("#notice")).to_contain_text("existing alerts stay")
     expect(row).to_contain_text("disabled")
     expect(page.locator("#q")).to_have_value(WORDS)
     page.locator("#notice").get_by_role("button", name="Undo").click()
@@ -44,7 +44,7 @@ def test_a_rule_is_switched_on_its_own_page(open_as: Callable[..., Page]) -> Non
     page.get_by_role("link", name=NAME, exact=True).click()
     page.get_by_role("button", name=f"Disable {NAME}", exact=True).click()
     state = page.get_by_role("region", name="State")
-    expect(state).to_contain_text("Disabled by ada just now; its file says enabled.")
+    expect(state).to_contain_text("Disabled by ada just now; enabled in its file.")
     state.get_by_role("button", name=f"Enable {NAME}", exact=True).click()
     expect(state).to_contain_text("Enabled by ada just now.")
 

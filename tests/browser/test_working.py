@@ -29,10 +29,12 @@ def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
     page.goto(f"/alerts?q={container}")
     page.locator("a.dw-headline").click()
     page.get_by_role("link", name="Add exclusion").click()
-    expect(page.get_by_label("Values of condition 1, one a line")).to_have_value(container)
+    expect(page.get_by_label("Values of condition 1, one per line")).to_have_value(container)
     page.get_by_label("Remove condition 2").click()
-    expect(page.get_by_label("Values of condition 4, one a line")).to_have_value("git.corp.example")
-    expect(page.get_by_label("Values of condition 5, one a line")).to_have_count(0)
+    expect(page.get_by_label("Values of condition 4, one per line")).to_have_value(
+        "git.corp.example"
+    )
+    expect(page.get_by_label("Values of condition 5, one per line")).to_have_count(0)
     page.get_by_role("button", name="Save and make live").click()
     expect(page.get_by_text("Enter why these matches are harmless.")).to_be_visible()
     page.get_by_label("Reason").fill("Argo clones over ssh.")
@@ -42,7 +44,7 @@ def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
     assert (receipt["matched"], receipt["suppressed"]) == (1, 1)
     page.reload()
     expect(page.locator("#matches")).to_contain_text("git.corp.example")
-    page.locator("summary", has_text="End it").click()
+    page.locator("summary", has_text="End exclusion").click()
     page.get_by_role("button", name=re.compile("^End")).click()
     expect(page.locator("#notice")).to_contain_text("Ended")
     assert server.send(event())["suppressed"] == 0
@@ -89,7 +91,7 @@ def test_an_alert_appears_in_the_open_list_by_itself(
     page = open_as("ana")
     page.goto("/alerts?q=appears")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    expect(page.get_by_text("No alert fits this view")).to_be_visible()
+    expect(page.get_by_text("No alerts match these filters")).to_be_visible()
     server.send(exec_event(container="appears-now"))
     expect(page.locator("a.dw-headline")).to_have_count(1)
     assert browser_errors.told == []

@@ -1,4 +1,4 @@
-"""Exclusions through the pages: made from an alert, proposed, approved, edited, ended; and what they hide."""
+"""The exclusion pages: create from an alert, propose, approve, edit, end, and the matches they suppress."""
 
 import re
 from collections.abc import Callable
@@ -16,31 +16,31 @@ from tests.factories import exec_event
 
 
 def read_form(page: str) -> dict[str, Any]:
-    """The fields of the exclusion form as a browser would send them."""
+    """Return the fields of the exclusion form as a browser posts them."""
     form = page[page.index('<form id="form"') :]
     form = form[: form.index("</form>")]
     fields: dict[str, Any] = {}
     for tag in re.findall(r"<input[^>]+>", form):
-        found = dict(re.findall(r'(\w+)="([^"]*)"', tag))
-        if found.get("type") == "checkbox" and " checked" not in tag:
+        attributes = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        if attributes.get("type") == "checkbox" and " checked" not in tag:
             continue
-        fields[found["name"]] = unescape(found["value"])
+        fields[attributes["name"]] = unescape(attributes["value"])
     for name, body in re.findall(
         r'<textarea[^>]* name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form, re.S
     ):
         fields[name] = unescape(body)
     for name, body in re.findall(r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', form, re.S):
-        chosen = re.search(r'<option value="([^"]*)" selected', body)
-        fields[name] = unescape(chosen[1]) if chosen else ""
-    del fields["csrf"]  # whoever posts brings their own
+        selected = re.search(r'<option value="([^"]*)" selected', body)
+        fields[name] = unescape(selected[1]) if selected else ""
+    del fields["csrf"]  # UserClient.post adds its own
     return fields
 
 
-def propose_from_alert(person: UserClient, **changes: str) -> Any:
-    """Open the form from an alert, change some fields, save."""
-    fields = read_form(person.get("/exclusions/new?alert=1").text)
+def propose_from_alert(user: UserClient, **changes: str) -> Any:
+    """Open the form from alert 1, apply `changes` and save."""
+    fields = read_form(user.get("/exclusions/new?alert=1").text)
     fields |= {"reason": "Deploys over ssh, see OPS-9.", **changes}
-    return person.post("/exclusions", {**fields, "submit": "save"})
+    return user.post("/exclusions", {**fields, "submit": "save"})
 
 
 def test_the_form_is_filled_in_from_the_alert(agent: AgentClient, analyst: UserClient) -> None:
@@ -58,7 +58,7 @@ def test_the_form_is_filled_in_from_the_alert(agent: AgentClient, analyst: UserC
     assert fields["owner"] == "ana"
 
 
-def test_what_an_exclusion_covers_is_kept_and_raises_no_alert(
+def test_a_covered_match_is_stored_and_opens_no_alert(
     agent: AgentClient, admin: UserClient, database: Database
 ) -> None:
     agent.send_events(exec_event())
@@ -67,14 +67,14 @@ def test_what_an_exclusion_covers_is_kept_and_raises_no_alert(
     assert (receipt["matched"], receipt["suppressed"]) == (1, 1)
     with database.read() as session:
         assert len(session.exec(select(Alert)).all()) == 1
-        hidden = session.exec(select(Match).where(Match.exclusion_id == 1)).one()
-    assert (hidden.exclusion_version, hidden.alert_id) == (1, None)
+        suppressed = session.exec(select(Match).where(Match.exclusion_id == 1)).one()
+    assert (suppressed.exclusion_version, suppressed.alert_id) == (1, None)
     page = admin.get("/exclusions/1").text
-    assert "1 match hidden" in page or "1 matches hidden" in page
+    assert "1 match hidden" in page
     assert 'href="/matches/2/event.json"' in page
 
 
-def test_closing_the_alert_with_the_exclusion_is_one_step(
+def test_creating_an_exclusion_can_close_its_alert(
     agent: AgentClient, admin: UserClient, database: Database
 ) -> None:
     agent.send_events(exec_event())
@@ -83,10 +83,10 @@ def test_closing_the_alert_with_the_exclusion_is_one_step(
         alert = session.exec(select(Alert)).one()
     assert (alert.status, alert.verdict) == ("closed", "false positive")
     assert alert.reason == "Covered by exclusion 1: Deploys over ssh, see OPS-9."
-    assert "made an exclusion from it" in admin.get("/alerts/1").text
+    assert "created an exclusion from the alert" in admin.get("/alerts/1").text
 
 
-def test_a_match_that_differs_in_one_condition_still_alerts(
+def test_a_match_for_which_one_condition_fails_is_not_suppressed(
     agent: AgentClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
@@ -96,7 +96,7 @@ def test_a_match_that_differs_in_one_condition_still_alerts(
         assert (receipt["matched"], receipt["suppressed"]) == (1, 0)
 
 
-def test_an_ended_exclusion_no_longer_suppresses_and_keeps_what_it_hid(
+def test_an_ended_exclusion_stops_suppressing_and_keeps_its_hidden_matches(
     agent: AgentClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
@@ -109,7 +109,7 @@ def test_an_ended_exclusion_no_longer_suppresses_and_keeps_what_it_hid(
     assert admin.post("/exclusions/1/end", {"version": "1"}).status_code == 409
 
 
-def test_an_expired_exclusion_no_longer_suppresses(
+def test_an_expired_exclusion_stops_suppressing(
     agent: AgentClient, admin: UserClient, clock: FakeClock
 ) -> None:
     agent.send_events(exec_event())
@@ -120,7 +120,7 @@ def test_an_expired_exclusion_no_longer_suppresses(
     assert agent.send_events(exec_event())["suppressed"] == 0
 
 
-def test_an_analysts_exclusion_hides_nothing_until_an_admin_approves_it(
+def test_an_analysts_exclusion_takes_effect_after_an_admin_approves_it(
     agent: AgentClient, analyst: UserClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
@@ -133,7 +133,7 @@ def test_an_analysts_exclusion_hides_nothing_until_an_admin_approves_it(
     assert agent.send_events(exec_event())["suppressed"] == 1
 
 
-def test_a_declined_exclusion_hides_nothing(
+def test_a_declined_exclusion_suppresses_nothing(
     agent: AgentClient, analyst: UserClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
@@ -143,7 +143,7 @@ def test_a_declined_exclusion_hides_nothing(
     assert admin.post("/exclusions/1/approve", {"version": "1"}).status_code == 409
 
 
-def test_an_analysts_edit_leaves_the_approved_version_in_force(
+def test_the_approved_version_stays_live_until_an_analysts_edit_is_approved(
     agent: AgentClient, analyst: UserClient, admin: UserClient, database: Database
 ) -> None:
     agent.send_events(exec_event())
@@ -160,7 +160,7 @@ def test_an_analysts_edit_leaves_the_approved_version_in_force(
     assert [v.conditions[2]["values"] for v in versions] == [["nginx"], ["root"]]
 
 
-def test_a_stale_edit_says_what_changed_and_keeps_what_was_typed(
+def test_an_edit_of_an_old_version_shows_the_changes_and_keeps_the_input(
     agent: AgentClient, admin: UserClient, sign_in: Callable[[str, Role], UserClient]
 ) -> None:
     agent.send_events(exec_event())
@@ -171,9 +171,9 @@ def test_a_stale_edit_says_what_changed_and_keeps_what_was_typed(
         "/exclusions/1/edit", {**fields, "owner": "platform", "reason": "Theirs.", "submit": "save"}
     )
     mine = {**fields, "reason": "My own new reason.", "submit": "save"}
-    answer = admin.post("/exclusions/1/edit", mine)
-    assert answer.status_code == 409
-    page = answer.text
+    response = admin.post("/exclusions/1/edit", mine)
+    assert response.status_code == 409
+    page = response.text
     assert "bea saved version 2" in unescape(re.sub(r"<[^>]+>", "", page))
     assert "platform" in page
     assert "Theirs." in page
@@ -182,7 +182,7 @@ def test_a_stale_edit_says_what_changed_and_keeps_what_was_typed(
     assert admin.post("/exclusions/1/edit", {**again, "submit": "save"}).status_code == 303
 
 
-MISTAKES: list[tuple[dict[str, str], str]] = [
+INVALID_CHANGES: list[tuple[dict[str, str], str]] = [
     ({"reason": " "}, "Enter why these matches are harmless."),
     ({"reason": "x" * 2001}, "At most 2000 characters"),
     ({"owner": ""}, "Enter the user or team"),
@@ -197,31 +197,29 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "words"), MISTAKES)
-def test_a_mistake_is_named_beside_its_field_and_nothing_typed_is_lost(
-    agent: AgentClient, admin: UserClient, change: dict[str, str], words: str
+@pytest.mark.parametrize(("change", "message"), INVALID_CHANGES)
+def test_an_invalid_field_shows_an_error_and_keeps_the_input(
+    agent: AgentClient, admin: UserClient, change: dict[str, str], message: str
 ) -> None:
     agent.send_events(exec_event())
-    answer = propose_from_alert(admin, **change)
-    assert answer.status_code == 422
-    assert words in unescape(answer.text)
-    kept = read_form(answer.text)
+    response = propose_from_alert(admin, **change)
+    assert response.status_code == 422
+    assert message in unescape(response.text)
+    fields = read_form(response.text)
     for name, value in change.items():
-        if name not in ("rule", "operator-0"):  # what no select offers, nobody typed
-            assert kept[name].strip() == value.strip()
+        if name not in ("rule", "operator-0"):  # a select shows only its own options
+            assert fields[name].strip() == value.strip()
 
 
-def test_conditions_that_constrain_nothing_specific_are_refused(
-    agent: AgentClient, admin: UserClient
-) -> None:
+def test_conditions_that_are_too_broad_are_refused(agent: AgentClient, admin: UserClient) -> None:
     agent.send_events(exec_event())
     fields = read_form(admin.get("/exclusions/new?alert=1&fields=process.name").text)
-    answer = admin.post("/exclusions", {**fields, "reason": "All ssh.", "submit": "save"})
-    assert answer.status_code == 422
-    assert "These conditions are too broad" in answer.text
+    response = admin.post("/exclusions", {**fields, "reason": "All ssh.", "submit": "save"})
+    assert response.status_code == 422
+    assert "These conditions are too broad" in response.text
 
 
-def test_adding_and_removing_conditions_saves_nothing_and_keeps_the_rest(
+def test_adding_and_removing_conditions_saves_nothing_and_keeps_the_input(
     agent: AgentClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
@@ -234,46 +232,46 @@ def test_adding_and_removing_conditions_saves_nothing_and_keeps_the_rest(
     assert added["reason"] == "half a sen"
     page = admin.post("/exclusions", {**added, "remove": "0"}).text
     assert read_form(page)["field-0"] == "orchestrator.namespace"
-    assert "No exclusion here" in admin.get("/exclusions?show=all").text
+    assert "No exclusions" in admin.get("/exclusions?show=all").text
 
 
-def test_the_form_says_when_it_would_not_cover_its_own_alert(
+def test_the_form_warns_if_the_conditions_do_not_cover_its_alert(
     agent: AgentClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
     fields = read_form(admin.get("/exclusions/new?alert=1").text)
     page = admin.post("/exclusions", {**fields, "values-2": "somebody", "add": "blank"}).text
     page = admin.post("/exclusions", {**read_form(page), "remove": "5"}).text
-    assert "It would not cover the alert it was made from." in page
+    assert "These conditions do not cover the alert." in page
 
 
-def test_every_decision_is_in_the_audit_log(
+def test_proposal_approval_and_end_are_in_the_audit_log(
     agent: AgentClient, analyst: UserClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
     propose_from_alert(analyst)
     admin.post("/exclusions/1/approve", {"version": "1"})
     admin.post("/exclusions/1/end", {"version": "1"})
-    told = unescape(re.sub(r"<[^>]+>", " ", admin.get("/audit").text))
+    text = unescape(re.sub(r"<[^>]+>", " ", admin.get("/audit").text))
     for action in ("exclusion.proposed", "exclusion.approved", "exclusion.ended"):
-        assert action in told
-    assert "user.name is nginx" in told
+        assert action in text
+    assert "user.name is nginx" in text
 
 
-def test_a_wildcard_covers_what_it_says(agent: AgentClient, admin: UserClient) -> None:
+def test_a_wildcard_matches_the_whole_value(agent: AgentClient, admin: UserClient) -> None:
     agent.send_events(exec_event())
     propose_from_alert(admin, **{"operator-0": "matches", "values-0": "shop/*"})
     assert agent.send_events(exec_event(image="shop/other"))["suppressed"] == 1
     assert agent.send_events(exec_event(image="xshop/other"))["suppressed"] == 0
 
 
-def test_values_with_hidden_characters_come_back_as_they_were(
+def test_values_with_invisible_characters_survive_the_form(
     agent: AgentClient, admin: UserClient
 ) -> None:
-    """A zero-width space, an override and a lone surrogate in the image's name."""
+    """The image name contains U+200B, a bidirectional override, a lone surrogate and NUL."""
     agent.send_events(exec_event(image="shop/\u200bweb\u202e\udcff\x00"))
     page = admin.get("/exclusions/new?alert=1").text
-    assert "Not everything in this value can be seen:" in page
+    assert "This value contains invisible characters:" in page
     assert propose_from_alert(admin).status_code == 303
     assert agent.send_events(exec_event(image="shop/\u200bweb\u202e\udcff\x00"))["suppressed"] == 1
     assert agent.send_events(exec_event(image="shop/web"))["suppressed"] == 0

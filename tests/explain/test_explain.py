@@ -1,4 +1,4 @@
-"""Why an event matched or not: on the page and on the command line, and nothing is stored by asking."""
+"""The explain page and `deckwatch explain`: why an event matches rules or not."""
 
 import gzip
 import html
@@ -21,12 +21,12 @@ NAME = "SSH launched inside a container"
 RULE_ID = "f22fe44a-d370-42b4-b5db-5d02554f5990"
 
 
-def explain(person: UserClient, *events: Any, rule: str = "", status: int = 200) -> str:
-    """The page's words below its form."""
-    text = "\n".join(one if isinstance(one, str) else json.dumps(one) for one in events)
-    answer = person.post("/explain", {"event": text, "rule": rule})
-    assert answer.status_code == status, answer.text
-    return visible_text(answer.text)
+def explain(user: UserClient, *events: Any, rule: str = "", status: int = 200) -> str:
+    """Return the visible text of the result."""
+    text = "\n".join(event if isinstance(event, str) else json.dumps(event) for event in events)
+    response = user.post("/explain", {"event": text, "rule": rule})
+    assert response.status_code == status, response.text
+    return visible_text(response.text)
 
 
 def visible_text(page: str) -> str:
@@ -35,7 +35,7 @@ def visible_text(page: str) -> str:
     return re.sub(r" ([.,:;])", r"\1", bare)
 
 
-def test_a_match_is_told_clause_by_clause_with_what_the_event_has(analyst: UserClient) -> None:
+def test_a_match_lists_every_clause_with_the_events_values(analyst: UserClient) -> None:
     page = explain(analyst, exec_event(), rule=RULE_ID)
     assert "The rule matches." in page
     assert f"{NAME} matches" in page
@@ -44,42 +44,48 @@ def test_a_match_is_told_clause_by_clause_with_what_the_event_has(analyst: UserC
     assert "does not hold" not in page
 
 
-def test_what_kept_an_event_from_matching_is_told_with_what_was_expected(
+def test_an_event_that_does_not_match_shows_expected_values_and_missing_fields(
     analyst: UserClient,
 ) -> None:
     event = benign_event()
     del event["process"]["entry_leader"]
     page = explain(analyst, event, rule=RULE_ID)
     assert "The rule does not match." in page
-    assert "does not match: 2 clauses short" in page
+    assert "does not match: 2 conditions not met" in page
     assert "Expected: process.name is one of “autossh”, “ssh”, “sshd”." in page
     assert "process.name: “ls”" in page
-    assert "The event does not have process.entry_leader.entry_meta.type" in page
+    assert "The event has no process.entry_leader.entry_meta.type" in page
 
 
-def test_rules_that_match_come_first_then_the_nearest(analyst: UserClient) -> None:
+def test_matching_rules_come_first_then_those_with_the_fewest_unmet_conditions(
+    analyst: UserClient,
+) -> None:
     page = explain(analyst, exec_event(), rule="all")
     assert re.search(r"[1-9]\d* of \d+ rules match", page)
-    verdicts = re.findall(r"(matches|would match|does not match: (\d+|one) clauses? short)", page)
-    short = [1 if number == "one" else int(number) for _, number in verdicts if number]
-    assert short == sorted(short)
+    unmet = [
+        int(number) for number in re.findall(r"does not match: (\d+) conditions? not met", page)
+    ]
+    assert unmet
+    assert unmet == sorted(unmet)
     first_miss = page.index("does not match")
     assert "would match" not in page[first_miss:]
 
 
-def test_an_exclusion_is_told_condition_by_condition(agent: AgentClient, admin: UserClient) -> None:
+def test_exclusions_are_explained_by_condition(agent: AgentClient, admin: UserClient) -> None:
     agent.send_events(exec_event())
     assert propose_from_alert(admin).status_code == 303
     page = explain(admin, exec_event(), rule=RULE_ID)
-    assert "matches; exclusion 1 suppresses it" in page
-    assert "Exclusion 1 covers it" in page
+    assert "matches; exclusion 1 suppresses the match" in page
+    assert "Exclusion 1 covers the match" in page
     assert "User is “nginx” The event has “nginx”" in page
     page = explain(admin, exec_event(user="root"), rule=RULE_ID)
-    assert "Exclusion 1 does not cover it" in page
+    assert "Exclusion 1 does not cover the match" in page
     assert "does not hold User is “nginx” The event has “root”" in page
 
 
-def test_an_alert_leads_to_why_it_matched(agent: AgentClient, analyst: UserClient) -> None:
+def test_the_alert_page_links_to_the_explanation_of_its_event(
+    agent: AgentClient, analyst: UserClient
+) -> None:
     agent.send_events(exec_event("ssh", "root@10.0.0.7"))
     link = f"/explain?alert=1&amp;rule={RULE_ID}"
     assert link in analyst.get("/alerts/1").text
@@ -88,78 +94,78 @@ def test_an_alert_leads_to_why_it_matched(agent: AgentClient, analyst: UserClien
     assert "root@10.0.0.7" in html.unescape(page)
 
 
-@pytest.mark.parametrize("asked", ["2", "x", "-1", "9" * 30, ""])
-def test_an_alert_that_is_not_there_is_said(analyst: UserClient, asked: str) -> None:
-    answer = analyst.get(f"/explain?alert={asked}")
-    assert answer.status_code == 404
-    assert "There is no such alert" in answer.text
+@pytest.mark.parametrize("alert_id", ["2", "x", "-1", "9" * 30, ""])
+def test_an_unknown_alert_returns_404(analyst: UserClient, alert_id: str) -> None:
+    response = analyst.get(f"/explain?alert={alert_id}")
+    assert response.status_code == 404
+    assert "There is no such alert" in response.text
 
 
-def test_a_disabled_rule_is_asked_when_named_and_says_that_it_decides_nothing(
+def test_a_disabled_rule_is_evaluated_only_when_selected(
     admin: UserClient,
 ) -> None:
     admin.post(f"/rules/{RULE_ID}/switch", {"enabled": "no", "version": "0", "next": "/rules"})
-    assert f"{NAME} would match, were it enabled" in explain(admin, exec_event(), rule=RULE_ID)
+    assert f"{NAME} would match if it were enabled" in explain(admin, exec_event(), rule=RULE_ID)
     assert not re.search(rf"holds? {NAME} ", explain(admin, exec_event()))
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "said"),
+    ("text", "message"),
     [
-        ("{", 200, "cannot be read, and would go to quarantine: not JSON"),
-        ("{}", 200, "no known agent format"),
-        ("17", 200, "an event is a JSON object, and this is a number"),
-        ("[" * 5000, 200, "cannot be read"),
+        ("{", "would be quarantined: not JSON"),
+        ("{}", "no known agent format"),
+        ("17", "an event is a JSON object, and this is a number"),
+        ("[" * 5000, "would be quarantined"),
         ('{"_source": {"event": {"kind": "event"}}}', 200, "rules match"),
     ],
 )
-def test_what_is_no_event_is_said_and_kept_in_the_form(
-    analyst: UserClient, text: str, status: int, said: str
+def test_invalid_input_shows_the_reason_and_stays_in_the_form(
+    analyst: UserClient, text: str, message: str
 ) -> None:
-    answer = analyst.post("/explain", {"event": text, "rule": ""})
-    assert answer.status_code == status
-    assert said in visible_text(answer.text)
-    assert text.strip()[:50] in html.unescape(answer.text)
+    response = analyst.post("/explain", {"event": text, "rule": ""})
+    assert response.status_code == 200
+    assert message in visible_text(response.text)
+    assert text.strip()[:50] in html.unescape(response.text)
 
 
 @pytest.mark.parametrize("text", ["", " \n "])
-def test_nothing_pasted_is_said_beside_the_field(analyst: UserClient, text: str) -> None:
-    answer = analyst.post("/explain", {"event": text, "rule": ""})
-    assert answer.status_code == 422
-    assert "Paste an event first" in answer.text
+def test_empty_input_shows_an_error(analyst: UserClient, text: str) -> None:
+    response = analyst.post("/explain", {"event": text, "rule": ""})
+    assert response.status_code == 422
+    assert "Paste an event:" in response.text
 
 
-def test_several_events_are_explained_and_the_rest_counted(analyst: UserClient) -> None:
+def test_the_first_five_events_are_explained_and_the_others_counted(analyst: UserClient) -> None:
     page = explain(analyst, *(exec_event(container=f"c{n}") for n in range(8)), "{broken")
     assert "Line 1: " in page
     assert "Line 5: " in page
     assert "Line 6" not in page
-    assert "4 more events were pasted" in page
+    assert "4 more were pasted" in page
 
 
-def test_asking_stores_nothing(analyst: UserClient, database: Database) -> None:
+def test_explaining_stores_nothing(analyst: UserClient, database: Database) -> None:
     explain(analyst, exec_event(), "{broken")
     with database.read() as session:
         for table in (Alert, Match, QuarantinedEvent):
             assert session.exec(select(table)).all() == []
 
 
-def test_hostile_values_are_shown_as_escapes(analyst: UserClient) -> None:
+def test_control_characters_and_markup_are_escaped(analyst: UserClient) -> None:
     event = exec_event("ssh", "a\u202eb", "<script>alert(1)</script>", "\x1b[31m")
-    answer = analyst.post("/explain", {"event": json.dumps(event), "rule": "all"})
-    assert answer.status_code == 200
-    below = answer.text.partition("</form>")[2]
+    response = analyst.post("/explain", {"event": json.dumps(event), "rule": "all"})
+    assert response.status_code == 200
+    below = response.text.partition("</form>")[2]
     assert "\u202e" not in below
-    assert "<script>alert" not in answer.text
+    assert "<script>alert" not in response.text
 
 
 def test_the_command_explains_each_event_of_a_file(tmp_path: Path) -> None:
     events = [exec_event("ssh", "root@10.0.0.7"), benign_event()]
     file = tmp_path / "events.ndjson.gz"
     file.write_bytes(gzip.compress("\n".join(map(json.dumps, events)).encode()))
-    ended = run(tmp_path, "explain", "events.ndjson.gz", "--rule", "ssh_in_container")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    first, second = ended.stdout.split("events.ndjson.gz:2: ")
+    result = run(tmp_path, "explain", "events.ndjson.gz", "--rule", "ssh_in_container")
+    assert (result.returncode, result.stderr) == (0, "")
+    first, second = result.stdout.split("events.ndjson.gz:2: ")
     assert f"✓ {NAME}: matches  [ssh_in_container, {RULE_ID}]" in first
     assert "✗" not in first
     assert f"✗ {NAME}: does not match" in second
@@ -167,19 +173,19 @@ def test_the_command_explains_each_event_of_a_file(tmp_path: Path) -> None:
     assert "process.name: “ls”" in second
 
 
-def test_the_command_asks_the_rules_that_decide_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_command_explains_only_enabled_rules_by_default(tmp_path: Path) -> None:
     event = json.dumps(exec_event()).encode()
-    few, every = (
+    enabled_output, all_output = (
         run(tmp_path, "explain", "-", *options, stdin=event).stdout
         for options in ((), ("--all-rules",))
     )
-    assert 0 < few.count("[") < every.count("[")
-    assert "(disabled)" in every
-    assert "(disabled)" not in few
+    assert 0 < enabled_output.count("[") < all_output.count("[")
+    assert "(disabled)" in all_output
+    assert "(disabled)" not in enabled_output
 
 
 @pytest.mark.parametrize(
-    ("words_given", "stdin", "code", "said"),
+    ("arguments", "stdin", "code", "message"),
     [
         (("nothing.json",), b"", 1, "nothing.json cannot be read: No such file"),
         (("-",), b"", 1, "- contains no events"),
@@ -189,21 +195,21 @@ def test_the_command_asks_the_rules_that_decide_unless_told_otherwise(tmp_path: 
         ((), b"", 2, "Missing argument"),
     ],
 )
-def test_the_command_says_what_is_wrong(
-    tmp_path: Path, words_given: tuple[str, ...], stdin: bytes, code: int, said: str
+def test_the_command_reports_usage_and_input_errors(
+    tmp_path: Path, arguments: tuple[str, ...], stdin: bytes, code: int, message: str
 ) -> None:
-    ended = run(tmp_path, "explain", *words_given, stdin=stdin)
-    assert ended.returncode == code
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+    result = run(tmp_path, "explain", *arguments, stdin=stdin)
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_rules_compile_prints_python_that_holds_no_text_of_a_rule_in_its_code(
+def test_rules_compile_prints_valid_python_without_text_from_rules(
     tmp_path: Path,
 ) -> None:
-    ended = run(tmp_path, "rules", "compile")
-    assert ended.returncode == 0, ended.stderr
-    compile(ended.stdout, "<compiled>", "exec")
-    code = [line for line in ended.stdout.splitlines() if not line.lstrip().startswith("#")]
+    result = run(tmp_path, "rules", "compile")
+    assert result.returncode == 0, result.stderr
+    compile(result.stdout, "<compiled>", "exec")
+    code = [line for line in result.stdout.splitlines() if not line.lstrip().startswith("#")]
     assert any(line.startswith("def match_json(raw):") for line in code)
     assert not any('"' in line or "'" in line for line in code)

@@ -134,4 +134,4 @@ def test_identical_findings_are_listed_once(agent: AgentClient, admin: UserClien
     alert = admin.get("/api/v1/alerts/1").json()
     assert len(alert["priority_parts"]) < 20
     assert any("×399" in part["why"] for part in alert["priority_parts"])
-    assert "further findings" in admin.get("/alerts/1").text
+    assert "more findings" in admin.get("/alerts/1").text

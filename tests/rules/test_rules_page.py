@@ -1,4 +1,4 @@
-"""The pages of rules, with many of them, with broken files, and with rules that are gone."""
+"""The rule list and rule page: search, pagination, broken rule files, rules no longer loaded."""
 
 import re
 from collections.abc import Callable
@@ -29,16 +29,16 @@ query = 'process where process.name == "{id}"'
 
 
 def write_rule(folder: Path, rule_id: str, **more: Any) -> None:
-    told = {"id": rule_id, "name": f"The {rule_id}", "risk": 21, "enabled": "true"} | more
-    (folder / f"{rule_id}.toml").write_text(RULE.format(**told))
+    fields = {"id": rule_id, "name": f"The {rule_id}", "risk": 21, "enabled": "true"} | more
+    (folder / f"{rule_id}.toml").write_text(RULE.format(**fields))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Further rule files, to be written before the application is made."""
-    made = tmp_path / "more"
-    made.mkdir()
-    return made
+    """A rule folder; tests write rule files into it before the application starts."""
+    path = tmp_path / "more"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture
@@ -48,26 +48,26 @@ def settings(settings: Settings, folder: Path) -> Settings:
 
 @pytest.fixture
 def restart(settings: Settings, clock: FakeClock, admin: UserClient) -> Callable[[], UserClient]:
-    """The same admin, at an application that has read the rule files again."""
+    """Return a function that starts a new application and returns the signed-in admin of it."""
 
-    def again() -> UserClient:
+    def start() -> UserClient:
         client = TestClient(create_app(settings, clock=clock), base_url=ORIGIN)
         client.follow_redirects = False
         client.cookies = admin.client.cookies
         return UserClient(client, admin.name)
 
-    return again
+    return start
 
 
 def listed_rules(page: str) -> list[str]:
-    """The names of the rules in the list, as it shows them."""
+    """Return the HTML of the rule names in the list."""
     return re.findall(r'<a class="dw-headline" href="/rules/[^"]+">([^<]+)</a>', page)
 
 
 def tab_count(page: str, tab: str) -> str:
-    found = re.search(rf'>{tab} <span class="dw-tab-count">([\d,]+)</span>', page)
-    assert found is not None
-    return found[1]
+    match = re.search(rf'>{tab} <span class="dw-tab-count">([\d,]+)</span>', page)
+    assert match is not None
+    return match[1]
 
 
 class TestList:
@@ -76,7 +76,7 @@ class TestList:
         write_rule(folder, "sample-a", risk=99, name="Zebra")
         write_rule(folder, "sample-b", risk=0, enabled="false", name="A <i>disabled</i> one")
 
-    def test_enabled_and_disabled_rules_are_listed_by_risk(self, admin: UserClient) -> None:
+    def test_enabled_and_disabled_rules_are_sorted_by_risk_score(self, admin: UserClient) -> None:
         page = admin.get("/rules").text
         assert listed_rules(page)[0] == "Zebra"
         assert listed_rules(page)[-1] == "A &lt;i&gt;disabled&lt;/i&gt; one"
@@ -84,7 +84,7 @@ class TestList:
         assert row.startswith('id="rule-sample-b" class="dw-rule-disabled"')
         assert 'aria-label="Enable A &lt;i&gt;disabled&lt;/i&gt; one">Enable</button>' in row
 
-    def test_the_state_filters_and_counts(self, admin: UserClient) -> None:
+    def test_tabs_filter_and_count_rules_by_state(self, admin: UserClient) -> None:
         before = admin.get("/rules?state=disabled&q=sample").text
         assert listed_rules(before) == ["A &lt;i&gt;disabled&lt;/i&gt; one"]
         assert (tab_count(before, "All"), tab_count(before, "Enabled")) == ("2", "1")
@@ -94,7 +94,7 @@ class TestList:
         assert (tab_count(after, "Disabled"), tab_count(after, "Enabled")) == ("2", "0")
 
     @pytest.mark.parametrize(
-        ("q", "found"),
+        ("q", "names"),
         [
             ("zebra", ["Zebra"]),
             ("ZEB sample", ["Zebra"]),
@@ -103,15 +103,15 @@ class TestList:
             ("%_*", []),
         ],
     )
-    def test_every_word_of_a_search_must_be_there(
-        self, admin: UserClient, q: str, found: list[str]
+    def test_a_rule_must_contain_every_word_of_the_search(
+        self, admin: UserClient, q: str, names: list[str]
     ) -> None:
         page = admin.get("/rules", params={"q": q}).text
-        assert listed_rules(page) == found
-        assert ("No rule fits" in page) is not bool(found)
+        assert listed_rules(page) == names
+        assert ("No rules match these filters" in page) is not bool(names)
 
     @pytest.mark.parametrize("query", ["state=x", "from=99999", "from=-1", "from=x", "q=%00%ff"])
-    def test_a_view_that_cannot_be_is_still_a_page(self, admin: UserClient, query: str) -> None:
+    def test_invalid_query_parameters_are_ignored(self, admin: UserClient, query: str) -> None:
         assert admin.get(f"/rules?{query}").status_code == 200
 
 
@@ -121,20 +121,20 @@ class TestManyRules:
         for number in range(600):
             write_rule(folder, f"sample-{number:03}", name=f"Sample {number:03}")
 
-    def test_they_come_in_pages_that_keep_the_filter(self, admin: UserClient) -> None:
-        seen: list[str] = []
+    def test_pagination_keeps_the_filter(self, admin: UserClient) -> None:
+        names: list[str] = []
         url = "/rules?q=sample&state=enabled"
         while True:
             page = admin.get(url).text
-            seen += listed_rules(page)
+            names += listed_rules(page)
             older = re.search(r'id="list-older" class="btn" href="([^"]+)"', page)
             if older is None:
                 break
             url = older[1].replace("&amp;", "&")
-        assert seen == [f"Sample {number:03}" for number in range(600)]
+        assert names == [f"Sample {number:03}" for number in range(600)]
         assert tab_count(page, "Enabled") == "600"
 
-    def test_one_in_hundreds_is_switched_and_the_others_go_on(
+    def test_disabling_one_rule_leaves_the_others_enabled(
         self, agent: AgentClient, admin: UserClient
     ) -> None:
         admin.post("/rules/sample-123/switch", {"enabled": "no"})
@@ -142,22 +142,26 @@ class TestManyRules:
         assert agent.send_events(events)["matched"] == 1
 
 
-# ---- one rule ----
+# ---- rule page ----
 
 
-def test_a_disabled_rule_does_not_pretend_to_decide(folder: Path, restart: Any) -> None:
+def test_the_page_of_a_disabled_rule_says_that_events_open_no_alerts(
+    folder: Path, restart: Any
+) -> None:
     write_rule(folder, "sample-a", enabled="false")
     admin = restart()
     page = admin.get("/rules/sample-a").text
-    assert "Disabled</strong>, as its file says. Events raise no alert of this rule" in page
-    assert "Every match of this rule raises an alert" not in page
+    assert "Disabled</strong> in its file. Matching events open no alerts." in page
+    assert "Every match opens or updates an alert" not in page
     admin.post("/rules/sample-a/switch", {"enabled": "yes"})
     page = admin.get("/rules/sample-a").text
-    assert re.search(r"Enabled</strong> by <bdi>ada</bdi> <time[^>]+>[^<]+</time>; its file", page)
-    assert "Every match of this rule raises an alert" in page
+    assert re.search(
+        r"Enabled</strong> by <bdi>ada</bdi> <time[^>]+>[^<]+</time>; disabled in its file", page
+    )
+    assert "Every match opens or updates an alert" in page
 
 
-def test_what_a_rule_found_can_be_read_after_its_file_is_gone(
+def test_alerts_of_a_rule_stay_readable_after_its_file_is_deleted(
     agent: AgentClient, folder: Path, restart: Any, settings: Settings, clock: FakeClock
 ) -> None:
     write_rule(folder, "sample-a", name="Once <b>here</b>")
@@ -167,44 +171,44 @@ def test_what_a_rule_found_can_be_read_after_its_file_is_gone(
     admin = restart()
     alert = admin.get("/alerts/1").text
     assert "Once &lt;b&gt;here&lt;/b&gt;" in alert
-    assert "The rule is not loaded any more, and its guide went with it." in alert
+    assert "The rule is no longer loaded, so its guide is not available." in alert
     assert "Add exclusion" not in alert
-    assert "It is not loaded any more" in admin.get("/exclusions/new?alert=1").text
+    assert "This rule is no longer loaded" in admin.get("/exclusions/new?alert=1").text
     assert admin.post("/alerts/1/status", {"move": "acknowledge"}).status_code == 303
     page = admin.get("/rules/sample-a")
     assert page.status_code == 200
     assert "<h1>Once &lt;b&gt;here&lt;/b&gt;</h1>" in page.text
-    assert "not loaded any more" in page.text
+    assert "no longer loaded" in page.text
     assert 'href="/alerts?status=all&amp;rule=sample-a"' in page.text
     assert "Rule: <bdi>Once" in admin.get("/alerts?status=all&rule=sample-a").text
     assert admin.post("/rules/sample-a/switch", {"enabled": "yes"}).status_code == 404
     assert admin.get("/rules/never-there").status_code == 404
 
 
-# ---- files that are not loaded ----
+# ---- broken rule files ----
 
 
-def test_every_problem_of_a_broken_file_is_told_with_its_place(folder: Path, restart: Any) -> None:
+def test_every_problem_of_a_rule_file_is_listed_with_its_location(
+    folder: Path, restart: Any
+) -> None:
     write_rule(folder, "sample-a", risk=-1, enabled='"<b>"')
     page = restart().get("/rules").text
     assert "1 rule file was not loaded." in page
     assert "2 problems</summary>" in page
-    places = re.findall(r"<code><bdi>([^<]*sample-a\.toml:\d+:\d+)</bdi></code>", page)
-    lines = [int(place.rsplit(":")[-2]) for place in places]
+    locations = re.findall(r"<code><bdi>([^<]*sample-a\.toml:\d+:\d+)</bdi></code>", page)
+    lines = [int(location.rsplit(":")[-2]) for location in locations]
     assert lines == [6, 9]
     assert '<details class="dw-disclosure" open>' in page
 
 
-def test_hundreds_of_problems_are_folded_and_the_rest_is_counted(
-    folder: Path, restart: Any
-) -> None:
+def test_hundreds_of_problems_are_collapsed_and_limited(folder: Path, restart: Any) -> None:
     for number in range(400):
         (folder / f"{number:03}.toml").write_text(f"broken {number}")
     page = restart().get("/rules").text
     assert "400 rule files were not loaded." in page
     assert '<details class="dw-disclosure">' in page
     assert page.count(".toml:1:") == 300
-    assert "These are the first 300." in page
+    assert "Only the first 300 are listed." in page
 
 
 class TestOverview:
@@ -214,24 +218,24 @@ class TestOverview:
         write_rule(folder, "sample-a", name="Was <i>on</i>")
         write_rule(folder, "sample-b", name="Never on", enabled="false")
 
-    def test_it_tells_of_broken_files_and_of_rules_just_disabled(
+    def test_it_lists_broken_rule_files_and_recently_disabled_rules(
         self, admin: UserClient, sign_in: Callable[[str, Role], UserClient], clock: FakeClock
     ) -> None:
-        def told(person: UserClient) -> str:
-            return " ".join(re.sub(r"<[^>]+>", " ", person.get("/").text).split())
+        def overview_text(user: UserClient) -> str:
+            return " ".join(re.sub(r"<[^>]+>", " ", user.get("/").text).split())
 
         admin.post("/rules/sample-a/switch", {"enabled": "no"})
-        assert "Rules broken 1 rule file was not loaded." in told(admin)
-        assert "disabled Was &lt;i&gt;on&lt;/i&gt; by ada · just now" in told(admin)
-        assert "Never on" not in told(admin)
+        assert "Rules broken 1 rule file was not loaded." in overview_text(admin)
+        assert "disabled Was &lt;i&gt;on&lt;/i&gt; by ada · just now" in overview_text(admin)
+        assert "Never on" not in overview_text(admin)
         clock.advance(days=8)
-        assert "Was &lt;i&gt;on" not in told(sign_in("bob", Role.ANALYST))
+        assert "Was &lt;i&gt;on" not in overview_text(sign_in("bob", Role.ANALYST))
 
 
-# ---- for programs ----
+# ---- API ----
 
 
-def test_programs_list_and_switch_rules(
+def test_the_api_lists_and_switches_rules(
     folder: Path, restart: Any, make_key: Callable[[str, Role], str]
 ) -> None:
     write_rule(folder, "sample-a", enabled="false")
@@ -243,12 +247,12 @@ def test_programs_list_and_switch_rules(
         headers = {"Authorization": f"Bearer {keys[role]}"}
         return client.request(method, f"/api/v1/rules{path}", json=body, headers=headers)
 
-    def told() -> dict[str, Any]:
+    def sample_rule() -> dict[str, Any]:
         rules = call(Role.ANALYST, "GET", "").json()["rules"]
-        found: dict[str, Any] = next(rule for rule in rules if rule["id"] == "sample-a")
-        return found
+        sample: dict[str, Any] = next(rule for rule in rules if rule["id"] == "sample-a")
+        return sample
 
-    assert told() == {
+    assert sample_rule() == {
         "id": "sample-a",
         "slug": "sample-a",
         "name": "The sample-a",
@@ -262,25 +266,29 @@ def test_programs_list_and_switch_rules(
         "changed_at": None,
     }
     assert call(Role.ANALYST, "PATCH", "/sample-a", {"enabled": True}).status_code == 403
-    refused: list[Any] = [{}, {"enabled": "yes"}, {"enabled": None}, {"enabled": True, "x": 1}, []]
-    for wrong in refused:
-        assert call(Role.ADMIN, "PATCH", "/sample-a", wrong).status_code == 422
-    assert told()["enabled"] is False
+    invalid_bodies: list[Any] = [
+        {},
+        {"enabled": "yes"},
+        {"enabled": None},
+        {"enabled": True, "x": 1},
+        [],
+    ]
+    for body in invalid_bodies:
+        assert call(Role.ADMIN, "PATCH", "/sample-a", body).status_code == 422
+    assert sample_rule()["enabled"] is False
     changed = call(Role.ADMIN, "PATCH", "/sample-a", {"enabled": True, "version": 0}).json()
     assert (changed["enabled"], changed["version"]) == (True, 1)
     assert (changed["changed_by"], changed["changed_at"]) == ("key-admin", "2026-11-24T12:00:00Z")
-    assert told() == changed
-    late = call(Role.ADMIN, "PATCH", "/sample-a", {"enabled": False, "version": 0})
-    assert late.status_code == 409
-    assert "key-admin enabled the rule while you were viewing it" in late.json()["detail"]
+    assert sample_rule() == changed
+    stale = call(Role.ADMIN, "PATCH", "/sample-a", {"enabled": False, "version": 0})
+    assert stale.status_code == 409
+    assert "key-admin enabled the rule while you were looking" in stale.json()["detail"]
     assert call(Role.ADMIN, "PATCH", "/nope", {"enabled": True}).status_code == 404
     disabled = call(Role.ANALYST, "GET", "?enabled=false").json()["rules"]
     assert "sample-a" not in [rule["id"] for rule in disabled]
 
 
-def test_a_reference_is_a_link_only_if_a_browser_may_follow_it(
-    folder: Path, restart: Callable[[], UserClient]
-) -> None:
+def test_only_http_references_are_links(folder: Path, restart: Callable[[], UserClient]) -> None:
     write_rule(folder, "linked")
     file = folder / "linked.toml"
     links = 'references = ["https://example.org/a", "javascript:alert(1)", "A book, page 3"]'

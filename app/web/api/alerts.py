@@ -17,10 +17,10 @@ from app.store.database import Session
 from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
+from app.web.alert_query import EXACT_FILTERS, read_filter
 from app.web.api.fields import StorableText
 from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
 from app.web.api.parameters import NO_REPEATED_PARAMETERS
-from app.web.pages.alerts.routes import EXACT_FILTERS, read_filter
 from app.web.services import ServicesDep
 from app.web.urls import RowId
 

@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.actions.rules import get_rule, set_rule_enabled
 from app.detection.rule import Rule, is_enabled
 from app.domain.severity import Severity
+from app.resources import rule_file_label
 from app.store import rule_overrides
 from app.store.tables import RuleSwitch
 from app.web.access import Admin, Analyst
 from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
 from app.web.api.parameters import NO_REPEATED_PARAMETERS
-from app.web.pages.rules.context import rule_file_label
 from app.web.services import ServicesDep
 
 router = APIRouter(tags=["rules"], responses=problem_responses(*AUTH_STATUSES))

@@ -1,11 +1,10 @@
-"""Filling the page of one alert from the store and from the event that it shows."""
+"""Builds the context of the alert page from the database and the displayed event."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.detection.rule import Rule
-from app.domain.alert import AlertAction, Status, Verdict, available_actions
+from app.domain.alert import Status, Verdict, available_actions
 from app.domain.guide import GuidePart
 from app.store import alerts, api_keys, matches, users
 from app.store.database import Session
@@ -17,30 +16,19 @@ from app.web.pages.alerts import event_view
 from app.web.pages.alerts.alert_context import (
     ActivityRow,
     AlertPage,
-    CloseForm,
+    FormInput,
     GuideStepView,
     GuideView,
     MatchRow,
-    PreviousAlert,
 )
-from app.web.pages.alerts.routes import ALERTS_PATH
+from app.web.paths import ALERTS_PATH
 from app.web.rendering import format_relative_time, markdown_to_html
 from app.web.services import Services
+from app.web.stored_event import parse_match_event
 
 MATCHES_PAGE_SIZE = 20
-# Less is the time an event takes to travel.
+# A smaller difference is the time that an event takes to reach the server.
 CLOCK_SKEW_THRESHOLD = timedelta(minutes=2)
-
-
-@dataclass(frozen=True, slots=True)
-class FormInput:
-    """What a form that was refused had held, and why."""
-
-    close_form: CloseForm = field(default_factory=CloseForm)
-    close_form_open: bool = False
-    comment: str = ""
-    comment_error: str | None = None
-    conflict: str | None = None
 
 
 def build_alert_page(
@@ -50,52 +38,24 @@ def build_alert_page(
     query: Mapping[str, str],
     form_input: FormInput,
 ) -> AlertPage:
-    """`query` may hold `guide` (a part) and `before` (a match id, for older matches)."""
+    """Return the page of `alert`.
+
+    `query` can contain `guide` (a part of the guide) and `before` (a match id; older matches follow).
+    """
     rule = services.find_rule(alert.rule_id)
-    shown = matches.displayed_match(session, alert)
-    event = event_view.parse_match_event(shown) if shown else None
-    here = f"{ALERTS_PATH}/{alert.id}"
-    possible = available_actions(Status(alert.status))
+    displayed_match = matches.displayed_match(session, alert)
+    event = parse_match_event(displayed_match) if displayed_match else None
+    alert_path = f"{ALERTS_PATH}/{alert.id}"
     assignee = users.names_by_id(session, [alert.assignee_id]).get(alert.assignee_id or 0)
-    page_of_matches, older = _match_page(session, alert, query)
+    match_rows, oldest_id = _match_page(session, alert, query)
     return AlertPage(
-        id=alert.id or 0,
-        href=here,
-        version=alert.version,
-        status=alert.status,
-        severity=alert.severity,
-        priority=alert.priority,
-        priority_parts=tuple((part["why"], int(part["points"])) for part in alert.priority_parts),
-        priority_clamped=sum(int(part["points"]) for part in alert.priority_parts)
-        != alert.priority,
-        headline=alert.headline,
-        rule_name=alert.rule_name,
-        rule_href=f"/rules/{alert.rule_id}",
-        explain_href=urls.href("/explain", alert=alert.id, rule=alert.rule_id),
-        first_seen=alert.first_seen,
-        last_seen=alert.last_seen,
-        match_count=alert.match_count,
+        alert=alert,
         assignee=assignee,
         assignee_options=_assignee_options(session, assignee),
-        verdict=alert.verdict,
-        reason=alert.reason,
-        closed_by=alert.closed_by,
-        closed_at=alert.closed_at,
-        can_acknowledge=AlertAction.ACKNOWLEDGE in possible,
-        can_close=AlertAction.CLOSE in possible,
-        can_reopen=AlertAction.REOPEN in possible,
-        verdict_options=tuple(
-            SelectOption(str(verdict), verdict.capitalize()) for verdict in Verdict
-        ),
-        close_form=form_input.close_form,
-        close_form_open=form_input.close_form_open,
-        conflict=form_input.conflict,
-        status_action=f"{here}/status",
-        assign_action=f"{here}/assignee",
-        comment_action=f"{here}/comments",
-        comment=form_input.comment,
-        comment_error=form_input.comment_error,
-        exclude_href=urls.href("/exclusions/new", alert=alert.id) if rule else None,
+        actions=available_actions(Status(alert.status)),
+        verdicts=tuple(Verdict),
+        form=form_input,
+        is_rule_loaded=rule is not None,
         previous_alert=_previous_alert(session, alert),
         grouped_by=_grouped_by(alert),
         tokens=event_view.tokens(event),
@@ -103,21 +63,20 @@ def build_alert_page(
         findings=event_view.findings(event),
         lineage=event_view.lineage(event),
         event_details=event_view.event_details(alert, event),
-        guide=build_guide_view(session, alert, rule, query.get("guide", "")),
-        matches=page_of_matches,
-        matches_older_href=urls.href(here, before=older) if older else None,
-        matches_newest_href=here if query.get("before") else None,
-        activity=tuple(_activity_row(row) for row in alerts.list_activity(session, alert.id or 0)),
-        list_href=urls.href(
-            ALERTS_PATH, status=None if alert.status == Status.OPEN else alert.status
+        guide=_build_guide_view(session, alert, rule, query.get("guide", "")),
+        matches=match_rows,
+        matches_older_href=urls.href(alert_path, before=oldest_id) if oldest_id else None,
+        matches_newest_href=alert_path if query.get("before") else None,
+        activity=tuple(
+            ActivityRow(entry, _activity_text(entry))
+            for entry in alerts.list_activity(session, alert.id or 0)
         ),
     )
 
 
 def _assignee_options(session: Session, assignee: str | None) -> tuple[SelectOption, ...]:
-    nobody = SelectOption("", "Nobody", assignee is None)
     return (
-        nobody,
+        SelectOption("", "Unassigned", assignee is None),
         *(
             SelectOption(user.name, user.name, user.name == assignee)
             for user in users.list_active(session)
@@ -125,53 +84,42 @@ def _assignee_options(session: Session, assignee: str | None) -> tuple[SelectOpt
     )
 
 
-def _previous_alert(session: Session, alert: Alert) -> PreviousAlert | None:
-    before = alerts.get(session, alert.previous_id) if alert.previous_id else None
-    if before is None or before.verdict is None or before.closed_at is None:
-        return None
-    return PreviousAlert(
-        id=before.id or 0,
-        href=f"{ALERTS_PATH}/{before.id}",
-        verdict=before.verdict,
-        reason=before.reason or "",
-        closed_at=before.closed_at,
-        closed_by=before.closed_by or "",
-    )
+def _previous_alert(session: Session, alert: Alert) -> Alert | None:
+    previous = alerts.get(session, alert.previous_id) if alert.previous_id else None
+    return previous if previous and previous.status == Status.CLOSED else None
 
 
 def _grouped_by(alert: Alert) -> tuple[tuple[str, str], ...]:
-    shared = [
+    values = [
         ("rule", alert.rule_name),
         ("host", alert.host),
         ("container", alert.container_id or alert.container),
-        ("account", alert.user_name),
+        ("user", alert.user_name),
         ("process name", alert.process_name),
         ("destination", alert.destination),
     ]
-    return tuple((label, value) for label, value in shared if value)
+    return tuple((label, value) for label, value in values if value)
 
 
-def build_guide_view(
+def _build_guide_view(
     session: Session, alert: Alert, rule: Rule | None, requested_part: str
 ) -> GuideView:
-    """One part of the guide with its ticks; an alert whose rule is gone has an empty one."""
-    part = parse_guide_part(requested_part)
-    here = f"{ALERTS_PATH}/{alert.id}"
+    """Return one part of the guide with its ticks; it is empty if the rule is not loaded."""
+    part_name = parse_guide_part(requested_part)
     ticks = alerts.guide_ticks(session, alert.id or 0)
     parts = rule.guide.parts if rule else ()
     tabs = []
-    for one in parts:
-        done = sum((str(one.name), step.key) in ticks for step in one.steps)
-        label = f"{PART_LABELS[one.name]} {done}/{len(one.steps)}"
-        tabs.append(Tab(label, urls.href(here, guide=one.name), one.name is part))
-    chosen = next((one for one in parts if one.name is part), None)
+    for part in parts:
+        done = sum((str(part.name), step.key) in ticks for step in part.steps)
+        label = f"{PART_LABELS[part.name]} {done}/{len(part.steps)}"
+        href = urls.href(f"{ALERTS_PATH}/{alert.id}", guide=part.name)
+        tabs.append(Tab(label, href, part.name is part_name))
+    current = next((part for part in parts if part.name is part_name), None)
     return GuideView(
-        part=str(part),
+        part=str(part_name),
         tabs=tuple(tabs),
-        introduction_html=str(markdown_to_html(chosen.text)) if chosen and chosen.text else "",
-        steps=_guide_steps(alert, chosen, ticks) if chosen else (),
-        rule_name=alert.rule_name,
-        rule_href=f"/rules/{alert.rule_id}",
+        introduction_html=str(markdown_to_html(current.text)) if current and current.text else "",
+        steps=_guide_steps(alert, current, ticks) if current else (),
     )
 
 
@@ -180,19 +128,14 @@ def _guide_steps(
 ) -> tuple[GuideStepView, ...]:
     steps = []
     for step in part.steps:
-        tick = ticks.get((str(part.name), step.key))
         fields = ",".join(step.exclusion_fields)
+        exclude_href = urls.href("/exclusions/new", alert=alert.id, fields=fields)
         steps.append(
             GuideStepView(
                 key=step.key,
                 html=str(markdown_to_html(step.markdown)),
-                done=tick is not None,
-                done_by=tick.actor if tick else None,
-                done_at=tick.at if tick else None,
-                tick_action=f"{ALERTS_PATH}/{alert.id}/guide/{step.key}",
-                exclude_href=urls.href("/exclusions/new", alert=alert.id, fields=fields)
-                if fields
-                else None,
+                tick=ticks.get((str(part.name), step.key)),
+                exclude_href=exclude_href if fields else None,
             )
         )
     return tuple(steps)
@@ -201,69 +144,57 @@ def _guide_steps(
 def _match_page(
     session: Session, alert: Alert, query: Mapping[str, str]
 ) -> tuple[tuple[MatchRow, ...], int | None]:
-    """A page of matches, and the id before which the next page goes on."""
-    before = query.get("before", "")
-    found = matches.list_by_alert(
+    """Return a page of matches, and the id of its last match if older matches exist."""
+    newest_first = matches.list_by_alert(
         session,
         alert.id or 0,
-        before=urls.parse_row_id(before),
+        before=urls.parse_row_id(query.get("before", "")),
         limit=MATCHES_PAGE_SIZE + 1,
     )
-    rows = found[:MATCHES_PAGE_SIZE]
-    agents = api_keys.names_by_id(session, (match.key_id for match in rows))
-    older = rows[-1].id if len(found) > MATCHES_PAGE_SIZE else None
-    return tuple(_match_row(match, agents) for match in rows), older
+    page = newest_first[:MATCHES_PAGE_SIZE]
+    agents = api_keys.names_by_id(session, (match.key_id for match in page))
+    oldest_id = page[-1].id if len(newest_first) > MATCHES_PAGE_SIZE else None
+    return tuple(_match_row(match, agents) for match in page), oldest_id
 
 
 def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
-    event = event_view.parse_match_event(match)
     return MatchRow(
-        id=match.id or 0,
-        received_at=match.received_at,
-        occurred_at=match.occurred_at,
+        match=match,
+        process=parse_match_event(match).process,
         clock_skew=clock_skew_text(match.received_at, match.occurred_at),
-        command_line=event.process.command_line[:500],
-        pid=event.process.pid,
-        agent=agents.get(match.key_id, "a removed key"),
-        raw_href=f"/matches/{match.id}/event.json",
+        agent=agents.get(match.key_id, "deleted key"),
     )
 
 
 def clock_skew_text(received_at: datetime, occurred_at: datetime | None) -> str | None:
-    """How far an event's own clock is from the receipt, when that is more than travel explains."""
+    """Return the agent's clock skew, such as "2 h behind"; None below CLOCK_SKEW_THRESHOLD."""
     if occurred_at is None or abs(received_at - occurred_at) < CLOCK_SKEW_THRESHOLD:
         return None
     seconds = (received_at - occurred_at).total_seconds()
-    told = format_relative_time(abs(seconds)).removesuffix(" ago")
-    return f"{told} ahead" if seconds < 0 else f"{told} behind"
+    amount = format_relative_time(abs(seconds)).removesuffix(" ago")
+    return f"{amount} ahead" if seconds < 0 else f"{amount} behind"
 
 
 _ACTIVITY_TEXTS = {
     "opened": "opened this alert",
-    "acknowledged": "acknowledged it",
-    "reopened": "reopened it",
+    "acknowledged": "acknowledged the alert",
+    "reopened": "reopened the alert",
     "commented": "commented",
-    "excluded": "made an exclusion from it",
+    "excluded": "created an exclusion from the alert",
 }
 
 
-def _activity_row(row: AlertActivity) -> ActivityRow:
-    match row.kind:
+def _activity_text(entry: AlertActivity) -> str:
+    match entry.kind:
         case "closed":
-            text = f"closed it as {row.after}"
+            return f"closed the alert as {entry.after}"
         case "assigned":
-            text = f"assigned it to {row.after}" if row.after else "took it from its assignee"
-        case "ticked" | "unticked":
-            done = "did" if row.kind == "ticked" else "took back"
-            text = f"{done} the step “{row.after}”"
-        case "opened" if row.before:
-            text = f"opened this alert; the one before, #{row.before}, was a {row.after}"
+            return f"assigned the alert to {entry.after}" if entry.after else "unassigned the alert"
+        case "ticked":
+            return f"completed the step “{entry.after}”"
+        case "unticked":
+            return f"reset the step “{entry.after}”"
+        case "opened" if entry.before:
+            return f"opened this alert; the previous alert, #{entry.before}, was closed as {entry.after}"
         case _:
-            text = _ACTIVITY_TEXTS.get(row.kind, row.kind)
-    return ActivityRow(
-        actor=row.actor,
-        at=row.at,
-        text=text,
-        comment=row.comment,
-        is_automatic=row.actor == "Deckwatch",
-    )
+            return _ACTIVITY_TEXTS.get(entry.kind, entry.kind)

@@ -1,6 +1,4 @@
-"""One alert: reading it, moving it, assigning it, commenting, ticking its guide, its raw events."""
-
-from collections.abc import Callable
+"""Routes of one alert: status, assignee, comments, guide steps and raw events."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -17,9 +15,9 @@ from app.web.forms import Form, FormDep
 from app.web.guide_view import parse_guide_part, step_title
 from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
-from app.web.pages.alerts.alert_context import CloseForm
-from app.web.pages.alerts.alert_page import FormInput, build_alert_page
-from app.web.pages.alerts.routes import ALERTS_PATH
+from app.web.pages.alerts.alert_context import FormInput
+from app.web.pages.alerts.alert_page import build_alert_page
+from app.web.paths import ALERTS_PATH
 from app.web.services import Services, ServicesDep
 from app.web.urls import RowId
 
@@ -44,7 +42,7 @@ def _render(
         if alert is None:
             raise NotFound(f"There is no alert {alert_id}.")
         context = build_alert_page(session, services, alert, request.query_params, form_input)
-    title = f"#{alert_id} {context.headline}"
+    title = f"#{alert_id} {alert.headline}"
     return render_page(request, principal, "pages/alert.html", context, title=title, status=status)
 
 
@@ -53,58 +51,38 @@ def change_status(
     request: Request, alert_id: RowId, principal: Analyst, services: ServicesDep, form: FormDep
 ) -> Response:
     form.allow_fields("move", "version", "verdict", "reason")
-    requested_move = next((move for move in AlertAction if move == form["move"]), None)
-    if requested_move is None:
-        raise InvalidInput({"move": "Say what to do: " + ", ".join(AlertAction) + "."})
-    form_input = CloseForm(form["verdict"], form["reason"])
-    closing = requested_move is AlertAction.CLOSE
-
-    def run() -> Alert:
-        return actions.change(
+    action = next((action for action in AlertAction if action == form["move"]), None)
+    if action is None:
+        raise InvalidInput({"move": "Choose an action: " + ", ".join(AlertAction) + "."})
+    verdict, reason = form["verdict"], form["reason"]
+    is_close = action is AlertAction.CLOSE
+    try:
+        alert = actions.change(
             services.database,
             alert_id,
-            [actions.StatusChange(requested_move, form["verdict"], form["reason"])],
+            [actions.StatusChange(action, verdict, reason)],
             principal=principal,
             at=services.clock(),
             version=form.get_int("version"),
         )
-
-    try:
-        alert = run()
     except InvalidInput as error:
-        errors = tuple(error.fields.items())
-        rejected_input = FormInput(
-            CloseForm(form_input.verdict, form_input.reason, errors), close_form_open=closing
-        )
-        return _render(request, principal, services, alert_id, rejected_input, 422)
+        form_input = FormInput(verdict, reason, error.fields, close_form_open=is_close)
+        return _render(request, principal, services, alert_id, form_input, 422)
     except Conflict as error:
-        rejected_input = FormInput(form_input, close_form_open=closing, conflict=str(error))
-        return _render(request, principal, services, alert_id, rejected_input, 409)
-    return _status_changed(request, services, alert, requested_move)
+        form_input = FormInput(verdict, reason, close_form_open=is_close, conflict=str(error))
+        return _render(request, principal, services, alert_id, form_input, 409)
+    return see_other(request, f"{ALERTS_PATH}/{alert_id}", _status_notice(alert, action))
 
 
-_STATUS_NOTICES = {
-    AlertAction.ACKNOWLEDGE: "Acknowledged.",
-    AlertAction.CLOSE: "Closed.",
-    AlertAction.REOPEN: "Reopened.",
-}
-
-
-def _status_changed(
-    request: Request, services: Services, alert: Alert, requested_move: AlertAction
-) -> Response:
-    here = f"{ALERTS_PATH}/{alert.id}"
-    undo = {"move": str(AlertAction.REOPEN), "version": str(alert.version)}
-    undoable = requested_move is not AlertAction.REOPEN
-    return see_other(
-        request,
-        here,
-        Notice(
-            "done",
-            _STATUS_NOTICES[requested_move],
-            undo_action=f"{here}/status" if undoable else None,
-            undo_fields=undo if undoable else {},
-        ),
+def _status_notice(alert: Alert, action: AlertAction) -> Notice:
+    text = f"Alert {action.past_tense}."
+    if action is AlertAction.REOPEN:
+        return Notice("done", text)
+    return Notice(
+        "done",
+        text,
+        undo_action=f"{ALERTS_PATH}/{alert.id}/status",
+        undo_fields={"move": str(AlertAction.REOPEN), "version": str(alert.version)},
     )
 
 
@@ -114,8 +92,7 @@ def assign(
 ) -> Response:
     form.allow_fields("assignee", "version")
     name = form["assignee"]
-
-    def run() -> None:
+    try:
         actions.change(
             services.database,
             alert_id,
@@ -124,9 +101,12 @@ def assign(
             at=services.clock(),
             version=form.get_int("version"),
         )
-
-    done = Notice("done", f"Assigned to {name}." if name else "Assigned to nobody.")
-    return _redirect_or_conflict(request, principal, services, alert_id, run, done)
+    except (Conflict, InvalidInput) as error:
+        status = 409 if isinstance(error, Conflict) else 422
+        form_input = FormInput(conflict=str(error))
+        return _render(request, principal, services, alert_id, form_input, status)
+    notice = Notice("done", f"Assigned to {name}." if name else "Unassigned.")
+    return see_other(request, f"{ALERTS_PATH}/{alert_id}", notice)
 
 
 @router.post(ALERTS_PATH + "/{alert_id}/comments")
@@ -139,27 +119,9 @@ def comment(
             services.database, alert_id, form["comment"], principal=principal, at=services.clock()
         )
     except InvalidInput as error:
-        rejected_input = FormInput(comment=form["comment"], comment_error=str(error))
-        return _render(request, principal, services, alert_id, rejected_input, 422)
+        form_input = FormInput(comment=form["comment"], comment_error=str(error))
+        return _render(request, principal, services, alert_id, form_input, 422)
     return see_other(request, f"{ALERTS_PATH}/{alert_id}", Notice("done", "Comment added."))
-
-
-def _redirect_or_conflict(
-    request: Request,
-    principal: Principal,
-    services: Services,
-    alert_id: int,
-    run: Callable[[], None],
-    done: Notice,
-) -> Response:
-    try:
-        run()
-    except (Conflict, InvalidInput) as error:
-        status = 409 if isinstance(error, Conflict) else 422
-        return _render(
-            request, principal, services, alert_id, FormInput(conflict=str(error)), status
-        )
-    return see_other(request, f"{ALERTS_PATH}/{alert_id}", done)
 
 
 @router.post(ALERTS_PATH + "/{alert_id}/guide/{step_key}")
@@ -189,24 +151,24 @@ def set_step_done(
 
 def _read_yes_no(form: Form) -> bool:
     if form["done"] not in ("yes", "no"):
-        raise InvalidInput({"done": "Say yes or no."})
+        raise InvalidInput({"done": "Must be yes or no."})
     return form["done"] == "yes"
 
 
-def _find_step(services: Services, alert_id: int, part: str, step_key: str) -> GuideStep:
+def _find_step(services: Services, alert_id: int, part_name: str, step_key: str) -> GuideStep:
     with services.database.read() as session:
         alert = alerts.get(session, alert_id)
     rule = services.find_rule(alert.rule_id) if alert else None
-    for one in rule.guide.parts if rule else ():
-        for step in one.steps:
-            if one.name == part and step.key == step_key:
+    for part in rule.guide.parts if rule else ():
+        for step in part.steps:
+            if part.name == part_name and step.key == step_key:
                 return step
-    raise NotFound("This step is not in the alert's guide, or not any more.")
+    raise NotFound("The guide of this alert has no such step.")
 
 
 @router.get("/matches/{match_id}/event.json")
 def raw_event(match_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """The event as its agent wrote it, byte for byte, to look at or to keep."""
+    """The event exactly as the agent sent it."""
     with services.database.read() as session:
         match = matches.get(session, match_id)
     if match is None:

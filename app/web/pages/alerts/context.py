@@ -1,38 +1,23 @@
-"""What the list of alerts shows: its shape, filled by alerts, drawn by its template."""
+"""Template context of the alert list."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
+from app.store.tables import Alert
 from app.web.components import Chip, SelectOption, Tab
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One line of the list. Every text but `severity`, `status` and `verdict` comes from an event."""
+    """One line of the list; `chips` are the first findings of the command line."""
 
-    id: int
-    href: str
-    severity: str
-    priority: int
-    rule_name: str
-    headline: str
+    alert: Alert
     chips: tuple[Chip, ...]
-    command_line: str
-    container: str | None
-    image: str | None
-    namespace: str | None
-    host: str | None
-    user: str | None
-    match_count: int
-    last_seen: datetime
-    status: str
-    verdict: str | None
     assignee: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class FilterChip:
-    """An active filter: `label: value`, and where the same view without it is."""
+    """An active filter; `remove_href` is the same view without it."""
 
     label: str
     value: str
@@ -41,11 +26,11 @@ class FilterChip:
 
 @dataclass(frozen=True, slots=True)
 class AlertsPage:
-    """Block `list` holds all of it below the heading. The filter form is a GET to `action` whose
-    inputs are q, severity, role, assignee and sort plus `hidden_inputs` (name, value) for the rest.
+    """Context of alerts.html; its block is `list`.
+
+    `hidden_inputs` are the (name, value) pairs of the filters that have no visible input.
     """
 
-    action: str
     tabs: tuple[Tab, ...]
     q: str
     severity_options: tuple[SelectOption, ...]
@@ -60,8 +45,6 @@ class AlertsPage:
     older_href: str | None
     refresh_href: str
     summary: str
-    verdict_options: tuple[SelectOption, ...]
-    bulk_action: str
-    no_alerts_yet: bool  # no alert exists at all: say how to connect an agent
-    connect_href: str
-    filter_error: str | None  # a filter in the URL could not be read: what, and what would fit
+    verdicts: tuple[str, ...]
+    no_alerts_yet: bool  # the database contains no alert at all
+    filter_error: str | None

@@ -1,100 +1,110 @@
-"""The event of an alert as its page shows it: command line, findings, lineage, place."""
+"""Views of an alert's event: command line, findings, process lineage and details."""
 
 from collections.abc import Sequence
 
 from app.domain import ssh
-from app.domain.event import Event, Process, event_from_ecs
+from app.domain.event import Event, Process
 from app.domain.text import escape_invisible, truncate_with_count
-from app.formats import parse_event
-from app.store.tables import Alert, Match
+from app.store.tables import Alert
 from app.web import urls
 from app.web.pages.alerts.alert_context import EventDetail, FindingView, ProcessView, TokenView
-from app.web.pages.alerts.routes import ALERTS_PATH, finding_tone
+from app.web.paths import ALERTS_PATH
 
-
-def parse_match_event(match: Match) -> Event:
-    """The event of a stored match; it could be read when it was stored."""
-    return event_from_ecs(parse_event(match.event))
+# Lengths are in characters. An event can contain megabytes, and every invisible character of it takes
+# about a hundred characters of HTML.
+ARGUMENTS_LIMIT = 500
+ARGUMENT_LENGTH_LIMIT = 2_000
+COMMAND_LINE_LENGTH_LIMIT = 20_000
+TITLE_LENGTH_LIMIT = 500
+FINDINGS_LIMIT = 50
+FINDING_ARGUMENTS_LENGTH_LIMIT = 300
+PROCESS_NAME_LENGTH_LIMIT = 200
+DETAIL_LENGTH_LIMIT = 1_000
+LABELS_LIMIT = 20
+LABEL_LENGTH_LIMIT = 100
 
 
 def tokens(event: Event | None) -> tuple[TokenView, ...]:
+    """Return the arguments of the command line with their highlighting."""
     if event is None:
         return ()
-    words = event.process.args or (event.process.command_line,)
+    args = event.process.args or (event.process.command_line,)
     return tuple(
         TokenView(
             truncate_with_count(token.text, ARGUMENT_LENGTH_LIMIT),
             str(token.kind),
             truncate_with_count(" ".join(token.messages), TITLE_LENGTH_LIMIT),
         )
-        for token in ssh.highlight_arguments(words[: _arguments_within_limits(words)], event.ssh)
+        for token in ssh.highlight_arguments(args[: _arguments_within_limits(args)], event.ssh)
     )
 
 
-# Arguments, characters of one, and characters of all: an event may hold megabytes, of which every
-# hidden character takes a hundred on the page.
-ARGUMENTS_LIMIT = 500
-ARGUMENT_LENGTH_LIMIT = 2_000
-COMMAND_LINE_LENGTH_LIMIT = 20_000
-TITLE_LENGTH_LIMIT = 500
-FINDINGS_LIMIT = 50
-DETAIL_LENGTH_LIMIT = 1_000
-LABELS_LIMIT = 20
-
-
-def _arguments_within_limits(words: Sequence[str]) -> int:
-    room = COMMAND_LINE_LENGTH_LIMIT
-    for number, word in enumerate(words[:ARGUMENTS_LIMIT]):
-        room -= min(len(word), ARGUMENT_LENGTH_LIMIT)
-        if room < 0:
-            return number
-    return min(len(words), ARGUMENTS_LIMIT)
+def _arguments_within_limits(args: Sequence[str]) -> int:
+    remaining = COMMAND_LINE_LENGTH_LIMIT
+    for index, argument in enumerate(args[:ARGUMENTS_LIMIT]):
+        remaining -= min(len(argument), ARGUMENT_LENGTH_LIMIT)
+        if remaining < 0:
+            return index
+    return min(len(args), ARGUMENTS_LIMIT)
 
 
 def command_note(event: Event | None) -> str:
+    """Return the note below the command line: omitted arguments or the working directory."""
     if event is None:
         return "The event of this alert is no longer stored."
     if more := len(event.process.args) - _arguments_within_limits(event.process.args):
-        return f"{more:,} further arguments are in the raw event."
-    if event.process.working_directory:
-        return f"in {truncate_with_count(event.process.working_directory, DETAIL_LENGTH_LIMIT)}"
+        return f"{more:,} more arguments are in the raw event."
+    if directory := event.process.working_directory:
+        return f"Working directory: {truncate_with_count(directory, DETAIL_LENGTH_LIMIT)}"
     return ""
 
 
+def finding_tone(risk: int) -> str:
+    """Return the tone of a finding that adds `risk` points to the priority."""
+    if risk >= 10:
+        return "danger"
+    return "warning" if risk > 0 else "plain"
+
+
 def findings(event: Event | None) -> tuple[FindingView, ...]:
+    """Return the findings about the SSH command line, highest risk first."""
     if event is None or event.ssh is None:
         return ()
-    words = ssh.highlight_arguments(event.process.args, event.ssh)
-    told = sorted(event.ssh.findings, key=lambda finding: -finding.risk)
+    args = ssh.highlight_arguments(event.process.args, event.ssh)
+    by_risk = sorted(event.ssh.findings, key=lambda finding: -finding.risk)
     views = [
         FindingView(
-            sentence=found.message,
-            tone=finding_tone(found.risk),
+            sentence=finding.message,
+            tone=finding_tone(finding.risk),
             arguments=truncate_with_count(
-                " ".join(words[i].text for i in found.arg_indexes if i < len(words)), 300
+                " ".join(args[i].text for i in finding.arg_indexes if i < len(args)),
+                FINDING_ARGUMENTS_LENGTH_LIMIT,
             ),
         )
-        for found in told[:FINDINGS_LIMIT]
+        for finding in by_risk[:FINDINGS_LIMIT]
     ]
-    if more := len(told[FINDINGS_LIMIT:]):
-        views.append(FindingView(f"{more:,} further findings, none of more weight.", "plain", ""))
+    if more := len(by_risk[FINDINGS_LIMIT:]):
+        views.append(FindingView(f"{more:,} more findings of equal or lower risk.", "plain", ""))
     return tuple(views)
 
 
 def lineage(event: Event | None) -> tuple[ProcessView, ...]:
+    """Return the entry leader, the parent and the process itself, as far as the agent sent them."""
     if event is None:
         return ()
-    line: list[tuple[Process, str]] = []
+    processes: list[tuple[Process, str]] = []
     leader, parent = event.entry_leader, event.parent
     if leader is not None:
         kind = f"entry: {event.entry_type}" if event.entry_type else "entry leader"
-        line.append((leader, kind))
+        processes.append((leader, kind))
     if parent is not None and not (leader and parent.pid == leader.pid and parent.pid):
-        line.append((parent, "parent"))
-    line.append((event.process, ""))
+        processes.append((parent, "parent"))
+    processes.append((event.process, ""))
     return tuple(
         ProcessView(
-            name=truncate_with_count(process.command_line, 200) or process.name or "unnamed",
+            name=truncate_with_count(process.command_line, PROCESS_NAME_LENGTH_LIMIT)
+            or process.name
+            or "unnamed",
             note=truncate_with_count(
                 ", ".join(filter(None, (_pid(process), process.user_name, note))),
                 DETAIL_LENGTH_LIMIT,
@@ -102,7 +112,7 @@ def lineage(event: Event | None) -> tuple[ProcessView, ...]:
             depth=depth,
             is_alert_process=process is event.process,
         )
-        for depth, (process, note) in enumerate(line)
+        for depth, (process, note) in enumerate(processes)
     )
 
 
@@ -111,60 +121,52 @@ def _pid(process: Process) -> str | None:
 
 
 def event_details(alert: Alert, event: Event | None) -> tuple[EventDetail, ...]:
+    """Return the values of the event that have no other place on the page, then its labels."""
     if event is None:
         return ()
-    invocation = event.ssh
 
-    def related_alerts_href(**wanted: str | None) -> str | None:
-        return urls.href(ALERTS_PATH, {"status": "all"}, **wanted) if all(wanted.values()) else None
+    def related_alerts_href(**exact_filter: str | None) -> str | None:
+        if not all(exact_filter.values()):
+            return None
+        return urls.href(ALERTS_PATH, {"status": "all"}, **exact_filter)
 
-    event_details = [
-        (
-            "Container id",
-            event.container_id,
-            True,
-            related_alerts_href(container_id=alert.container_id),
-        ),
-        ("Container", event.container_name, False, related_alerts_href(container=alert.container)),
+    role = str(event.ssh.role) if event.ssh else None
+    image_digest = next(iter(event.image_digests), None)
+    container_id_href = related_alerts_href(container_id=alert.container_id)
+    container_href = related_alerts_href(container=alert.container)
+    destination_href = related_alerts_href(destination=alert.destination)
+    values: list[tuple[str, str | None, bool, str | None]] = [
+        ("Container ID", event.container_id, True, container_id_href),
+        ("Container", event.container_name, False, container_href),
         ("Image", event.image, False, related_alerts_href(image=alert.image)),
-        ("Image digest", next(iter(event.image_digests), None), True, None),
+        ("Image digest", image_digest, True, None),
         ("Namespace", event.namespace, False, related_alerts_href(namespace=alert.namespace)),
         ("Pod", event.pod, False, None),
         ("Host", event.host_name, False, related_alerts_href(host=alert.host)),
         ("User", _user(event), False, related_alerts_href(user=alert.user_name)),
-        (
-            "Destination",
-            _destination(event),
-            False,
-            related_alerts_href(destination=alert.destination),
-        ),
-        (
-            "SSH role",
-            str(invocation.role) if invocation else None,
-            False,
-            related_alerts_href(role=alert.ssh_role),
-        ),
+        ("Destination", _destination(event), False, destination_href),
+        ("SSH role", role, False, related_alerts_href(role=alert.ssh_role)),
         ("Executable", event.process.executable, True, None),
         ("SHA-256", event.process.sha256, True, None),
         ("Source address", event.source_ip, True, None),
         ("Terminal", _terminal(event), False, None),
     ]
-    found = [
-        EventDetail(label, truncate_with_count(value, DETAIL_LENGTH_LIMIT), mono, link)
-        for label, value, mono, link in event_details
+    details = [
+        EventDetail(label, truncate_with_count(value, DETAIL_LENGTH_LIMIT), monospace, href)
+        for label, value, monospace, href in values
         if value
     ]
     labels = sorted(event.labels.items())
-    found += (
+    details += (
         EventDetail(
-            f"Label {escape_invisible(truncate_with_count(key, 100))}",
+            f"Label {escape_invisible(truncate_with_count(key, LABEL_LENGTH_LIMIT))}",
             truncate_with_count(value, DETAIL_LENGTH_LIMIT),
         )
         for key, value in labels[:LABELS_LIMIT]
     )
     if more := len(labels[LABELS_LIMIT:]):
-        found.append(EventDetail("More labels", f"{more:,} further ones are in the raw event"))
-    return tuple(found)
+        details.append(EventDetail("More labels", f"{more:,} more labels are in the raw event."))
+    return tuple(details)
 
 
 def _user(event: Event) -> str | None:
@@ -184,4 +186,4 @@ def _destination(event: Event) -> str | None:
 def _terminal(event: Event) -> str | None:
     if event.interactive is None:
         return None
-    return "interactive" if event.interactive else "none: nobody typed this at a prompt"
+    return "interactive" if event.interactive else "not interactive"

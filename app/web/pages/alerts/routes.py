@@ -1,16 +1,15 @@
-"""The list of alerts: filters in the URL, tabs by status, keyset pages."""
+"""Routes of the alert list: filters in the URL, tabs by status, keyset pagination, bulk actions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.actions import alerts as actions
 from app.domain.alert import AlertAction, Status, Verdict
-from app.domain.errors import InvalidInput, Unavailable
+from app.domain.errors import Unavailable
 from app.domain.principal import Principal
 from app.domain.severity import Severity
 from app.domain.ssh import SshRole
@@ -21,85 +20,25 @@ from app.store.database import Session
 from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
+from app.web.alert_query import ANY_ASSIGNEE, CURRENT_USER, EXACT_FILTERS, NO_ASSIGNEE, read_filter
 from app.web.components import Chip, SelectOption, Tab
 from app.web.forms import FormDep
 from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.alerts.context import AlertRow, AlertsPage, FilterChip
+from app.web.pages.alerts.event_view import finding_tone
+from app.web.paths import ALERTS_PATH
 from app.web.services import Services, ServicesDep
 
 PAGE_SIZE = 50
-ALERTS_PATH = "/alerts"
-router = APIRouter()
-
-# What a URL may ask for beside status, q, severity, verdict, role, assignee, sort and cursor: exact
-# values, by the name in the URL, each with its column and its label.
-EXACT_FILTERS: dict[str, tuple[str, str]] = {
-    "rule": ("rule_id", "Rule"),
-    "host": ("host", "Host"),
-    "container": ("container", "Container"),
-    "container_id": ("container_id", "Container id"),
-    "image": ("image", "Image"),
-    "namespace": ("namespace", "Namespace"),
-    "user": ("user_name", "User"),
-    "destination": ("destination", "Destination"),
+CHIPS_LIMIT = 3
+FAILURES_LIMIT = 3
+_SORT_LABELS = {
+    Sort.TIME: "Newest first",
+    Sort.PRIORITY: "Highest priority first",
+    Sort.RARITY: "Rarest first",
 }
-ANY_ASSIGNEE, NO_ASSIGNEE, CURRENT_USER = "", "nobody", "me"
-
-
-FilterValue = TypeVar("FilterValue", Status, Severity, Verdict, SshRole, Sort)
-
-
-def read_filter(
-    query: Mapping[str, str], session: Session, principal: Principal
-) -> tuple[AlertFilter, str | None]:
-    """The filter in a query string, and what in it could not be read (the rest still holds)."""
-    problems: list[str] = []
-    query = {name: escape_unstorable(value) for name, value in query.items()}  # as events are kept
-
-    def read_enum(name: str, values: Sequence[FilterValue]) -> FilterValue | None:
-        value = query.get(name, "")
-        found = next((kind for kind in values if kind == value), None)
-        if value and found is None:
-            problems.append(f"{name} is one of: " + ", ".join(values) + ".")
-        return found
-
-    status_text = query.get("status", Status.OPEN)
-    status = None if status_text == "all" else read_enum("status", list(Status))
-    if status is None and status_text in ("", "open"):
-        status = Status.OPEN
-    sort = read_enum("sort", list(Sort)) or Sort.TIME
-    role = read_enum("role", list(SshRole))
-    alert_filter = AlertFilter(
-        status=status,
-        q=query.get("q", "").strip()[:200],
-        severity=read_enum("severity", list(Severity)),
-        verdict=read_enum("verdict", list(Verdict)),
-        ssh_role=str(role) if role else "",
-        sort=sort,
-    )
-    exact: dict[str, Any] = {
-        column: query.get(name, "") for name, (column, _) in EXACT_FILTERS.items()
-    }
-    alert_filter = replace(alert_filter, **exact)
-    assignee = query.get("assignee", ANY_ASSIGNEE)
-    if assignee == NO_ASSIGNEE:
-        alert_filter = replace(alert_filter, unassigned=True)
-    elif assignee == CURRENT_USER and principal.user_id is not None:
-        alert_filter = replace(alert_filter, assignee_id=principal.user_id)
-    elif assignee:
-        user = users.get_by_name(session, assignee)
-        if user is None:
-            problems.append(f"There is no person named “{assignee}”.")
-        else:
-            alert_filter = replace(alert_filter, assignee_id=user.id)
-    if cursor := query.get("cursor", ""):
-        try:
-            after = urls.decode_cursor(cursor, key_is_time=sort is Sort.TIME)
-            alert_filter = replace(alert_filter, after=after)
-        except InvalidInput as error:
-            problems.append(str(error))
-    return alert_filter, " ".join(problems) or None
+router = APIRouter()
 
 
 @router.get(ALERTS_PATH)
@@ -115,26 +54,24 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
 def _build_page(
     session: Session, services: Services, principal: Principal, query: dict[str, str]
 ) -> AlertsPage:
-    alert_filter, problem = read_filter(query, session, principal)
-    found = alerts.search(session, alert_filter, PAGE_SIZE + 1)
-    rows = found[:PAGE_SIZE]
-    names = users.names_by_id(session, (alert.assignee_id for alert in rows))
+    alert_filter, filter_error = read_filter(query, session, principal)
+    matching = alerts.search(session, alert_filter, PAGE_SIZE + 1)
+    page = matching[:PAGE_SIZE]
+    names = users.names_by_id(session, (alert.assignee_id for alert in page))
     view = {name: value for name, value in query.items() if name != "cursor"}
-    older = None
-    if len(found) > PAGE_SIZE:
-        last = rows[-1]
-        cursor = Cursor(alerts.sort_key(last, alert_filter.sort), last.id or 0)
-        older = urls.href(ALERTS_PATH, view, cursor=urls.encode_cursor(cursor))
+    older_href = None
+    if len(matching) > PAGE_SIZE:
+        cursor = Cursor(alerts.sort_key(page[-1], alert_filter.sort), page[-1].id or 0)
+        older_href = urls.href(ALERTS_PATH, view, cursor=urls.encode_cursor(cursor))
     total = alerts.count(session, replace(alert_filter, after=None))
     return AlertsPage(
-        action=ALERTS_PATH,
         tabs=_tabs(session, alert_filter, view),
         q=alert_filter.q,
         severity_options=_enum_options("Any severity", reversed(Severity), alert_filter.severity),
         role_options=_enum_options("Any role", SshRole, alert_filter.ssh_role),
         assignee_options=_assignee_options(session, query.get("assignee", "")),
         sort_options=tuple(
-            # The usual order needs no word in the address.
+            # The default order has an empty value, which keeps it out of the URL.
             SelectOption("" if sort is Sort.TIME else str(sort), label, sort is alert_filter.sort)
             for sort, label in _SORT_LABELS.items()
         ),
@@ -143,34 +80,25 @@ def _build_page(
         ),
         filter_chips=_filter_chips(session, services, view),
         clear_href=urls.href(ALERTS_PATH, status=query.get("status")),
-        rows=tuple(build_alert_row(alert, names) for alert in rows),
-        first_href=urls.href(ALERTS_PATH, view) if alert_filter.after else None,
-        older_href=older,
-        refresh_href=urls.href(ALERTS_PATH, query),
-        summary=_count_summary(total, len(rows)),
-        verdict_options=tuple(
-            SelectOption(str(verdict), verdict.capitalize()) for verdict in Verdict
+        rows=tuple(
+            AlertRow(alert, _finding_chips(alert), names.get(alert.assignee_id or 0))
+            for alert in page
         ),
-        bulk_action=urls.href(f"{ALERTS_PATH}/bulk"),
-        no_alerts_yet=not rows and not alerts.has_any(session),
-        connect_href="/agents#connect",
-        filter_error=problem,
+        first_href=urls.href(ALERTS_PATH, view) if alert_filter.after else None,
+        older_href=older_href,
+        refresh_href=urls.href(ALERTS_PATH, query),
+        summary=_count_summary(total, len(page)),
+        verdicts=tuple(Verdict),
+        no_alerts_yet=not page and not alerts.has_any(session),
+        filter_error=filter_error,
     )
 
 
-_SORT_LABELS = {
-    Sort.TIME: "Newest first",
-    Sort.PRIORITY: "Highest priority first",
-    Sort.RARITY: "Rarest first",
-}
-
-
-def _count_summary(total: int, shown: int) -> str:
+def _count_summary(total: int, row_count: int) -> str:
     if not total:
         return ""
-    capped = total > COUNT_LIMIT
-    told = f"more than {COUNT_LIMIT:,}" if capped else f"{total:,}"
-    return f"{shown:,} of {told} {'alert' if total == 1 else 'alerts'}"
+    total_text = f"more than {COUNT_LIMIT:,}" if total > COUNT_LIMIT else f"{total:,}"
+    return f"{row_count:,} of {total_text} {'alert' if total == 1 else 'alerts'}"
 
 
 def _tabs(session: Session, alert_filter: AlertFilter, view: dict[str, str]) -> tuple[Tab, ...]:
@@ -190,76 +118,47 @@ def _tabs(session: Session, alert_filter: AlertFilter, view: dict[str, str]) -> 
 
 
 def _enum_options(
-    any_label: str, values: Iterable[StrEnum], chosen: str | None
+    any_label: str, values: Iterable[StrEnum], selected: str | None
 ) -> tuple[SelectOption, ...]:
     return (
-        SelectOption("", any_label, not chosen),
-        *(SelectOption(str(kind), kind.capitalize(), kind == chosen) for kind in values),
+        SelectOption("", any_label, not selected),
+        *(SelectOption(str(value), value.capitalize(), value == selected) for value in values),
     )
 
 
-def _assignee_options(session: Session, chosen: str) -> tuple[SelectOption, ...]:
-    fixed = [(ANY_ASSIGNEE, "Anyone's"), (CURRENT_USER, "Mine"), (NO_ASSIGNEE, "Nobody's")]
-    everyone = [(user.name, user.name) for user in users.list_active(session)]
-    return tuple(SelectOption(value, label, value == chosen) for value, label in fixed + everyone)
+def _assignee_options(session: Session, selected: str) -> tuple[SelectOption, ...]:
+    options = [
+        (ANY_ASSIGNEE, "Any assignee"),
+        (CURRENT_USER, "Assigned to me"),
+        (NO_ASSIGNEE, "Unassigned"),
+        *((user.name, user.name) for user in users.list_active(session)),
+    ]
+    return tuple(SelectOption(value, label, value == selected) for value, label in options)
 
 
 def _filter_chips(
     session: Session, services: Services, view: dict[str, str]
 ) -> tuple[FilterChip, ...]:
+    labels = {name: label for name, (_, label) in EXACT_FILTERS.items()} | {"verdict": "Verdict"}
     chips = []
-    for name, (_, label) in EXACT_FILTERS.items():
+    for name, label in labels.items():
         if value := view.get(name):
-            shown = _rule_name(session, services, value) if name == "rule" else value
-            without = {key: kept for key, kept in view.items() if key != name}
-            chips.append(FilterChip(label, shown, urls.href(ALERTS_PATH, without)))
-    if verdict := view.get("verdict"):
-        without = {key: kept for key, kept in view.items() if key != "verdict"}
-        chips.append(FilterChip("Verdict", verdict, urls.href(ALERTS_PATH, without)))
+            text = _rule_name(session, services, value) if name == "rule" else value
+            chips.append(FilterChip(label, text, urls.href(ALERTS_PATH, view, **{name: None})))
     return tuple(chips)
 
 
 def _rule_name(session: Session, services: Services, rule_id: str) -> str:
-    """Its alerts know the name of a rule that is not loaded any more."""
+    """Return the rule's name; the name of a rule that is no longer loaded is stored in its alerts."""
     if (rule := services.find_rule(rule_id)) is not None:
         return rule.name
     return alerts.latest_rule_name(session, escape_unstorable(rule_id)) or rule_id
 
 
-def finding_tone(risk: int) -> str:
-    """How loudly a finding is shown, by the points it adds."""
-    if risk >= 10:
-        return "danger"
-    return "warning" if risk > 0 else "plain"
-
-
-def finding_chips(alert: Alert) -> tuple[Chip, ...]:
+def _finding_chips(alert: Alert) -> tuple[Chip, ...]:
     return tuple(
-        Chip(chip["label"], finding_tone(int(chip["risk"])), chip["title"]) for chip in alert.chips
-    )
-
-
-def build_alert_row(alert: Alert, names: dict[int, str]) -> AlertRow:
-    """One line of a list; `names` are people's by id."""
-    return AlertRow(
-        id=alert.id or 0,
-        href=f"{ALERTS_PATH}/{alert.id}",
-        severity=alert.severity,
-        priority=alert.priority,
-        rule_name=alert.rule_name,
-        headline=alert.headline,
-        chips=finding_chips(alert)[:3],
-        command_line=alert.command_line[:300],
-        container=alert.container,
-        image=alert.image,
-        namespace=alert.namespace,
-        host=alert.host,
-        user=alert.user_name,
-        match_count=alert.match_count,
-        last_seen=alert.last_seen,
-        status=alert.status,
-        verdict=alert.verdict,
-        assignee=names.get(alert.assignee_id or 0),
+        Chip(chip["label"], finding_tone(int(chip["risk"])), chip["title"])
+        for chip in alert.chips[:CHIPS_LIMIT]
     )
 
 
@@ -267,32 +166,36 @@ def build_alert_row(alert: Alert, names: dict[int, str]) -> AlertRow:
 def change_status_in_bulk(
     request: Request, principal: Analyst, services: ServicesDep, form: FormDep
 ) -> Response:
-    """Acknowledge or close every selected alert; those that cannot be are counted, the rest are done."""
+    """Change the status of each selected alert that allows it, and report the others."""
     form.allow_fields("alert", "move", "verdict", "reason", "next")
     back = urls.safe_redirect_path(form["next"], ALERTS_PATH)
-    requested_move = next((move for move in AlertAction if move == form["move"]), None)
-    numbers = [urls.parse_row_id(text) for text in form.get_list("alert")]
-    chosen = list(dict.fromkeys(number for number in numbers if number is not None))
-    if requested_move is None or not chosen:
+    action = next((action for action in AlertAction if action == form["move"]), None)
+    row_ids = [urls.parse_row_id(text) for text in form.get_list("alert")]
+    alert_ids = list(dict.fromkeys(row_id for row_id in row_ids if row_id is not None))
+    if action is None or not alert_ids:
         return see_other(request, back, Notice("warning", "Select at least one alert first."))
-    if len(chosen) > PAGE_SIZE:
-        told = f"At most {PAGE_SIZE} alerts at once; nothing was changed."
-        return see_other(request, back, Notice("warning", told))
-    requested = actions.StatusChange(requested_move, form["verdict"], form["reason"])
+    if len(alert_ids) > PAGE_SIZE:
+        text = f"Select at most {PAGE_SIZE} alerts. No alert was changed."
+        return see_other(request, back, Notice("warning", text))
     try:
         failures = actions.change_many(
-            services.database, chosen, requested, principal=principal, at=services.clock()
+            services.database,
+            alert_ids,
+            actions.StatusChange(action, form["verdict"], form["reason"]),
+            principal=principal,
+            at=services.clock(),
         )
     except Unavailable as error:
         return see_other(request, back, Notice("warning", str(error)))
-    refused = [f"#{alert_id}: {reason}" for alert_id, reason in failures.items()]
-    return see_other(request, back, _bulk_notice(requested_move, len(chosen), refused))
+    return see_other(request, back, _bulk_notice(action, len(alert_ids), failures))
 
 
-def _bulk_notice(move: AlertAction, chosen: int, refused: list[str]) -> Notice:
-    done = chosen - len(refused)
-    what = {"acknowledge": "acknowledged", "close": "closed", "reopen": "reopened"}[move]
-    text = f"{done} {'alert' if done == 1 else 'alerts'} {what}."
-    if refused:
-        return Notice("warning", f"{text} Not done: " + " ".join(refused[:3]))
-    return Notice("done", text)
+def _bulk_notice(action: AlertAction, alert_count: int, failures: dict[int, str]) -> Notice:
+    changed = alert_count - len(failures)
+    text = f"{changed} {'alert' if changed == 1 else 'alerts'} {action.past_tense}."
+    if not failures:
+        return Notice("done", text)
+    reasons = [f"#{alert_id}: {reason}" for alert_id, reason in failures.items()]
+    return Notice(
+        "warning", f"{text} {len(failures)} not changed: " + " ".join(reasons[:FAILURES_LIMIT])
+    )

@@ -1,46 +1,43 @@
-"""What the pages of exclusions show: their shape, filled by exclusions, drawn by their templates."""
+"""Template contexts of the exclusion list and the exclusion page."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.domain.event import Event
+from app.store.exclusions import State
+from app.store.tables import ExclusionRecord, ExclusionVersion, Match
 from app.web.components import Tab
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionView:
-    """A condition in words; `values` are a person's, copied from an attacker's."""
+    """A condition and the warning about its field; an attacker may have written the values."""
 
     label: str
-    field: str
     operator: str
     values: tuple[str, ...]
-    caution: str | None = None
+    caution: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ExclusionRow:
-    """`state` is proposed, live, expired, ended or declined."""
+    """One line of the list; `version` is the live version, else the newest."""
 
-    id: int
-    href: str
-    state: str
-    rule_name: str
+    record: ExclusionRecord
+    version: ExclusionVersion
     conditions: tuple[ConditionView, ...]
-    reason: str
-    owner: str
-    ends_at: datetime
+    state: State
+    rule_name: str
     suppressed_count: int
     last_suppressed_at: datetime | None
-    proposed_by: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExclusionsPage:
-    """Block `list`."""
+    """Context of exclusions.html; its block is `list`."""
 
     tabs: tuple[Tab, ...]
     rows: tuple[ExclusionRow, ...]
-    new_href: str
     first_href: str | None
     older_href: str | None
     summary: str
@@ -48,61 +45,36 @@ class ExclusionsPage:
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """`decision` is waiting, approved or declined."""
+    """A version and its parsed conditions."""
 
-    number: int
+    version: ExclusionVersion
     conditions: tuple[ConditionView, ...]
-    reason: str
-    owner: str
-    ends_at: datetime
-    proposed_by: str
-    proposed_at: datetime
-    decision: str
-    decided_by: str | None
-    decided_at: datetime | None
     is_live: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressedMatchRow:
-    """A suppressed match: which version hid it, and its event."""
-
-    id: int
-    received_at: datetime
-    version: int
-    headline: str
-    command_line: str
-    container: str | None
-    host: str | None
-    user: str | None
-    raw_href: str
+    match: Match
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
 class ExclusionPage:
-    """Forms post csrf and `version` (the newest one seen) to approve_action, decline_action and
-    end_action; an action that this person may not take now is None.
+    """Context of exclusion.html; its blocks are `exclusion` and `matches`.
+
+    `can_decide` and `can_end` say whether the user may do so in the current state.
     """
 
-    id: int
-    state: str
+    record: ExclusionRecord
+    state: State
     rule_name: str
-    rule_href: str
     current_version: VersionView
     pending_version: VersionView | None
     versions: tuple[VersionView, ...]
-    newest_version: int
-    ended_by: str | None
-    ended_at: datetime | None
-    from_alert_href: str | None
-    from_alert_id: int | None
-    edit_href: str | None
-    approve_action: str | None
-    decline_action: str | None
-    end_action: str | None
+    can_decide: bool
+    can_end: bool
     suppressed_count: int
     suppressed_matches: tuple[SuppressedMatchRow, ...]
     suppressed_older_href: str | None
     suppressed_newest_href: str | None
     conflict: str | None
-    list_href: str

@@ -1,19 +1,21 @@
-"""What the form of an exclusion shows: its shape, filled by exclusion_form, drawn by its template."""
+"""Template context of the exclusion form."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 
+from app.store.exclusions import ExclusionHistory
+from app.store.tables import Alert
 from app.web.components import SelectOption
+from app.web.pages.exclusions.forms import FormInput
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """Inputs field-N, operator-N and values-N (one value a line). The button `remove` has value N.
+    """The inputs field-N, operator-N and values-N of one condition, N being its index.
 
-    `obscured_values` are the values of which a text box does not show all.
+    `obscured_values` are the values with characters that a text box does not show.
     """
 
-    number: int
     fields: tuple[SelectOption, ...]
     operators: tuple[SelectOption, ...]
     values: str
@@ -24,9 +26,8 @@ class ConditionRow:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A value of the alert not yet in a condition: the button `add` has `value` and adds it."""
+    """A value of the alert that is in no condition yet; the button `add` posts `value`."""
 
-    field: str
     label: str
     display_value: str
     value: str
@@ -35,36 +36,25 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionFormPage:
-    """Block `form`. It posts to `action` with csrf, `alert_id`, `base_version`, rule, reason, owner, ends_at
-    (a date), the condition rows and `close_alert` (yes). Buttons: submit (save), add (a suggestion's
-    value, or "blank"), remove (a row's number); add and remove save nothing and come back with the form.
+    """Context of exclusion_form.html; its block is `form`.
+
+    The buttons are `submit` (saves), `add` (a suggestion's value, or "blank") and `remove` (the index of
+    a condition). `add` and `remove` save nothing and return the changed form.
     """
 
-    heading: str
-    action: str
-    cancel_href: str
-    submit_label: str
-    approval_note: str
-    alert_id: int | None
-    alert_href: str | None
+    form: FormInput
+    errors: dict[str, str]  # by form field; "conditions" is about all conditions
+    alert: Alert | None
+    history: ExclusionHistory | None  # None for a new exclusion
     base_version: int | None
+    is_admin: bool
     rule_options: tuple[SelectOption, ...]
-    rule_locked: bool
+    is_rule_fixed: bool
     rows: tuple[ConditionRow, ...]
     suggestions: tuple[Suggestion, ...]
-    conditions_error: str | None
-    reason: str
-    reason_error: str | None
-    owner: str
-    owner_error: str | None
-    ends_at: str
-    ends_at_error: str | None
-    ends_at_max: str
-    ends_at_min: str
-    rule_error: str | None
+    first_day: date
+    last_day: date
     can_close_alert: bool
-    close_alert: bool
-    covers_alert: bool | None  # whether it would cover the alert it was made from; None without one
+    covers_alert: bool | None  # None if unknown
     conflict: str | None
-    changed_fields: tuple[tuple[str, str], ...]  # (what, now) since the person opened the form
-    now: datetime
+    changed_fields: tuple[tuple[str, str], ...]  # (label, current value)

@@ -1,4 +1,4 @@
-"""Writing an exclusion, from nothing, from an alert, or over an earlier version."""
+"""Routes of the exclusion form: a new exclusion, one from an alert, and the edit of an exclusion."""
 
 from datetime import timedelta
 
@@ -9,11 +9,7 @@ from app.actions import exclusion_draft
 from app.actions import exclusions as actions
 from app.domain.alert import Status
 from app.domain.errors import Conflict, InvalidInput, NotFound
-from app.domain.exclusion import (
-    FIELDS,
-    Operator,
-    find_field,
-)
+from app.domain.exclusion import FIELDS, Operator, find_field
 from app.domain.principal import Principal, Role
 from app.domain.text import escape_invisible, has_invisible
 from app.store import exclusions
@@ -21,7 +17,7 @@ from app.store.exclusions import ExclusionHistory, State
 from app.web import urls
 from app.web.access import Analyst
 from app.web.components import SelectOption
-from app.web.forms import FormDep
+from app.web.forms import Form, FormDep
 from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.exclusions.form_context import ConditionRow, ExclusionFormPage
@@ -34,13 +30,13 @@ from app.web.pages.exclusions.form_source import (
     suggestions,
 )
 from app.web.pages.exclusions.forms import ConditionInput, FormInput, format_last_day, read_form
-from app.web.pages.exclusions.routes import EXCLUSIONS_PATH
+from app.web.paths import EXCLUSIONS_PATH
 from app.web.services import Services, ServicesDep
 from app.web.urls import RowId
 
 router = APIRouter()
-DEFAULT_DAYS = 30
-# What a new exclusion from an alert starts with, as far as the event has it: where, as whom, where to.
+DEFAULT_DURATION = timedelta(days=30)
+# A new exclusion from an alert starts with those of these fields that its event has.
 DEFAULT_FIELDS = (
     "container.image.name",
     "orchestrator.namespace",
@@ -53,13 +49,12 @@ DEFAULT_FIELDS = (
 @router.get(EXCLUSIONS_PATH + "/new")
 def new(request: Request, principal: Analyst, services: ServicesDep) -> Response:
     query = request.query_params
-    asked = query.get("alert", "")
-    if asked and urls.parse_row_id(asked) is None:
+    alert_id = urls.parse_row_id(query.get("alert", ""))
+    if query.get("alert") and alert_id is None:
         raise NotFound("There is no such alert.")
-    source = load_form_source(services, urls.parse_row_id(asked), None)
+    source = load_form_source(services, alert_id, None)
     fields = query.get("fields", "").replace(",", " ").split() or list(DEFAULT_FIELDS)
-    longest = services.settings.exclusion_max_duration
-    end = services.clock() + min(timedelta(days=DEFAULT_DAYS), longest)
+    end = services.clock() + min(DEFAULT_DURATION, services.settings.exclusion_max_duration)
     form_input = FormInput(
         rows=initial_conditions(source, fields),
         rule_id=source.alert.rule_id if source.alert else "",
@@ -98,7 +93,7 @@ def _require_editable(source: FormSource, services: Services) -> ExclusionHistor
     if source.history is None:
         raise NotFound("There is no such exclusion.")
     if source.history.state(services.clock()) is State.ENDED:
-        raise Conflict("This exclusion has ended; create a new one instead.")
+        raise Conflict("This exclusion has ended. Create a new one instead.")
     return source.history
 
 
@@ -106,13 +101,12 @@ def _require_editable(source: FormSource, services: Services) -> ExclusionHistor
 def create(request: Request, principal: Analyst, services: ServicesDep, form: FormDep) -> Response:
     form_input = read_form(form)
     source = load_form_source(services, form.get_int("alert"), None)
-    if not form["submit"] and (form["add"] or form["remove"]):
+    if _changes_conditions(form):
         return _render_form(request, principal, services, source, form_input)
     try:
-        wanted = _validate(services, form_input, source)
         proposal = actions.propose(
             services.database,
-            wanted,
+            _validate(services, form_input, source),
             close_alert=form_input.close_alert,
             principal=principal,
             at=services.clock(),
@@ -121,6 +115,11 @@ def create(request: Request, principal: Analyst, services: ServicesDep, form: Fo
         return _render_form(request, principal, services, source, form_input, errors=error.fields)
     href = f"{EXCLUSIONS_PATH}/{proposal.exclusion.record.id}"
     return see_other(request, href, _proposal_notice(services, proposal))
+
+
+def _changes_conditions(form: Form) -> bool:
+    """Return whether the user pressed `add` or `remove` and not `submit`."""
+    return not form["submit"] and bool(form["add"] or form["remove"])
 
 
 def _validate(
@@ -136,8 +135,8 @@ def _validate(
 
 def _proposal_notice(services: Services, proposal: actions.Proposal) -> Notice:
     if proposal.exclusion.state(services.clock()) is not State.LIVE:
-        return Notice("done", "Proposed. It hides nothing until an admin approves it.")
-    text = "Live: matches that it covers are listed here and raise no alert."
+        return Notice("done", "Proposed. The exclusion takes effect after an admin approves it.")
+    text = "Live. The matches that it hides are listed here."
     if proposal.closed_alert is not None:
         text += f" Alert #{proposal.closed_alert} was closed as a false positive."
     return Notice("done", text)
@@ -151,14 +150,13 @@ def save(
     source = load_form_source(services, None, exclusion_id)
     _require_editable(source, services)
     base = form.get_int("base_version")
-    if not form["submit"] and (form["add"] or form["remove"]):
+    if _changes_conditions(form):
         return _render_form(request, principal, services, source, form_input, base_version=base)
     try:
-        wanted = _validate(services, form_input, source)
         history = actions.edit(
             services.database,
             exclusion_id,
-            wanted,
+            _validate(services, form_input, source),
             base_version=base,
             principal=principal,
             at=services.clock(),
@@ -172,11 +170,12 @@ def save(
         return _render_form(
             request, principal, services, source, form_input, base_version=base, conflict=str(error)
         )
-    live = history.waiting is None
-    told = f"Version {history.record.newest_version} " + (
-        "is live." if live else "waits for an admin; until then the one before stays in force."
+    text = f"Version {history.record.newest_version} " + (
+        "waits for approval. The live version stays in force until then."
+        if history.waiting
+        else "is live."
     )
-    return see_other(request, f"{EXCLUSIONS_PATH}/{exclusion_id}", Notice("done", told))
+    return see_other(request, f"{EXCLUSIONS_PATH}/{exclusion_id}", Notice("done", text))
 
 
 def _render_form(
@@ -190,77 +189,60 @@ def _render_form(
     errors: dict[str, str] | None = None,
     conflict: str | None = None,
 ) -> Response:
-    refused, errors = bool(errors), errors or {}
+    status = 409 if conflict else 422 if errors else 200
+    errors = errors or {}
     alert, history = source.alert, source.history
     now = services.clock()
-    admin = principal.has_role(Role.ADMIN)
-    changed: tuple[tuple[str, str], ...] = ()
+    is_admin = principal.has_role(Role.ADMIN)
+    changed_fields: tuple[tuple[str, str], ...] = ()
     if conflict and history is not None:
-        changed = changes_since(history, base_version)
-        # Saving again, now knowing what changed, is meant.
+        changed_fields = changes_since(history, base_version)
+        # The user now sees these changes, so that the next attempt to save overwrites them.
         base_version = history.record.newest_version
     rule_id = history.record.rule_id if history else alert.rule_id if alert else None
     if rule_id is not None and services.find_rule(rule_id) is None:
-        errors = errors | {"rule": "It is not loaded any more, so no event can match it."}
+        errors = errors | {"rule": "This rule is no longer loaded, so no event can match it."}
     context = ExclusionFormPage(
-        heading=f"Edit exclusion {history.record.id}" if history else "New exclusion",
-        action=f"{EXCLUSIONS_PATH}/{history.record.id}/edit" if history else EXCLUSIONS_PATH,
-        cancel_href=_cancel_href(source),
-        submit_label="Save and make live" if admin else "Propose",
-        approval_note=""
-        if admin
-        else "An admin approves it before it hides anything; you may keep working meanwhile.",
-        alert_id=alert.id if alert and history is None else None,
-        alert_href=f"/alerts/{alert.id}" if alert else None,
+        form=form_input,
+        errors=errors,
+        alert=alert,
+        history=history,
         base_version=base_version,
+        is_admin=is_admin,
         rule_options=tuple(
             SelectOption(rule.id, rule.name, rule.id == form_input.rule_id)
             for rule in services.rules.rules
         ),
-        rule_locked=rule_id is not None,
+        is_rule_fixed=rule_id is not None,
         rows=tuple(
-            _condition_row(number, row, errors) for number, row in enumerate(form_input.rows)
+            _condition_row(row, errors.get(f"conditions.{number}"))
+            for number, row in enumerate(form_input.rows)
         ),
         suggestions=suggestions(source.event, form_input),
-        conditions_error=errors.get("conditions"),
-        reason=form_input.reason,
-        reason_error=errors.get("reason"),
-        owner=form_input.owner,
-        owner_error=errors.get("owner"),
-        ends_at=form_input.ends_at,
-        ends_at_error=errors.get("ends_at"),
-        ends_at_max=(now + services.settings.exclusion_max_duration).date().isoformat(),
-        ends_at_min=now.date().isoformat(),
-        rule_error=errors.get("rule"),
-        can_close_alert=bool(admin and alert and not history and alert.status != Status.CLOSED),
-        close_alert=form_input.close_alert,
+        first_day=now.date(),
+        last_day=(now + services.settings.exclusion_max_duration).date(),
+        can_close_alert=bool(is_admin and alert and not history and alert.status != Status.CLOSED),
         covers_alert=covers_alert_event(source, form_input),
         conflict=conflict,
-        changed_fields=changed,
-        now=now,
+        changed_fields=changed_fields,
     )
-    status = 409 if conflict else 422 if refused else 200
     template = "pages/exclusion_form.html"
-    return render_page(request, principal, template, context, title=context.heading, status=status)
+    title = f"Edit exclusion {history.record.id}" if history else "New exclusion"
+    return render_page(request, principal, template, context, title=title, status=status)
 
 
-def _cancel_href(source: FormSource) -> str:
-    if source.history is not None:
-        return f"{EXCLUSIONS_PATH}/{source.history.record.id}"
-    return f"/alerts/{source.alert.id}" if source.alert else EXCLUSIONS_PATH
-
-
-def _condition_row(number: int, row: ConditionInput, errors: dict[str, str]) -> ConditionRow:
-    known = find_field(row.field)
-    names = {name: field.label for name, field in FIELDS.items()}
-    if row.field not in names and row.field:
-        names[row.field] = known.label if known else escape_invisible(row.field)
+def _condition_row(row: ConditionInput, error: str | None) -> ConditionRow:
+    field = find_field(row.field)
+    labels = {name: field.label for name, field in FIELDS.items()}
+    if row.field not in labels and row.field:
+        labels[row.field] = field.label if field else escape_invisible(row.field)
     return ConditionRow(
-        number=number,
-        fields=tuple(SelectOption(name, label, name == row.field) for name, label in names.items()),
+        fields=tuple(
+            SelectOption(name, label, name == row.field) for name, label in labels.items()
+        ),
         operators=tuple(SelectOption(str(o), str(o), o == row.operator) for o in Operator),
         values=row.values,
-        error=errors.get(f"conditions.{number}"),
-        caution=known.warning if known else None,
+        error=error,
+        caution=field.warning if field else None,
         obscured_values=tuple(line for line in row.values.split("\n") if has_invisible(line)),
     )

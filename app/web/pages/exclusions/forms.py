@@ -1,4 +1,4 @@
-"""What somebody has typed into the form of an exclusion, read but not judged."""
+"""Input of the exclusion form, parsed but not validated."""
 
 import json
 from collections.abc import Sequence
@@ -21,12 +21,15 @@ class ConditionInput:
     values: str
 
     def as_draft(self) -> tuple[str, str, Sequence[str]]:
-        """One value a line; spaces around it are a slip of the hand, those inside are meant.
+        """Return (field, operator, values), one value per line, without spaces around it.
 
-        Only what a browser shows as a new line is one: U+2028 in a value must not make two of it.
+        Only CR and LF separate lines, because a value can contain other separators such as U+2028.
         """
         lines = self.values.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         return self.field, self.operator, [line.strip(" \t") for line in lines]
+
+
+BLANK_CONDITION = ConditionInput("container.image.name", str(Operator.IS), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class FormInput:
 
 
 def parse_last_day(text: str) -> datetime | None:
-    """The last moment of a day written 2027-02-22, in UTC; None when that is no day."""
+    """Return the end of an ISO 8601 date in UTC, exclusive; None if `text` is not a date."""
     try:
         day = date.fromisoformat(text)
         return datetime.combine(day, time(), UTC) + timedelta(days=1)
@@ -61,12 +64,12 @@ def parse_last_day(text: str) -> datetime | None:
 
 
 def format_last_day(end: datetime) -> str:
-    """The day that `end_of_day` would read for this end."""
+    """Return the date for which `parse_last_day` returns `end`."""
     return (end - timedelta(microseconds=1)).date().isoformat()
 
 
 def read_form(form: Form) -> FormInput:
-    """Rows keep their order; a button that adds or removes one has done so. Raises InvalidInput."""
+    """Read the form and apply its `add` or `remove` button; raises InvalidInput for unknown fields."""
     form.allow_fields(
         *("alert", "base_version", "rule", "reason", "owner", "ends_at", "close_alert"),
         *("submit", "add", "remove"),
@@ -91,11 +94,11 @@ def read_form(form: Form) -> FormInput:
 
 
 def _condition_to_add(text: str) -> ConditionInput:
-    """The row that a button adds: an empty one, or a suggestion's field and value."""
+    """Parse the value of an `add` button: the field and value of a suggestion, else an empty row."""
     try:
         field, value = json.loads(text)
         return ConditionInput(
             escape_unstorable(str(field)), str(Operator.IS), escape_unstorable(str(value))
         )
     except (ValueError, TypeError, RecursionError):
-        return ConditionInput("container.image.name", str(Operator.IS), "")
+        return BLANK_CONDITION

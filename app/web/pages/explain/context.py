@@ -1,4 +1,4 @@
-"""What the page that explains an event shows: every rule's clauses beside what the event has."""
+"""Template context of the explain page: the conditions of rules and exclusions beside an event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ ENABLED_RULES, ALL_RULES = "", "all"
 DETAILED_RULES_LIMIT = 10
 FAILING_CLAUSES_LIMIT = 2
 TEXT_LENGTH_LIMIT = 1_000
+VALUE_LENGTH_LIMIT = 200
 _GROUP_LABELS = {
     NodeKind.AND: "all of these",
     NodeKind.OR: "any of these",
@@ -35,7 +36,7 @@ class ActualValueView:
 
 @dataclass(frozen=True, slots=True)
 class ClauseView:
-    """A clause with what was expected and found, or a heading over the `steps` that it joins."""
+    """A clause with its expected and actual values, or the label of a group of `steps`."""
 
     text: str
     is_clause: bool
@@ -55,17 +56,15 @@ class ConditionView:
 @dataclass(frozen=True, slots=True)
 class ExclusionView:
     id: int
-    href: str
     covers: bool
     conditions: tuple[ConditionView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """`result` says in words what became of the event; `expanded` shows the clauses at once."""
+    """A rule, its result as text and its clauses."""
 
-    name: str
-    href: str
+    rule: Rule
     matches: bool
     enabled: bool
     result: str
@@ -77,153 +76,153 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class OtherRuleView:
-    """A rule that was not near: what kept the event from matching, in a line."""
+    """A rule without details: only its first failing clauses."""
 
-    name: str
-    href: str
+    rule: Rule
     failing_clauses: str
 
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """`rejection_reason` instead of anything else for an event that cannot be read; `line` where there are more."""
+    """The result for one event; with `rejection_reason` the other fields are empty.
+
+    `line` is None if there is only one event.
+    """
 
     line: int | None
-    headline: str
-    rejection_reason: str
-    summary: str
-    rules: tuple[RuleView, ...]
-    other_rules: tuple[OtherRuleView, ...]
+    headline: str = ""
+    rejection_reason: str = ""
+    summary: str = ""
+    rules: tuple[RuleView, ...] = ()
+    other_rules: tuple[OtherRuleView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainPage:
-    action: str
+    """Context of explain.html; its block is `result`."""
+
     text: str
     problem: str
     rule_options: tuple[SelectOption, ...]
     events: tuple[EventView, ...]
-    more_events: int
+    omitted_events: int
 
 
 def rule_options(
-    loaded: Sequence[Rule], enabled: Sequence[Rule], chosen: str
+    loaded: Sequence[Rule], enabled: Sequence[Rule], selected: str
 ) -> tuple[SelectOption, ...]:
-    on = {rule.id for rule in enabled}
-    return (
-        SelectOption(
-            ENABLED_RULES, f"Rules that are enabled ({len(enabled)})", chosen == ENABLED_RULES
-        ),
-        SelectOption(ALL_RULES, f"All rules ({len(loaded)})", chosen == ALL_RULES),
-        *(
-            SelectOption(
-                rule.id, rule.name + ("" if rule.id in on else " (disabled)"), chosen == rule.id
-            )
-            for rule in sorted(loaded, key=lambda rule: rule.name.casefold())
-        ),
-    )
+    """Return the options of the rule selection: enabled rules, all rules, then each rule by name."""
+    enabled_ids = {rule.id for rule in enabled}
+    labels = {
+        ENABLED_RULES: f"Enabled rules ({len(enabled)})",
+        ALL_RULES: f"All rules ({len(loaded)})",
+    }
+    for rule in sorted(loaded, key=lambda rule: rule.name.casefold()):
+        labels[rule.id] = rule.name + ("" if rule.id in enabled_ids else " (disabled)")
+    return tuple(SelectOption(value, label, value == selected) for value, label in labels.items())
 
 
-def event_view(found: EventExplanation, *, many: bool) -> EventView:
-    line = found.raw_event.line if many else None
-    if found.event is None:
-        return EventView(line, "", found.rejection_reason or "", "", (), ())
-    matching = sum(one.explanation.matches for one in found.rules)
-    shown = max(matching, DETAILED_RULES_LIMIT)
+def event_view(explanation: EventExplanation, *, has_line: bool) -> EventView:
+    """Return the view of one event: all matching rules with details, and at least the nearest ten."""
+    line = explanation.raw_event.line if has_line else None
+    if explanation.event is None:
+        return EventView(line, rejection_reason=explanation.rejection_reason or "")
+    rules = explanation.rules
+    matching = sum(rule.explanation.matches for rule in rules)
+    detailed = max(matching, DETAILED_RULES_LIMIT)
     return EventView(
         line=line,
-        headline=found.event.headline,
-        rejection_reason="",
-        summary=_summary(matching, len(found.rules)),
+        headline=explanation.event.headline,
+        summary=_summary(matching, len(rules)),
         rules=tuple(
-            _rule(one, expanded=one.explanation.matches or number == 0)
-            for number, one in enumerate(found.rules[:shown])
+            _rule_view(rule, expanded=rule.explanation.matches or number == 0)
+            for number, rule in enumerate(rules[:detailed])
         ),
-        other_rules=tuple(map(_other_rule, found.rules[shown:])),
+        other_rules=tuple(map(_other_rule_view, rules[detailed:])),
     )
 
 
-def _summary(matching: int, asked: int) -> str:
-    if asked == 0:
-        return "No rule is enabled, so nothing was asked."
-    if asked == 1:
+def _summary(matching: int, total: int) -> str:
+    if total == 0:
+        return "No rule is enabled."
+    if total == 1:
         return "The rule matches." if matching else "The rule does not match."
-    return f"{matching} of {asked} rules match."
+    return f"{matching} of {total} rules match."
 
 
-def _rule(one: RuleExplanation, *, expanded: bool) -> RuleView:
-    condition = one.explanation.root
-    top = condition.children if condition.kind is NodeKind.AND else (condition,)
+def _rule_view(explanation: RuleExplanation, *, expanded: bool) -> RuleView:
+    root, matches = explanation.explanation.root, explanation.explanation.matches
+    top_nodes = root.children if root.kind is NodeKind.AND else (root,)
     return RuleView(
-        name=one.explanation.rule.name,
-        href=f"/rules/{one.explanation.rule.id}",
-        matches=one.explanation.matches,
-        enabled=one.is_enabled,
-        result=_result(one),
+        rule=explanation.explanation.rule,
+        matches=matches,
+        enabled=explanation.is_enabled,
+        result=_result(explanation),
         expanded=expanded,
-        steps=tuple(map(_clause, top)),
-        missing_fields=tuple(condition.missing_fields()),
-        exclusions=tuple(map(_exclusion, one.exclusions)) if one.explanation.matches else (),
+        steps=tuple(map(_clause_view, top_nodes)),
+        missing_fields=tuple(root.missing_fields()),
+        exclusions=tuple(map(_exclusion_view, explanation.exclusions)) if matches else (),
     )
 
 
-def _result(one: RuleExplanation) -> str:
-    if one.suppressed_by is not None:
-        return f"matches; exclusion {one.suppressed_by.id} suppresses it"
-    if one.explanation.matches:
-        return "matches" if one.is_enabled else "would match, were it enabled"
-    clauses = "one clause" if one.failing_clauses == 1 else f"{one.failing_clauses} clauses"
-    return f"does not match: {clauses} short"
+def _result(explanation: RuleExplanation) -> str:
+    if explanation.suppressed_by is not None:
+        return f"matches; exclusion {explanation.suppressed_by.id} suppresses the match"
+    if explanation.explanation.matches:
+        return "matches" if explanation.is_enabled else "would match if it were enabled"
+    failing = explanation.failing_clauses
+    return f"does not match: {failing} {'condition' if failing == 1 else 'conditions'} not met"
 
 
-def _other_rule(one: RuleExplanation) -> OtherRuleView:
-    failing = list(one.explanation.root.decisive_clauses())
-    told_ones = "; ".join(step.text for step in failing[:FAILING_CLAUSES_LIMIT])
+def _other_rule_view(explanation: RuleExplanation) -> OtherRuleView:
+    failing = list(explanation.explanation.root.decisive_clauses())
+    text = "; ".join(clause.text for clause in failing[:FAILING_CLAUSES_LIMIT])
     more = len(failing) - FAILING_CLAUSES_LIMIT
     return OtherRuleView(
-        name=one.explanation.rule.name,
-        href=f"/rules/{one.explanation.rule.id}",
-        failing_clauses=truncate_with_count(told_ones, TEXT_LENGTH_LIMIT)
+        rule=explanation.explanation.rule,
+        failing_clauses=truncate_with_count(text, TEXT_LENGTH_LIMIT)
         + (f"; and {more} more" if more > 0 else ""),
     )
 
 
-def _clause(step: ExplanationNode) -> ClauseView:
-    is_clause = step.kind is NodeKind.CLAUSE
-    found = [
-        ActualValueView(one.name, format_values(one.values), not one.values) for one in step.fields
+def _clause_view(node: ExplanationNode) -> ClauseView:
+    is_clause = node.kind is NodeKind.CLAUSE
+    actual = [
+        ActualValueView(field.name, format_values(field.values), not field.values)
+        for field in node.fields
     ]
-    if step.results:
-        found.append(ActualValueView("the result", format_values(step.results), False))
+    if node.results:
+        actual.append(ActualValueView("result", format_values(node.results), False))
+    expected = f"{node.operand} {node.expectation}" if is_clause else ""
     return ClauseView(
-        text=truncate_with_count(step.text, TEXT_LENGTH_LIMIT)
+        text=truncate_with_count(node.text, TEXT_LENGTH_LIMIT)
         if is_clause
-        else _GROUP_LABELS[step.kind],
+        else _GROUP_LABELS[node.kind],
         is_clause=is_clause,
-        holds=step.holds,
-        expected=truncate_with_count(f"{step.operand} {step.expectation}", TEXT_LENGTH_LIMIT)
-        if is_clause
-        else "",
-        actual=tuple(found),
-        steps=tuple(map(_clause, step.children)),
+        holds=node.holds,
+        expected=truncate_with_count(expected, TEXT_LENGTH_LIMIT),
+        actual=tuple(actual),
+        steps=tuple(map(_clause_view, node.children)),
     )
 
 
-def _exclusion(one: ExclusionExplanation) -> ExclusionView:
+def _exclusion_view(explanation: ExclusionExplanation) -> ExclusionView:
     return ExclusionView(
-        id=one.exclusion.id,
-        href=f"/exclusions/{one.exclusion.id}",
-        covers=one.covers,
-        conditions=tuple(map(_condition, one.conditions)),
+        id=explanation.exclusion.id,
+        covers=explanation.covers,
+        conditions=tuple(map(_condition_view, explanation.conditions)),
     )
 
 
-def _condition(one: ConditionExplanation) -> ConditionView:
-    known = find_field(one.condition.field)
-    values = ", ".join(f"“{truncate_with_count(value, 200)}”" for value in one.condition.values)
-    label = known.label if known else one.condition.field
+def _condition_view(explanation: ConditionExplanation) -> ConditionView:
+    condition = explanation.condition
+    field = find_field(condition.field)
+    values = ", ".join(
+        f"“{truncate_with_count(value, VALUE_LENGTH_LIMIT)}”" for value in condition.values
+    )
+    label = field.label if field else condition.field
     return ConditionView(
-        text=f"{label} {one.condition.operator} {values}".strip(),
-        holds=one.holds,
-        actual=format_values(one.event_values),
+        text=f"{label} {condition.operator} {values}".strip(),
+        holds=explanation.holds,
+        actual=format_values(explanation.event_values),
     )

@@ -1,4 +1,7 @@
-"""Why an event matches rules, or why not: pasted, or from an alert; nothing of it is stored."""
+"""Routes of the explain page: why a pasted event or an alert's event matches rules or not.
+
+Nothing is stored.
+"""
 
 from collections.abc import Sequence
 
@@ -22,16 +25,16 @@ from app.web.pages.explain.context import (
     event_view,
     rule_options,
 )
+from app.web.paths import EXPLAIN_PATH
 from app.web.services import Services, ServicesDep
 
-EXPLAIN_PATH = "/explain"
 EVENTS_LIMIT = 5
 router = APIRouter()
 
 
 @router.get(EXPLAIN_PATH)
 def show(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    """An empty form, or with `alert` the event that the alert shows, explained."""
+    """The empty form, or with `alert` the explanation of that alert's displayed event."""
     query = request.query_params
     text = _alert_event_text(services, query["alert"]) if "alert" in query else ""
     return _render(request, principal, services, text, query.get("rule", ENABLED_RULES))
@@ -45,40 +48,40 @@ def explain_event(
     return _render(request, principal, services, form["event"], form["rule"])
 
 
-def _alert_event_text(services: Services, asked: str) -> str:
-    alert_id = urls.parse_row_id(asked)
+def _alert_event_text(services: Services, requested_id: str) -> str:
+    alert_id = urls.parse_row_id(requested_id)
     with services.database.read() as session:
-        found = None if alert_id is None else alerts.get(session, alert_id)
-        shown = matches.displayed_match(session, found) if found else None
-    if shown is None:
+        alert = None if alert_id is None else alerts.get(session, alert_id)
+        match = matches.displayed_match(session, alert) if alert else None
+    if match is None:
         raise NotFound("There is no such alert, or its event is no longer stored.")
-    return shown.event.decode("utf-8", "replace")
+    return match.event.decode("utf-8", "replace")
 
 
 def _render(
-    request: Request, principal: Principal, services: Services, text: str, chosen: str
+    request: Request, principal: Principal, services: Services, text: str, selection: str
 ) -> Response:
     loaded = services.rules.rules
     with services.database.read() as session:
         enabled = enabled_rules(loaded, rule_overrides.rule_overrides(session))
-    problem, more = "", 0
-    traces: list[EventExplanation] = []
+    problem, omitted = "", 0
+    explanations: list[EventExplanation] = []
     if text.strip():
         try:
-            traces, more = _explain_events(
-                services, text, _selected_rules(loaded, enabled, chosen), enabled
-            )
+            rules = _selected_rules(loaded, enabled, selection)
+            explanations, omitted = _explain_events(services, text, rules, enabled)
         except DeckwatchError as error:
             problem = str(error)
     elif request.method == "POST":
-        problem = "Paste an event first: one JSON object, an array, or one object a line."
+        problem = "Paste an event: one JSON object, a JSON array, or one JSON object per line."
     context = ExplainPage(
-        action=EXPLAIN_PATH,
         text=text,
         problem=problem,
-        rule_options=rule_options(loaded, enabled, chosen),
-        events=tuple(event_view(one, many=len(traces) > 1) for one in traces),
-        more_events=more,
+        rule_options=rule_options(loaded, enabled, selection),
+        events=tuple(
+            event_view(explanation, has_line=len(explanations) > 1) for explanation in explanations
+        ),
+        omitted_events=omitted,
     )
     status = 422 if problem else 200
     return render_page(
@@ -86,29 +89,31 @@ def _render(
     )
 
 
-def _selected_rules(loaded: Sequence[Rule], enabled: Sequence[Rule], chosen: str) -> Sequence[Rule]:
-    if chosen == ALL_RULES:
+def _selected_rules(
+    loaded: Sequence[Rule], enabled: Sequence[Rule], selection: str
+) -> Sequence[Rule]:
+    """Return the selected rules; an unknown selection means the enabled rules."""
+    if selection == ALL_RULES:
         return loaded
-    one = [rule for rule in loaded if rule.id == chosen]
-    return one or enabled
+    return [rule for rule in loaded if rule.id == selection] or enabled
 
 
 def _explain_events(
-    services: Services, text: str, asked: Sequence[Rule], enabled: Sequence[Rule]
+    services: Services, text: str, rules: Sequence[Rule], enabled: Sequence[Rule]
 ) -> tuple[list[EventExplanation], int]:
-    """The first events of `text`, explained, and how many more there are."""
-    items = split_body(text.encode())
+    """Explain the first events of `text`; return them and the number of omitted events."""
+    raw_events = split_body(text.encode())
     with services.database.read() as session:
-        live = exclusions.by_rule(exclusions.list_live(session))
-    found = [
+        exclusions_by_rule = exclusions.by_rule(exclusions.list_live(session))
+    explanations = [
         explain_raw_event(
-            item,
-            asked,
+            raw_event,
+            rules,
             enabled_rules=enabled,
-            exclusions=live,
+            exclusions=exclusions_by_rule,
             at=services.clock(),
             max_event_bytes=services.settings.max_event_bytes,
         )
-        for item in items[:EVENTS_LIMIT]
+        for raw_event in raw_events[:EVENTS_LIMIT]
     ]
-    return found, len(items) - len(found)
+    return explanations, len(raw_events) - len(explanations)

@@ -8,17 +8,16 @@ from starlette.responses import Response
 
 from app.domain.alert import Status
 from app.domain.severity import Severity
-from app.store import alerts, api_keys, exclusions, quarantine, rule_overrides, users
+from app.store import alerts, api_keys, exclusions, quarantine, rule_overrides
 from app.store.alerts import AlertFilter, Sort
 from app.store.database import Session
 from app.store.exclusions import ExclusionHistory, State
+from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
 from app.web.key_states import format_capped_count, key_states
 from app.web.page_response import render_page
-from app.web.pages.alerts.context import AlertRow
-from app.web.pages.alerts.routes import ALERTS_PATH, build_alert_row
-from app.web.pages.rules.context import RULES_PATH
+from app.web.paths import ALERTS_PATH, RULES_PATH
 from app.web.services import Services, ServicesDep
 
 OVERVIEW_PATH = "/"
@@ -55,7 +54,7 @@ class OverviewPage:
     """Block `overview` is all of it, and refreshes itself. `rules` are none in most weeks."""
 
     alert_counts: tuple[AlertCount, ...]
-    top_alerts: tuple[AlertRow, ...]
+    top_alerts: tuple[Alert, ...]
     open_alerts_href: str
     exclusions: tuple[Reminder, ...]
     rules: tuple[Reminder, ...]
@@ -70,10 +69,9 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
         found = alerts.search(
             session, AlertFilter(status=Status.OPEN, sort=Sort.PRIORITY), TOP_ALERTS_LIMIT
         )
-        names = users.names_by_id(session, (alert.assignee_id for alert in found))
         context = OverviewPage(
             alert_counts=_alert_counts(session),
-            top_alerts=tuple(build_alert_row(alert, names) for alert in found),
+            top_alerts=tuple(found),
             open_alerts_href=urls.href(ALERTS_PATH, sort=Sort.PRIORITY),
             exclusions=_exclusion_reminders(session, now),
             rules=_rule_reminders(session, services, now),

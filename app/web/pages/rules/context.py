@@ -1,52 +1,36 @@
-"""What the pages of rules show: their shape, filled by rules and rule, drawn by their templates."""
+"""Template contexts of the rule list, the rule page and the page of a rule that is not loaded."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
 from app.detection.rule import Rule, is_enabled
 from app.domain.principal import Principal, Role
-from app.resources import bundled_rules_dir
-from app.store.tables import RuleSwitch
+from app.store.alerts import RuleStatistics
+from app.store.tables import ExclusionVersion, RuleSwitch
 from app.web.components import Tab
-
-RULES_PATH = "/rules"
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """Whether a rule decides, and who wanted that; `changed_by` is None where its file has its way.
-
-    The form posts csrf, enabled (yes or no), `version` and next to `action`, which is None for
-    whoever may not.
-    """
+    """Whether a rule is enabled; `override` is None if its file alone decides."""
 
     enabled: bool
-    enabled_in_file: bool
-    changed_by: str | None
-    changed_at: datetime | None
-    version: int
-    action: str | None
+    override: RuleSwitch | None
+    can_change: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    id: str
-    href: str
-    name: str
-    severity: str
-    risk_score: int
-    tactics: tuple[str, ...]
-    open_alerts: int
-    open_alerts_href: str
-    last_match_at: datetime | None
-    exclusion_count: int
+    """One line of the list."""
+
+    rule: Rule
     switch: SwitchView
+    statistics: RuleStatistics
+    exclusion_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """One thing that kept a rule file from being loaded; `location` is file:line:column."""
+    """A problem of a rule file; `location` is file:line:column."""
 
     location: str
     message: str
@@ -54,7 +38,7 @@ class ProblemRow:
 
 @dataclass(frozen=True, slots=True)
 class ProblemsView:
-    """`rows` are the first of `total`; `expanded` when they are few enough to be seen at once."""
+    """The first `rows` of `total` problems."""
 
     files: int
     total: int
@@ -64,12 +48,14 @@ class ProblemsView:
 
 @dataclass(frozen=True, slots=True)
 class RulesPage:
-    """Block `list`. `current_href` is this view's address, to come back to; `loaded_count` counts all rules."""
+    """Context of rules.html; its block is `list`.
+
+    `loaded_count` counts all loaded rules and `current_href` is the URL of the current view.
+    """
 
     loaded_count: int
     problems: ProblemsView
     tabs: tuple[Tab, ...]
-    action: str
     q: str
     hidden_inputs: tuple[tuple[str, str], ...]
     clear_href: str
@@ -90,7 +76,7 @@ class QueryToken:
 
 @dataclass(frozen=True, slots=True)
 class TestRow:
-    """One of the rule's own test events, run just now."""
+    """The result of one of the rule's test events."""
 
     name: str
     expected: str
@@ -106,67 +92,39 @@ class ThreatRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleExclusionRow:
-    href: str
-    reason: str
-    owner: str
-    ends_at: datetime
+    version: ExclusionVersion
     suppressed_count: int
 
 
 @dataclass(frozen=True, slots=True)
-class GuidePartView:
-    steps_html: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class RuleActivity:
-    """What a rule has led to up to now."""
+    """Totals and live exclusions of a rule."""
 
-    matches: int
-    open_alerts: int
-    closed_alerts: int
-    true_positives: int
+    statistics: RuleStatistics
     alerts_href: str
     exclusions: tuple[RuleExclusionRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """`href` only where `text` is an address that a browser may be sent to."""
-
-    text: str
-    href: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class RulePage:
-    """`description_html` and `setup_html` are safe. Block `guide` shows one part."""
+    """Context of rule.html; its block `guide` shows one part. All HTML is safe."""
 
-    id: str
-    name: str
-    severity: str
-    risk_score: int
+    rule: Rule
     switch: SwitchView
     description_html: str
     setup_html: str
     query_tokens: tuple[QueryToken, ...]
     threats: tuple[ThreatRow, ...]
     tests: tuple[TestRow, ...]
-    false_positives: tuple[str, ...]
-    tags: tuple[str, ...]
-    references: tuple[Reference, ...]
-    file_name: str
-    explain_href: str
     activity: RuleActivity
-    part: str
     guide_tabs: tuple[Tab, ...]
     guide_introduction_html: str
-    guide: GuidePartView
+    guide_steps_html: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UnloadedRulePage:
-    """A rule that is not loaded any more, as far as its alerts and exclusions still tell of it."""
+    """Context of rule_gone.html; `name` comes from the rule's alerts."""
 
     id: str
     name: str
@@ -174,17 +132,9 @@ class UnloadedRulePage:
     activity: RuleActivity
 
 
-def switch_view(rule: Rule, switch: RuleSwitch | None, principal: Principal) -> SwitchView:
+def switch_view(rule: Rule, override: RuleSwitch | None, principal: Principal) -> SwitchView:
     return SwitchView(
-        enabled=is_enabled(rule, switch.enabled if switch else None),
-        enabled_in_file=rule.enabled,
-        changed_by=switch.changed_by if switch else None,
-        changed_at=switch.changed_at if switch else None,
-        version=switch.version if switch else 0,
-        action=f"{RULES_PATH}/{rule.id}/switch" if principal.has_role(Role.ADMIN) else None,
+        enabled=is_enabled(rule, override.enabled if override else None),
+        override=override,
+        can_change=principal.has_role(Role.ADMIN),
     )
-
-
-def rule_file_label(path: Path) -> str:
-    """A rule file as people find it: our own by its name, another as the settings lead to it."""
-    return path.name if path.is_relative_to(bundled_rules_dir()) else str(path)

@@ -1,4 +1,4 @@
-"""The rules, enabled and disabled, and what kept rule files from being loaded; switching one."""
+"""Routes of the rule list: search, problems of rule files, enabling and disabling rules."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.actions.rules import get_rule, set_rule_enabled
-from app.detection.rule import Rule, is_enabled
+from app.detection.rule import Rule
 from app.detection.rule_file_problem import RuleFileProblem
 from app.domain.errors import Conflict, InvalidInput
 from app.domain.text import escape_unstorable, truncate
+from app.resources import rule_file_label
 from app.store import alerts, exclusions, rule_overrides
 from app.store.alerts import RuleStatistics
 from app.store.exclusions import State
@@ -21,27 +22,23 @@ from app.web.forms import Form, FormDep
 from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.rules.context import (
-    RULES_PATH,
     ProblemRow,
     ProblemsView,
     RuleRow,
     RulesPage,
-    SwitchView,
-    rule_file_label,
     switch_view,
 )
+from app.web.paths import RULES_PATH
 from app.web.services import ServicesDep
 
 PAGE_SIZE = 100
-# More problems than this are folded away, and more than the second are only counted.
-PROBLEMS_EXPANDED_LIMIT = 10
-PROBLEMS_LIMIT = 300
-# A notice travels in a cookie, and a rule's name has no bound of its own.
+PROBLEMS_EXPANDED_LIMIT = 10  # more problems are collapsed
+PROBLEMS_LIMIT = 300  # more problems are only counted
+SEARCH_WORDS_LIMIT = 10
+# The length of a rule's name is not limited, but a notice must fit into a cookie.
 NAME_LENGTH_LIMIT = 100
-router = APIRouter()
-
-# The tabs, and which rules are under them: those enabled, those that are not, or either.
 _TAB_ENABLED = {"all": None, "enabled": True, "disabled": False}
+router = APIRouter()
 
 
 @router.get(RULES_PATH)
@@ -53,58 +50,56 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
     skip = urls.parse_row_id(query.get("from", "")) or 0
     at = services.clock()
     with services.database.read() as session:
-        switched = rule_overrides.list_all(session)
-        figures = alerts.statistics_by_rule(session)
-        everything = exclusions.list_all(session)
-    live = Counter(
-        history.record.rule_id for history in everything if history.state(at) is State.LIVE
+        overrides = rule_overrides.list_all(session)
+        statistics = alerts.statistics_by_rule(session)
+        histories = exclusions.list_all(session)
+    live_exclusions = Counter(
+        history.record.rule_id for history in histories if history.state(at) is State.LIVE
     )
-    overrides = {rule_id: switch.enabled for rule_id, switch in switched.items()}
-    found = sorted(
-        _search_rules(services.rules.rules, q), key=lambda r: (-r.risk_score, r.name.casefold())
-    )
-    enabled = {rule.id: is_enabled(rule, overrides.get(rule.id)) for rule in found}
-    chosen = [rule for rule in found if _TAB_ENABLED[tab] in (None, enabled[rule.id])]
-    skip = skip if skip < len(chosen) else 0
-    shown = chosen[skip : skip + PAGE_SIZE]
+    rows = [
+        RuleRow(
+            rule,
+            switch_view(rule, overrides.get(rule.id), principal),
+            statistics.get(rule.id, RuleStatistics()),
+            live_exclusions[rule.id],
+        )
+        for rule in sorted(
+            _search_rules(services.rules.rules, q),
+            key=lambda rule: (-rule.risk_score, rule.name.casefold()),
+        )
+    ]
+    in_tab = [row for row in rows if _TAB_ENABLED[tab] in (None, row.switch.enabled)]
+    skip = skip if skip < len(in_tab) else 0
+    page = in_tab[skip : skip + PAGE_SIZE]
     view = {"q": q, "state": None if tab == "all" else tab}
-    more = len(chosen) > skip + PAGE_SIZE
+    next_href = urls.href(RULES_PATH, {**view, "from": skip + PAGE_SIZE})
     context = RulesPage(
         loaded_count=len(services.rules.rules),
         problems=_problems(services.rules.problems),
-        tabs=_tabs(view, tab, list(enabled.values())),
-        action=RULES_PATH,
+        tabs=_tabs(view, tab, [row.switch.enabled for row in rows]),
         q=q,
         hidden_inputs=() if tab == "all" else (("state", tab),),
         clear_href=urls.href(RULES_PATH, view, q=None),
-        rows=tuple(
-            _row(
-                rule,
-                figures.get(rule.id, RuleStatistics()),
-                live[rule.id],
-                switch_view(rule, switched.get(rule.id), principal),
-            )
-            for rule in shown
-        ),
+        rows=tuple(page),
         current_href=urls.href(RULES_PATH, {**view, "from": skip or None}),
         first_href=urls.href(RULES_PATH, view) if skip else None,
-        next_href=urls.href(RULES_PATH, {**view, "from": skip + PAGE_SIZE}) if more else None,
-        summary=f"{len(shown):,} of {len(chosen):,}" if chosen else "",
+        next_href=next_href if len(in_tab) > skip + PAGE_SIZE else None,
+        summary=f"{len(page):,} of {len(in_tab):,}" if in_tab else "",
     )
     return render_page(request, principal, "pages/rules.html", context, title="Rules")
 
 
 def _search_rules(rules: Iterable[Rule], q: str) -> list[Rule]:
-    """Those of which every word of `q` is in the name, file, id, severity, tactics or tags."""
-    words = q.casefold().split()[:10]
+    """Return the rules that contain every word of `q` in name, file, id, severity, tactics or tags."""
+    words = q.casefold().split()[:SEARCH_WORDS_LIMIT]
     return [rule for rule in rules if _contains_words(rule, words)]
 
 
 def _contains_words(rule: Rule, words: Sequence[str]) -> bool:
     tactics = (threat.tactic for threat in rule.threats)
-    told = (rule.name, rule.path.name, rule.id, rule.severity, *tactics, *rule.tags)
-    searched = "\n".join(told).casefold()
-    return all(word in searched for word in words)
+    texts = (rule.name, rule.path.name, rule.id, rule.severity, *tactics, *rule.tags)
+    searched_text = "\n".join(texts).casefold()
+    return all(word in searched_text for word in words)
 
 
 def _tabs(view: dict[str, str | None], current: str, enabled: Sequence[bool]) -> tuple[Tab, ...]:
@@ -125,7 +120,8 @@ def _problems(problems: Sequence[RuleFileProblem]) -> ProblemsView:
         files=len({problem.path for problem in problems}),
         total=len(problems),
         rows=tuple(
-            ProblemRow(_problem_location(one), one.message) for one in problems[:PROBLEMS_LIMIT]
+            ProblemRow(_problem_location(problem), problem.message)
+            for problem in problems[:PROBLEMS_LIMIT]
         ),
         expanded=len(problems) <= PROBLEMS_EXPANDED_LIMIT,
     )
@@ -136,27 +132,11 @@ def _problem_location(problem: RuleFileProblem) -> str:
     return f"{rule_file_label(problem.path)}:{problem.line}{column}"
 
 
-def _row(rule: Rule, figures: RuleStatistics, exclusions: int, switch: SwitchView) -> RuleRow:
-    return RuleRow(
-        id=rule.id,
-        href=f"{RULES_PATH}/{rule.id}",
-        name=rule.name,
-        severity=str(rule.severity),
-        risk_score=rule.risk_score,
-        tactics=tuple(threat.tactic for threat in rule.threats),
-        open_alerts=figures.open,
-        open_alerts_href=urls.href("/alerts", rule=rule.id),
-        last_match_at=figures.last_seen,
-        exclusion_count=exclusions,
-        switch=switch,
-    )
-
-
 @router.post(RULES_PATH + "/{rule_id}/switch")
 def switch(
     request: Request, rule_id: str, principal: Admin, services: ServicesDep, form: FormDep
 ) -> Response:
-    """Back to `next` afterwards: the list, filtered as it was, or the rule's own page."""
+    """Enable or disable a rule, then redirect to `next`: the filtered list or the rule's page."""
     rule = get_rule(services.rules.rules, rule_id)
     form.allow_fields("enabled", "version", "next")
     enabled = _read_yes_no(form)
@@ -177,18 +157,18 @@ def switch(
 
 def _read_yes_no(form: Form) -> bool:
     if form["enabled"] not in ("yes", "no"):
-        raise InvalidInput({"enabled": "Say yes or no."})
+        raise InvalidInput({"enabled": "Must be yes or no."})
     return form["enabled"] == "yes"
 
 
 def _switch_notice(rule: Rule, enabled: bool, changed: bool, back: str) -> Notice:
     name = f"“{truncate(rule.name, NAME_LENGTH_LIMIT)}”"
     if not changed:
-        return Notice("done", f"{name} is {'enabled' if enabled else 'disabled'} already.")
-    told = (
-        f"{name} is enabled: events that match it raise alerts from now on."
+        return Notice("done", f"{name} is already {'enabled' if enabled else 'disabled'}.")
+    text = (
+        f"{name} is enabled. Matching events open alerts from now on."
         if enabled
-        else f"{name} is disabled: events raise no alert of it from now on; alerts that exist stay."
+        else f"{name} is disabled. Matching events open no alerts from now on; existing alerts stay."
     )
     undo = {"enabled": "no" if enabled else "yes", "next": back}
-    return Notice("done", told, undo_action=f"{RULES_PATH}/{rule.id}/switch", undo_fields=undo)
+    return Notice("done", text, undo_action=f"{RULES_PATH}/{rule.id}/switch", undo_fields=undo)

@@ -1,4 +1,4 @@
-"""One rule with its state, guide, query and tests; and what is left of one that is not loaded any more."""
+"""Routes of the rule page and of the page of a rule that is no longer loaded."""
 
 import re
 from collections.abc import Sequence
@@ -14,17 +14,14 @@ from app.domain.text import escape_unstorable
 from app.store import alerts, exclusions, matches, rule_overrides
 from app.store.alerts import RuleStatistics
 from app.store.database import Session
-from app.store.exclusions import ExclusionHistory, State
+from app.store.exclusions import State
 from app.web import urls
 from app.web.access import Analyst
 from app.web.components import Tab
 from app.web.guide_view import PART_LABELS, parse_guide_part
 from app.web.page_response import render_page
 from app.web.pages.rules.context import (
-    RULES_PATH,
-    GuidePartView,
     QueryToken,
-    Reference,
     RuleActivity,
     RuleExclusionRow,
     RulePage,
@@ -33,6 +30,7 @@ from app.web.pages.rules.context import (
     UnloadedRulePage,
     switch_view,
 )
+from app.web.paths import ALERTS_PATH, RULES_PATH
 from app.web.rendering import markdown_to_html
 from app.web.services import Services, ServicesDep
 
@@ -47,50 +45,45 @@ def show_rule(
     if rule is None:
         return _show_unloaded_rule(request, principal, services, escape_unstorable(rule_id))
     with services.database.read() as session:
-        switch = rule_overrides.get(session, rule.id)
+        override = rule_overrides.get(session, rule.id)
         activity = _rule_activity(session, services, rule.id)
-    part = parse_guide_part(request.query_params.get("guide", ""))
-    chosen = next(one for one in rule.guide.parts if one.name is part)
+    part_name = parse_guide_part(request.query_params.get("guide", ""))
+    current_part = next(part for part in rule.guide.parts if part.name is part_name)
     context = RulePage(
-        id=rule.id,
-        name=rule.name,
-        severity=str(rule.severity),
-        risk_score=rule.risk_score,
-        switch=switch_view(rule, switch, principal),
-        description_html=str(markdown_to_html(rule.description)),
-        setup_html=str(markdown_to_html(rule.setup)) if rule.setup else "",
+        rule=rule,
+        switch=switch_view(rule, override, principal),
+        description_html=_markdown(rule.description),
+        setup_html=_markdown(rule.setup),
         query_tokens=query_tokens(rule.query.strip()),
         threats=_threats(rule),
         tests=_tests(rule),
-        false_positives=rule.false_positives,
-        tags=rule.tags,
-        references=tuple(map(_reference, rule.references)),
-        file_name=rule.path.name,
-        explain_href=urls.href("/explain", rule=rule.id),
         activity=activity,
-        part=str(part),
         guide_tabs=tuple(
             Tab(
-                f"{PART_LABELS[one.name]} {len(one.steps)}",
-                urls.href(f"{RULES_PATH}/{rule.id}", guide=one.name),
-                one.name is part,
+                f"{PART_LABELS[part.name]} {len(part.steps)}",
+                urls.href(f"{RULES_PATH}/{rule.id}", guide=part.name),
+                part.name is part_name,
             )
-            for one in rule.guide.parts
+            for part in rule.guide.parts
         ),
-        guide_introduction_html=str(markdown_to_html(chosen.text)) if chosen.text else "",
-        guide=GuidePartView(tuple(str(markdown_to_html(step.markdown)) for step in chosen.steps)),
+        guide_introduction_html=_markdown(current_part.text),
+        guide_steps_html=tuple(_markdown(step.markdown) for step in current_part.steps),
     )
     return render_page(request, principal, "pages/rule.html", context, title=rule.name)
+
+
+def _markdown(text: str | None) -> str:
+    return str(markdown_to_html(text)) if text else ""
 
 
 def _show_unloaded_rule(
     request: Request, principal: Principal, services: Services, rule_id: str
 ) -> Response:
-    """Alerts and exclusions outlive the rule's file, and they link here."""
+    """Alerts and exclusions link to their rule even if it is no longer loaded."""
     with services.database.read() as session:
         name = alerts.latest_rule_name(session, rule_id)
-        everything = exclusions.list_all(session)
-        if name is None and all(history.record.rule_id != rule_id for history in everything):
+        histories = exclusions.list_all(session)
+        if name is None and all(history.record.rule_id != rule_id for history in histories):
             raise NotFound("There is no such rule.")
         activity = _rule_activity(session, services, rule_id)
     context = UnloadedRulePage(
@@ -104,41 +97,33 @@ def _show_unloaded_rule(
 
 def _rule_activity(session: Session, services: Services, rule_id: str) -> RuleActivity:
     at = services.clock()
-    figures = alerts.statistics_by_rule(session).get(rule_id, RuleStatistics())
     hits = matches.suppression_counts(session)
-    live = [
-        history
-        for history in exclusions.list_all(session)
-        if history.record.rule_id == rule_id and history.state(at) is State.LIVE
-    ]
     return RuleActivity(
-        matches=figures.matches,
-        open_alerts=figures.open,
-        closed_alerts=figures.closed,
-        true_positives=figures.true_positives,
-        alerts_href=urls.href("/alerts", status="all", rule=rule_id),
+        statistics=alerts.statistics_by_rule(session).get(rule_id, RuleStatistics()),
+        alerts_href=urls.href(ALERTS_PATH, status="all", rule=rule_id),
         exclusions=tuple(
-            _exclusion_row(history, hits.get(history.record.id or 0)) for history in live
+            RuleExclusionRow(
+                version=history.live or history.newest,
+                suppressed_count=hits[history.record.id][0] if history.record.id in hits else 0,
+            )
+            for history in exclusions.list_all(session)
+            if history.record.rule_id == rule_id and history.state(at) is State.LIVE
         ),
     )
 
 
-def _reference(text: str) -> Reference:
-    return Reference(text, text if text.startswith(("https://", "http://")) else None)
-
-
 def _threats(rule: Rule) -> tuple[ThreatRow, ...]:
-    def flat(techniques: Sequence[Technique]) -> list[tuple[str, str]]:
-        told: list[tuple[str, str]] = []
+    def flatten(techniques: Sequence[Technique]) -> list[tuple[str, str]]:
+        links: list[tuple[str, str]] = []
         for technique in techniques:
-            # A sub-technique says more than the technique it is part of.
-            told += flat(technique.subtechniques) or [
+            # Sub-techniques replace their technique, because they are more specific.
+            links += flatten(technique.subtechniques) or [
                 (f"{technique.name} {technique.id}", technique.reference)
             ]
-        return told
+        return links
 
     return tuple(
-        ThreatRow(threat.tactic, threat.reference, tuple(flat(threat.techniques)))
+        ThreatRow(threat.tactic, threat.reference, tuple(flatten(threat.techniques)))
         for threat in rule.threats
     )
 
@@ -151,17 +136,6 @@ def _tests(rule: Rule) -> tuple[TestRow, ...]:
     )
 
 
-def _exclusion_row(history: ExclusionHistory, hit: tuple[int, object] | None) -> RuleExclusionRow:
-    version = history.live or history.newest
-    return RuleExclusionRow(
-        href=f"/exclusions/{history.record.id}",
-        reason=version.reason,
-        owner=version.owner,
-        ends_at=version.ends_at,
-        suppressed_count=hit[0] if hit else 0,
-    )
-
-
 _QUERY_TOKEN = re.compile(
     r'''(?P<string>"""(?s:.*?)"""|"(?:[^"\\]|\\.)*")|(?P<plain>//[^\n]*|/\*(?s:.*?)\*/|\s+)'''
     r"|(?P<keyword>\b(?:where|and|or|not|in|like|regex|any|process|true|false|null)\b(?![.\w]))~?"
@@ -170,8 +144,8 @@ _QUERY_TOKEN = re.compile(
 
 
 def query_tokens(query: str) -> tuple[QueryToken, ...]:
-    """A query cut for colouring; joined, the pieces are the query again."""
+    """Split a query for syntax highlighting. The joined tokens are the query."""
     return tuple(
-        QueryToken(found.group(), found.lastgroup or "plain")
-        for found in _QUERY_TOKEN.finditer(query)
+        QueryToken(match.group(), match.lastgroup or "plain")
+        for match in _QUERY_TOKEN.finditer(query)
     )
