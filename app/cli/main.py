@@ -112,7 +112,7 @@ def _read_password() -> str:
             # A browser sends UTF-8, so nobody could ever sign in with it.
             raise FatalError("The password is not UTF-8 text.") from None
     password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
+    if getpass.getpass("Repeat password: ") != password:
         raise FatalError("The two passwords do not match.")
     return password
 
