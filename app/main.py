@@ -42,11 +42,12 @@ from app.web.headers import SecurityHeadersMiddleware
 from app.web.live import LiveUpdates, poll_forever
 from app.web.login_rate_limit import LoginRateLimiter
 from app.web.metrics import MULTIPROC_DIR_VARIABLE, DatabaseCollector, Metrics
-from app.web.pages.account import login_routes
+from app.web.pages.account import account_routes, login_routes
 from app.web.pages.agents import agent_routes as agent
 from app.web.pages.agents import routes as agents
 from app.web.pages.alerts import alert_routes
 from app.web.pages.alerts import routes as alerts
+from app.web.pages.api_docs import routes as api_docs
 from app.web.pages.audit import routes as audit
 from app.web.pages.exclusions import form_routes
 from app.web.pages.exclusions import routes as exclusions
@@ -74,7 +75,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_exclusions.router,
     api_rules.router,
     system.router,
+    api_docs.router,
     login_routes.router,
+    account_routes.router,
     overview.router,
     alerts.router,
     alert_routes.router,

@@ -10,8 +10,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from app.web.access import PUBLIC, Analyst
 from app.web.api.openapi import AUTH_STATUSES, problem_responses
 from app.web.metrics import CONTENT_TYPE
-from app.web.page_response import render_page
-from app.web.pages.api_docs.page import build_api_docs_page
 from app.web.services import ServicesDep
 
 router = APIRouter(tags=["system"])
@@ -84,9 +82,3 @@ async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse
 def openapi(request: Request, principal: Analyst) -> JSONResponse:
     document: dict[str, Any] = request.app.openapi()
     return JSONResponse(document)
-
-
-@router.get("/api/docs", include_in_schema=False)
-def docs(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    context = build_api_docs_page(request.app.openapi(), services.settings.base_url)
-    return render_page(request, principal, "pages/api_docs.html", context, title="API")
