@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# A folder of rules for another product can have hundreds of problems, which would hide other messages.
+MAX_PROBLEMS_PRINTED = 5
+
 
 def report_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Decorate a command: report a DeckwatchError as one line on stderr and exit with 1."""
@@ -41,12 +44,16 @@ def echo_stderr(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def problem_count_message(count: int) -> str:
+    """Return the message that rule files have `count` problems and how to list them."""
+    return f"{count} problems in rule files; list them with: deckwatch rules check"
+
+
 def selected_rules(
     settings: "Settings", rule: Sequence[str] | None, *, all_rules: bool
 ) -> "RuleSelection":
     """Return the rules selected by the options `--rule` and `--all-rules`."""
     from app.cli.rule_selection import select_rules
-    from app.cli.rules import problem_count_message
 
     if rule and all_rules:
         raise typer.BadParameter("cannot be combined with --all-rules", param_hint="--rule")

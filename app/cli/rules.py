@@ -5,18 +5,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import echo_stderr, report_errors
+from app.cli.common import echo_stderr, problem_count_message, report_errors
 from app.domain.principal import CLI_PRINCIPAL
 
 rules_commands = typer.Typer(help="Check, list, enable and disable rules.", no_args_is_help=True)
-
-# A folder of rules for another product can have hundreds of problems, which would hide other messages.
-MAX_PROBLEMS_PRINTED = 5
-
-
-def problem_count_message(count: int) -> str:
-    """Return the message that rule files have `count` problems and how to list them."""
-    return f"{count} problems in rule files; list them with: deckwatch rules check"
 
 
 @rules_commands.command("check")

@@ -6,8 +6,12 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli.common import echo_stderr, report_errors
-from app.cli.rules import MAX_PROBLEMS_PRINTED, problem_count_message
+from app.cli.common import (
+    MAX_PROBLEMS_PRINTED,
+    echo_stderr,
+    problem_count_message,
+    report_errors,
+)
 
 
 @report_errors

@@ -95,8 +95,8 @@ async def _authenticate(request: Request) -> Principal | None:
 def api_key_from_header(header: str) -> str | None:
     """Return the API key in an Authorization header, or None if its format is unknown.
 
-    Formats: `Bearer KEY` (RFC 6750), `ApiKey KEY`, `ApiKey base64(id:KEY)` (Elasticsearch), and Basic with the
-    key as the password (RFC 7617).
+    Formats: `Bearer KEY` (RFC 6750), `ApiKey KEY`, `ApiKey base64(id:KEY)` (Elasticsearch), and Basic with
+    the key as the password (RFC 7617).
     """
     scheme, _, rest = header.strip().partition(" ")
     rest = rest.strip()

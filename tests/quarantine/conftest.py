@@ -13,7 +13,7 @@ from tests.conftest import FakeClock
 
 @pytest.fixture
 def add_to_quarantine(database: Database, clock: FakeClock) -> Callable[..., int]:
-    """Return a function that quarantines bytes, as an older version with fewer formats, and returns the id."""
+    """Return a function that quarantines bytes as an older version would, and returns the id."""
 
     def add(
         raw: bytes, key_id: int = 1, reason: str = "no known agent format: nothing fits"

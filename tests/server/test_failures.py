@@ -177,7 +177,10 @@ def test_an_endless_request_head_is_refused(tmp_path: Path) -> None:
 
 
 def test_stalled_connections_are_closed_and_a_slow_body_is_not(tmp_path: Path, key: str) -> None:
-    program = "from app import server; server.STALL_TIMEOUT_SECONDS = 0.3; from app.cli.main import main; main()"
+    program = (
+        "from app import server; server.STALL_TIMEOUT_SECONDS = 0.3; "
+        "from app.cli.main import main; main()"
+    )
     head = b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key.encode()
     style_sheet = b"GET /static/vendor/tabler/tabler.min.css HTTP/1.1\r\nHost: x\r\n\r\n"
     with running_server(

@@ -54,8 +54,8 @@ gives this source of `match_json` and the functions that it calls:
             return None
 
 `event` is a msgspec struct with the attributes `k0`, `k1` and so on, and `empty_n0_event` is such a struct
-without values. `q0_TextIn` and `q2_TextIn` are of class `PredicateCache`, `nested_index0` is a `FieldIndex` and
-`nested_common_terms` a `CommonTermCache`. The index replaces the term `q1_TextIn`: for an event whose
+without values. `q0_TextIn` and `q2_TextIn` are of class `PredicateCache`, `nested_index0` is a `FieldIndex`
+and `nested_common_terms` a `CommonTermCache`. The index replaces the term `q1_TextIn`: for an event whose
 `process.name` is not `ssh`, `possible0` is empty and `match_json` returns at the first `return ()`.
 """
 
