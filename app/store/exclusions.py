@@ -15,6 +15,8 @@ from app.store.tables import ExclusionRecord, ExclusionVersion
 
 
 class Decision(StrEnum):
+    """The decision on a version of an exclusion; stored values."""
+
     WAITING = "waiting"
     APPROVED = "approved"
     DECLINED = "declined"
