@@ -59,7 +59,7 @@ def test_an_in_container_ssh_raises_the_alert_that_tells_where_it_ran(
     receipt = agent.send_events(raw)
     assert (receipt["received"], receipt["matched"], receipt["rejected"]) == (1, 1, [])
     (alert,) = alerts_of(database)
-    assert alert.rule_name == "SSH launched inside a container, known by its id"
+    assert alert.rule_name == "SSH launched inside a container, identified by container ID"
     assert alert.headline == "ssh to 10.42.3.17:2222 as deploy"
     page = analyst.get(f"/alerts/{alert.id}").text
     everywhere = (
@@ -180,7 +180,9 @@ def test_an_event_is_explained_as_it_was_understood(analyst: UserClient, tmp_pat
     file = tmp_path / "events.ndjson"
     file.write_text("\n".join(json.dumps(made()) for made in AGENTS.values()))
     told = run(tmp_path, "explain", str(file)).stdout
-    assert told.count("SSH launched inside a container, known by its id: matches") == len(AGENTS)
+    assert told.count(
+        "SSH launched inside a container, identified by container ID: matches"
+    ) == len(AGENTS)
     page = analyst.post("/explain", {"event": json.dumps(falco()), "rule": "all"}).text
     assert 'holds container.id like "?*"' in visible_text(page)
 
