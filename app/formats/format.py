@@ -1,4 +1,4 @@
-"""What every agent format answers; which formats there are is said in the package."""
+"""The interface of an agent format. The package lists the formats in FORMATS."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,15 @@ from app.domain.ecs_fields import Document
 
 
 class EventParseError(Exception):
-    """An event that cannot be read; the first argument says why, without its bytes."""
+    """An event cannot be parsed. The message says why and does not quote the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`markers` are root keys that only this format has; `to_ecs` may raise EventParseError."""
+    """An agent's event format.
+
+    `marker_keys` are root keys that only this format has. `to_ecs` may raise EventParseError.
+    """
 
     name: str
     marker_keys: tuple[str, ...]

@@ -54,7 +54,7 @@ _KIND_BY_REASON_PREFIX = {
     "not JSON": "not_json",
     "nested deeper": "too_deep",
     "an event is a JSON object": "not_an_object",
-    "nothing here": "empty",
+    "the event is empty": "empty",
     "no known agent format": "unknown_format",
     "the _source of this": "unknown_format",
     "the data of this CloudEvent": "unknown_format",

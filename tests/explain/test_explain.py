@@ -108,7 +108,7 @@ def test_a_disabled_rule_is_asked_when_named_and_says_that_it_decides_nothing(
     [
         ("{", 200, "cannot be read, and would go to quarantine: not JSON"),
         ("{}", 200, "no known agent format"),
-        ("17", 200, "an event is a JSON object, and this is a number"),
+        ("17", 200, "an event is a JSON object, but this is a number"),
         ("[" * 5000, 200, "cannot be read"),
         ('{"_source": {"event": {"kind": "event"}}}', 200, "rules match"),
     ],

@@ -37,7 +37,7 @@ BROKEN = sorted(name for name in FILES if name.startswith("n_"))
 EMPTY = {"n_single_space", "n_structure_no_data"}
 
 # How a reason begins that is about the JSON, not about the event in it.
-NOT_JSON, NOT_UTF_8, NOTHING, DEEP = "not JSON", "not UTF-8", "nothing here", "nested deeper"
+NOT_JSON, NOT_UTF_8, NOTHING, DEEP = "not JSON", "not UTF-8", "is empty", "nested deeper"
 SYNTAX = (NOT_JSON, NOT_UTF_8, NOTHING, DEEP)
 READ = "read"
 
