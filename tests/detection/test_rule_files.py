@@ -171,7 +171,11 @@ def test_an_unsupported_query_is_reported_with_line_and_column(
         ('language = "eql"', 'language = "kuery"', "8:1: 'rule.language' must be 'eql'"),
         ('type = "eql"', 'type = "threshold"', "7:1: 'rule.type' must be 'eql'"),
         ("[rule]", "note = 1\n[rule]\nnote = 1", "3:1: 'rule.note' must be a string"),
-        ("[rule]", "[rule]\ntags = [1]", "2:1: 'rule.tags' must be a list in which each item is a string"),
+        (
+            "[rule]",
+            "[rule]\ntags = [1]",
+            "2:1: 'rule.tags' must be a list in which each item is a string",
+        ),
         ("[rule]", "[rule]\nreferences = [1]", "2:1: 'rule.references' must be a"),
         ("[rule]", '[rule]\nenabled = "no"', "2:1: 'rule.enabled' must be true or false"),
         ("[rule]", "[rule]\nthreat = 3", "2:1: 'rule.threat' must be an array of tables"),
