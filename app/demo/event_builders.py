@@ -1,4 +1,4 @@
-"""How Falco, Tetragon and Tracee would write down what the demo's fleet runs."""
+"""Builders of process events for the demo, in the formats of Falco, Tetragon and Tracee."""
 
 import random
 from base64 import b64encode
@@ -13,7 +13,7 @@ USER_IDS = {"root": 0, "postfix": 89, "airflow": 50_000, "app": 1_000}
 
 @dataclass(frozen=True, slots=True)
 class ProcessStart:
-    """A program that was started as process `pid` at `at` (aware), with `args` and by `parent`."""
+    """A process start in a container. `at` is timezone-aware; `parent` is the parent's arguments."""
 
     args: tuple[str, ...]
     parent: tuple[str, ...]
@@ -44,7 +44,7 @@ class ProcessStart:
 
     @property
     def time(self) -> str:
-        """With the nine digits that agents send."""
+        """RFC 3339 with nine decimals, as agents send it."""
         return f"{self.at:%Y-%m-%dT%H:%M:%S}.{self.nanoseconds % 1_000_000_000:09}Z"
 
 
@@ -165,7 +165,7 @@ EVENT_BUILDERS: Mapping[str, Callable[[ProcessStart], dict[str, Any]]] = {
 
 
 def build_benign_process(args: tuple[str, ...], at: datetime, rng: random.Random) -> ProcessStart:
-    """`args` in one of a few containers that do nothing but their work."""
+    """Build a start of `args` in one of five harmless containers."""
     number = rng.randrange(1, 6)
     return ProcessStart(
         args=args,

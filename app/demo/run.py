@@ -1,4 +1,7 @@
-"""A day in a small fleet, told as events that go through the real HTTP endpoint."""
+"""Demo server: a temporary database, a day of events from a small fleet, then live events.
+
+All demo data except users and API keys is sent through the HTTP API.
+"""
 
 import json
 import random
@@ -30,14 +33,14 @@ from app.store.database import Database
 from app.store.users import LinkPurpose
 
 AGENTS = ("fleet-eu", "ci-runners", "cloud-defend", "falco", "tetragon", "tracee")
-# A few more each minute, so that the live list moves while somebody looks.
+# Interval between live batches, short enough that the alert list visibly changes.
 LIVE_INTERVAL_SECONDS = 20.0
 
 
 def run_demo(port: int, *, echo: Callable[[str], None]) -> None:
-    """Serve until told to stop; the database lives in a folder that goes with it."""
-    bound = server.open_listening_socket("127.0.0.1", port)
-    base_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    """Serve the demo until interrupted; the temporary database is deleted at the end."""
+    listener = server.open_listening_socket("127.0.0.1", port)
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with tempfile.TemporaryDirectory(prefix="deckwatch-demo-") as folder:
         settings = read_settings(
             database_url=f"sqlite:///{Path(folder) / 'demo.db'}", base_url=base_url
@@ -47,48 +50,54 @@ def run_demo(port: int, *, echo: Callable[[str], None]) -> None:
         traffic = DemoTraffic(base_url, _create_api_keys(database))
         database.close()
         echo(f"Deckwatch demo on {base_url}")
-        echo(f"Open this link; it signs you in, once:\n\n  {link}\n")
-        echo("Ctrl-C ends it and removes what it made.")
-        # Its reader wants the link above, not a line for each request.
+        echo(f"Open this link to sign in. It works once:\n\n  {link}\n")
+        echo("Press Ctrl-C to stop the demo and delete its data.")
+        # Request logs would scroll the link out of view.
         logs.configure_logging(settings.log_format, quiet=True)
         traffic.start()
         try:
-            server.run(create_app(settings), bound)
+            server.run(create_app(settings), listener)
         finally:
             traffic.stop()
 
 
 def _create_users(database: Database, settings: Settings) -> str:
-    """A few people, and the link by which one of them, an admin, signs in."""
-    at = utc_now()
-    made = {
-        name: users.create_user(database, name, role, password=None, principal=CLI_PRINCIPAL, at=at)
+    """Create the demo users and return a sign-in link for the admin."""
+    now = utc_now()
+    demo_users = {
+        name: users.create_user(
+            database, name, role, password=None, principal=CLI_PRINCIPAL, at=now
+        )
         for name, role in (("demo", Role.ADMIN), ("ana", Role.ANALYST), ("ben", Role.ANALYST))
     }
     token = users.create_link(
-        database, LinkPurpose.SIGN_IN, user_id=made["demo"].id, principal=CLI_PRINCIPAL, at=at
+        database,
+        LinkPurpose.SIGN_IN,
+        user_id=demo_users["demo"].id,
+        principal=CLI_PRINCIPAL,
+        at=now,
     )
     return f"{settings.base_url}/setup/{token}"
 
 
 def _create_api_keys(database: Database) -> dict[str, str]:
-    wanted = [(name, Role.AGENT) for name in AGENTS] + [("demo-admin", Role.ADMIN)]
-    wanted.append(("demo-analyst", Role.ANALYST))
+    roles = dict.fromkeys(AGENTS, Role.AGENT)
+    roles |= {"demo-admin": Role.ADMIN, "demo-analyst": Role.ANALYST}
     return {
         name: api_keys.create(database, name, role, principal=CLI_PRINCIPAL, at=utc_now())[1]
-        for name, role in wanted
+        for name, role in roles.items()
     }
 
 
 class DemoTraffic(threading.Thread):
-    """Tells the day, then goes on telling; every word of it is an HTTP request."""
+    """Thread that sends the events of a day, triages some alerts, then sends live events until stopped."""
 
     def __init__(self, base_url: str, api_keys: dict[str, str]) -> None:
-        super().__init__(name="demo-story", daemon=True)
+        super().__init__(name="demo-traffic", daemon=True)
         self._base_url = base_url
         self._api_keys = api_keys
         self._stop_requested = threading.Event()
-        self._random = random.Random(20)  # noqa: S311 (the same day at every start)
+        self._random = random.Random(20)  # noqa: S311 (a fixed seed gives the same demo each time)
 
     def stop(self) -> None:
         self._stop_requested.set()
@@ -106,7 +115,7 @@ class DemoTraffic(threading.Thread):
                 for agent, batch in self._live_batches():
                     self._post_events(agent, batch)
         except OSError:
-            # Ctrl-C reaches the server first: it takes nothing any more, then stop() is called.
+            # After Ctrl-C the server stops accepting requests before stop() is called.
             if not self._stop_requested.wait(server.SHUTDOWN_GRACE_SECONDS):
                 raise
 
@@ -119,9 +128,9 @@ class DemoTraffic(threading.Thread):
                 continue
 
     def _initial_batches(self) -> Iterator[tuple[str, bytes]]:
-        """Batches of (agent, NDJSON): what is worth a look first, then the ordinary processes.
+        """Yield (agent, NDJSON) batches of the past 24 hours.
 
-        Whoever opens the link at once finds alerts.
+        The events of the scenarios come first, so that alerts exist as soon as the link is opened.
         """
         start = utc_now() - timedelta(hours=24)
         batches: dict[str, list[bytes]] = {agent: [] for agent in AGENTS}
@@ -131,9 +140,9 @@ class DemoTraffic(threading.Thread):
                 batches[scenario.agent].append(
                     _to_json_line(build_event(scenario, at, self._random))
                 )
-        for agent, told in batches.items():
-            self._random.shuffle(told)
-            yield agent, b"\n".join(told)
+        for agent, lines in batches.items():
+            self._random.shuffle(lines)
+            yield agent, b"\n".join(lines)
         for agent in AGENTS:
             for _ in range(3):
                 at = start + timedelta(seconds=self._random.uniform(0, 86_000))
@@ -160,19 +169,18 @@ class DemoTraffic(threading.Thread):
             )
 
     def _triage_alerts(self) -> None:
-        """What people did that day: taken, closed, excluded."""
+        """Acknowledge, close or exclude the first alert of each scenario with a follow-up."""
         for scenario in SCENARIOS:
             if scenario.follow_up is None or self._stop_requested.is_set():
                 continue
-            found = self._call_api("GET", f"/api/v1/alerts?container={scenario.container}")[
-                "alerts"
-            ]
-            for alert in found[:1]:
+            path = f"/api/v1/alerts?container={scenario.container}"
+            for alert in self._call_api("GET", path)["alerts"][:1]:
                 self._triage(scenario, alert)
         for scenario in SCENARIOS:
             if scenario.follow_up == "exclude":
-                now = [build_event(scenario, utc_now(), self._random) for _ in range(25)]
-                self._post_events(scenario.agent, b"\n".join(map(_to_json_line, now)))
+                # These matches are suppressed by the new exclusion.
+                events = [build_event(scenario, utc_now(), self._random) for _ in range(25)]
+                self._post_events(scenario.agent, b"\n".join(map(_to_json_line, events)))
 
     def _triage(self, scenario: Scenario, alert: dict[str, Any]) -> None:
         if scenario.follow_up in ("exclude", "propose"):
@@ -201,10 +209,10 @@ class DemoTraffic(threading.Thread):
         self, method: str, path: str, body: object = None, *, api_key_name: str = "demo-admin"
     ) -> dict[str, Any]:
         raw = None if body is None else json.dumps(body).encode()
-        answer: dict[str, Any] = json.loads(
+        response: dict[str, Any] = json.loads(
             self._request(method, path, self._api_keys[api_key_name], raw, "application/json")
         )
-        return answer
+        return response
 
     def _request(
         self, method: str, path: str, key: str, body: bytes | None, content_type: str
@@ -216,8 +224,8 @@ class DemoTraffic(threading.Thread):
             headers={"Authorization": f"Bearer {key}", "Content-Type": content_type},
         )
         with urlopen(request, timeout=10) as response:  # noqa: S310 (our own)
-            answer: bytes = response.read()
-        return answer
+            content: bytes = response.read()
+        return content
 
 
 def _to_json_line(event: dict[str, Any]) -> bytes:

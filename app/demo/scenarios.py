@@ -1,4 +1,4 @@
-"""Who lives in the demo's fleet and what they run, and how their agents write that down."""
+"""Scenarios of the demo's fleet, and the events that its agents send for them."""
 
 import random
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ from app.demo.event_builders import EVENT_BUILDERS, ProcessStart, build_benign_p
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One thing that happens `count` times in the day. `follow_up` is what people do about it: exclude or propose
-    (for the reason `reason`, answered for by `owner`), acknowledge, or "verdict: reason" to close it.
+    """A process that starts `count` times a day in a container.
+
+    `follow_up` is the triage of its first alert: "acknowledge", "exclude", "propose" (an exclusion with
+    `reason` and `owner`, active or only proposed), or "VERDICT: REASON" to close it.
     """
 
     agent: str
@@ -85,7 +87,7 @@ INVALID_EVENTS = [
     b'{"event":{"category":["process"],"action":"exec"},"process":{"name":"ssh","args":["ssh"',
 ]
 
-# Falco's rule lacks %proc.name in its output, so that nobody can tell what ran.
+# A rule without %proc.name in its output, so the alert does not name the process.
 FALCO_EVENT_WITHOUT_PROCESS_NAME = (
     b'{"hostname":"edge-02","output":"A process in a container","output_fields":{"container.id":'
     b'"5f2c1e0d9b7a","evt.type":"execve","user.name":"root"},"priority":"Notice","rule":'
@@ -100,7 +102,7 @@ _BENIGN_COMMANDS = (
 
 
 def build_event(scenario: Scenario, at: datetime, rng: random.Random) -> dict[str, Any]:
-    """An exec of `scenario` as its agent writes it."""
+    """Build an exec event of `scenario` in its agent's format."""
     if scenario.agent in EVENT_BUILDERS:
         run = ProcessStart(
             args=scenario.args,
@@ -145,7 +147,7 @@ def build_event(scenario: Scenario, at: datetime, rng: random.Random) -> dict[st
 
 
 def build_benign_event(agent: str, at: datetime, rng: random.Random) -> dict[str, Any]:
-    """An ordinary process: no rule should care."""
+    """Build an event of an ordinary process, which matches no rule."""
     args = rng.choice(_BENIGN_COMMANDS)
     if agent in EVENT_BUILDERS:
         return EVENT_BUILDERS[agent](build_benign_process(args, at, rng))
@@ -178,7 +180,7 @@ def _with_envelope(
     }
     envelope: dict[str, Any] = {"@timestamp": at.isoformat(), "user": {"name": user}}
     if agent == "cloud-defend":
-        # Cloud Defend sends lists where Elastic Defend sends one value, and no command line.
+        # Cloud Defend sends a list of actions, dotted host fields and no command line.
         event["action"] = ["fork", "exec"]
         return envelope | {
             "event": event,

@@ -1,7 +1,7 @@
-"""Why an event matches a rule, or why not: the rule's own syntax tree, with what each part found.
+"""Explanation of why an event matches a rule or does not: the syntax tree with a result for each part.
 
-This evaluates the clauses of the compiled query one by one, without the generated functions. A test checks
-that both have the same result.
+This module evaluates the clauses of the compiled query one by one, without the generated functions. A test
+checks that both give the same result.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,14 @@ from app.domain.ecs_fields import Document, Scalar, field_values
 from app.domain.text import truncate_with_count
 
 MAX_FUNCTION_RESULTS = 20
-"""Results of a function that are told; an event may have many values."""
+"""Maximum number of function results in an explanation; an event may have many values."""
 
 _MAX_VALUES_LISTED = 8
 _MAX_VALUE_LENGTH = 200
 
 
 class NodeKind(StrEnum):
-    """How a step joins the steps below it; CLAUSE has none below."""
+    """How a node combines its children; CLAUSE is a leaf."""
 
     AND = "and"
     OR = "or"
@@ -37,7 +37,7 @@ class NodeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldValues:
-    """A field that a clause reads; `values` is empty where the event has none."""
+    """A field that a clause reads and its values; `values` is empty if the event lacks the field."""
 
     name: str
     values: tuple[Scalar, ...]
@@ -45,11 +45,12 @@ class FieldValues:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationNode:
-    """One part of a query, and whether it holds for the event.
+    """A part of a query and whether it holds for the event.
 
-    `text` is how the query has it, on one line. Of a clause, `expectation` is what it asks, in words that
-    follow the name of what is asked; `fields` are what the event has; `results` is what functions make
-    of that, at most MAX_FUNCTION_RESULTS results, None being null; `operand` names what is asked.
+    `text` is the part's source text on a single line. Only a clause has the other values: `operand`
+    names the compared field or function result, and `expectation` is a phrase that follows this name.
+    `fields` are the fields that the clause reads. `results` are the results of its functions, at most
+    MAX_FUNCTION_RESULTS; None means null.
     """
 
     kind: NodeKind
@@ -62,7 +63,7 @@ class ExplanationNode:
     children: tuple["ExplanationNode", ...] = ()
 
     def decisive_clauses(self) -> Iterator["ExplanationNode"]:
-        """The clauses that made the result what it is, in the order of the query."""
+        """Yield the clauses that decided the result, in the order of the query."""
         if self.kind is NodeKind.CLAUSE:
             yield self
             return
@@ -71,8 +72,8 @@ class ExplanationNode:
                 yield from node.decisive_clauses()
 
     def missing_fields(self) -> list[str]:
-        """Fields that the query asks for and the event does not have, each once."""
-        names = [found.name for found in self.fields if not found.values]
+        """Return the fields that the query reads and the event lacks, without duplicates."""
+        names = [field.name for field in self.fields if not field.values]
         for node in self.children:
             names += node.missing_fields()
         return list(dict.fromkeys(names))
@@ -80,7 +81,7 @@ class ExplanationNode:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`root` is the whole query; an event matches `rule` if it holds."""
+    """The result for a rule and an event. `root` is the whole query; the event matches if it holds."""
 
     rule: Rule
     root: ExplanationNode
@@ -91,15 +92,15 @@ class Explanation:
 
 
 def explain(rule: Rule, document: Document) -> Explanation:
-    """Every clause of `rule` for an event decoded whole (JSON types, as `formats` gives them)."""
+    """Evaluate every clause of `rule` for a decoded event with JSON types, as returned by `formats`."""
     condition = _explain_node(rule.tree.condition, rule, document)
     category = rule.tree.category_clause
     if category is not None:
-        asked = _explain_clause(category, f"{rule.tree.category} where", document, True)
-        steps = condition.children if condition.kind is NodeKind.AND else (condition,)
-        holds = asked.holds and condition.holds
+        category_node = _explain_clause(category, f"{rule.tree.category} where", document, True)
+        operands = condition.children if condition.kind is NodeKind.AND else (condition,)
+        holds = category_node.holds and condition.holds
         condition = ExplanationNode(
-            NodeKind.AND, _single_line(rule.query), holds, children=(asked, *steps)
+            NodeKind.AND, _single_line(rule.query), holds, children=(category_node, *operands)
         )
     return Explanation(rule, condition)
 
@@ -107,64 +108,65 @@ def explain(rule: Rule, document: Document) -> Explanation:
 def _explain_node(
     node: Expression, rule: Rule, document: Document, *, expected_result: bool = True
 ) -> ExplanationNode:
-    """`expected_result` is what `node` must be for the query to match; each `not` turns it round."""
+    """Explain `node`, which must have `expected_result` for the query to match; `not` inverts it."""
     text = _single_line(rule.query[node.span.start : node.span.end])
     if isinstance(node, Not):
         inner = _explain_node(node.operand, rule, document, expected_result=not expected_result)
         return ExplanationNode(NodeKind.NOT, text, not inner.holds, children=(inner,))
     if isinstance(node, And | Or):
-        steps = tuple(
+        children = tuple(
             _explain_node(operand, rule, document, expected_result=expected_result)
             for operand in node.operands
         )
-        together = all if isinstance(node, And) else any
-        word = NodeKind.AND if isinstance(node, And) else NodeKind.OR
-        return ExplanationNode(word, text, together(node.holds for node in steps), children=steps)
+        kind, combine = (NodeKind.AND, all) if isinstance(node, And) else (NodeKind.OR, any)
+        holds = combine(child.holds for child in children)
+        return ExplanationNode(kind, text, holds, children=children)
     return _explain_leaf(rule.tree.clauses[node], text, document, expected_result)
 
 
 def _explain_leaf(
-    asked: Clause | bool, text: str, document: Document, expected_result: bool
+    clause: Clause | bool, text: str, document: Document, expected_result: bool
 ) -> ExplanationNode:
-    if isinstance(asked, bool):
-        said = "always holds" if asked else "never holds"
-        return ExplanationNode(NodeKind.CLAUSE, text, asked, operand=text, expectation=said)
-    return _explain_clause(asked, text, document, expected_result)
+    if isinstance(clause, bool):
+        expectation = "always holds" if clause else "never holds"
+        return ExplanationNode(NodeKind.CLAUSE, text, clause, operand=text, expectation=expectation)
+    return _explain_clause(clause, text, document, expected_result)
 
 
 def _explain_clause(
-    asked: Clause, text: str, document: Document, expected_result: bool
+    clause: Clause, text: str, document: Document, expected_result: bool
 ) -> ExplanationNode:
-    found = [field_values(document, name) for name in asked.fields]
-    fields = tuple(
-        FieldValues(name, tuple(of_one)) for name, of_one in zip(asked.fields, found, strict=True)
-    )
+    operand_values = [field_values(document, name) for name in clause.fields]
+    fields = {
+        name: FieldValues(name, tuple(values))
+        for name, values in zip(clause.fields, operand_values, strict=True)
+    }
     results: tuple[NullableScalar, ...] = ()
-    if isinstance(asked.target, Computation):
-        compute = compile_computation(asked.target)
+    if isinstance(clause.target, Computation):
+        compute = compile_computation(clause.target)
         results = tuple(
-            compute(row) for row in islice(value_combinations(found), MAX_FUNCTION_RESULTS)
+            compute(row) for row in islice(value_combinations(operand_values), MAX_FUNCTION_RESULTS)
         )
+    test = _cached_test(clause, expected_result is not clause.negated)
     return ExplanationNode(
         kind=NodeKind.CLAUSE,
         text=text,
-        holds=_cached_test(asked, expected_result is not asked.negated)(*found)
-        is not asked.negated,
-        operand=asked.target if isinstance(asked.target, str) else "the result",
-        expectation=describe_expectation(asked),
-        fields=tuple({one.name: one for one in fields}.values()),
+        holds=test(*operand_values) is not clause.negated,
+        operand=clause.target if isinstance(clause.target, str) else "the result",
+        expectation=describe_expectation(clause),
+        fields=tuple(fields.values()),
         results=results,
     )
 
 
 def format_values(values: Sequence[object]) -> str:
-    """Values of an event as a list for people: texts in quotes, long ones cut, the rest counted."""
+    """Format an event's values for display: quoted, long texts truncated, further values counted."""
     if not values:
         return "nothing"
-    shown = [_format_value(value) for value in values[:_MAX_VALUES_LISTED]]
+    parts = [_format_value(value) for value in values[:_MAX_VALUES_LISTED]]
     if len(values) > _MAX_VALUES_LISTED:
-        shown.append(f"and {len(values) - _MAX_VALUES_LISTED:,} more")
-    return ", ".join(shown)
+        parts.append(f"and {len(values) - _MAX_VALUES_LISTED:,} more")
+    return ", ".join(parts)
 
 
 def _format_value(value: object) -> str:
@@ -174,8 +176,8 @@ def _format_value(value: object) -> str:
 
 
 @lru_cache(maxsize=8_192)
-def _cached_test(asked: Clause, result_over_limit: bool) -> Callable[..., bool]:
-    return asked.compile(result_over_limit=result_over_limit)
+def _cached_test(clause: Clause, result_over_limit: bool) -> Callable[..., bool]:
+    return clause.compile(result_over_limit=result_over_limit)
 
 
 def _single_line(text: str) -> str:

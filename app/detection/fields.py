@@ -1,4 +1,4 @@
-"""The ECS fields that a query may name, with their types, and the nearest name for a typing error.
+"""The ECS fields that a query may use, with their types, and suggestions for misspelled names.
 
 `fields.txt` is an indented tree: one name segment a line, one space a level, then a letter when the
 path so far is a field. It is made from a table of ECS and of what Elastic Defend adds to it by

@@ -1,7 +1,7 @@
-"""A TOML file that remembers where its keys and texts stand; what they mean is `rule`'s part.
+"""TOML parser that also returns the positions of keys and values; `rule` interprets the contents.
 
-tomllib gives values without places. Once it has accepted a file, finding the places again needs no
-more than a scan for table headers, keys and the ends of values.
+tomllib returns values without positions. For a file that tomllib has accepted, a scan for table
+headers, keys and the ends of values is enough to find them.
 """
 
 import re
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""Keys from the top of the file; an entry of an array of tables is its index."""
+"""Keys from the root of the file; an index stands for an entry of an array of tables."""
 
 _ERROR_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _KEY_PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
 _KEY = rf"{_KEY_PART}(?:[ \t]*\.[ \t]*{_KEY_PART})*"
-# tomllib takes quadratic time for each key.
+# tomllib takes quadratic time in the number of a key's parts.
 _TOO_MANY_KEY_PARTS = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){50}")
 _KEY_PARTS = re.compile(_KEY_PART)
 _STATEMENT_START = re.compile(
@@ -41,7 +41,7 @@ _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[ \t]*\n[ \t\n]*|.)"
 
 
 class TomlError(Exception):
-    """Not TOML. `line` and `column` count from 1; `column` is None at the end of the file."""
+    """The text is not valid TOML. `line` and `column` start at 1; `column` is None if unknown."""
 
     def __init__(self, message: str, line: int, column: int | None) -> None:
         super().__init__(message)
@@ -57,15 +57,15 @@ class Position:
 
 
 class TomlDocument:
-    """The file's `data`, and the places of its keys.
+    """The parsed `data` of a TOML file and the positions of its keys and texts.
 
-    Raises TomlError if `text` is not TOML, or nests deeper than Python recurses.
+    Raises TomlError if `text` is not valid TOML or is nested deeper than Python's recursion limit.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text.replace("\r\n", "\n")  # as tomllib does
-        if found := _TOO_MANY_KEY_PARTS.search(self._text):
-            line = self._text.count("\n", 0, found.start()) + 1
+        if match := _TOO_MANY_KEY_PARTS.search(self._text):
+            line = self._text.count("\n", 0, match.start()) + 1
             raise TomlError("a key has more than 50 parts", line, None)
         try:
             self.data = tomllib.loads(self._text)
@@ -76,13 +76,13 @@ class TomlDocument:
         self._key_offsets, self._value_offsets = _scan_offsets(self._text)
 
     def key_position(self, path: KeyPath) -> Position:
-        """Where the key or table at `path` stands; if it is not there, what should hold it."""
+        """Return the position of the key or table at `path`, or of its closest existing parent."""
         while path and path not in self._key_offsets:
             path = path[:-1]
         return self._position(self._key_offsets.get(path, 0))
 
     def text_position(self, path: KeyPath, offset: int) -> Position:
-        """Where character `offset` of the text at `path` stands in the file."""
+        """Return the position in the file of character `offset` of the text at `path`."""
         start = self._value_offsets.get(path)
         if start is None:
             return self.key_position(path)
@@ -94,41 +94,41 @@ class TomlDocument:
 
 
 def _to_toml_error(message: str, text: str) -> TomlError:
-    found = _ERROR_POSITION.search(message)
-    what = f"not TOML: {_ERROR_POSITION.sub('', message)}"
-    if found is None:  # a number with too many digits, say
-        return TomlError(what, 1, None)
-    if found[1] is None:
-        return TomlError(what, text.count("\n") + 1, None)
-    return TomlError(what, int(found[1]), int(found[2]))
+    match = _ERROR_POSITION.search(message)
+    cause = f"not TOML: {_ERROR_POSITION.sub('', message)}"
+    if match is None:  # for example, a number with too many digits
+        return TomlError(cause, 1, None)
+    if match[1] is None:
+        return TomlError(cause, text.count("\n") + 1, None)
+    return TomlError(cause, int(match[1]), int(match[2]))
 
 
 def _scan_offsets(text: str) -> tuple[dict[KeyPath, int], dict[KeyPath, int]]:
-    """The offsets of all keys and of their values. `text` is known to be TOML."""
+    """Return the offsets of all keys and of all values. `text` must be valid TOML."""
     keys: dict[KeyPath, int] = {}
     values: dict[KeyPath, int] = {}
     arrays: dict[KeyPath, int] = {}
     table: KeyPath = ()
-    at = 0
-    while at < len(text) and (found := _STATEMENT_START.match(text, at)):
-        at = found.end()
-        if array := found["array"]:
-            *above, last = _split_key(array)
-            path = (*_resolve_array_indexes((), above, arrays), last)
+    offset = 0
+    while offset < len(text) and (match := _STATEMENT_START.match(text, offset)):
+        offset = match.end()
+        if array := match["array"]:
+            *parents, last = _split_key(array)
+            path = (*_resolve_array_indexes((), parents, arrays), last)
             arrays[path] = arrays.get(path, -1) + 1
             table = (*path, arrays[path])
-            keys.setdefault(path, found.start("array"))
-            keys[table] = found.start("array")
-        elif header := found["table"]:
+            keys.setdefault(path, match.start("array"))
+            keys[table] = match.start("array")
+        elif header := match["table"]:
             table = _resolve_array_indexes((), _split_key(header), arrays)
-            keys[table] = found.start("table")
-        elif key := found["key"]:
+            keys[table] = match.start("table")
+        elif key := match["key"]:
             path = table
             for part in _split_key(key):
                 path = (*path, part)
-                keys.setdefault(path, found.start("key"))
-            values[path] = at
-            at = _end_of_value(text, at)
+                keys.setdefault(path, match.start("key"))
+            values[path] = offset
+            offset = _end_of_value(text, offset)
     return keys, values
 
 
@@ -147,34 +147,34 @@ def _split_key(key: str) -> list[str]:
     ]
 
 
-def _end_of_value(text: str, at: int) -> int:
+def _end_of_value(text: str, offset: int) -> int:
     depth = 0
     while True:
-        found = (_NESTED_TOKEN if depth or text[at] in "[{" else _SCALAR).match(text, at)
-        if found is None or found.end() == at:
-            return at
-        at = found.end()
-        groups = found.groupdict()
+        token = (_NESTED_TOKEN if depth or text[offset] in "[{" else _SCALAR).match(text, offset)
+        if token is None or token.end() == offset:
+            return offset
+        offset = token.end()
+        groups = token.groupdict()
         depth += bool(groups.get("open")) - bool(groups.get("close"))
         if depth == 0:
-            return at
+            return offset
 
 
 def _offset_in_text(text: str, start: int, offset: int) -> int:
-    """The offset in `text` of character `offset` of the TOML text whose quotes begin at `start`."""
+    """Return the offset in `text` of character `offset` of the TOML string whose quotes are at `start`."""
     quote = text[start]
     delimiter = quote * 3 if text.startswith(quote * 3, start) else quote
-    at = start + len(delimiter)
-    if len(delimiter) == 3 and text.startswith("\n", at):
-        at += 1
+    position = start + len(delimiter)
+    if len(delimiter) == 3 and text.startswith("\n", position):
+        position += 1
     if quote == "'":
-        return at + offset
+        return position + offset
     while True:
-        found = _ESCAPE.match(text, at) if text.startswith("\\", at) else None
-        if found is not None and found[0][1] in " \t\n":  # a line that goes on without a break
-            at = found.end()
+        escape = _ESCAPE.match(text, position) if text.startswith("\\", position) else None
+        if escape is not None and escape[0][1] in " \t\n":  # a line-ending backslash
+            position = escape.end()
             continue
         if offset == 0:
-            return at
-        at = found.end() if found else at + 1
+            return position
+        position = escape.end() if escape else position + 1
         offset -= 1

@@ -1,4 +1,4 @@
-"""Typed reading of TOML tables that goes on after a mistake and tells each with its place."""
+"""Typed reader for TOML tables that collects every problem with its position."""
 
 import json
 import re
@@ -13,26 +13,25 @@ T = TypeVar("T")
 
 
 class TextPattern:
-    """What a text must look like: a regular expression, and the same in words."""
+    """A regular expression for a string and its description in words."""
 
     def __init__(self, pattern: str, description: str) -> None:
         self._pattern = re.compile(pattern, re.DOTALL)
         self.description = description
 
     def check(self, value: object) -> str | None:
-        fits = isinstance(value, str) and self._pattern.fullmatch(value)
-        return value if fits and isinstance(value, str) else None
+        return value if isinstance(value, str) and self._pattern.fullmatch(value) else None
 
 
-_ANY_TEXT = TextPattern(".*", "a text")
-_NON_EMPTY_TEXT = TextPattern(r".*\S.*", "a text that is not empty")
+_ANY_TEXT = TextPattern(".*", "a string")
+_NON_EMPTY_TEXT = TextPattern(r".*\S.*", "a non-empty string")
 
 
 class TableReader:
-    """A table of a file. Each reader names a key and what it must hold.
+    """A table of a TOML file. Each read method takes a key and checks the type of its value.
 
-    What a reader returns after a problem is only good for reading on: whoever builds something of
-    it looks at `problems` first, which all tables of a file share.
+    After a problem, a read method returns a placeholder so that reading can continue. Callers must check
+    `problems`, which all tables of a file share, before they use the values.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class TableReader:
     def text(
         self, key: str, *, default: str | None = None, pattern: TextPattern | None = None
     ) -> str:
-        """A text. It may be empty only if it may be left out, that is, with a `default`."""
+        """Return a string. Without a `default` or `pattern`, it must be present and not empty."""
         text_pattern = pattern or (_ANY_TEXT if default is not None else _NON_EMPTY_TEXT)
         return self._value(key, text_pattern.check, text_pattern.description, default, "")
 
@@ -73,7 +72,7 @@ class TableReader:
         return self._value(key, check, "true or false", default, False)
 
     def one_of(self, key: str, options: Mapping[str, T]) -> T:
-        """The option that a text names."""
+        """Return the option named by a string."""
 
         def check(value: object) -> tuple[T] | None:
             return (options[value],) if isinstance(value, str) and value in options else None
@@ -82,17 +81,19 @@ class TableReader:
         return self._value(key, check, expected, None, (next(iter(options.values())),))[0]
 
     def text_list(self, key: str, *, pattern: TextPattern | None = None) -> tuple[str, ...]:
-        """A list of texts, empty if left out."""
-        each = pattern or _ANY_TEXT
+        """Return a list of strings, empty if the key is missing."""
+        item_pattern = pattern or _ANY_TEXT
 
         def check(value: object) -> tuple[str, ...] | None:
-            fits = isinstance(value, list) and all(each.check(item) is not None for item in value)
-            return tuple(value) if fits and isinstance(value, list) else None
+            if not isinstance(value, list) or None in map(item_pattern.check, value):
+                return None
+            return tuple(value)
 
-        return self._value(key, check, f"a list, of which each is {each.description}", (), ())
+        expected = f"a list in which each item is {item_pattern.description}"
+        return self._value(key, check, expected, (), ())
 
     def event(self, key: str) -> Mapping[str, object]:
-        """A table, or a text with a JSON object; as JSON types either way."""
+        """Return an event with JSON types, from a table or from a string that contains a JSON object."""
 
         def check(value: object) -> Mapping[str, object] | None:
             try:
@@ -102,31 +103,31 @@ class TableReader:
                 return None
             return event if isinstance(event, dict) else None
 
-        return self._value(key, check, "a table, or a text with a JSON object", None, {})
+        return self._value(key, check, "a table, or a string with a JSON object", None, {})
 
     def table(self, key: str) -> "TableReader":
-        """A table that must be there."""
+        """Return a required table."""
         if key not in self.data:
             self.add_problem(None, f"'{key}' is missing")
         return self._child((key,), self.data.get(key, {}))
 
     def tables(self, key: str) -> list["TableReader"]:
-        """An array of tables, empty if left out."""
-        found = self.data.get(key, [])
-        if not isinstance(found, list):
+        """Return an array of tables, empty if the key is missing."""
+        items = self.data.get(key, [])
+        if not isinstance(items, list):
             self.add_problem(key, "must be an array of tables")
             return []
-        return [self._child((key, index), item) for index, item in enumerate(found)]
+        return [self._child((key, index), item) for index, item in enumerate(items)]
 
     def line(self) -> int:
         return self._source.key_position(self._key_path).line
 
     def add_problem(self, key: str | None, message: str) -> None:
-        """A problem with what `key` holds, or with the table itself."""
+        """Add a problem at `key`, or at the table itself if `key` is None."""
         self._add_problem_at(() if key is None else (key,), message)
 
     def add_text_problem(self, key: str, offset: int, message: str) -> None:
-        """A problem at character `offset` of the text that `key` holds."""
+        """Add a problem at character `offset` of the string at `key`."""
         self._append_problem(self._source.text_position((*self._key_path, key), offset), message)
 
     def _value(
@@ -152,10 +153,10 @@ class TableReader:
         return TableReader(self._path, self._source, self.problems, (*self._key_path, *keys), data)
 
     def _add_problem_at(self, keys: KeyPath, message: str) -> None:
-        at = (*self._key_path, *keys)
-        name = ".".join(str(key) for key in at if isinstance(key, str))
+        path = (*self._key_path, *keys)
+        name = ".".join(key for key in path if isinstance(key, str))
         subject = f"'{name}' " if message.startswith("must") else f"{name}: " if name else ""
-        self._append_problem(self._source.key_position(at), subject + message)
+        self._append_problem(self._source.key_position(path), subject + message)
 
-    def _append_problem(self, place: Position, message: str) -> None:
-        self.problems.append(RuleFileProblem(self._path, place.line, place.column, message))
+    def _append_problem(self, position: Position, message: str) -> None:
+        self.problems.append(RuleFileProblem(self._path, position.line, position.column, message))

@@ -1,6 +1,7 @@
-"""Agent JSON to ECS: bytes to a document, and every known agent's document to one shape.
+"""Conversion of agent events to ECS.
 
-A format is a file here and its line in FORMATS; which one an event has is found per event.
+`parse_event` decodes the bytes of one event, removes the envelope of a shipper, detects the agent's
+format and converts the event. To add a format, add a module here and an entry in FORMATS.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from app.formats.envelopes import ENVELOPES
 from app.formats.format import EventParseError, Format, RejectionKind
 from app.formats.json_decode import decode_json
 
-# ECS is last: a shipper may add its own ECS fields to what another agent wrote.
+# ECS is last because a shipper may add ECS fields to another agent's event.
 FORMATS: tuple[Format, ...] = (
     falco.FALCO,
     tetragon.TETRAGON,
@@ -20,7 +21,7 @@ FORMATS: tuple[Format, ...] = (
     ecs.ECS,
 )
 
-# Root keys by which an event shows that it must be converted before a rule can read it.
+# An event with one of these root keys needs conversion before rules can be evaluated.
 MARKER_KEYS: tuple[str, ...] = (
     *(key for envelope in ENVELOPES for key in envelope.marker_keys),
     *(key for agent_format in FORMATS for key in agent_format.marker_keys),
@@ -30,15 +31,18 @@ __all__ = ["FORMATS", "MARKER_KEYS", "EventParseError", "RejectionKind", "normal
 
 
 def parse_event(raw: bytes) -> Document:
-    """The ECS document of one event; raises EventParseError with a reason that says what is missing."""
+    """Return the ECS document of one event.
+
+    Raises EventParseError; its message says why the event cannot be parsed.
+    """
     return normalise(decode_json(raw))
 
 
 def normalise(decoded: object) -> Document:
-    """The ECS document of one decoded event; raises EventParseError."""
+    """Return the ECS document of one decoded event. Raises EventParseError."""
     if not isinstance(decoded, dict):
         raise EventParseError(
-            f"an event is a JSON object, and this is {_JSON_TYPE_NAMES[type(decoded)]}",
+            f"an event is a JSON object, but this is {_JSON_TYPE_NAMES[type(decoded)]}",
             RejectionKind.NOT_AN_OBJECT,
         )
     if ecs.has_event_category(decoded):

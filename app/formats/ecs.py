@@ -1,13 +1,12 @@
-"""Events that are ECS already: Elastic Defend, Cloud Defend, Auditbeat."""
+"""ECS events, which need no conversion: Elastic Defend, Cloud Defend, Auditbeat."""
 
 from collections.abc import Mapping
 
 from app.domain.ecs_fields import field_values
 from app.formats.format import Format
 
-# Elastic's agents always set one of these (ECS, "Event fields"; `ecs.version` is required in ECS).
-# Who sets the first wrote ECS, whatever else stands beside it; the others a shipper may add to what
-# another agent wrote.
+# Elastic's agents always set at least one of these (ECS, "Event fields"; ECS requires `ecs.version`).
+# An event with `event.category` is ECS. A shipper may add the others to another agent's event.
 ECS_IDENTIFYING_FIELDS = (
     "event.category",
     "event.type",
@@ -21,7 +20,7 @@ def has_event_category(document: Mapping[str, object]) -> bool:
     return bool(field_values(document, ECS_IDENTIFYING_FIELDS[0]))
 
 
-# Those of an event that is its agent's own. A shipper's envelope around a line of a log has ecs.version.
+# Fields that only an agent sets. `ecs.version` is not one: shippers set it on the envelope of a log line.
 ECS_MARKER_FIELDS = ECS_IDENTIFYING_FIELDS[:-1]
 
 

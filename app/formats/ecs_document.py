@@ -1,7 +1,7 @@
-"""What the formats of agents share: reading a value that may be missing, and building the ECS document.
+"""Helpers that the format modules share: readers for optional values and builders of ECS documents.
 
-Only what an agent says is passed on. What it does not say stays away, so that a rule and a page see
-that it is missing.
+A document contains only values that the agent sent. A missing value stays missing, so that rules and
+pages can tell it from an empty one.
 """
 
 import math
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from app.domain.ecs_fields import Document
 
-# The kernel's own limit for a thread's name (TASK_COMM_LEN with its NUL), in bytes.
+# The kernel's limit for a thread name, in bytes: TASK_COMM_LEN minus the terminating NUL.
 MAX_COMM_BYTES = 15
 
 
@@ -23,7 +23,11 @@ def build_document(
     ecs_fields: Mapping[str, object],
     is_alert: bool = False,
 ) -> Document:
-    """The ECS document of a process event; `kinds` are its `event.type`, `told` what else is known."""
+    """Return the ECS document of a process event.
+
+    `action` becomes `event.action`, `event_types` becomes `event.type`, `agent` becomes both
+    `agent.type` and `event.module`. `ecs_fields` is merged over these fields; empty values are removed.
+    """
     event = {
         "kind": "alert" if is_alert else "event",
         "category": ["process"],
@@ -40,29 +44,29 @@ def build_document(
 
 
 def deep_merge(base: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
-    """`base` with `more` laid over it, objects inside each other included."""
-    found = dict(base)
+    """Return `base` updated with `more`; nested objects are merged recursively."""
+    merged = dict(base)
     for key, value in more.items():
-        known = found.get(key)
-        if isinstance(known, dict) and isinstance(value, dict):
-            value = deep_merge(known, value)
-        found[key] = value
-    return found
+        current = merged.get(key)
+        if isinstance(current, dict) and isinstance(value, dict):
+            value = deep_merge(current, value)
+        merged[key] = value
+    return merged
 
 
 def drop_empty(tree: Mapping[str, object]) -> dict[str, object]:
-    """`tree` without what is None, an empty text, an empty list or an empty object."""
+    """Return `tree` without None, empty strings, empty lists and empty objects."""
     kept: dict[str, object] = {}
     for key, value in tree.items():
         inner = drop_empty(value) if isinstance(value, dict) else value
-        # 0 and False are something that an agent says.
+        # 0 and False are values.
         if inner or inner == 0:
             kept[key] = inner
     return kept
 
 
 def get_path(value: object, *path: str) -> object:
-    """What `value` holds under `path`, key by key; None where there is nothing, or no object."""
+    """Return the value at `path` in nested objects, or None if a key is missing."""
     for key in path:
         if not isinstance(value, dict):
             return None
@@ -71,7 +75,7 @@ def get_path(value: object, *path: str) -> object:
 
 
 def as_text(value: object) -> str | None:
-    """A text that is not empty, or a number as text; None for anything else."""
+    """Return a non-empty string, or a number as a string; None for any other value."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -80,14 +84,17 @@ def as_text(value: object) -> str | None:
 
 
 def as_texts(value: object) -> list[str] | None:
-    """The texts in a list, empty ones too: an empty argument is an argument. None if it is no list."""
+    """Return the strings and numbers of a list as strings, or None if `value` is not a list.
+
+    Empty strings are kept, because an empty argument is an argument.
+    """
     if not isinstance(value, list):
         return None
     return [str(item) for item in value if isinstance(item, str | int | float)]
 
 
 def as_integer(value: object) -> int | None:
-    """A whole number, also as decimal text; numbers beyond 2^53 keep every digit."""
+    """Return an integer, also from decimal text; numbers above 2^53 keep every digit."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -100,13 +107,13 @@ def as_integer(value: object) -> int | None:
 
 
 def nanoseconds_to_rfc3339(nanoseconds: int) -> str | None:
-    """Nanoseconds since 1970 as RFC 3339 with all nine digits, None if no calendar has them."""
+    """Format nanoseconds since 1970 as RFC 3339 with nine decimals; None if `datetime` cannot hold them."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     try:
-        at = datetime.fromtimestamp(seconds, tz=UTC)
+        whole_second = datetime.fromtimestamp(seconds, tz=UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+    return f"{whole_second:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
 
 
 def basename(path: str | None) -> str | None:
@@ -114,16 +121,16 @@ def basename(path: str | None) -> str | None:
 
 
 def resolve_process_name(comm: str | None, path: str | None) -> str | None:
-    """The process name: the kernel's, or the file's where the kernel cut it (or the agent left it out)."""
+    """Return the process name: `comm`, or the base name of `path` if `comm` is truncated or missing."""
     name = basename(path)
     if comm is None:
         return name
-    is_cut = len(comm.encode("utf-8", "surrogatepass")) >= MAX_COMM_BYTES
-    return name if is_cut and name is not None and name.startswith(comm) else comm
+    may_be_truncated = len(comm.encode("utf-8", "surrogatepass")) >= MAX_COMM_BYTES
+    return name if may_be_truncated and name and name.startswith(comm) else comm
 
 
 def image_fields(reference: str | None) -> dict[str, object]:
-    """An image reference as `container.image.*`: `registry:5000/team/web:9.1@sha256:…` in its parts."""
+    """Split an image reference such as `registry:5000/team/web:9.1@sha256:…` into `container.image.*`."""
     if reference is None:
         return {}
     name, _, digest = reference.partition("@")
@@ -134,4 +141,13 @@ def image_fields(reference: str | None) -> dict[str, object]:
         "name": repository,
         "tag": [tag] if tag else [],
         "hash": {"all": [digest] if digest else []},
+    }
+
+
+def orchestrator_fields(namespace: str | None, pod: str | None) -> dict[str, object]:
+    """Return the `orchestrator.*` fields of a Kubernetes pod."""
+    return {
+        "type": "kubernetes" if namespace or pod else None,
+        "namespace": namespace,
+        "resource": {"name": pod, "type": "pod" if pod else None},
     }

@@ -1,4 +1,7 @@
-"""What other programs put around an agent's event; the event inside is read as if it had come bare."""
+"""Envelopes that shippers and other programs put around an agent's event, and how to unwrap them.
+
+An unwrapped event is converted exactly as if the agent had sent it directly.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,14 +12,16 @@ from app.formats.format import EventParseError, Format, RejectionKind
 from app.formats.json_decode import decode_json
 
 FormatLookup = Callable[[Mapping[str, object]], Format | None]
-"""The format of an object that is an agent's event, None for any other."""
+"""Returns the agent format of an object, or None if the object is not an agent event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """`markers` are root keys of which a wrapped event has one; `recognises` looks closer.
+    """A kind of envelope.
 
-    `unwrap` gives the event inside, and the host if the wrapping tells it; it may raise EventParseError.
+    A wrapped event has at least one of `marker_keys` at its root; `recognises` makes the exact test.
+    `unwrap` returns the inner event and the host name that the envelope gives, if any; it may raise
+    EventParseError.
     """
 
     marker_keys: tuple[str, ...]
@@ -27,9 +32,9 @@ class Envelope:
 def _unwrap_elasticsearch_hit(
     document: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """An Elasticsearch hit, as exports and copies from Kibana hold events."""
+    """Unwrap an Elasticsearch hit, the form in which Kibana exports and copies events."""
     source = document["_source"]
-    # A hit may hold what Velociraptor uploaded.
+    # A hit may contain a row that Velociraptor uploaded.
     if not isinstance(source, dict) or not (find_format(source) or _is_velociraptor_row(source)):
         raise EventParseError(
             "the _source of this Elasticsearch hit is not an event of a known agent",
@@ -45,14 +50,14 @@ def _is_cloud_event(document: Mapping[str, object]) -> bool:
 def _unwrap_cloud_event(
     document: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """A CloudEvent, one of the forms in which Falcosidekick passes an alert on."""
+    """Unwrap a CloudEvent, one of the formats in which Falcosidekick forwards an alert."""
     data = document["data"]
     if not isinstance(data, dict) or not find_format(data):
         raise EventParseError(
             "the data of this CloudEvent is not an event of a known agent",
             RejectionKind.UNKNOWN_FORMAT,
         )
-    # Its own id is Falcosidekick's for the alert.
+    # The id of the CloudEvent is Falcosidekick's id for the alert.
     return ({"uuid": document.get("id"), **data} if "output_fields" in data else data), None
 
 
@@ -66,9 +71,10 @@ def _is_velociraptor_row(document: Mapping[str, object]) -> bool:
 def _unwrap_velociraptor_row(
     row: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """A row of a Velociraptor artifact, uploaded with the client's name and id as further columns.
+    """Unwrap a row of a Velociraptor artifact, which has extra columns for the client's name and id.
 
-    The event's own keys are the columns, or one column holds the event, as an object or as JSON text.
+    Either the event's keys are columns of the row, or one column contains the event as an object or
+    as JSON text.
     """
     host = as_text(row.get("Hostname")) or as_text(row.get("Fqdn"))
     if isinstance(get_path(row, "System", "EventName"), str):
@@ -78,20 +84,20 @@ def _unwrap_velociraptor_row(
     events = [event for event in _embedded_objects(row.values()) if find_format(event)]
     if not events:
         raise EventParseError(
-            "none of the columns of this Velociraptor row is an event of a known agent",
+            "none of the columns of this Velociraptor row contains an event of a known agent",
             RejectionKind.UNKNOWN_FORMAT,
         )
     if len(events) > 1:
         raise EventParseError(
-            "several columns of this Velociraptor row are events; one row can hold one event",
+            "several columns of this Velociraptor row contain events; a row may contain one event",
             RejectionKind.OTHER,
         )
     return events[0], host
 
 
-def _embedded_objects(candidates: Iterable[object]) -> Iterator[dict[str, object]]:
-    """The objects among what is held, also those that are there as JSON text."""
-    for value in candidates:
+def _embedded_objects(values: Iterable[object]) -> Iterator[dict[str, object]]:
+    """Yield the objects among `values`, decoding those that are JSON text."""
+    for value in values:
         if isinstance(value, str) and value.lstrip().startswith("{"):
             try:
                 value = decode_json(value.encode("utf-8", "surrogatepass"))
@@ -102,7 +108,7 @@ def _embedded_objects(candidates: Iterable[object]) -> Iterator[dict[str, object
 
 
 def _rebuild_tracee_event(row: Mapping[str, object]) -> Document:
-    """What `Linux.Events.EBPF` makes of Tracee's events, which Velociraptor has inside, put back."""
+    """Rebuild a Tracee event from a row of Velociraptor's `Linux.Events.EBPF`, which embeds Tracee."""
     system, data = row["System"], row.get("EventData")
     names = {
         "timestamp": "Timestamp",
@@ -115,7 +121,7 @@ def _rebuild_tracee_event(row: Mapping[str, object]) -> Document:
         "userId": "UserID",
         "containerId": "ContainerID",
     }
-    # MainHostname is the machine's name, HostName the one that the process itself would see.
+    # MainHostname is the host's name; HostName is the name in the process's UTS namespace.
     host = get_path(system, "MainHostname") or get_path(system, "HostName")
     return {
         **{tracee_name: get_path(system, column) for tracee_name, column in names.items()},
@@ -124,7 +130,7 @@ def _rebuild_tracee_event(row: Mapping[str, object]) -> Document:
     }
 
 
-# Where Filebeat, Vector, Fluent Bit and Docker put a line that they were not told to decode, or decoded.
+# Keys under which Filebeat, Vector, Fluent Bit and Docker send a log line, as text or decoded.
 _LOG_LINE_KEYS = ("message", "log", "json")
 
 
@@ -137,9 +143,9 @@ def _is_log_line(document: Mapping[str, object]) -> bool:
 def _unwrap_log_line(
     document: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """A line of an agent's own log, in the envelope of the shipper that read it.
+    """Unwrap a line of an agent's log that a shipper has read.
 
-    The envelope can look like ECS, and would then match nothing, which nobody would notice.
+    Without this, an envelope that looks like ECS would be accepted and would silently match no rule.
     """
     outer_format = find_format(document)
     if outer_format is None or not outer_format.marker_keys:
@@ -153,6 +159,7 @@ ENVELOPES = (
     Envelope(("_source",), lambda document: "_source" in document, _unwrap_elasticsearch_hit),
     Envelope(("specversion",), _is_cloud_event, _unwrap_cloud_event),
     Envelope(("ClientId",), _is_velociraptor_row, _unwrap_velociraptor_row),
-    # No marker: process events of Elastic Defend have a message too, and are told by their category.
+    # No marker key: Elastic Defend's process events have a message too. They are recognised as ECS by
+    # their event.category instead.
     Envelope((), _is_log_line, _unwrap_log_line),
 )

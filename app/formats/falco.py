@@ -1,7 +1,7 @@
-"""Falco's alerts (`json_output`), direct or through Falcosidekick, as ECS.
+"""Conversion of Falco alerts (`json_output`) to ECS, sent directly or through Falcosidekick.
 
-Falco sends a field only when the rule's output names it, so nearly everything may be missing. An
-alert about a process that was started is an exec; any other alert is accepted and matches no rule.
+Falco sends a field only if the rule's output names it, so nearly every field may be missing. An alert
+about a started process becomes an exec event. Any other alert is accepted and matches no rule.
 """
 
 import re
@@ -15,31 +15,35 @@ from app.formats.ecs_document import (
     build_document,
     image_fields,
     nanoseconds_to_rfc3339,
+    orchestrator_fields,
     resolve_process_name,
 )
 from app.formats.format import EventParseError, Format
 
 _EXEC_SYSCALLS = ("execve", "execveat")
-# What Falco writes for a field that it could not read.
+# Falco's value for a field that it could not read.
 _MISSING = "<NA>"
-# A container field says this when the process ran outside any container.
+# Falco's container id for a process outside any container.
 _HOST_CONTAINER_ID = "host"
 _SYSCALL_SOURCES = ("syscall", "syscalls")
-# The last part of a DaemonSet's pod is five of the letters that Kubernetes draws from.
+# The name of a DaemonSet's pod ends in five characters from Kubernetes' alphabet for random suffixes.
 _FALCO_POD_NAME = re.compile(
     r"(?:[a-z0-9-]+-)?falco(?:-[a-z0-9-]+)?-[bcdfghjklmnpqrstvwxz2456789]{5}\Z"
 )
 
 
 class _OutputFields:
-    """`output_fields`, of which Falcosidekick can write `proc.name` as `proc_name` for Elasticsearch."""
+    """Accessor for `output_fields`.
+
+    For Elasticsearch, Falcosidekick can write `proc.name` as `proc_name`; both spellings are accepted.
+    """
 
     def __init__(self, fields: Mapping[str, object]) -> None:
         self._values = dict(_flatten(fields, ""))
-        self._dotted = any("." in name for name in self._values)
+        self._is_dotted = any("." in name for name in self._values)
 
     def get(self, *names: str) -> object:
-        """What the first of `names` that is known says."""
+        """Return the value of the first of `names` that has one, or None."""
         for name in names:
             value = self._values.get(self._key(name))
             if value not in (None, "", _MISSING):
@@ -57,11 +61,11 @@ class _OutputFields:
         return any(self.get(name) for name in self._values if name.startswith(start))
 
     def _key(self, name: str) -> str:
-        return name if self._dotted else name.replace(".", "_")
+        return name if self._is_dotted else name.replace(".", "_")
 
 
 def _flatten(fields: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
-    """Names and values; a shipper may have made an object of `proc.name`."""
+    """Yield (dotted name, value); a shipper may have turned `proc.name` into nested objects."""
     for name, value in fields.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{name}.")
@@ -79,13 +83,13 @@ def _to_ecs(alert: Mapping[str, object]) -> Document:
     output_fields = alert.get("output_fields")
     if not isinstance(output_fields, dict):
         raise EventParseError(
-            "a Falco alert without output_fields, the object that holds what its rule saw; in falco.yaml "
-            "set json_include_output_fields_property to true"
+            "a Falco alert without output_fields, the object with the values of the rule's fields; in "
+            "falco.yaml set json_include_output_fields_property to true"
         )
     fields = _OutputFields(output_fields)
     name = _process_name(fields)
     host, falco_pod = _host(alert, fields)
-    # Falcosidekick gives each alert an id; Falco itself does not.
+    # Falcosidekick assigns each alert an id; Falco does not.
     event: dict[str, object] = {"id": as_text(alert.get("uuid"))}
     ecs_fields: dict[str, object] = {
         "@timestamp": _timestamp(alert, fields),
@@ -99,8 +103,8 @@ def _to_ecs(alert: Mapping[str, object]) -> Document:
     if name is None:
         if not _is_non_process_alert(alert, evt_type):
             raise EventParseError(
-                "a Falco alert whose output_fields has no proc.name, and no proc.exepath or "
-                "proc.cmdline instead; add %proc.name to the rule's output"
+                "a Falco alert whose output_fields has no proc.name, proc.exepath or proc.cmdline; "
+                "add %proc.name to the rule's output"
             )
         event["category"] = []
         return build_document(
@@ -122,14 +126,14 @@ def _as_list(value: object) -> list[object]:
 
 
 def _process_name(fields: _OutputFields) -> str | None:
-    """`proc.name`; Falco's `proc.cmdline` begins with it too."""
+    """Return `proc.name`, or the first word of `proc.cmdline`, which begins with the process name."""
     comm = fields.get_text("proc.name")
-    found = resolve_process_name(comm, fields.get_text("proc.exepath"))
-    return found or (fields.get_text("proc.cmdline") or "").partition(" ")[0] or None
+    name = resolve_process_name(comm, fields.get_text("proc.exepath"))
+    return name or (fields.get_text("proc.cmdline") or "").partition(" ")[0] or None
 
 
 def _is_non_process_alert(alert: Mapping[str, object], evt_type: str | None) -> bool:
-    """Whether it is no wonder that the alert names no process: Falco's own state, audit logs, files."""
+    """Return whether the alert is not about a started process: Falco's own state, audit logs, files."""
     source = as_text(alert.get("source"))
     return (
         (as_text(alert.get("rule")) or "").startswith("Falco internal")
@@ -140,25 +144,28 @@ def _is_non_process_alert(alert: Mapping[str, object], evt_type: str | None) -> 
 
 def _is_process_start(evt_type: str | None, fields: _OutputFields) -> bool:
     if fields.get_text("evt.res") not in (None, "SUCCESS", "0"):
-        # What failed did not start, and the fields tell of the process that tried.
+        # A failed exec started nothing; the fields describe the process that called it.
         return False
     if evt_type is None:
-        # Many rules do not name %evt.type. Such an alert still shows that the process runs, which
-        # must not be lost; one about a file or a connection has fd fields, and is not a start.
+        # Many rules omit %evt.type. The alert still proves that the process runs, so it counts as a
+        # start unless it has fd fields, which belong to alerts about a file or a connection.
         return not fields.has_any_under("fd")
     return evt_type in _EXEC_SYSCALLS
 
 
 def _timestamp(alert: Mapping[str, object], fields: _OutputFields) -> str | None:
-    for told in (alert.get("time"), alert.get("@timestamp"), fields.get("evt.time.iso8601")):
-        if isinstance(told, str) and parse_timestamp(told) is not None:
-            return told
+    for timestamp in (alert.get("time"), alert.get("@timestamp"), fields.get("evt.time.iso8601")):
+        if isinstance(timestamp, str) and parse_timestamp(timestamp) is not None:
+            return timestamp
     nanoseconds = as_integer(fields.get("evt.time"))
     return None if nanoseconds is None else nanoseconds_to_rfc3339(nanoseconds)
 
 
 def _host(alert: Mapping[str, object], fields: _OutputFields) -> tuple[str | None, str | None]:
-    """The host, and Falco's own pod when that is what `hostname` names: it is no place to look at."""
+    """Return (host name, name of Falco's own pod).
+
+    In a DaemonSet, `hostname` names Falco's pod instead of the node; it is then not the host name.
+    """
     node = fields.get_text("k8s.node.name", "k8smeta.node.name", "node.name")
     hostname = as_text(alert.get("hostname")) or fields.get_text("evt.hostname")
     if hostname is not None and _FALCO_POD_NAME.match(hostname):
@@ -192,21 +199,21 @@ def _process_fields(name: str, fields: _OutputFields) -> dict[str, object]:
 
 
 def _arguments(name: str, fields: _OutputFields) -> list[str]:
-    """argv as far as it can be told: Falco joins arguments with spaces and quotes none of them.
+    """Rebuild argv, which Falco joins with spaces and without quoting.
 
-    Split at each space, the words are exact unless an argument holds a space; quotes in them are the
-    arguments' own. `proc.args` has no argv[0] (that is `proc.exe`); `proc.cmdline` is the name,
-    which may hold spaces, and the same arguments.
+    The text is split at each space, which is exact unless an argument contains a space; quotes belong
+    to the arguments. `proc.args` excludes argv[0], which is `proc.exe`. `proc.cmdline` is the process
+    name, which may contain spaces, followed by the same arguments.
     """
-    first = fields.get_text("proc.exe") or name
+    argv0 = fields.get_text("proc.exe") or name
     joined, line = fields.get_text("proc.args"), fields.get_text("proc.cmdline")
     if joined is None and line is not None:
         comm = fields.get_text("proc.name")
-        known = comm is not None and (line == comm or line.startswith(f"{comm} "))
-        joined = line[len(comm or "") + 1 :] if known else line.partition(" ")[2]
+        has_comm = comm is not None and (line == comm or line.startswith(f"{comm} "))
+        joined = line[len(comm or "") + 1 :] if has_comm else line.partition(" ")[2]
     if joined:
-        return [first, *joined.split(" ")]
-    return [first] if line or fields.has("proc.args") or fields.has("proc.exe") else []
+        return [argv0, *joined.split(" ")]
+    return [argv0] if line or fields.has("proc.args") or fields.has("proc.exe") else []
 
 
 def _container_fields(fields: _OutputFields) -> dict[str, object]:
@@ -223,7 +230,6 @@ def _container_fields(fields: _OutputFields) -> dict[str, object]:
     digest = fields.get_text("container.image.digest")
     if digest is not None:
         image["hash"] = {"all": [digest]}
-    namespace, pod = fields.get_text("k8s.ns.name"), fields.get_text("k8s.pod.name")
     return {
         "container": {
             "id": container_id,
@@ -231,11 +237,9 @@ def _container_fields(fields: _OutputFields) -> dict[str, object]:
             "image": image,
             "runtime": fields.get_text("container.type"),
         },
-        "orchestrator": {
-            "type": "kubernetes" if namespace or pod else None,
-            "namespace": namespace,
-            "resource": {"name": pod, "type": "pod" if pod else None},
-        },
+        "orchestrator": orchestrator_fields(
+            fields.get_text("k8s.ns.name"), fields.get_text("k8s.pod.name")
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""What every agent format answers; which formats there are is said in the package."""
+"""The interface of an agent format. The package lists the formats in FORMATS."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,10 @@ class EventParseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`markers` are root keys that only this format has; `to_ecs` may raise EventParseError."""
+    """An agent's event format.
+
+    `marker_keys` are root keys that only this format has. `to_ecs` may raise EventParseError.
+    """
 
     name: str
     marker_keys: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""JSON bytes to Python values, strictly by RFC 8259, with the one leniency that evidence needs.
+"""JSON decoder: RFC 8259, plus escaped lone surrogates.
 
-An argument with a byte that is not UTF-8 reaches us as an escaped lone surrogate. RFC 8259 section
-8.2 calls such text unpredictable; refusing it would let an attacker hide an event behind one byte,
-so it is read. Raw bytes that are not UTF-8 are refused, and kept in quarantine.
+Agents send a byte of an argument that is not UTF-8 as an escaped lone surrogate. RFC 8259 section 8.2
+calls such text unpredictable. It is accepted here, because otherwise an attacker could hide an event
+behind a single byte. Raw bytes that are not UTF-8 are rejected and quarantined.
 """
 
 import json
@@ -13,16 +13,16 @@ import msgspec
 from app.formats.format import EventParseError, RejectionKind
 
 MAX_DEPTH = 100
-# Python converts so many digits in time (sys.set_int_max_str_digits); JSON sets no limit.
+# JSON has no limit; Python limits conversion, which takes quadratic time (sys.set_int_max_str_digits).
 _MAX_DIGITS = 4_000
 
 
 def decode_json(raw: bytes) -> object:
-    """The value in `raw`; raises EventParseError saying what is wrong and at which byte."""
+    """Decode the JSON value in `raw`. Raises EventParseError with the cause and its byte offset."""
     if not raw:
-        raise EventParseError("nothing here where an event should be", RejectionKind.EMPTY)
+        raise EventParseError("the event is empty", RejectionKind.EMPTY)
     try:
-        # Checks what msgspec skips: it reads bytes in strings without validating them.
+        # msgspec does not validate the UTF-8 inside strings.
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise EventParseError(f"not UTF-8 at byte {error.start}", RejectionKind.NOT_UTF8) from None
@@ -50,20 +50,20 @@ def _decode_leniently(text: str) -> object:
 
 
 def _parse_integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # infinite, as 1e999 is
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # infinity, like 1e999
 
 
 def _reject_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
 
 
-# An unclosed string is a token too: else each quote in it would be tried in turn (quadratic time).
+# An unclosed string must match as a whole, or the scan would retry at each quote in it (quadratic time).
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def _may_be_deep(raw: bytes) -> bool:
-    """Whether there are brackets enough for more than MAX_DEPTH levels: a quick look, no verdict."""
-    # To remove them takes less than half of what `count` takes, which looks at each byte by itself.
+    """Return whether `raw` has more than MAX_DEPTH opening brackets, so that it needs an exact check."""
+    # `replace` takes less than half the time of `count`.
     return len(raw) - len(raw.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH
 
 

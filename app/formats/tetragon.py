@@ -1,6 +1,6 @@
-"""Tetragon's events (JSON export, `tetra getevents -o json`) as ECS.
+"""Conversion of Tetragon events (JSON export, `tetra getevents -o json`) to ECS.
 
-Only `process_exec` tells of a start. The other kinds are accepted, and match no rule.
+Only `process_exec` is a process start. The other kinds are accepted and match no rule.
 """
 
 import re
@@ -14,6 +14,7 @@ from app.formats.ecs_document import (
     build_document,
     get_path,
     image_fields,
+    orchestrator_fields,
 )
 from app.formats.format import EventParseError, Format
 
@@ -43,7 +44,7 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
     process = get_path(event, kind, "process")
     if kind == _EXEC and not as_text(get_path(process, "binary")):
         raise EventParseError(
-            "a Tetragon process_exec event without process.binary, the program that was started"
+            "a Tetragon process_exec event without process.binary, the path of the started program"
         )
     action, event_types = _action_and_types(kind, as_text(get_path(process, "flags")) or "")
     exec_id = as_text(get_path(process, "exec_id"))
@@ -54,7 +55,7 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
         host=as_text(event.get("node_name")),
         ecs_fields={
             "@timestamp": as_text(event.get("time")) or as_text(get_path(process, "start_time")),
-            # An exec makes a new exec_id; what the process does later carries the same one.
+            # Each exec gets a new exec_id; later events of the same process repeat it.
             "event": {"id": exec_id if kind == _EXEC else None},
             "process": {
                 **_process_fields(process),
@@ -72,15 +73,16 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
 
 
 def _action_and_types(kind: str, flags: str) -> tuple[str, list[str]]:
-    """`event.action` and `event.type`."""
+    """Return the values of `event.action` and `event.type`."""
     if kind == _EXIT:
         return "exit", ["end"]
     if kind != _EXEC:
         return kind, ["info"]
     words = flags.split()
     if words and _EXEC_FLAGS.isdisjoint(words):
-        # With procFS, Tetragon found it in /proc when it started itself: nothing begins here, and
-        # each restart of Tetragon tells it again. Elastic Defend has the same action for that.
+        # The flag procFS marks a process that Tetragon found in /proc when Tetragon itself started.
+        # It is not a process start, and every restart of Tetragon repeats it. Elastic Defend uses the
+        # action already_running for this case.
         return "already_running" if "procFS" in words else "fork", ["info"]
     return "exec", ["start"]
 
@@ -90,7 +92,7 @@ def _process_fields(process: object) -> dict[str, object]:
     return {
         "name": basename(binary),
         "executable": binary,
-        # Tetragon has no argv[0]. The binary is what it shows in its place.
+        # Tetragon does not send argv[0], so the binary takes its place.
         "args": [binary, *_split_arguments(joined or "")] if binary else [],
         "command_line": f"{binary} {joined}" if binary and joined else binary,
         "pid": as_integer(get_path(process, "pid")),
@@ -101,28 +103,29 @@ def _process_fields(process: object) -> dict[str, object]:
 
 
 def _split_arguments(joined: str) -> Iterator[str]:
-    """The arguments in the one text that Tetragon makes of them, as far as they can be told apart.
+    """Split the text into which Tetragon joins the arguments; some cases are ambiguous.
 
-    It puts a space between arguments and quotes around one that holds a space, and escapes nothing.
-    So `-c "id; ls"` is two arguments, and quotes around anything without a space are the argument's
-    own. A quote that an argument holds just before a space cannot be told from a closing one, and
-    with `truncArgs` the end is missing; the text itself stays in `process.command_line`.
+    Tetragon separates arguments by a space, quotes an argument that contains a space and escapes
+    nothing. Thus `-c "id; ls"` is two arguments, and quotes around a word without a space belong to
+    the argument. A quote before a space inside an argument cannot be distinguished from a closing
+    quote, and with the flag `truncArgs` the end is missing. The whole text is in
+    `process.command_line`.
     """
-    closings = (found.start() for found in _CLOSING_QUOTE.finditer(joined))
-    closing = next(closings, None)
-    at = 0
-    while at < len(joined):
-        end = joined.find(" ", at)
+    closing_quotes = (match.start() for match in _CLOSING_QUOTE.finditer(joined))
+    closing = next(closing_quotes, None)
+    start = 0
+    while start < len(joined):
+        end = joined.find(" ", start)
         end = len(joined) if end == -1 else end
-        if joined[at] == '"':
-            while closing is not None and closing <= at:
-                closing = next(closings, None)
+        if joined[start] == '"':
+            while closing is not None and closing <= start:
+                closing = next(closing_quotes, None)
             if closing is not None and closing > end:
-                yield joined[at + 1 : closing]
-                at = closing + 2
+                yield joined[start + 1 : closing]
+                start = closing + 2
                 continue
-        yield "" if joined[at:end] == '""' else joined[at:end]
-        at = end + 1
+        yield "" if joined[start:end] == '""' else joined[start:end]
+        start = end + 1
 
 
 def _user_fields(process: object) -> dict[str, object]:
@@ -138,28 +141,25 @@ def _container_fields(process: object) -> dict[str, object]:
     runtime, _, container_id = (as_text(get_path(container, "id")) or "").rpartition("://")
     image = image_fields(as_text(get_path(container, "image", "name")))
     digest = image_fields(as_text(get_path(container, "image", "id"))).get("hash")
-    namespace, name = as_text(get_path(pod, "namespace")), as_text(get_path(pod, "name"))
     return {
         "container": {
-            # Outside Kubernetes there is no pod, and of the id only its beginning.
+            # Outside Kubernetes there is no pod; the field docker has only the start of the id.
             "id": container_id or as_text(get_path(process, "docker")),
             "name": as_text(get_path(container, "name")),
             "image": image
             | {"hash": image.get("hash") if get_path(image, "hash", "all") else digest},
             "runtime": runtime,
-            # Kubernetes hands them to the containers of the pod.
+            # Kubernetes passes the pod's labels on to its containers.
             "labels": _labels(get_path(pod, "pod_labels")),
         },
-        "orchestrator": {
-            "type": "kubernetes" if namespace or name else None,
-            "namespace": namespace,
-            "resource": {"name": name, "type": "pod" if name else None},
-        },
+        "orchestrator": orchestrator_fields(
+            as_text(get_path(pod, "namespace")), as_text(get_path(pod, "name"))
+        ),
     }
 
 
 def _labels(labels: object) -> dict[str, object]:
-    """A pod's labels; older versions send a list of `source:key=value`."""
+    """Return a pod's labels; older versions of Tetragon send a list of `source:key=value`."""
     if isinstance(labels, dict):
         return {str(key): as_text(value) for key, value in labels.items()}
     if isinstance(labels, list):
@@ -168,5 +168,6 @@ def _labels(labels: object) -> dict[str, object]:
     return {}
 
 
-# The other kinds can be taken for nothing else that matches, and each marker costs every event a look.
+# Only process_exec is a marker key: the other kinds match no rule, and each marker key costs time for
+# every event.
 TETRAGON = Format("tetragon", (_EXEC,), _is_event, _to_ecs)

@@ -1,8 +1,8 @@
-"""Tracee's events (JSON output) as ECS, in the three shapes they have had.
+"""Conversion of Tracee events (JSON output) to ECS, in all three formats of its versions.
 
-The flat one with `eventName` has kept its names, with `containerId` and its like moved into objects
-on the way; the newest one has `workload` and `data`, and is read through the flat one. Only
-`sched_process_exec` tells of a start: `execve` fires before it, still in the container runtime.
+The flat format has `eventName`; later versions moved keys such as `containerId` into objects. The
+structured format has `workload` and `data`, and is first converted to the flat one. Only
+`sched_process_exec` is a process start: `execve` fires before it, still in the container runtime.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,18 @@ from app.formats.ecs_document import (
     get_path,
     image_fields,
     nanoseconds_to_rfc3339,
+    orchestrator_fields,
     resolve_process_name,
 )
 from app.formats.format import EventParseError, Format
 
 _EXEC_EVENT = "sched_process_exec"
-# CloudTrail has an eventName as well.
+# AWS CloudTrail events have eventName too, so that a second key is required.
 _TRACEE_KEYS = frozenset(
     {"processName", "hostProcessId", "processId", "hostName", "containerId", "args"}
 )
-# 1e18 ns after 1970 is September 2001; no machine has been up for as long.
+# Smaller timestamps are times since boot: 1e18 ns after 1970 is September 2001, a longer time than any
+# uptime.
 _MIN_EPOCH_NANOSECONDS = 10**18
 
 
@@ -71,7 +73,7 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
         "user": {"id": as_text(event.get("userId")), "name": as_text(event.get("userName"))},
         **container,
     }
-    found = build_document(
+    document = build_document(
         "tracee",
         "exec" if is_start else name,
         event_types=["start"] if is_start else ["info"],
@@ -79,15 +81,15 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
         ecs_fields=ecs_fields,
     )
     raw_timestamp = as_text(event.get("timestamp"))
-    if "@timestamp" in found or raw_timestamp is None:
-        return found
-    # Time since boot is no date, but it tells two executions apart.
-    own_id = derive_event_id({**found, "@timestamp": raw_timestamp})
-    return {**found, "event": {**found["event"], "id": own_id}}  # type: ignore[dict-item]
+    if "@timestamp" in document or raw_timestamp is None:
+        return document
+    # A time since boot is not a date, but it distinguishes two executions, so the event id includes it.
+    event_id = derive_event_id({**document, "@timestamp": raw_timestamp})
+    return {**document, "event": {**document["event"], "id": event_id}}  # type: ignore[dict-item]
 
 
 def _arguments(arguments: object) -> dict[str, object]:
-    """Arguments by name; a list of `{"name": …, "value": …}`, or an object."""
+    """Return the arguments by name, from a list of `{"name": …, "value": …}` or from an object."""
     if isinstance(arguments, dict):
         return {str(name): value for name, value in arguments.items()}
     if not isinstance(arguments, list):
@@ -96,14 +98,14 @@ def _arguments(arguments: object) -> dict[str, object]:
 
 
 def _argv(value: object) -> list[str] | None:
-    """Older versions join `argv` when arguments are not parsed; split at spaces, as they joined it."""
+    """Return `argv` as a list; older versions join it with spaces if arguments are not parsed."""
     return value.split(" ") if isinstance(value, str) and value else as_texts(value)
 
 
 def _sha256(value: object) -> str | None:
-    """Tracee may put the image's layer before the digest: `sha256:…`, or nothing but the digits."""
-    told = (as_text(value) or "").rpartition(":")[2]
-    return told if len(told) == 64 else None
+    """Return the 64 hex digits without a prefix such as `sha256:` or the image's layer."""
+    digest = (as_text(value) or "").rpartition(":")[2]
+    return digest if len(digest) == 64 else None
 
 
 def _nonzero_text(value: object) -> str | None:
@@ -116,8 +118,8 @@ def _timestamp(timestamp: object) -> str | None:
         return (
             nanoseconds_to_rfc3339(nanoseconds) if nanoseconds >= _MIN_EPOCH_NANOSECONDS else None
         )
-    told = as_text(timestamp)
-    return told if parse_timestamp(told) is not None else None
+    text = as_text(timestamp)
+    return text if parse_timestamp(text) is not None else None
 
 
 def _container_fields(event: Mapping[str, object]) -> dict[str, object]:
@@ -141,16 +143,15 @@ def _container_fields(event: Mapping[str, object]) -> dict[str, object]:
             or as_text(event.get("containerName")),
             "image": image,
         },
-        "orchestrator": {
-            "type": "kubernetes" if namespace or pod else None,
-            "namespace": namespace,
-            "resource": {"name": pod, "type": "pod" if pod else None},
-        },
+        "orchestrator": orchestrator_fields(namespace, pod),
     }
 
 
 def _host(event: Mapping[str, object], container: Mapping[str, object]) -> str | None:
-    """The host, unless `hostName` is the container's own: its pod's name, cut short, or its id's start."""
+    """Return `hostName`, unless it is the start of the pod's name or of the container's id.
+
+    Such a name is the container's own host name.
+    """
     host = as_text(event.get("hostName"))
     container_names = (
         as_text(get_path(container, "orchestrator", "resource", "name")),
@@ -166,7 +167,7 @@ def _is_structured(event: Mapping[str, object]) -> bool:
 
 
 def _structured_to_ecs(event: Mapping[str, object]) -> Document:
-    """The shape of `v1beta1.Event`, whose names are written `host_pid` or `hostPid`."""
+    """Convert the structured format, `v1beta1.Event`, whose keys are `host_pid` or `hostPid`."""
     workload = event["workload"]
     process = _get_either_case(workload, "process")
     parent = _get_either_case(process, "ancestors")
@@ -211,13 +212,13 @@ def _structured_to_ecs(event: Mapping[str, object]) -> Document:
 def _get_either_case(value: object, *path: str) -> object:
     for key in path:
         first, *rest = key.split("_")
-        found = get_path(value, key)
-        value = get_path(value, first + "".join(map(str.title, rest))) if found is None else found
+        child = get_path(value, key)
+        value = get_path(value, first + "".join(map(str.title, rest))) if child is None else child
     return value
 
 
 def _unwrap_number(value: object) -> object:
-    """A number, which this shape may put into an object of its own so as to tell 0 from nothing."""
+    """Return a number; this format may wrap it in an object to distinguish 0 from a missing value."""
     return get_path(value, "value") if isinstance(value, dict) else value
 
 

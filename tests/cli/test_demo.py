@@ -1,4 +1,4 @@
-"""The demo's day: what its agents write is what Deckwatch reads."""
+"""The demo: its scenarios match, its ordinary processes do not, its invalid events are rejected."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Why an event matches or not: told clause by clause, and never otherwise than the detector decides."""
+"""Query explanations agree with the detector on random rules and events."""
 
 import json
 from dataclasses import replace
@@ -22,13 +22,13 @@ def build_rule(query: str) -> Rule:
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_explanation_and_detector_agree_on_every_pair(seed: int) -> None:
-    """100,000 pairs of a rule and an event, over all seeds; each event in three shapes."""
+    """All seeds together check 100,000 pairs of a rule and an event, each event in three forms."""
     draw = Random(seed)  # noqa: S311 (no secret)
     rules = [build_rule(random_rules.query(draw)) for _ in range(RULES_AT_ONCE)]
     detector = Detector(rules)
     for _ in range(EVENTS):
         event = random_rules.event(draw)
-        explained_matches = tuple(one for one in rules if explain(one, event).matches)
+        explained_matches = tuple(rule for rule in rules if explain(rule, event).matches)
         assert detector.match_document(event) == explained_matches
         assert detector.match_json(json.dumps(event).encode()) in (explained_matches, None)
         dotted = random_rules.dotted(event, draw)
@@ -43,5 +43,5 @@ def test_the_random_pairs_include_matches_and_non_matches() -> None:
     detector = Detector(rules)
     matches = sum(len(detector.match_document(event)) for event in events)
     assert 0.02 < matches / 10_000 < 0.5
-    decided = [detector.match_json(json.dumps(event).encode()) for event in events]
-    assert sum(found is not None for found in decided) > len(events) / 2
+    results = [detector.match_json(json.dumps(event).encode()) for event in events]
+    assert sum(result is not None for result in results) > len(events) / 2

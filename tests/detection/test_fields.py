@@ -1,4 +1,4 @@
-"""The table of fields that queries may name."""
+"""Fields that queries may use: types, suggestions and the generated table."""
 
 import csv
 import sys

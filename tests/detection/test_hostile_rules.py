@@ -1,4 +1,4 @@
-"""Rule files written to stall or break the load: each is refused or loaded, and soon, or this never ends."""
+"""Hostile rule files: each is refused or loaded quickly; a test that hangs has failed."""
 
 from pathlib import Path
 
@@ -43,18 +43,18 @@ query = '''%s'''
         ("// " + "// a " * 100 + "\n/**/" * 100 + "\nsequence", "correlates several events"),
     ],
 )
-def test_a_query_made_to_stall_is_refused_with_its_reason(
+def test_an_expensive_or_invalid_query_is_refused_with_a_reason(
     tmp_path: Path, query: str, problem: str
 ) -> None:
     path = tmp_path / "r.toml"
     path.write_text(FILE % query)
-    found = load_rules([path])
-    assert found.rules == ()
-    assert problem in found.problems[0].message
-    assert len(found.problems) <= 20
+    loaded = load_rules([path])
+    assert loaded.rules == ()
+    assert problem in loaded.problems[0].message
+    assert len(loaded.problems) <= 20
 
 
-def test_a_key_of_thousands_of_parts_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_key_with_thousands_of_parts_is_refused_before_parsing(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text("# first\na" + ".a" * 60_000 + " = 1\n" + FILE % "any where true")
     (problem,) = load_rules([path]).problems
@@ -70,12 +70,12 @@ def test_a_key_of_thousands_of_parts_is_refused_before_it_is_read(tmp_path: Path
         'any where string(process.pid * process.parent.pid) : "*x*"',
     ],
 )
-def test_numbers_past_all_bounds_are_null(tmp_path: Path, query: str) -> None:
+def test_numbers_beyond_the_limit_are_null(tmp_path: Path, query: str) -> None:
     path = tmp_path / "r.toml"
     path.write_text(FILE % query)
     (rule,) = load_rules([path]).rules
     huge = int("9" * 4_000)
     event: dict[str, object] = {"process": {"pid": [huge] * 50, "parent": {"pid": [huge] * 50}}}
-    found = explain(rule, event)
-    assert found.matches is bool(Detector([rule]).match_document(event))
-    assert all(format_values(step.results) for step in found.root.decisive_clauses())
+    explanation = explain(rule, event)
+    assert explanation.matches is bool(Detector([rule]).match_document(event))
+    assert all(format_values(clause.results) for clause in explanation.root.decisive_clauses())

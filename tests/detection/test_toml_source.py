@@ -1,4 +1,4 @@
-"""Places of keys and texts in TOML files."""
+"""Positions of keys and strings in TOML files."""
 
 import pytest
 from hypothesis import given
@@ -55,7 +55,7 @@ u = -0.5 # end"""
         (("rule", "threat", 1, "n"), 22, 3),
         (("rule", "threat", 1, "technique", 0, "id"), 25, 1),
         (("last", "u"), 28, 1),
-        # what is not there is told at what should hold it
+        # a missing key has the position of its closest existing parent
         (("rule", "absent"), 6, 2),
         (("rule", "threat", 0, "tactic", "name"), 15, 2),
         (("nowhere", "at", "all"), 1, 1),
@@ -84,7 +84,7 @@ _CONTINUED = st.sampled_from(["\\\n", "\\  \n\n   ", "\\\r\n \r\n"])
     ids=["basic", "literal", "long basic", "long basic on its own lines", "long literal"],
 )
 @given(data=st.data())
-def test_a_character_of_a_text_has_its_position(
+def test_a_character_of_a_string_has_its_position(
     before: str, after: str, piece: st.SearchStrategy[str], data: st.DataObject
 ) -> None:
     lead, rest = (data.draw(st.lists(piece, max_size=8).map("".join)) for _ in range(2))
@@ -108,9 +108,9 @@ def test_a_character_of_a_text_has_its_position(
 def test_invalid_toml_is_reported_with_its_position(
     text: str, line: int, column: int | None
 ) -> None:
-    with pytest.raises(TomlError) as refused:
+    with pytest.raises(TomlError) as error:
         TomlDocument(text)
-    assert (refused.value.line, refused.value.column) == (line, column)
+    assert (error.value.line, error.value.column) == (line, column)
 
 
 @given(st.lists(st.sampled_from([*"[]{}=.,#'\"\\ab1 \n", '"""', "'''", "[["]), max_size=30))

@@ -1,4 +1,4 @@
-"""What an exclusion covers and what makes one too broad: a table, and one property."""
+"""Exclusions: which events a condition covers, and which conditions are invalid or too broad."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,7 +69,7 @@ CONDITION_CASES = [
 
 
 @pytest.mark.parametrize(("field", "operator", "values", "holds"), CONDITION_CASES)
-def test_each_operator_compares_as_named(
+def test_each_operator_compares_as_its_name_says(
     field: str, operator: str, values: list[str], holds: bool
 ) -> None:
     event = event_from_ecs(EVENT)
@@ -117,18 +117,18 @@ def make_exclusion(**overrides: Any) -> Exclusion:
     ("at", "covered"),
     [(NOW - timedelta(microseconds=1), True), (NOW, False), (NOW + timedelta(days=1), False)],
 )
-def test_an_exclusion_covers_nothing_from_its_end_on(at: datetime, covered: bool) -> None:
+def test_an_exclusion_covers_events_until_its_end(at: datetime, covered: bool) -> None:
     assert make_exclusion().covers(event_from_ecs(EVENT), rule_id="r", at=at) is covered
 
 
 def test_an_exclusion_needs_all_its_conditions_and_its_own_rule() -> None:
     event = event_from_ecs(EVENT)
     before = NOW - timedelta(days=1)
-    two = (
+    conditions = (
         Condition("host.name", Operator.IS, ("node-11",)),
         Condition("user.name", Operator.IS, ("root",)),
     )
-    assert not make_exclusion(conditions=two).covers(event, rule_id="r", at=before)
+    assert not make_exclusion(conditions=conditions).covers(event, rule_id="r", at=before)
     assert not make_exclusion().covers(event, rule_id="other", at=before)
     assert not make_exclusion(conditions=()).covers(event, rule_id="r", at=before)
 

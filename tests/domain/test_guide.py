@@ -1,4 +1,4 @@
-"""Notes read as guides."""
+"""Parsing of a rule's Markdown note into a guide: parts, steps and markers."""
 
 import re
 
@@ -91,7 +91,7 @@ def test_other_sections_of_a_vendors_note_are_kept_as_text() -> None:
     assert guide.introduction == "### Related rules\n\n- Another - 123\n\n## Setup\n\n- Install."
 
 
-def test_a_heading_with_more_than_the_parts_name_is_kept() -> None:
+def test_a_heading_with_additional_words_stays_in_the_text() -> None:
     guide = parse_guide("## Response within the hour\n- Act.\n")
     assert guide.response.text == "## Response within the hour"
 

@@ -1,4 +1,4 @@
-"""Steps of a chart, silences, skew and lengths of time, as tables."""
+"""Traffic charts, silent periods, clock skew and the format of durations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,10 +22,12 @@ def minutes(count: float) -> timedelta:
 
 def test_each_complete_minute_is_in_exactly_one_bucket() -> None:
     minutes_sent = [TrafficMinute(NOON - minutes(back), received=1) for back in range(200)]
-    found = aggregate_traffic(minutes_sent, end=NOON, bucket_minutes=15, count=4)
-    assert [bucket.received for bucket in found] == [15, 15, 15, 15]
-    assert [bucket.start for bucket in found] == [NOON - minutes(back) for back in (60, 45, 30, 15)]
-    assert found[0].received_per_minute == 1.0
+    buckets = aggregate_traffic(minutes_sent, end=NOON, bucket_minutes=15, count=4)
+    assert [bucket.received for bucket in buckets] == [15, 15, 15, 15]
+    assert [bucket.start for bucket in buckets] == [
+        NOON - minutes(back) for back in (60, 45, 30, 15)
+    ]
+    assert buckets[0].received_per_minute == 1.0
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_each_complete_minute_is_in_exactly_one_bucket() -> None:
 def test_a_silent_period_is_15_minutes_or_more_without_events(
     active: list[int], since: int | None, expected: list[tuple[int, int | None]]
 ) -> None:
-    found = find_silent_periods(
+    periods = find_silent_periods(
         [NOON - minutes(back) for back in active],
         since=None if since is None else NOON - minutes(since),
         now=NOON,
@@ -54,13 +56,13 @@ def test_a_silent_period_is_15_minutes_or_more_without_events(
             (NOON - period.start) // minutes(1),
             None if period.end is None else (NOON - period.end) // minutes(1),
         )
-        for period in found
+        for period in periods
     ]
     assert back == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "skew", "is_wrong"),
+    ("seconds", "skew", "skewed"),
     [
         ([], None, False),
         ([None, None], None, False),
@@ -72,14 +74,14 @@ def test_a_silent_period_is_15_minutes_or_more_without_events(
         ([-600], -600, False),
     ],
 )
-def test_one_forged_time_does_not_change_the_clock_skew(
-    seconds: list[float | None], skew: int | None, is_wrong: bool
+def test_a_single_forged_time_does_not_change_the_clock_skew(
+    seconds: list[float | None], skew: int | None, skewed: bool
 ) -> None:
-    found = clock_skew(
+    median = clock_skew(
         (None if offset is None else NOON + timedelta(seconds=offset), NOON) for offset in seconds
     )
-    assert found == (None if skew is None else timedelta(seconds=skew))
-    assert is_skewed(found) is is_wrong
+    assert median == (None if skew is None else timedelta(seconds=skew))
+    assert is_skewed(median) is skewed
 
 
 def test_clock_skew_covers_the_full_datetime_range() -> None:

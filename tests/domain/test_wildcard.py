@@ -1,4 +1,4 @@
-"""Wildcard patterns against an oracle that tries every way to match."""
+"""Wildcard patterns, compared with an oracle that follows the definition."""
 
 from functools import cache
 from time import perf_counter
@@ -11,7 +11,7 @@ from app.domain.wildcard import compile_wildcard, compile_wildcards
 
 
 def matches_by_definition(pattern: str, value: str) -> bool:
-    """Whether `pattern` describes `value`, by their definition."""
+    """Return whether `pattern` matches all of `value`: `*` is any text, `?` any single character."""
 
     @cache
     def matches_from(p: int, v: int) -> bool:
@@ -88,5 +88,5 @@ def test_a_hostile_pattern_does_not_backtrack_exponentially() -> None:
     pattern = compile_wildcard("*a" * 40 + "*b", ignore_case=False)
     started = perf_counter()
     assert not pattern.match("a" * 20_000)
-    # Going back would take longer than the universe has; a loaded machine does not need 20 s.
+    # With backtracking this would never end; without it, 20 s suffice even on a loaded machine.
     assert perf_counter() - started < 20

@@ -114,7 +114,7 @@ def test_a_disabled_rule_is_evaluated_only_when_selected(
     [
         ("{", "would be quarantined: not JSON"),
         ("{}", "no known agent format"),
-        ("17", "an event is a JSON object, and this is a number"),
+        ("17", "an event is a JSON object, but this is a number"),
         ("[" * 5000, "would be quarantined"),
         ('{"_source": {"event": {"kind": "event"}}}', 200, "rules match"),
     ],

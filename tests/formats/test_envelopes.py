@@ -1,4 +1,4 @@
-"""Events that another program has wrapped are read as if they had come bare."""
+"""Events in envelopes of Elasticsearch, CloudEvents, Velociraptor and log shippers."""
 
 import json
 from typing import Any
@@ -36,11 +36,11 @@ VELOCIRAPTOR_ROW = {
 }
 
 WRAPPERS: dict[str, Any] = {
-    "a hit of Elasticsearch": lambda event: {"_index": "x", "_id": "1", "_source": event},
-    "columns of a row": lambda event: {**VELOCIRAPTOR_ROW, **event},
-    "a column of a row": lambda event: {**VELOCIRAPTOR_ROW, "Line": 7, "Event": event},
-    "a column of JSON text": lambda event: {"Line": f" {json.dumps(event)}\n", **VELOCIRAPTOR_ROW},
-    "a row in a hit": lambda event: {"_source": {**VELOCIRAPTOR_ROW, "Event": event}},
+    "an Elasticsearch hit": lambda event: {"_index": "x", "_id": "1", "_source": event},
+    "columns of a Velociraptor row": lambda event: {**VELOCIRAPTOR_ROW, **event},
+    "an object in a column": lambda event: {**VELOCIRAPTOR_ROW, "Line": 7, "Event": event},
+    "JSON text in a column": lambda event: {"Line": f" {json.dumps(event)}\n", **VELOCIRAPTOR_ROW},
+    "a Velociraptor row in a hit": lambda event: {"_source": {**VELOCIRAPTOR_ROW, "Event": event}},
     "a CloudEvent": lambda event: {"specversion": "1.0", "type": "x", "data": event},
 }
 
@@ -48,15 +48,15 @@ WRAPPERS: dict[str, Any] = {
 @pytest.mark.parametrize("event", UNWRAPPED_EVENTS.values(), ids=UNWRAPPED_EVENTS.keys())
 @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
 def test_a_wrapped_event_converts_like_the_unwrapped_one(wrap: Any, event: Any) -> None:
-    unwrapped, found = normalise(event), normalise(wrap(event))
+    direct, unwrapped = normalise(event), normalise(wrap(event))
     fields = (
         "event.category", "event.type", "event.action", "container.id", "process.name",
         "process.args", "process.pid", "user.id", "orchestrator.namespace",
     )  # fmt: skip
     for field in fields:
-        assert field_values(found, field) == field_values(unwrapped, field), field
-    if field_values(unwrapped, "host.name"):
-        assert field_values(found, "host.name") == field_values(unwrapped, "host.name")
+        assert field_values(unwrapped, field) == field_values(direct, field), field
+    if field_values(direct, "host.name"):
+        assert field_values(unwrapped, "host.name") == field_values(direct, "host.name")
 
 
 @pytest.mark.parametrize("event", UNWRAPPED_EVENTS.values(), ids=UNWRAPPED_EVENTS.keys())
@@ -103,7 +103,7 @@ def test_velociraptors_own_tracee_events_are_converted() -> None:
         "process.pid": [4177],
         "process.parent.pid": [41],
         "user.id": ["101"],
-        # It does not tell containers.
+        # These rows do not contain the container id.
         "container.id": [],
     }
     assert {field: field_values(document, field) for field in expected} == expected
@@ -120,7 +120,7 @@ def test_a_shippers_ecs_fields_do_not_hide_the_agents_format() -> None:
 
 
 SHIPPER_ENVELOPES: dict[str, Any] = {
-    "Filebeat, not told to decode": lambda line: {
+    "Filebeat without decoding": lambda line: {
         "@timestamp": "2026-11-24T12:00:09Z",
         "ecs": {"version": "8.0.0"},
         "agent": {"type": "filebeat"},
@@ -128,26 +128,26 @@ SHIPPER_ENVELOPES: dict[str, Any] = {
         "log": {"offset": 0, "file": {"path": "/var/log/x"}},
         "message": line,
     },
-    "Filebeat, told to decode in place": lambda line: {
+    "Filebeat with decoding in place": lambda line: {
         "ecs": {"version": "8.0.0"},
         "host": {"name": NODE},
         "json": json.loads(line),
     },
     "Vector": lambda line: {"message": line, "source_type": "file", "host": NODE},
-    "Docker's log, and Fluent Bit": lambda line: {"log": line + "\n", "stream": "stdout"},
+    "Docker and Fluent Bit": lambda line: {"log": line + "\n", "stream": "stdout"},
 }
 
 
 @pytest.mark.parametrize("event", UNWRAPPED_EVENTS.values(), ids=UNWRAPPED_EVENTS.keys())
 @pytest.mark.parametrize("envelope", SHIPPER_ENVELOPES.values(), ids=SHIPPER_ENVELOPES.keys())
 def test_a_log_line_is_unwrapped_from_the_shippers_envelope(envelope: Any, event: Any) -> None:
-    found = normalise(envelope(json.dumps(event)))
-    # Tracee's structured events name no host; the shipper's is the next best.
-    assert {key: found[key] for key in found if key != "host.name"} == normalise(event)
+    document = normalise(envelope(json.dumps(event)))
+    # Tracee's structured events have no host name, so the shipper's is used.
+    assert {key: document[key] for key in document if key != "host.name"} == normalise(event)
 
 
 @pytest.mark.parametrize("message", ["Endpoint process event", "{", '{"a":1}', None, 7, {"a": 1}])
-def test_a_message_that_is_not_an_event_is_left_alone(message: Any) -> None:
+def test_a_message_that_is_not_an_event_stays_unchanged(message: Any) -> None:
     for event in (exec_event(message=message), {"ecs": {"version": "8.0.0"}, "message": message}):
         assert normalise(event) == event
 
@@ -159,23 +159,23 @@ def test_an_event_is_not_taken_from_the_message_of_another_event() -> None:
 
 
 UNPARSABLE: dict[str, tuple[dict[str, Any], str]] = {
-    "a hit of something else": ({"_source": {"a": 1}}, "_source of this Elasticsearch hit"),
-    "a hit of nothing": ({"_source": None}, "_source of this Elasticsearch hit"),
-    "a row of something else": ({**VELOCIRAPTOR_ROW, "OSPath": "/etc"}, "none of the columns"),
-    "a row of a hit of something else": (
+    "a hit with another document": ({"_source": {"a": 1}}, "_source of this Elasticsearch hit"),
+    "a hit with a null source": ({"_source": None}, "_source of this Elasticsearch hit"),
+    "a row without an event": ({**VELOCIRAPTOR_ROW, "OSPath": "/etc"}, "none of the columns"),
+    "a hit with a row without an event": (
         {"_source": {**VELOCIRAPTOR_ROW, "OSPath": "/etc"}},
         "none of the",
     ),
-    "a row of broken JSON": (
+    "a row with invalid JSON": (
         {**VELOCIRAPTOR_ROW, "Line": '{"process_exec":'},
         "none of the columns",
     ),
-    "a row of two events": (
+    "a row with two events": (
         {**VELOCIRAPTOR_ROW, "A": falco(), "B": json.dumps(tetragon())},
         "several columns",
     ),
-    "a CloudEvent of something else": ({"specversion": "1.0", "data": {"a": 1}}, "CloudEvent"),
-    "a row of an event that lacks something": (
+    "a CloudEvent with other data": ({"specversion": "1.0", "data": {"a": 1}}, "CloudEvent"),
+    "a row with an incomplete event": (
         {**VELOCIRAPTOR_ROW, "Event": {"process_exec": {}}},
         "process_exec event without",
     ),

@@ -1,4 +1,4 @@
-"""Falco's alerts as ECS: each field, each that may be missing, and what is no start."""
+"""Conversion of Falco alerts to ECS: fields, missing fields, arguments, starts and rejected alerts."""
 
 from typing import Any
 
@@ -60,17 +60,17 @@ def test_an_exec_alert_sets_the_ecs_field(field: str, expected: list[Any]) -> No
     assert field_values(normalise(falco()), field) == expected
 
 
-# What is sent instead or left out, and what becomes of it: field, first value.
+# Changed or missing input: (alert, field, expected first value).
 VARIANTS: dict[str, tuple[dict[str, Any], str, Any]] = {
-    "the whole id of the container": (
+    "the full container id": (
         falco(container__full_id=CONTAINER_ID),
         "container.id",
         CONTAINER_ID,
     ),
     "outside any container": (falco(container__id="host"), "container.id", None),
     "an unknown container": (falco(container__id=None), "container.id", None),
-    "a container that could not be read": (falco(container__id="<NA>"), "container.id", None),
-    "the image as one reference": (
+    "a container id that Falco could not read": (falco(container__id="<NA>"), "container.id", None),
+    "the image as a single reference": (
         falco(
             without=("container__image__repository", "container__image__tag"),
             container__image="registry.example:5000/shop/web:9.1",
@@ -94,11 +94,11 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, Any]] = {
     "no image": (falco(container__image__repository=None), "container.image.name", None),
     "a pid beyond 2^53": (falco(proc__pid=9007199254740993), "process.pid", 9007199254740993),
     "a pid as text": (falco(proc__pid="4177"), "process.pid", 4177),
-    "a user that could not be read": (falco(user__name="<NA>"), "user.name", None),
+    "a user that Falco could not read": (falco(user__name="<NA>"), "user.name", None),
     "a user id of 0": (falco(user__uid=0), "user.id", "0"),
     "no terminal": (falco(proc__tty=0), "process.interactive", False),
-    "no parent's name": (falco(proc__pname=None), "process.parent.name", None),
-    "the time of no calendar": (
+    "no parent name": (falco(proc__pname=None), "process.parent.name", None),
+    "an invalid time": (
         falco() | {"time": "2026-11-24T11:59:58.123456789Z+2"},
         "@timestamp",
         "2026-11-24T11:59:58.123456789Z",
@@ -114,37 +114,37 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, Any]] = {
         None,
     ),
     "Falco's own pod as the host": (falco() | {"hostname": "falco-xczjd"}, "host.name", None),
-    "Falco's own pod, which stays known": (
+    "Falco's own pod as the agent name": (
         falco() | {"hostname": "falco-xczjd"},
         "agent.name",
         "falco-xczjd",
     ),
-    "the node beside Falco's own pod": (
+    "the node name next to Falco's own pod": (
         falco(k8s__node__name=NODE) | {"hostname": "falco-xczjd"},
         "host.name",
         NODE,
     ),
-    "a host whose name begins like Falco's": (
+    "a host whose name starts with falco": (
         falco() | {"hostname": "falco-build-01"},
         "host.name",
         "falco-build-01",
     ),
-    "a name that the kernel cut": (
+    "a name truncated by the kernel": (
         falco(proc__name="kubernetes-ssh-", proc__exepath="/opt/kubernetes-ssh-proxy"),
         "process.name",
         "kubernetes-ssh-proxy",
     ),
-    "a name that is not its file's": (
+    "a name that differs from the file name": (
         falco(proc__name="x", proc__exepath="/usr/bin/ssh"),
         "process.name",
         "x",
     ),
-    "no name but a path": (
+    "a path without a name": (
         falco(without=("proc__name", "proc__cmdline")),
         "process.name",
         "ssh",
     ),
-    "no name but a command line": (
+    "a command line without a name": (
         falco(without=("proc__name", "proc__exepath")),
         "process.name",
         "ssh",
@@ -157,25 +157,25 @@ def test_variants_of_an_event_are_converted(event: Any, field: str, expected: An
     assert first_value(normalise(event), field) == expected
 
 
-# The output fields proc.name, proc.exe, proc.args and proc.cmdline, and the arguments they make.
+# Output fields proc.name, proc.exe, proc.args and proc.cmdline, and the expected process.args.
 ARGUMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "args without argv[0]": (
         {"proc.name": "ssh", "proc.args": "a b", "proc.cmdline": "ssh a b"},
         ["ssh", "a", "b"],
     ),
-    "argv[0] of its own": (
+    "argv[0] in proc.exe": (
         {"proc.name": "sshd", "proc.exe": "/usr/sbin/sshd", "proc.args": "-D"},
         ["/usr/sbin/sshd", "-D"],
     ),
     "only a command line": ({"proc.name": "ssh", "proc.cmdline": "ssh a b"}, ["ssh", "a", "b"]),
-    "a name that holds a space": (
+    "a name with a space": (
         {"proc.name": "my ssh", "proc.cmdline": "my ssh a b"},
         ["my ssh", "a", "b"],
     ),
     "no arguments": ({"proc.name": "ssh", "proc.args": "", "proc.cmdline": "ssh"}, ["ssh"]),
-    "nothing known of them": ({"proc.name": "ssh"}, []),
+    "no argument fields": ({"proc.name": "ssh"}, []),
     "an empty argument": ({"proc.name": "ssh", "proc.args": "a  b"}, ["ssh", "a", "", "b"]),
-    "quotes are the argument's own": (
+    "quotes belong to the argument": (
         {"proc.name": "ssh", "proc.args": "h echo 'x"},
         ["ssh", "h", "echo", "'x"],
     ),
@@ -206,7 +206,7 @@ def test_an_alert_without_a_syscall_is_a_process_start() -> None:
         falco(without=("evt__type",), fd__name="/etc/ssh/sshd_config"),
         falco(evt__res="ENOENT"),
     ],
-    ids=["a file", "a connection", "a file, its call not named", "an exec that failed"],
+    ids=["a file", "a connection", "a file without a syscall name", "a failed exec"],
 )
 def test_other_alerts_are_not_process_starts(event: Any) -> None:
     assert not is_start(event)
@@ -217,7 +217,7 @@ def test_a_successful_exec_is_a_process_start() -> None:
 
 
 NON_PROCESS_ALERTS: dict[str, dict[str, Any]] = {
-    "an audit log of Kubernetes": {"source": "k8s_audit", "output_fields": {"ka.verb": "patch"}},
+    "a Kubernetes audit log": {"source": "k8s_audit", "output_fields": {"ka.verb": "patch"}},
     "Falco's own state": {
         "rule": "Falco internal: metrics snapshot",
         "source": "internal",
@@ -241,14 +241,14 @@ def test_a_non_process_alert_is_accepted_without_process_category(
 
 
 UNPARSABLE: dict[str, tuple[dict[str, Any], str]] = {
-    "no name of a process": (
+    "no process name": (
         falco(without=("proc__name", "proc__exepath", "proc__cmdline")),
         "output_fields has no proc.name",
     ),
-    "no output fields": ({**falco(), "output_fields": {}}, "output_fields has no proc.name"),
-    "output fields of null": ({**falco(), "output_fields": None}, "without output_fields"),
-    "output fields that are a list": ({**falco(), "output_fields": ["x"]}, "without output_fields"),
-    "output fields left out": (
+    "empty output fields": ({**falco(), "output_fields": {}}, "output_fields has no proc.name"),
+    "null output fields": ({**falco(), "output_fields": None}, "without output_fields"),
+    "a list of output fields": ({**falco(), "output_fields": ["x"]}, "without output_fields"),
+    "missing output fields": (
         {key: value for key, value in falco().items() if key != "output_fields"},
         "json_include_output_fields_property",
     ),
@@ -267,7 +267,7 @@ def event_id(event: Any) -> str:
 
 def test_derived_event_ids_are_stable_and_distinct() -> None:
     assert event_id(falco()) == event_id(falco())
-    others = [
+    changed_alerts = [
         falco() | {"time": "2026-11-24T11:59:58.123456788Z"},
         falco() | {"hostname": "node-12"},
         falco(proc__pid=4178),
@@ -275,4 +275,4 @@ def test_derived_event_ids_are_stable_and_distinct() -> None:
         falco(without=("proc__pid",)),
         falco(without=("proc__pid",)) | {"output": "another one"},
     ]
-    assert len({event_id(event) for event in [falco(), *others]}) == 7
+    assert len({event_id(event) for event in [falco(), *changed_alerts]}) == 7

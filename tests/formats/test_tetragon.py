@@ -1,4 +1,4 @@
-"""Tetragon's events as ECS: fields, arguments in one text, flags, and the kinds that start nothing."""
+"""Conversion of Tetragon events to ECS: fields, joined arguments, flags and other event kinds."""
 
 from typing import Any
 
@@ -54,22 +54,22 @@ def test_an_exec_event_sets_the_ecs_field(field: str, expected: list[Any]) -> No
 VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
     "outside Kubernetes": (tetragon(without=("pod",)), "container.id", [CONTAINER_ID[:31]]),
     "on the host": (tetragon(without=("pod", "docker")), "container.id", []),
-    "Docker's prefix": (
+    "a Docker id prefix": (
         tetragon(pod={**POD, "container": {"id": "docker://86eb"}}),
         "container.id",
         ["86eb"],
     ),
-    "no prefix": (tetragon(pod={**POD, "container": {"id": "86eb"}}), "container.id", ["86eb"]),
+    "no id prefix": (tetragon(pod={**POD, "container": {"id": "86eb"}}), "container.id", ["86eb"]),
     "a pod without its container": (
         tetragon(pod={"namespace": "prod", "name": "x"}),
         "container.id",
         [CONTAINER_ID[:31]],
     ),
     "no arguments": (tetragon(without=("arguments",)), "process.args", ["/usr/bin/ssh"]),
-    "a user of 0": (tetragon(uid=0), "user.id", ["0"]),
+    "user id 0": (tetragon(uid=0), "user.id", ["0"]),
     "no user": (tetragon(without=("uid",)), "user.id", []),
-    "a user by name": (tetragon(user={"name": "nginx"}), "user.name", ["nginx"]),
-    "no time but a start": (
+    "a user name": (tetragon(user={"name": "nginx"}), "user.name", ["nginx"]),
+    "a start time but no event time": (
         {"process_exec": tetragon()["process_exec"]},
         "@timestamp",
         ["2026-11-24T11:59:58.123456000Z"],
@@ -97,14 +97,14 @@ def test_pod_labels_become_container_labels() -> None:
     assert event_from_ecs(normalise(tetragon())).labels == {"app.kubernetes.io/name": "web"}
 
 
-# As Tetragon joins arguments: a space between them, quotes around one that holds a space.
+# Tetragon separates arguments by a space and quotes an argument that contains a space.
 ARGUMENTS: dict[str, tuple[str, list[str]]] = {
     "words": ("-p 22 host", ["-p", "22", "host"]),
     "quoted words": ('-c "id; ls -l" x', ["-c", "id; ls -l", "x"]),
-    "the last one quoted": ('host "uptime -p"', ["host", "uptime -p"]),
-    "quotes of its own": ('"-oUser=x"', ['"-oUser=x"']),
+    "a quoted last argument": ('host "uptime -p"', ["host", "uptime -p"]),
+    "quotes that belong to the argument": ('"-oUser=x"', ['"-oUser=x"']),
     "quotes inside quotes": ('-c "echo "a b" | cat"', ["-c", 'echo "a b', "|", 'cat"']),
-    "a quote that nothing closes": ('-c "id; ls', ["-c", '"id;', "ls"]),
+    "an unclosed quote": ('-c "id; ls', ["-c", '"id;', "ls"]),
     "an apostrophe": ("echo it's", ["echo", "it's"]),
     "a backslash": (r"-o ProxyCommand=a\ b", ["-o", "ProxyCommand=a\\", "b"]),
     "an empty argument": ('host ""', ["host", ""]),
@@ -121,7 +121,7 @@ def test_quoted_arguments_are_split(joined: str, expected: list[str]) -> None:
 
 
 def test_many_quotes_are_split_in_linear_time() -> None:
-    # Looking for the end of each quote anew would take hours here.
+    # A quadratic search for closing quotes would take hours here.
     words = field_values(normalise(tetragon(arguments='"a ' * 400_000)), "process.args")
     assert len(words) == 400_001
 
@@ -129,8 +129,8 @@ def test_many_quotes_are_split_in_linear_time() -> None:
 FLAGS: dict[str, tuple[str, str, str]] = {
     "execve": ("execve rootcwd clone", "exec", "start"),
     "execveat": ("execveat", "exec", "start"),
-    "cut arguments": ("execve clone truncArgs", "exec", "start"),
-    "running before the agent": ("procFS auid rootcwd", "already_running", "info"),
+    "truncated arguments": ("execve clone truncArgs", "exec", "start"),
+    "a process that ran before the agent": ("procFS auid rootcwd", "already_running", "info"),
     "a fork": ("clone", "fork", "info"),
     "none": ("", "exec", "start"),
 }
@@ -160,7 +160,7 @@ def test_other_event_kinds_are_not_process_starts(key: str, action: str, kind: s
     document = normalise({key: event["process_exec"], "node_name": NODE, "time": event["time"]})
     assert field_values(document, "event.action") == [action]
     assert field_values(document, "event.type") == [kind]
-    # The exec_id is the id of the exec, not of what the process did afterwards.
+    # The exec_id identifies the exec, not later events of the process.
     assert field_values(document, "event.id") == []
     assert field_values(normalise({key: None}), "event.action") == [action]
 

@@ -1,4 +1,4 @@
-"""Tracee's events as ECS, in the places where its versions have had each field."""
+"""Conversion of Tracee events to ECS, in the formats of all its versions."""
 
 from typing import Any
 
@@ -44,14 +44,14 @@ def test_an_exec_event_sets_the_ecs_field(field: str, expected: list[Any]) -> No
 
 @pytest.mark.parametrize("field", [name for name in FIELDS if name != "host.name"])
 def test_the_structured_format_sets_the_same_fields(field: str) -> None:
-    # It does not name the host.
+    # The structured format has no host name.
     assert field_values(normalise(tracee_v1beta1()), field) == FIELDS[field]
 
 
 def to_camel_case(tree: Any) -> Any:
-    """The names of protobuf's own JSON, which some outputs use."""
+    """Rename keys as protobuf's JSON mapping does, which some outputs use."""
     if isinstance(tree, list):
-        return [to_camel_case(one) for one in tree]
+        return [to_camel_case(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
     return {
@@ -91,8 +91,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         [],
     ),
     "the host as a container": (tracee(containerId="host", container={}), "container.id", []),
-    "only the object has the id": (tracee(containerId=""), "container.id", [CONTAINER_ID]),
-    "only the old place has the id": (tracee(container={}), "container.id", [CONTAINER_ID]),
+    "an id only in the container object": (tracee(containerId=""), "container.id", [CONTAINER_ID]),
+    "an id only in containerId": (tracee(container={}), "container.id", [CONTAINER_ID]),
     "a time since boot": (tracee(timestamp=620317257297855), "@timestamp", []),
     "no time": (tracee(without=("timestamp",)), "@timestamp", []),
     "a time as text": (
@@ -105,28 +105,28 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         "@timestamp",
         ["2026-11-24T11:59:58.000000007Z"],
     ),
-    "a time of no calendar": (tracee(timestamp=10**30), "@timestamp", []),
-    "the host's name is the pod's, cut short": (
+    "a time beyond the calendar": (tracee(timestamp=10**30), "@timestamp", []),
+    "a host name that is the start of the pod's name": (
         tracee(hostName="web-5c6b-x7k2"),
         "host.name",
         [],
     ),
-    "the host's name is the container's id": (
+    "a host name that is the start of the container's id": (
         tracee(hostName=CONTAINER_ID[:12]),
         "host.name",
         [],
     ),
-    "no path but an executable": (
+    "an executable without a pathname": (
         tracee(executable={"path": "/bin/ssh"}, args=arguments_list(argv=["ssh"])),
         "process.executable",
         ["/bin/ssh"],
     ),
-    "an empty path": (
+    "an empty pathname": (
         tracee(args=arguments_list(pathname="", cmdpath="/opt/ssh")),
         "process.executable",
         ["/opt/ssh"],
     ),
-    "a name that the kernel cut": (
+    "a name truncated by the kernel": (
         tracee(
             processName="kubernetes-ssh-",
             args=arguments_list(pathname="/opt/kubernetes-ssh-proxy"),
@@ -134,13 +134,13 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         "process.name",
         ["kubernetes-ssh-proxy"],
     ),
-    "no name but a path": (tracee(processName=""), "process.name", ["ssh"]),
-    "arguments by name": (
+    "a path without a name": (tracee(processName=""), "process.name", ["ssh"]),
+    "arguments as an object": (
         tracee(args={"argv": ["ssh", "host"], "pathname": "/usr/bin/ssh"}),
         "process.args",
         ["ssh", "host"],
     ),
-    "argv as one text": (
+    "argv as joined text": (
         tracee(args=arguments_list(argv="ssh host")),
         "process.args",
         ["ssh", "host"],
@@ -151,8 +151,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         "process.args",
         ["ssh", ""],
     ),
-    "no pid but the namespace's": (tracee(without=("hostProcessId",)), "process.pid", [17]),
-    "a digest of the file": (
+    "only the pid in the namespace": (tracee(without=("hostProcessId",)), "process.pid", [17]),
+    "the executable's digest": (
         tracee(args=arguments_list(argv=["ssh"], sha256=f"sha256:{'cd' * 32}")),
         "process.hash.sha256",
         ["cd" * 32],
@@ -162,7 +162,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], str, list[Any]]] = {
         "container.image.hash.all",
         ["sha256:ab"],
     ),
-    "root": (tracee(userId=0), "user.id", ["0"]),
+    "user id 0": (tracee(userId=0), "user.id", ["0"]),
 }
 
 

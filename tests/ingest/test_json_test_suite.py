@@ -37,7 +37,12 @@ INVALID = sorted(name for name in FILES if name.startswith("n_"))
 EMPTY = {"n_single_space", "n_structure_no_data"}
 
 # Beginnings of the reasons that concern the JSON syntax, not the event.
-NOT_JSON, NOT_UTF_8, EMPTY_EVENT, DEEP = "not JSON", "not UTF-8", "nothing here", "nested deeper"
+NOT_JSON, NOT_UTF_8, EMPTY_EVENT, DEEP = (
+    "not JSON",
+    "not UTF-8",
+    "the event is empty",
+    "nested deeper",
+)
 SYNTAX = (NOT_JSON, NOT_UTF_8, EMPTY_EVENT, DEEP)
 ACCEPTED = "accepted"
 

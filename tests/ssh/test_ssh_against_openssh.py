@@ -1,6 +1,6 @@
-"""OpenSSH as oracle: `ssh -G` reads the same lines; one table for both, so longer than other files.
+"""Comparison of the SSH parser with OpenSSH, using `ssh -G` as oracle (long because of one table).
 
-Longer than a page because the lines are one table; what we say about a line is in test_ssh.py.
+test_ssh_parsing.py covers the complete result for a line.
 """
 
 import functools
@@ -279,7 +279,7 @@ COMMAND_LINES = tuple(LINES.strip().split("\n"))
 HAVE_SSH = shutil.which("ssh") is not None
 IN_CI = os.environ.get("CI") == "true"
 needs_openssh = pytest.mark.skipif(
-    not HAVE_SSH and not IN_CI, reason="openssh-client is missing: no oracle to ask"
+    not HAVE_SSH and not IN_CI, reason="openssh-client, the oracle, is not installed"
 )
 
 COMPARED_KEYWORDS = (
@@ -289,15 +289,15 @@ COMPARED_KEYWORDS = (
     "proxycommand", "remotecommand", "requesttty", "sessiontype", "stdinnull",
     "stricthostkeychecking", "userknownhostsfile",
 )  # fmt: skip
-# What follows from other settings, and so is printed though the arguments do not name it.
+# Keywords that other settings imply: `ssh -G` prints them although the arguments do not name them.
 IMPLIED_KEYWORDS = {"clearallforwardings", "requesttty", "sessiontype"}
 
 SshConfig = dict[str, list[str]]
 
 
 def run_ssh_g(args: Iterable[str], home: str) -> SshConfig | None:
-    """What `ssh -G` prints for these arguments, by keyword; None when it refuses them."""
-    done = subprocess.run(
+    """Return the output of `ssh -G` by keyword, or None if it rejects the arguments."""
+    completed = subprocess.run(
         ["ssh", "-G", "-F", "/dev/null", *args],
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -305,10 +305,10 @@ def run_ssh_g(args: Iterable[str], home: str) -> SshConfig | None:
         env={"HOME": home, "PATH": os.environ["PATH"], "LC_ALL": "C"},
         check=False,
     )
-    if done.returncode != 0:
+    if completed.returncode != 0:
         return None
     openssh_config: SshConfig = defaultdict(list)
-    for line in done.stdout.decode("utf-8", "surrogateescape").splitlines():
+    for line in completed.stdout.decode("utf-8", "surrogateescape").splitlines():
         keyword, _, value = line.partition(" ")
         openssh_config[keyword].append(value)
     return openssh_config
@@ -316,7 +316,7 @@ def run_ssh_g(args: Iterable[str], home: str) -> SshConfig | None:
 
 @functools.cache
 def is_before_openssh_10_3() -> bool:
-    """Whether this OpenSSH is from before 10.3, which takes fewer names for hosts and users."""
+    """Return whether this OpenSSH is older than 10.3, which restricted host and user names."""
     return run_ssh_g([","], "/nonexistent") is not None
 
 
@@ -331,9 +331,9 @@ def normalize_yes_no(value: str) -> str:
     return {"true": "yes", "false": "no"}.get(value, value)
 
 
-def format_like_openssh(place: str | None) -> str:
-    """A place of ours as OpenSSH prints it: `[host]:port`, a bare port, or a path."""
-    text = place or ""
+def format_like_openssh(address: str | None) -> str:
+    """Format our address as OpenSSH prints it: `[host]:port`, a bare port, or a path."""
+    text = address or ""
     if text.isdigit() or ("/" in text and not text.startswith("[")):
         return text
     host, _, port = text.rpartition(":")
@@ -350,13 +350,13 @@ def format_forwards(forwards: Iterable[Forward], kind: ForwardKind) -> set[str]:
 
 
 def parse_jump_hosts(text: str) -> list[tuple[str, str, str]]:
-    """`[user@]host[:port]` lists, the scheme of a URI dropped."""
-    found = []
+    """Parse a list of `[user@]host[:port]`, without the scheme of a URI, into (user, host, port)."""
+    hops = []
     for part in text.split(","):
         user, _, rest = part.removeprefix("ssh://").rpartition("@")
         host, port = re.fullmatch(r"(\[[^]]*\]|[^:]*):?(.*)", rest).groups()  # type: ignore[union-attr]
-        found.append((user, re.sub(r"^\[(.*)\]$", r"\1", host), port))
-    return found
+        hops.append((user, re.sub(r"^\[(.*)\]$", r"\1", host), port))
+    return hops
 
 
 def assert_parsed_like_openssh(args: list[str], home: str) -> None:
@@ -380,7 +380,7 @@ def assert_parsed_like_openssh(args: list[str], home: str) -> None:
 
 def assert_same_destination(invocation: SshInvocation, openssh_config: SshConfig) -> None:
     hostname = openssh_config["hostname"][0].lower()
-    # OpenSSH keeps the brackets of a bare [::1] and then fails to resolve it; we show the address.
+    # OpenSSH keeps the brackets of a bare [::1] and then fails to resolve it; the parser removes them.
     assert (invocation.destination or "") == re.sub(r"^\[(.*:.*)\]$", r"\1", hostname)
     assert openssh_config["user"] == (
         [invocation.user] if invocation.user else openssh_config["user"]
@@ -397,7 +397,7 @@ def assert_same_forwards(invocation: SshInvocation, openssh_config: SshConfig) -
         return {re.sub(r"^\[\]:", "[*]:", line) for line in openssh_config[keyword]}
 
     local = format_forwards(invocation.forwards, ForwardKind.LOCAL)
-    # For a forward to a socket -G prints a dynamicforward as well, which is none.
+    # For a forward to a socket, -G also prints a dynamicforward that does not exist.
     to_socket = {line.partition(" ")[0] for line in local if re.search(r" \S*/", line)}
     remote = format_forwards(invocation.forwards, ForwardKind.REMOTE)
     remote |= format_forwards(invocation.forwards, ForwardKind.REMOTE_DYNAMIC)
@@ -420,22 +420,22 @@ def assert_same_setting(invocation: SshInvocation, openssh_config: SshConfig, ke
                 keyword
             )
     elif keyword == "forwardagent" and ours == "no":
-        assert theirs != ["yes"]  # -G prints a socket that was named, though it will not be used
+        assert theirs != ["yes"]  # -G prints a named socket even if it is not used
     elif is_before_openssh_10_3() and keyword == "proxycommand" and not theirs:
-        pass  # a jump host that is none kept it away
+        pass  # suppressed by ProxyJump=none
     elif ours.lower() == "none" and not theirs:
-        pass  # -G leaves out a command that is none
+        pass  # -G omits a command that is "none"
     else:
         assert theirs == [normalize_yes_no(ours)], keyword
 
 
-def test_ci_has_an_oracle() -> None:
+def test_ci_has_openssh_installed() -> None:
     assert HAVE_SSH or not IN_CI, "CI must have openssh-client"
 
 
 @needs_openssh
 @pytest.mark.parametrize("line", COMMAND_LINES)
-def test_a_line_is_read_as_openssh_reads_it(
+def test_a_command_line_is_parsed_like_openssh(
     line: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert_parsed_like_openssh(shlex.split(line), str(tmp_path_factory.getbasetemp()))
@@ -444,7 +444,7 @@ def test_a_line_is_read_as_openssh_reads_it(
 hosts = st.sampled_from(
     ["h", "u@h", "a@b@h", "ssh://h:44", "ssh://v@h", "::1", "[::1]", "X.Y", "@", "-"]
 )
-places = st.sampled_from(
+addresses = st.sampled_from(
     [
         "1",
         "0",
@@ -462,7 +462,7 @@ places = st.sampled_from(
         "any",
     ]
 )
-specs = st.lists(places, max_size=5).map(":".join)
+specs = st.lists(addresses, max_size=5).map(":".join)
 flags = st.text("AaXxYNnTtfMsgCv46kKqy", min_size=1, max_size=4).map("-{}".format)
 keywords = st.sampled_from(
     ["Port", "USER", "ForwardAgent", "forwardx11", "StrictHostKeyChecking", "Tunnel", "SessionType",
@@ -489,7 +489,7 @@ def valued(letters: str, values: st.SearchStrategy[str]) -> st.SearchStrategy[li
     return st.one_of(
         st.tuples(letter, values).map(lambda pair: [f"-{pair[0]}", pair[1]]),
         st.tuples(letter, values).map(lambda pair: [f"-{pair[0]}{pair[1]}"]),
-        st.tuples(flags, letter, values).map(lambda three: [three[0] + three[1], three[2]]),
+        st.tuples(flags, letter, values).map(lambda option: [option[0] + option[1], option[2]]),
     )
 
 
@@ -502,12 +502,12 @@ options = st.one_of(
     valued("o", lines),
     st.just(["--"]),
 )
-parts = st.lists(options, max_size=4).map(lambda found: [word for part in found for word in part])
+parts = st.lists(options, max_size=4).map(lambda lists: [word for words in lists for word in words])
 command_lines = st.tuples(
     parts, hosts, parts, st.lists(st.sampled_from(["ls", "-p", "9", "--", "-N"]))
-).map(lambda four: ["ssh", *four[0], four[1], *four[2], *four[3]])
-# Letters that write files, load configuration, print only, or whose values are closed sets that
-# each release draws anew (ciphers, keys, tags) are left out.
+).map(lambda line: ["ssh", *line[0], line[1], *line[2], *line[3]])
+# Excluded are options that write files, load configuration or only print, and options whose allowed
+# values differ between releases (ciphers, keys, tags).
 random_arguments = st.lists(st.text("-aAfNnLRDWJlpTxXstwgM12:@[]/h, ", max_size=6), max_size=8).map(
     lambda words: ["ssh", *words]
 )
@@ -520,7 +520,7 @@ limited_examples = settings(
 @needs_openssh
 @limited_examples
 @given(args=command_lines)
-def test_any_plausible_line_is_read_as_openssh_reads_it(
+def test_a_generated_command_line_is_parsed_like_openssh(
     args: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert_parsed_like_openssh(args, str(tmp_path_factory.getbasetemp()))
@@ -529,7 +529,7 @@ def test_any_plausible_line_is_read_as_openssh_reads_it(
 @needs_openssh
 @limited_examples
 @given(args=random_arguments)
-def test_any_noise_is_read_as_openssh_reads_it(
+def test_random_arguments_are_parsed_like_openssh(
     args: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert_parsed_like_openssh(args, str(tmp_path_factory.getbasetemp()))

@@ -1,4 +1,4 @@
-"""Sentences, headlines, tokens and masks of an SSH command line: tables, so longer than other files."""
+"""Finding messages, headlines, highlighting and masking of SSH command lines (long because of tables)."""
 
 import shlex
 import sys
@@ -88,7 +88,7 @@ def test_a_finding_has_a_message(line: str, kind: FindingKind, expected: str) ->
     assert message(line, kind) == expected
 
 
-def test_every_kind_of_finding_has_a_line_in_the_table() -> None:
+def test_every_finding_kind_has_a_rule() -> None:
     assert {rule.kind for rule in FINDING_RULES} == set(FindingKind)
 
 
@@ -117,7 +117,7 @@ HEADLINES = [
 
 
 @pytest.mark.parametrize(("line", "expected"), HEADLINES)
-def test_a_headline_says_what_happened(line: str, expected: str) -> None:
+def test_a_headline_summarises_the_command_line(line: str, expected: str) -> None:
     assert build_headline(parse(line), container="checkout-7d9f") == expected
 
 
@@ -125,7 +125,7 @@ def test_a_headline_needs_no_container_name() -> None:
     assert build_headline(parse("sshd"), container=None) == "sshd started inside a container"
 
 
-def test_an_agent_that_sends_no_arguments_is_not_taken_for_a_failed_start() -> None:
+def test_a_process_without_arguments_has_no_findings() -> None:
     invocation = parse_ssh("ssh", [])
     assert invocation is not None
     assert invocation.findings == ()
@@ -135,11 +135,11 @@ def test_an_agent_that_sends_no_arguments_is_not_taken_for_a_failed_start() -> N
 @pytest.mark.parametrize(
     "name", ["bash", "", "sshfs", "SSH", "ssh-agent", "ssh/", "/usr/bin/openssh"]
 )
-def test_other_programs_are_not_read(name: str) -> None:
+def test_other_programs_are_not_parsed(name: str) -> None:
     assert parse_ssh(name, ["ssh", "h"]) is None
 
 
-def test_a_path_is_a_name_too() -> None:
+def test_the_process_name_may_be_a_path() -> None:
     invocation = parse_ssh("/opt/x/ssh", ["harmless", "h"])
     assert invocation is not None
     assert (invocation.program, invocation.destination) == ("ssh", "h")
@@ -179,7 +179,7 @@ MASKED = [
 
 
 @pytest.mark.parametrize(("line", "expected"), MASKED)
-def test_a_password_is_never_shown(line: str, expected: str) -> None:
+def test_a_password_is_masked(line: str, expected: str) -> None:
     assert masked_command_line(shlex.split(line)) == expected
 
 
@@ -192,8 +192,8 @@ def test_a_renamed_sshpass_is_masked_by_its_process_name() -> None:
     )
 
 
-@pytest.mark.parametrize(("line", "expected"), [pair for pair in MASKED if "secret" in pair[0]])
-def test_no_password_reaches_what_is_derived(line: str, expected: str) -> None:
+@pytest.mark.parametrize(("line", "expected"), [row for row in MASKED if "secret" in row[0]])
+def test_passwords_do_not_appear_in_parsed_values(line: str, expected: str) -> None:
     args = shlex.split(line)
     for name in (args[0], "ssh"):
         invocation = parse_ssh(name, args)
@@ -203,11 +203,11 @@ def test_no_password_reaches_what_is_derived(line: str, expected: str) -> None:
             assert "secret" not in build_headline(invocation, container=None)
 
 
-def test_a_masked_line_is_quoted_as_a_shell_needs_it() -> None:
+def test_a_masked_line_is_quoted_for_the_shell() -> None:
     assert masked_command_line(["ssh", "", "a b", "it's"]) == """ssh '' 'a b' 'it'"'"'s'"""
 
 
-def test_each_word_points_at_what_it_caused() -> None:
+def test_each_argument_is_highlighted_by_its_findings() -> None:
     args = shlex.split("ssh -v -R 2222:localhost:22 -i ~/k u@h id -a")
     highlighted = highlight_arguments(args, parse_ssh("ssh", args))
     assert [(token.text, token.kind.value) for token in highlighted] == [
@@ -226,7 +226,7 @@ def test_each_word_points_at_what_it_caused() -> None:
     )
 
 
-def test_a_disguised_destination_alarms() -> None:
+def test_a_disguised_destination_is_highlighted_as_danger() -> None:
     args = ["ssh", "-oHostName=evil.example", "good"]
     assert {token.kind for token in highlight_arguments(args, parse_ssh("ssh", args))[1:]} == {
         TokenKind.DANGER
@@ -240,7 +240,7 @@ def test_arguments_without_an_invocation_are_only_masked() -> None:
     )
 
 
-def test_a_long_text_is_cut_and_the_cut_is_named() -> None:
+def test_a_long_message_is_truncated_with_a_count() -> None:
     invocation = parse_ssh("ssh", ["ssh", "h", "x" * 1_000_000])
     assert invocation is not None
     text = invocation.findings[0].message
@@ -284,7 +284,7 @@ def assert_invariants(name: str, args: Sequence[str]) -> None:
 
 @settings(deadline=None)
 @given(name=st.sampled_from(PROGRAM_NAMES), args=st.lists(hostile_arguments, max_size=10))
-def test_no_arguments_make_it_raise(name: str, args: list[str]) -> None:
+def test_hostile_arguments_do_not_raise(name: str, args: list[str]) -> None:
     assert_invariants(name, args)
 
 
@@ -294,12 +294,12 @@ def test_no_arguments_make_it_raise(name: str, args: list[str]) -> None:
     letter=st.sampled_from("bBcDeEfFhiIJlLmMoOpPQRsSwW"),
     value=st.text("%h=:,[]@\\/\"' \t#0129a-noneyssh", max_size=20),
 )
-def test_no_value_makes_it_raise(name: str, letter: str, value: str) -> None:
+def test_hostile_option_values_do_not_raise(name: str, letter: str, value: str) -> None:
     assert_invariants(name, [name, f"-{letter}", value, "h"])
     assert_invariants(name, [name, f"-{letter}{value}", value])
 
 
-# Arguments of about n characters or n words, each meant to make one of the readers go back.
+# Arguments with about n characters or n words, each designed to make a parser backtrack.
 HUGE_ARGUMENTS: dict[str, Callable[[int], list[str]]] = {
     "many words": lambda n: ["x"] * n,
     "many flags": lambda n: ["-v"] * n,
@@ -328,13 +328,13 @@ HUGE_ARGUMENTS: dict[str, Callable[[int], list[str]]] = {
     "one stage": lambda n: ["[" * n],
     "one domain": lambda n: ["a" + ".a" * n],
 }
-# One reader each: a second name of the same reader would tell nothing new.
+# A single program name for each parser.
 PARSED_PROGRAMS = ("ssh", "autossh", "sshd", "sshpass", "scp", "dbclient", "dropbear")
 
 
 @pytest.mark.parametrize("case", [case for case in HUGE_ARGUMENTS if case.startswith("one ")])
-def test_a_megabyte_in_one_argument_is_read(case: str) -> None:
-    # Counting lines cannot see work inside str and re; if they went back, this would take hours.
+def test_an_argument_of_a_megabyte_is_parsed(case: str) -> None:
+    # Line counts do not include work inside str and re; with backtracking there, this would take hours.
     for name in ("ssh", "sshd"):
         invocation = parse_ssh(
             name, [name, *HUGE_ARGUMENTS[case](500_000 if "cluster" not in case else 100_000)]
@@ -342,13 +342,13 @@ def test_a_megabyte_in_one_argument_is_read(case: str) -> None:
         assert invocation is not None
 
 
-def test_a_hundred_thousand_arguments_are_read() -> None:
+def test_a_hundred_thousand_arguments_are_parsed() -> None:
     for name in ("ssh", "sshd"):
         assert_invariants(name, [name, *["x"] * 100_000])
 
 
 def count_executed_lines(name: str, args: list[str]) -> int:
-    """How many lines of Python run to read `args`: a measure of work that needs no clock."""
+    """Return the number of Python lines executed for `args`, a measure of work without a clock."""
     count = 0
 
     def trace(_frame: FrameType, event: str, _arg: object) -> TraceFunction:
@@ -369,8 +369,8 @@ def count_executed_lines(name: str, args: list[str]) -> int:
 
 @pytest.mark.parametrize("case", HUGE_ARGUMENTS)
 @pytest.mark.parametrize("name", PARSED_PROGRAMS)
-def test_four_times_the_arguments_are_four_times_the_work(name: str, case: str) -> None:
-    once, four_times = (
+def test_parsing_time_grows_linearly_with_the_arguments(name: str, case: str) -> None:
+    base, fourfold = (
         count_executed_lines(name, [name, *HUGE_ARGUMENTS[case](size)]) for size in (100, 400)
     )
-    assert four_times < 4.5 * once + 500
+    assert fourfold < 4.5 * base + 500

@@ -1,10 +1,10 @@
-"""SSH command lines, each with everything that is read from it: one table, long as a table is.
+"""Parsing of SSH command lines: a table of lines and their parsed form (long because it is one table).
 
-Longer than a page because the lines are one table. `ssh -G` checks the reading of many more lines
-in test_ssh_against_openssh.py; masking, headlines and hostile input are in test_ssh_words.py.
+test_ssh_against_openssh.py compares many more lines with `ssh -G`. test_ssh_findings.py covers
+messages, headlines, masking and hostile input.
 """
 
-# ruff: noqa: E501 - a command line and what it means belong on one line each
+# ruff: noqa: E501 (a command line and its parsed form take a line each)
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from app.domain.ssh import SshInvocation, parse_ssh
 
 
 def summary(invocation: SshInvocation | None) -> str:
-    """Everything an SshInvocation holds, as one line; findings with the arguments they point at."""
+    """Format all values of an SshInvocation on one line; findings include their argument indexes."""
     if invocation is None:
         return "not ssh"
     parts = [invocation.role.value]
@@ -38,12 +38,12 @@ def summary(invocation: SshInvocation | None) -> str:
     if invocation.no_command:
         parts.append("no command")
     for finding in invocation.findings:
-        at = ",".join(map(str, finding.arg_indexes))
-        parts.append(f"!{finding.kind}({at})")
+        indexes = ",".join(map(str, finding.arg_indexes))
+        parts.append(f"!{finding.kind}({indexes})")
     return "; ".join(parts)
 
 
-# A command line, and below it what is read from it.
+# A command line, followed by its indented parsed form.
 TABLE = r"""
 ssh
     client; !invalid arguments()
@@ -412,17 +412,17 @@ PAIRS = re.findall(r"^(\S.*)\n    (.*)$", TABLE, re.MULTILINE)
 
 
 def process_name(args: list[str]) -> str:
-    """The name an agent would report: a title is no file name."""
+    """Return the process name that an agent reports; a process title is not a file name."""
     title = re.match(r"(sshd(?:-session)?):(?: |$)", args[0])
     return title[1] if title else args[0]
 
 
-def test_the_table_holds_every_pair() -> None:
+def test_every_line_of_the_table_is_parsed_as_a_pair() -> None:
     assert len(PAIRS) * 2 == len(TABLE.strip().splitlines())
     assert len(PAIRS) >= 120
 
 
 @pytest.mark.parametrize(("line", "expected"), PAIRS)
-def test_a_command_line_is_understood(line: str, expected: str) -> None:
+def test_a_command_line_is_parsed(line: str, expected: str) -> None:
     args = shlex.split(line)
     assert summary(parse_ssh(process_name(args), args)) == expected
