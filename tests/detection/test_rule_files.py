@@ -129,7 +129,7 @@ def test_an_error_in_a_single_line_query_has_its_column(tmp_path: Path) -> None:
     text = MINIMAL_RULE.replace('"any where true"', r'"any where usr.name == \"x\" and zork"')
     assert load_problems(tmp_path, text) == [
         "r.toml:9:20: unknown field 'usr.name'; did you mean 'user.name'?",
-        "r.toml:9:42: unknown field 'zork'; if agents do send it, write '?zork'",
+        "r.toml:9:42: unknown field 'zork'; write '?zork' if agents send it",
     ]
 
 
@@ -144,7 +144,7 @@ def test_an_error_in_a_multi_line_query_has_its_line_and_column(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
-        ("sequence by a [any where true]", "9:10: 'sequence' relates several events"),
+        ("sequence by a [any where true]", "9:10: 'sequence' correlates several events"),
         ("any where true | head 1", "9:25: pipes are not supported"),
         ("any where lenght(?a) > 1", "9:20: unknown function 'lenght'; did you mean 'length'?"),
         ("any where " + "not " * 99 + "true", "9:220: conditions are nested more than"),
