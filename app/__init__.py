@@ -1,3 +1,3 @@
-"""Deckwatch: SSH in containers, from event to closed alert."""
+"""Deckwatch: detection and triage of SSH in containers."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Before a command does its work: the database as it needs it, and a way in for the first admin."""
+"""Startup steps of the commands: load rules, open the database, create the first admin's link."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -19,23 +19,23 @@ from app.store.users import LinkPurpose
 
 
 def load_configured_rules(folders: Sequence[Path]) -> LoadedRules:
-    """Our own rules and those of the folders that the deployment names; raises FatalError for none there.
+    """Load the bundled rules and the rules in `folders`; raises FatalError for a missing folder.
 
-    A rule that cannot be loaded is a problem to show, a place without any rule is a wrong setting.
+    A rule file that cannot be loaded is not an error here; the result lists it as a problem.
     """
     for folder in folders:
         if not folder.exists():
-            raise FatalError(f"DECKWATCH_RULES: there is no {folder}.")
+            raise FatalError(f"DECKWATCH_RULES: {folder} does not exist.")
     return load_rules([bundled_rules_dir(), *folders])
 
 
 def build_detector(rules: Sequence[Rule]) -> Detector:
-    """Decides with all of them, whether or not their files enable them."""
+    """Return a detector that evaluates all of `rules`, including rules that their files disable."""
     return Detector(rules, non_ecs_keys=MARKER_KEYS, ecs_marker_fields=ECS_MARKER_FIELDS)
 
 
 def open_migrated_database(settings: Settings, *, on_migrated: Callable[[str], None]) -> Database:
-    """The database at its newest revision; `on_migrated` is told when that took a change."""
+    """Open the database and migrate it; call `on_migrated` with a sentence if a migration ran."""
     database = Database(settings.database_url)
     before, after = schema.upgrade(database)
     if before is not None and before != after:
@@ -44,9 +44,9 @@ def open_migrated_database(settings: Settings, *, on_migrated: Callable[[str], N
 
 
 def open_existing_database(settings: Settings) -> Database | None:
-    """The database as it is, None when there is no file of it: looking makes and migrates none.
+    """Open the database without a migration; return None if SQLite's file does not exist.
 
-    Raises FatalError when it is not at the newest revision.
+    Raises FatalError if the database is not at the newest revision.
     """
     if settings.sqlite_file is not None and not settings.sqlite_file.exists():
         return None
@@ -57,7 +57,10 @@ def open_existing_database(settings: Settings) -> Database | None:
 
 
 def read_rule_overrides(settings: Settings) -> dict[str, bool]:
-    """Which rules people have switched, as the database says when there is one; raises FatalError."""
+    """Return whether each switched rule is enabled, by rule id; empty without a database.
+
+    Raises FatalError if the database cannot be used.
+    """
     database = open_existing_database(settings)
     if database is None:
         return {}
@@ -66,7 +69,7 @@ def read_rule_overrides(settings: Settings) -> dict[str, bool]:
 
 
 def create_first_admin_link(database: Database, settings: Settings, *, at: datetime) -> str | None:
-    """A one-time link that makes the first admin, or None when there is one already."""
+    """Return a one-time link that creates the first admin, None if an admin exists."""
     with database.read() as session:
         if users.count_active_admins(session):
             return None

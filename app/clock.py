@@ -1,8 +1,8 @@
-"""The one clock, which everything else is given; in a room of its own, so that to have it costs nothing."""
+"""The system clock, in a module without other imports so that importing it is cheap."""
 
 from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Aware UTC."""
+    """Return the current time as an aware UTC datetime."""
     return datetime.now(UTC)

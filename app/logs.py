@@ -1,5 +1,6 @@
-"""Log lines: one a record, as JSON for programs or plain for a terminal. No value of a record, whoever
-wrote it, can forge a line or hide in one.
+"""Logging as JSON lines for programs or text lines for a terminal, one line per record.
+
+Values are escaped, so that text from a request or an event can neither forge nor hide a line.
 """
 
 import json
@@ -11,14 +12,14 @@ from typing import Any
 
 from app.domain.text import escape_invisible, truncate
 
-# A path or a message can be as long as a request's head.
+# A path or a message can be as long as the head of a request.
 MAX_VALUE_LENGTH = 4_000
-# What a line begins with; everything else follows as name=value.
+# The keys at the start of each line. In the text format the others follow as name=value.
 _LEADING_KEYS = ("time", "level", "event")
 
 
 class LogFormat(StrEnum):
-    """`auto` is text on a terminal and JSON elsewhere."""
+    """Format of log lines; `auto` is text on a terminal and JSON elsewhere."""
 
     AUTO = "auto"
     TEXT = "text"
@@ -26,8 +27,8 @@ class LogFormat(StrEnum):
 
 
 def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
-    """Once a process: every logger writes to stderr from now on; `quiet` leaves only warnings."""
-    import structlog  # not loaded for commands that log nothing
+    """Make every logger of this process write to stderr; `quiet` logs warnings and errors only."""
+    import structlog  # imported here: commands that log nothing start faster without it
 
     as_json = log_format is LogFormat.JSON or (
         log_format is LogFormat.AUTO and not sys.stderr.isatty()
@@ -55,11 +56,11 @@ def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("app").setLevel(logging.WARNING if quiet else logging.INFO)
-    # Told by ours already, with the request it happened in.
-    logging.getLogger("uvicorn.error").addFilter(_is_not_logged_by_us)
+    # app.web.errors logs the same exception with the id and route of its request.
+    logging.getLogger("uvicorn.error").addFilter(_is_not_application_exception)
 
 
-def _is_not_logged_by_us(record: logging.LogRecord) -> bool:
+def _is_not_application_exception(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Exception in ASGI application")
 
 
@@ -73,34 +74,34 @@ def _escape_value(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if name == "exception":
-        # Its lines are for a person; a message among them may have an attacker's words.
+        # A traceback keeps its line breaks. Each line is escaped, since it may quote an attacker's text.
         return "\n".join(map(escape_invisible, str(value).split("\n")))
     return escape_invisible(truncate(str(value), MAX_VALUE_LENGTH))
 
 
 def _json_line(_logger: object, _method: str, record: Mapping[str, Any]) -> str:
-    first = {name: record[name] for name in _LEADING_KEYS if name in record}
-    return json.dumps(first | dict(record))
+    leading = {name: record[name] for name in _LEADING_KEYS if name in record}
+    return json.dumps(leading | dict(record))
 
 
 def _text_line(_logger: object, _method: str, record: Mapping[str, Any]) -> str:
     rest = dict(record)
     exception = rest.pop("exception", None)
-    # The place in the program and the process are for programs; a person has one before them.
+    # The logger's name and the process id are of little use on a terminal.
     for name in ("logger", "process"):
         rest.pop(name, None)
-    begin = [str(rest.pop(name, "")) for name in _LEADING_KEYS]
+    leading = [str(rest.pop(name, "")) for name in _LEADING_KEYS]
     pairs = [
         f"{name}={_quote_if_needed(value)}" for name, value in rest.items() if value is not None
     ]
-    lines = [" ".join([*begin, *pairs])]
+    lines = [" ".join([*leading, *pairs])]
     if exception is not None:
-        # Behind a mark, so that none can be taken for a record.
+        # The prefix distinguishes lines of a traceback from records.
         lines += (f"  | {line}" for line in str(exception).split("\n"))
     return "\n".join(lines)
 
 
 def _quote_if_needed(value: object) -> str:
     text = str(value)
-    plain = text and not any(sign in text for sign in ' "=')
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    needs_quotes = not text or any(character in text for character in ' "=')
+    return json.dumps(text, ensure_ascii=False) if needs_quotes else text

@@ -1,4 +1,4 @@
-"""The application: its parts built once and handed to the routes."""
+"""The application: routes, services and lifespan, put together by `create_app`."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from app import __version__, logs, memory
 from app.bootstrap import build_detector, load_configured_rules
 from app.clock import utc_now
 from app.detection.rule import LoadedRules
+from app.domain.errors import Unavailable
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.pipeline import Pipeline
 from app.ingest.writer import Writer
@@ -41,11 +42,12 @@ from app.web.headers import SecurityHeadersMiddleware
 from app.web.live import LiveUpdates, poll_forever
 from app.web.login_rate_limit import LoginRateLimiter
 from app.web.metrics import MULTIPROC_DIR_VARIABLE, DatabaseCollector, Metrics
-from app.web.pages.account import login_routes
+from app.web.pages.account import account_routes, login_routes
 from app.web.pages.agents import agent_routes as agent
 from app.web.pages.agents import routes as agents
 from app.web.pages.alerts import alert_routes
 from app.web.pages.alerts import routes as alerts
+from app.web.pages.api_docs import routes as api_docs
 from app.web.pages.audit import routes as audit
 from app.web.pages.exclusions import form_routes
 from app.web.pages.exclusions import routes as exclusions
@@ -64,7 +66,7 @@ from app.web.static_files import CachedStaticFiles
 
 log = logging.getLogger(__name__)
 
-# Order matters where one path could be read as another's parameter: the form's /new comes first.
+# The first route that matches a path wins, so /exclusions/new precedes /exclusions/{exclusion_id}.
 ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     elastic.router,
@@ -73,7 +75,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_exclusions.router,
     api_rules.router,
     system.router,
+    api_docs.router,
     login_routes.router,
+    account_routes.router,
     overview.router,
     alerts.router,
     alert_routes.router,
@@ -99,91 +103,31 @@ def create_app(
     metrics: Metrics | None = None,
     rules: LoadedRules | None = None,
 ) -> FastAPI:
-    """Everything but the schema: migrate before. Raises FatalError for what cannot be used as it is, and
-    Unavailable for a database that cannot be read. `rules` are those of the settings, if loaded already.
+    """Return the application for a database whose schema is up to date.
+
+    `rules` default to those of the settings. Raises FatalError for an unusable setting or file, and
+    Unavailable if the database cannot be read.
     """
+    require_access_declared(ROUTERS)
     database = Database(settings.database_url)
-    rules = rules or load_configured_rules(settings.rules)
-
-    def revision() -> int:
-        with database.read() as session:
-            return change_counters.current(session, change_counters.ALERTS)
-
-    live_updates = LiveUpdates(revision)
     metrics = metrics or Metrics()
     writer = Writer(database, clock=clock, metrics=metrics)
-
-    def tell_browsers(changed: Mapping[str, int]) -> None:
-        if (value := changed.get(change_counters.ALERTS)) is not None:
-            live_updates.publish_change(value)
-
-    database.on_commit(tell_browsers)
     retention = RetentionJob(database, settings, clock=clock)
-    api_key_cache = ApiKeyCache(database)
-    current = CurrentDetector(database, rules.rules, build_detector)
-    services = Services(
-        settings=settings,
-        secret=load_or_create_secret_key(settings),
-        database=database,
-        rules=rules,
-        current_detector=current,
-        api_key_cache=api_key_cache,
-        pipeline=Pipeline(
-            current,
-            writer,
-            max_event_bytes=settings.max_event_bytes,
-            max_body_bytes=settings.max_body_bytes,
-        ),
-        live_updates=live_updates,
-        renderer=Renderer(resource_dir("templates"), resource_dir("static")),
-        login_rate_limiter=LoginRateLimiter(),
-        readiness=Readiness(database, clock=clock),
+    services = _build_services(
+        settings,
+        database,
+        writer,
+        rules=rules or load_configured_rules(settings.rules),
         metrics=metrics,
-        database_collector=DatabaseCollector(database, clock=clock),
         clock=clock,
     )
+    database.on_commit(partial(_after_commit, services))
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        writer.start()
-        live_updates.start(loop)
-        retention.start()
-        log.info("serving", extra={"version": __version__})
-        stop_logged = threading.Event()
-
-        def log_stopping() -> None:
-            if not stop_logged.is_set():
-                stop_logged.set()
-                # Later, since a signal may have come while another line was being written.
-                loop.call_soon_threadsafe(log.info, "stopping; requests in flight are answered")
-
-        watching = asyncio.gather(
-            live_updates.watch(),
-            poll_forever(current.refresh, "the rules that people switched cannot be read"),
-            poll_forever(api_key_cache.refresh, "which keys were revoked cannot be read"),
-        )
-        try:
-            with _notify_on_signal(
-                live_updates.stop, writer.begin_shutdown, retention.begin_shutdown, log_stopping
-            ):
-                yield
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
-        finally:
-            services.pipeline.stop()
-            await asyncio.to_thread(writer.stop)
-            await asyncio.to_thread(retention.stop)
-            database.close()
-            log.info("stopped")
-
-    require_access_declared(ROUTERS)
     app = FastAPI(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lifespan,
+        lifespan=_lifespan(services, writer, retention),
         middleware=[
             Middleware(RequestLogMiddleware, metrics=metrics),
             Middleware(SecurityHeadersMiddleware, https=settings.uses_https),
@@ -206,34 +150,134 @@ def create_app(
 
 
 def create_app_from_environment() -> FastAPI:
-    """For worker processes, which build their own."""
+    """Return the application of a worker process."""
     settings = read_settings()
     logs.configure_logging(settings.log_format)
     memory.retain_freed_memory()
     return create_app(settings, metrics=Metrics(Path(os.environ[MULTIPROC_DIR_VARIABLE])))
 
 
+def _build_services(
+    settings: Settings,
+    database: Database,
+    writer: Writer,
+    *,
+    rules: LoadedRules,
+    metrics: Metrics,
+    clock: Callable[[], datetime],
+) -> Services:
+    def alerts_revision() -> int:
+        with database.read() as session:
+            return change_counters.current(session, change_counters.ALERTS)
+
+    live_updates = LiveUpdates(alerts_revision)
+    api_key_cache = ApiKeyCache(database)
+    current_detector = CurrentDetector(database, rules.rules, build_detector)
+    return Services(
+        settings=settings,
+        secret=load_or_create_secret_key(settings),
+        database=database,
+        rules=rules,
+        current_detector=current_detector,
+        api_key_cache=api_key_cache,
+        pipeline=Pipeline(
+            current_detector,
+            writer,
+            max_event_bytes=settings.max_event_bytes,
+            max_body_bytes=settings.max_body_bytes,
+        ),
+        live_updates=live_updates,
+        renderer=Renderer(resource_dir("templates"), resource_dir("static")),
+        login_rate_limiter=LoginRateLimiter(),
+        readiness=Readiness(database, clock=clock),
+        metrics=metrics,
+        database_collector=DatabaseCollector(database, clock=clock),
+        clock=clock,
+    )
+
+
+def _after_commit(services: Services, revisions: Mapping[str, int]) -> None:
+    """Notify browsers of changed alerts and apply changed rule overrides in this process."""
+    if (revision := revisions.get(change_counters.ALERTS)) is not None:
+        services.live_updates.publish_change(revision)
+    if change_counters.RULES in revisions:
+        try:
+            services.current_detector.refresh()
+        except Unavailable as error:
+            # The change is committed; the next poll applies it.
+            log.warning("a rule was enabled or disabled, but cannot be applied yet: %s", error)
+
+
+def _lifespan(
+    services: Services, writer: Writer, retention: RetentionJob
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        writer.start()
+        services.live_updates.start(loop)
+        retention.start()
+        log.info("serving", extra={"version": __version__})
+        stop_logged = threading.Event()
+
+        def log_stopping() -> None:
+            if not stop_logged.is_set():
+                stop_logged.set()
+                # Deferred, because a signal handler may interrupt a logging call that holds a lock.
+                loop.call_soon_threadsafe(log.info, "stopping; completing requests in flight")
+
+        polls = asyncio.gather(
+            services.live_updates.watch(),
+            poll_forever(services.current_detector.refresh, "rule overrides cannot be read"),
+            poll_forever(services.api_key_cache.refresh, "revoked API keys cannot be read"),
+        )
+        try:
+            with _call_on_shutdown_signal(
+                services.live_updates.stop,
+                writer.begin_shutdown,
+                retention.begin_shutdown,
+                log_stopping,
+            ):
+                yield
+            polls.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await polls
+        finally:
+            services.pipeline.stop()
+            await asyncio.to_thread(writer.stop)
+            await asyncio.to_thread(retention.stop)
+            services.database.close()
+            log.info("stopped")
+
+    return lifespan
+
+
 @contextlib.contextmanager
-def _notify_on_signal(*callbacks: Callable[[], None]) -> Iterator[None]:
-    """Tell them as soon as the server is told to stop: it waits for open responses to end."""
+def _call_on_shutdown_signal(*callbacks: Callable[[], None]) -> Iterator[None]:
+    """Call the callbacks on SIGTERM or SIGINT, and again at the end of the block.
+
+    The end of the block is too late for event streams: uvicorn waits for open responses before it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous_handlers = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+    }
 
     def handle(number: int, frame: FrameType | None) -> None:
         for callback in callbacks:
             callback()
-        handler = before[signal.Signals(number)]
+        handler = previous_handlers[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
 
-    for number in before:
+    for number in previous_handlers:
         signal.signal(number, handle)
     try:
         yield
     finally:
         for callback in callbacks:
             callback()
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

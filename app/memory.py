@@ -1,8 +1,9 @@
-"""What the C library does with memory that was freed."""
+"""Tuning of the C library's memory allocator."""
 
 import ctypes
 
-# mallopt(3), glibc's parameters and what they may be at most (M_MMAP_THRESHOLD: half of a heap's 64 MiB).
+# Parameters of mallopt(3) in glibc, set to the highest values it accepts or that help
+# (M_MMAP_THRESHOLD: at most half of a 64 MiB heap).
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _TRIM_THRESHOLD_BYTES = 64 << 20
@@ -10,10 +11,10 @@ _MMAP_THRESHOLD_BYTES = 32 << 20
 
 
 def retain_freed_memory() -> None:
-    """Do not give buffers back to the system after each request, to be asked for with the next one.
+    """Keep freed buffers in the process instead of returning them to the kernel after each request.
 
-    Each page that comes anew is cleared first, which takes longer than to find the events in it. Does
-    nothing where the C library is not glibc.
+    The kernel clears each page that it hands out again, which takes longer than detection takes on the
+    events in that page. Does nothing if the C library is not glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

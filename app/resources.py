@@ -1,4 +1,4 @@
-"""Where templates, static files and migrations lie: beside the package in a checkout, in it in a wheel."""
+"""Paths of bundled files: beside the package in a checkout, inside it in an installed wheel."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ _PACKAGE = Path(__file__).parent
 
 
 def resource_dir(name: str) -> Path:
-    """The folder `templates`, `static` or `migrations`."""
+    """Return the folder `templates`, `static` or `migrations`."""
     packaged = _PACKAGE / "resources" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
 
 
 def bundled_rules_dir() -> Path:
-    """The folder of the rules that come with Deckwatch."""
+    """Return the folder of the rules that ship with Deckwatch."""
     return _PACKAGE / "detection" / "rules"
 
 

@@ -1,4 +1,9 @@
-"""Running the application under uvicorn: the port, the workers, and an end within seconds."""
+"""Running the application under uvicorn: listening sockets, workers, limits and a fast shutdown.
+
+Three classes override internals of uvicorn because it has no settings for what they do. They were
+checked against uvicorn 0.54; tests/server/test_uvicorn_overrides.py fails when the code that they
+override changes.
+"""
 
 import asyncio
 import contextlib
@@ -21,43 +26,47 @@ from app import memory
 from app.domain.errors import FatalError
 from app.web.metrics import MULTIPROC_DIR_VARIABLE
 
-# Requests in flight get this long; event streams and the writer have been told to end before.
+# Time for requests in flight at shutdown. Event streams and the writer have begun to end before it.
 SHUTDOWN_GRACE_SECONDS = 1
-# Bytes of a request line and its headers.
+# Limit for a request line and its headers. uvicorn has such a limit for h11 only.
 MAX_HEAD_BYTES = 64 * 1024
-# A connection is cut off when nothing has happened on it from one look to the next.
+# Interval of the check that closes a connection without activity since the previous check.
 STALL_TIMEOUT_SECONDS = 30.0
 LISTEN_BACKLOG = 2048
 
 
 class CleanExitServer(uvicorn.Server):
-    """uvicorn's, but a signal that was obeyed is not raised again: being told to stop is no failure."""
+    """A uvicorn server that exits with status 0 after SIGTERM or SIGINT.
+
+    uvicorn raises the signal again after the shutdown, so that a requested stop looks like a failure.
+    """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
+        previous_handlers = {
             number: signal.signal(number, self.handle_exit)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's, but what would be kept for ever is not: a head without end is refused, and a connection
-    on which nothing happens is cut off. Nothing happens where no head comes, or nobody takes the answer;
-    bodies that stall are BodyLimit's.
+    """HTTP protocol that limits the size of request heads and closes stalled connections.
+
+    A connection has stalled if it has no request in progress and receives none, or if the client does
+    not read the response. `BodyLimitMiddleware` handles request bodies that stall.
     """
 
     _head_size = 0
     _in_head = True
-    # Heads that came, answers that were made, and how often the other side took what had waited for it.
+    # Counters of activity: request heads received, responses completed, and write buffers drained.
     _requests_received = _responses_completed = _writes_resumed = 0
     _last_activity: tuple[int, ...] = ()
     _stall_timer: asyncio.TimerHandle | None = None
@@ -82,15 +91,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        # uvicorn adds to a bytearray what comes, and hands out a copy of that; what comes alone needs
-        # neither.
-        before: bytes | bytearray = self.cycle.body
-        if before or self.cycle.response_complete:
-            self.cycle.body = before if isinstance(before, bytearray) else bytearray(before)
+        # uvicorn appends each piece to a bytearray and hands out a copy of that. A piece that arrives
+        # while the buffer is empty is handed out as it is, which saves two copies.
+        pending: bytes | bytearray = self.cycle.body
+        if pending or self.cycle.response_complete:
+            self.cycle.body = pending if isinstance(pending, bytearray) else bytearray(pending)
             super().on_body(body)
             return
         super().on_body(b"")
-        self.cycle.body = body  # type: ignore[assignment]  # it is only measured and read
+        self.cycle.body = body  # type: ignore[assignment]  # uvicorn only measures and reads it
         if len(body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
 
@@ -104,98 +113,110 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _check_for_stall(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        now = self._requests_received, self._responses_completed, self._writes_resumed, unsent
-        if now == self._last_activity and (
+        activity = self._requests_received, self._responses_completed, self._writes_resumed, unsent
+        if activity == self._last_activity and (
             unsent or self._requests_received == self._responses_completed
         ):
             self.transport.abort()
             return
-        self._last_activity = now
+        self._last_activity = activity
         self._stall_timer = self.loop.call_later(STALL_TIMEOUT_SECONDS, self._check_for_stall)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # What ended the head in this piece may go on with the body, so only an unended one counts.
+        # Data that ends a head may go on with a large body, so only unfinished heads are measured.
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD_BYTES:
-                self.send_400_response("The request's head is too long.")
+                self.send_400_response("The head of the request is too large.")
 
 
 class ReusePortSupervisor(Multiprocess):
-    """uvicorn's, but each worker listens on a socket of its own, among which the kernel deals out callers
-    (socket(7), SO_REUSEPORT). On one for all, the first to wake takes all that wait, and keeps them.
+    """Supervisor that gives each worker a listening socket of its own.
+
+    The kernel distributes connections evenly over sockets with SO_REUSEPORT (socket(7)). On a shared
+    socket the first worker to wake accepts all waiting connections and keeps them.
     """
 
-    def __init__(self, settings: uvicorn.Config, bound: Sequence[socket.socket]) -> None:
-        self._listening_sockets = list(bound)
+    def __init__(self, config: uvicorn.Config, listening_sockets: Sequence[socket.socket]) -> None:
+        self._listening_sockets = list(listening_sockets)
         self._socket_by_worker: dict[Process, socket.socket] = {}
         self._next_socket = self._listening_sockets[0]
-        super().__init__(settings, self._listening_sockets)
+        super().__init__(config, self._listening_sockets)
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """For the worker that is made next: one that no living worker has."""
+        """The socket for the next worker: the first that no running worker uses."""
         self._socket_by_worker = {
             worker: self._socket_by_worker.get(worker, self._next_socket)
             for worker in self.processes
         }
-        held = [one for worker, one in self._socket_by_worker.items() if worker.process.is_alive()]
+        used = [
+            listening_socket
+            for worker, listening_socket in self._socket_by_worker.items()
+            if worker.process.is_alive()
+        ]
         self._next_socket = next(
-            (one for one in self._listening_sockets if one not in held), self._listening_sockets[0]
+            (free for free in self._listening_sockets if free not in used),
+            self._listening_sockets[0],
         )
         return [self._next_socket]
 
     @sockets.setter
     def sockets(self, _: list[socket.socket]) -> None:
-        """uvicorn means the same for every worker."""
+        """Ignore the assignment in uvicorn's constructor: the sockets differ by worker."""
 
     def restart_all(self) -> None:
-        """One by one, since the new one needs the socket of the old; callers queue there meanwhile."""
-        for place, old in enumerate(self.processes):
-            old.terminate()
-            old.join()
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
+        """Restart the workers in turn. A new worker takes over the socket of the old one, on which
+        connections wait meanwhile; uvicorn would start the new worker before the old one has ended.
+        """
+        for index, old_worker in enumerate(self.processes):
+            old_worker.terminate()
+            old_worker.join()
+            self.processes[index] = Process(self.config, self.sockets)
+            self.processes[index].start()
 
 
 def open_worker_sockets(workers: int, host: str, port: int) -> list[socket.socket]:
-    """A listening socket for each worker, all on one port; raises what `open_listening_socket` does."""
-    bound = [open_listening_socket(host, port)]
-    if workers > 1:
-        # The first has shown that the port is free: those that share one would not be told.
-        with bound.pop() as first:
-            port = first.getsockname()[1]
-        bound += [open_listening_socket(host, port, reuse_port=True) for _ in range(workers)]
-    return bound
+    """Return a listening socket for each worker, all on one port; raises FatalError."""
+    first_socket = open_listening_socket(host, port)
+    if workers == 1:
+        return [first_socket]
+    # The first socket has SO_REUSEPORT off, so that binding it fails if another program uses the port.
+    with first_socket:
+        port = first_socket.getsockname()[1]
+    return [open_listening_socket(host, port, reuse_port=True) for _ in range(workers)]
 
 
 def open_listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
-    """A listening socket; raises FatalError with a sentence when it cannot be had."""
+    """Return a listening socket; raises FatalError if it cannot be opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening_socket = socket.socket(family)
+    listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        bound.bind((host, port))
-        # From here on callers queue instead of being refused while the application is built.
-        bound.listen(LISTEN_BACKLOG)
+        listening_socket.bind((host, port))
+        # Connections wait in the backlog while the application is built.
+        listening_socket.listen(LISTEN_BACKLOG)
     except OSError as error:
-        bound.close()
-        in_use = error.errno == errno.EADDRINUSE
-        why = "is in use; choose another with --port" if in_use else f"fails: {error.strerror}"
-        raise FatalError(f"Port {port} on {host} {why}.") from None
+        listening_socket.close()
+        if error.errno == errno.EADDRINUSE:
+            raise FatalError(
+                f"Port {port} on {host} is in use; choose another with --port."
+            ) from None
+        raise FatalError(f"Cannot listen on port {port} of {host}: {error.strerror}.") from None
     except OverflowError:
-        bound.close()
-        raise FatalError(f"There is no port {port}: ports go from 0 to 65535.") from None
-    except (UnicodeError, TypeError):  # from the encoding of names for DNS
-        bound.close()
-        raise FatalError(f"“{host}” is no host name.") from None
-    return bound
+        listening_socket.close()
+        raise FatalError(f"Invalid port {port}: ports range from 0 to 65535.") from None
+    except (UnicodeError, TypeError):  # raised when the name is encoded for DNS
+        listening_socket.close()
+        raise FatalError(f"Invalid host name “{host}”.") from None
+    return listening_socket
 
 
 def uvicorn_config(app: FastAPI | str) -> uvicorn.Config:
+    """Return uvicorn's configuration for an application, or for the import path of its factory."""
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
@@ -210,22 +231,25 @@ def uvicorn_config(app: FastAPI | str) -> uvicorn.Config:
     )
 
 
-def run(app: FastAPI, bound: socket.socket) -> None:
-    """Serve in this process until told to stop."""
+def run(app: FastAPI, listening_socket: socket.socket) -> None:
+    """Serve in this process until SIGTERM or SIGINT."""
     memory.retain_freed_memory()
-    # All there is by now stays: nobody needs to look through it for garbage again.
+    # Objects created during startup live as long as the process; the garbage collector skips them.
     gc.freeze()
     gc.enable()
-    CleanExitServer(uvicorn_config(app)).run(sockets=[bound])
+    CleanExitServer(uvicorn_config(app)).run(sockets=[listening_socket])
 
 
-def run_workers(factory: str, bound: Sequence[socket.socket]) -> None:
-    """Serve in a process for each socket, each of which builds its own application from the environment."""
+def run_workers(factory: str, listening_sockets: Sequence[socket.socket]) -> None:
+    """Serve in one worker process per socket. Each worker builds its application from the environment.
+
+    `factory` is the import path of the function that builds the application.
+    """
     gc.enable()
-    settings = uvicorn_config(factory)
-    settings.workers = len(bound)
-    for one in bound:
-        os.set_inheritable(one.fileno(), True)
+    config = uvicorn_config(factory)
+    config.workers = len(listening_sockets)
+    for listening_socket in listening_sockets:
+        os.set_inheritable(listening_socket.fileno(), True)
     with tempfile.TemporaryDirectory(prefix="deckwatch-metrics-") as folder:
         os.environ[MULTIPROC_DIR_VARIABLE] = folder
-        ReusePortSupervisor(settings, bound).run()
+        ReusePortSupervisor(config, listening_sockets).run()

@@ -1,4 +1,4 @@
-"""Environment to one typed Settings, read once at the start."""
+"""Settings from environment variables, read once at startup."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ SQLITE_URL_PREFIX = "sqlite:///"
 
 
 class Settings(BaseSettings):
-    """Every setting is an environment variable: the field's name in capitals behind DECKWATCH_."""
+    """All settings. Each is an environment variable: DECKWATCH_ and the field's name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
@@ -47,11 +47,14 @@ class Settings(BaseSettings):
     def _check_database_url(cls, value: str) -> str:
         if not value.startswith((SQLITE_URL_PREFIX, "postgresql+psycopg://")):
             raise ValueError(
-                "start it with sqlite:/// (a file) or postgresql+psycopg:// (a server)"
+                "must start with sqlite:/// (a file) or postgresql+psycopg:// (a server)"
             )
         file = value.removeprefix(SQLITE_URL_PREFIX).partition("?")[0]
         if file == "" or file.startswith((":memory:", "file:")):
-            raise ValueError("name a file, such as sqlite:///deckwatch.db: memory forgets")
+            raise ValueError(
+                "must name a file, such as sqlite:///deckwatch.db; "
+                "a database in memory is lost when the process ends"
+            )
         return value
 
     @field_validator("base_url")
@@ -59,22 +62,27 @@ class Settings(BaseSettings):
     def _check_base_url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("give the address people type, such as https://deckwatch.example.org")
+            raise ValueError(
+                "must be the URL that users open, such as https://deckwatch.example.org"
+            )
         if parts.path not in ("", "/"):
-            raise ValueError("Deckwatch lives at the root of its host; give it without a path")
+            raise ValueError("must have no path; Deckwatch is served from the root of its host")
         return value.rstrip("/")
 
     @field_validator("secret_key")
     @classmethod
     def _check_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
-            raise ValueError("at least 32 characters, for example from: openssl rand -base64 32")
+            raise ValueError(
+                "must have at least 32 characters, for example from: openssl rand -base64 32"
+            )
         return value
 
     @model_validator(mode="after")
     def _check_retention_max_bytes(self) -> Self:
         if self.retention_max_bytes is not None and self.sqlite_file is None:
-            # PostgreSQL's files do not tell what was removed: all that may go would go, for nothing.
+            # PostgreSQL's files do not shrink when rows are deleted, so retention would delete
+            # everything that it may delete and still be over the limit.
             raise ValueError("DECKWATCH_RETENTION_MAX_BYTES works with a SQLite database only")
         return self
 
@@ -94,55 +102,62 @@ class Settings(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Settings from the environment; raises FatalError with a sentence that names the wrong one."""
+    """Return the settings from the environment; raises FatalError naming the first invalid one."""
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic just here
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
     except ValidationError as error:
         first = error.errors()[0]
         name = ENV_PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
-        # What two settings say together has no place of its own, and names them itself.
+        # An error about two settings has no location; its message names the setting.
         raise FatalError(f"{name}: {message}" if first["loc"] else f"{message}.") from None
 
 
 def with_default_base_url(settings: Settings, host: str, port: int) -> Settings:
-    """Where no base URL was set, the address that the server listens on; workers read it too."""
+    """Return the settings with the listening address as base URL, unless a base URL is set.
+
+    Writes it to the environment, from which worker processes read it.
+    """
     if "base_url" in settings.model_fields_set:
         return settings
-    shown = f"[{host}]" if ":" in host else host
-    os.environ[ENV_PREFIX + "BASE_URL"] = f"http://{shown}:{port}"
+    url_host = f"[{host}]" if ":" in host else host
+    os.environ[ENV_PREFIX + "BASE_URL"] = f"http://{url_host}:{port}"
     return read_settings()
 
 
 def load_or_create_secret_key(settings: Settings) -> bytes:
-    """The key that signs form tokens: as set, else made once and kept beside the SQLite file.
+    """Return the key that signs form tokens: from the settings, or from a file beside the SQLite file.
 
-    Raises FatalError when it can be neither read nor kept.
+    Creates that file if it does not exist. Raises FatalError if it can be neither read nor created.
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
     if settings.sqlite_file is None:
         raise FatalError(
-            f"{ENV_PREFIX}SECRET_KEY: set it when the database is not a SQLite file, "
-            "for example from: openssl rand -base64 32"
+            f"{ENV_PREFIX}SECRET_KEY: required unless the database is a SQLite file; "
+            "create one with: openssl rand -base64 32"
         )
     path = settings.sqlite_file.with_suffix(".secret")
     try:
         return _read_or_create_secret(path)
     except OSError as error:
-        raise FatalError(f"The secret key {path} cannot be used: {error.strerror}.") from None
+        raise FatalError(
+            f"The secret key file {path} cannot be read or created: {error.strerror}."
+        ) from None
 
 
 def _read_or_create_secret(path: Path) -> bytes:
     try:
-        # O_EXCL: of several workers starting at once one writes, the others read.
+        # With O_EXCL exactly one of several workers that start together creates the file.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        found = path.read_bytes().strip()
-        if len(found) >= 32:
-            return found
-        raise FatalError(f"The secret key {path} is damaged: remove it and start again.") from None
-    made = secrets.token_urlsafe(48).encode()
+        existing_key = path.read_bytes().strip()
+        if len(existing_key) >= 32:
+            return existing_key
+        raise FatalError(
+            f"The secret key file {path} is damaged: remove it and start again."
+        ) from None
+    new_key = secrets.token_urlsafe(48).encode()
     with os.fdopen(handle, "wb") as file:
-        file.write(made + b"\n")
-    return made
+        file.write(new_key + b"\n")
+    return new_key

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: through the connection that the store hands it."""
+"""Alembic environment; runs on the connection that `app.store.schema` provides."""
 
 from typing import Any, Literal
 
@@ -13,8 +13,8 @@ from app.store.types import UtcDateTime
 connection: Connection = context.config.attributes["connection"]
 
 
-def plainly(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    """A migration says what the database had, whatever becomes of our own types later."""
+def render_type(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
+    """Render custom column types as SQLAlchemy types, so that migrations do not depend on app code."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, AutoString):
@@ -22,12 +22,12 @@ def plainly(kind: str, item: Any, _context: AutogenContext) -> str | Literal[Fal
     return False
 
 
-# SQLite can alter little in place; batch mode copies the table instead, there and elsewhere alike.
+# Batch mode copies the table, because SQLite supports few ALTER TABLE operations.
 context.configure(
     connection=connection,
     target_metadata=tables.metadata,
     render_as_batch=True,
-    render_item=plainly,
+    render_item=render_type,
     compare_type=True,
 )
 with context.begin_transaction():

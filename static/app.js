@@ -1,17 +1,17 @@
-// What pages gain when scripts run. Every page works without this file; nothing here decides anything.
+// Enhancements of pages: copy buttons, menus, keyboard shortcuts, live state. Pages work without this file.
 "use strict";
 (() => {
   const queryAll = (selector, within = document) => [...within.querySelectorAll(selector)];
   const query = (selector, within = document) => within.querySelector(selector);
 
-  // ---- copying -------------------------------------------------------------------------------
+  // ---- copy buttons ----------------------------------------------------------------------------
 
-  const copy = async (button) => {
+  const copyText = async (button) => {
     const source = query("code", button.closest(".dw-copy, .dw-command-line"));
     try {
       await navigator.clipboard.writeText(source.textContent);
     } catch {
-      // Without https there is no clipboard: select the text and let the browser copy the selection.
+      // Without HTTPS there is no Clipboard API: select the text and use the copy command instead.
       getSelection().selectAllChildren(source);
       document.execCommand("copy");
       getSelection().removeAllRanges();
@@ -25,7 +25,7 @@
     }, 1500);
   };
 
-  // ---- menus: <details> that close as a menu should -------------------------------------------
+  // ---- menus: <details> that close on Escape and on clicks outside ------------------------------
 
   const closeMenus = (except) => {
     for (const menu of queryAll("details.dw-menu[open]")) if (!menu.contains(except)) menu.open = false;
@@ -40,16 +40,16 @@
     else target.closest(".dw-menu").open = false;
   });
 
-  // ---- choosing rows ----------------------------------------------------------------------------
+  // ---- row selection ----------------------------------------------------------------------------
 
   const updateSelection = () => {
     const boxes = queryAll("[data-row] input[type=checkbox]");
-    const chosen = boxes.filter((box) => box.checked).length;
-    const every = query("[data-select-all]");
+    const selected = boxes.filter((box) => box.checked).length;
+    const selectAll = query("[data-select-all]");
     const label = query("[data-selected-count]");
-    if (every) every.checked = chosen > 0 && chosen === boxes.length;
-    if (every) every.indeterminate = chosen > 0 && chosen < boxes.length;
-    if (label) label.textContent = `${chosen} selected`;
+    if (selectAll) selectAll.checked = selected > 0 && selected === boxes.length;
+    if (selectAll) selectAll.indeterminate = selected > 0 && selected < boxes.length;
+    if (label) label.textContent = `${selected} selected`;
   };
 
   document.addEventListener("change", ({ target }) => {
@@ -58,7 +58,7 @@
     if (target.matches("[data-select-all], [data-row] input")) updateSelection();
   });
 
-  // ---- keys -------------------------------------------------------------------------------------
+  // ---- keyboard shortcuts -----------------------------------------------------------------------
 
   const shortcutsToggle = query("[data-shortcuts-toggle]");
   if (shortcutsToggle) {
@@ -69,8 +69,8 @@
   const currentRow = () => document.activeElement?.closest("[data-row]");
   const focusRow = (step) => {
     const rows = queryAll("[data-row]");
-    const at = rows.indexOf(currentRow());
-    const next = rows[at === -1 ? 0 : Math.min(Math.max(at + step, 0), rows.length - 1)];
+    const index = rows.indexOf(currentRow());
+    const next = rows[index === -1 ? 0 : Math.min(Math.max(index + step, 0), rows.length - 1)];
     if (next) query("[data-row-link]", next).focus();
   };
   const toggleRow = (row) => {
@@ -105,9 +105,9 @@
     action();
   });
 
-  // ---- times stay true while a page is open ------------------------------------------------------
+  // ---- relative times ---------------------------------------------------------------------------
 
-  // The same words as `format_relative_time` in app/web/rendering.py, so that nothing jumps when a page is drawn again.
+  // Same format as `format_relative_time` in app/web/rendering.py, so that times do not change on a reload.
   const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
   const formatRelativeTime = (seconds) => {
     const size = Math.abs(seconds);
@@ -126,12 +126,12 @@
   setInterval(updateRelativeTimes, 10_000);
   document.addEventListener("visibilitychange", updateRelativeTimes);
 
-  // ---- what htmx tells us -------------------------------------------------------------------------
+  // ---- htmx events ------------------------------------------------------------------------------
 
   const setLiveText = (text) => {
-    for (const dot of queryAll("[data-live]")) {
-      dot.textContent = text;
-      dot.dataset.live = text === "Live" ? "on" : "off";
+    for (const indicator of queryAll("[data-live]")) {
+      indicator.textContent = text;
+      indicator.dataset.live = text === "Live" ? "on" : "off";
     }
   };
   let connected = false;
@@ -146,8 +146,8 @@
   document.addEventListener("htmx:sse:error", () => setConnected(false));
   document.addEventListener("htmx:sse:close", () => setLiveText("Not live"));
 
-  // A refusal that is not a block of ours to show in place becomes one sentence in the notice area, and
-  // what was typed stays on the page.
+  // An error response that is not a block of the page is shown as a notice; the user's input stays on the
+  // page.
   const showError = (text, href, label) => {
     const box = document.createElement("div");
     box.className = "dw-notice dw-notice-problem";
@@ -163,7 +163,7 @@
     query("#notice")?.replaceChildren(box);
     query("#notice")?.scrollIntoView({ block: "nearest" });
   };
-  // The sentence of an error page; nothing for a block that brings its own words.
+  // The message of an error page; undefined for a block, which shows its own errors.
   const errorText = (html) =>
     query("[data-error-text]", new DOMParser().parseFromString(html, "text/html"))?.textContent.trim();
 
@@ -173,25 +173,25 @@
     if (status === 401) {
       const login = ctx.hx.redirect ?? "/login";
       delete ctx.hx.redirect;
-      return showError("You are signed out, so nothing was changed.", login, "Sign in again");
+      return showError("You are signed out. Nothing was changed.", login, "Sign in again");
     }
     const text = errorText(ctx.text);
     if (!text && [400, 409, 422].includes(status)) return;
     ctx.swap = "none";
-    showError(text || `The server answered ${status}.`);
+    showError(text || `The request failed with status ${status}.`);
   });
   document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
     if (!ctx || ctx.sourceElement === document.body) return;
-    const lost = ctx.request.method === "GET" ? "What you see may be old." : "Nothing was changed.";
-    showError(`Deckwatch could not be reached. ${lost}`);
+    const effect = ctx.request.method === "GET" ? "This page may be out of date." : "Your change may not have been saved.";
+    showError(`Deckwatch cannot be reached. ${effect}`);
   });
 
-  // What was said about the last action is over when the next one begins.
+  // The next change clears the notice about the previous one.
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
     if (ctx.request.method !== "GET") query("#notice")?.replaceChildren();
   });
 
-  // Empty filters stay out of the address, so that it can be read and shared.
+  // Leave empty filters out of the URL, so that it stays short and can be shared.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
     if (ctx.request.method !== "GET" || !ctx.request.body) return;
     for (const [name, value] of [...ctx.request.body]) if (value === "") ctx.request.body.delete(name);
@@ -201,8 +201,8 @@
     updateSelection();
     updateRelativeTimes();
     if (connected) setLiveText("Live");
-    const sent = ctx.sourceElement?.closest?.("form[data-clear-on-success]");
-    if (sent && ctx.response?.status < 300) for (const box of queryAll("textarea", sent)) box.value = box.defaultValue;
+    const form = ctx.sourceElement?.closest?.("form[data-clear-on-success]");
+    if (form && ctx.response?.status < 300) for (const box of queryAll("textarea", form)) box.value = box.defaultValue;
   });
 
   updateSelection();

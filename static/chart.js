@@ -1,4 +1,4 @@
-// Draws the numbers of a table as a chart, with uPlot. The table stays for whoever reads better there.
+// Draws the rows of a table as a chart with uPlot. The table stays on the page as the accessible version.
 "use strict";
 (() => {
   const charts = new Map();
@@ -15,9 +15,9 @@
     return `${Number((value / size).toPrecision(3))}${unit ? ` ${unit}` : ""}`;
   };
 
-  // Colours are the stylesheet's: a canvas cannot read them, but an element that wears them can be asked.
+  // A canvas cannot use the colours of the stylesheet, so read them from elements that have them.
   const computedColour = (figure, selector) => getComputedStyle(figure.querySelector(selector)).color;
-  const withAlpha = (text, share) => text.replace("rgb(", "rgba(").replace(")", `, ${share})`);
+  const withAlpha = (colour, alpha) => colour.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
 
   const readSeries = (table) => {
     const rows = [...table.querySelectorAll("tr[data-time]")].reverse();
@@ -39,8 +39,8 @@
     const spansDays = data[0].at(-1) - data[0][0] > 2 * 86400;
     const axis = { stroke: muted, font: "12px sans-serif", ticks: { show: false }, grid: { stroke: withAlpha(muted, 0.2), width: 1 } };
     const counts = (u, splits) => splits.map((value) => (value === null ? "" : formatShort(value)));
-    // Bytes go with events, so that on a scale of their own the two lines would be one: bytes stay below.
-    const rangeFromZero = (room) => (u, least, most) => [0, Math.max(most, 1) * room];
+    // Bytes are nearly proportional to events, so equal scales would draw both lines in the same place.
+    const rangeFromZero = (headroom) => (u, min, max) => [0, Math.max(max, 1) * headroom];
     const chart = new uPlot(
       {
         width: canvas.clientWidth,
@@ -99,6 +99,6 @@
 
   drawAll();
   document.addEventListener("htmx:after:swap", drawAll);
-  // After theme.js has obeyed the system's change of colours.
+  // Redraw after theme.js has applied the new colour scheme of the system.
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(drawAll));
 })();

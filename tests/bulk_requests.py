@@ -1,4 +1,4 @@
-"""Bulk bodies, and how they are sent and answered."""
+"""Helpers for requests and responses of the bulk API."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from tests.conftest import AgentClient
 
 CREATE = b'{"create":{"_index":"logs"}}'
 NOT_AN_EVENT = b'{"no":"event"}'
-# Items as `items` gives them. What stands where an action should be is answered as if by `index`.
+# Items as `item_statuses` returns them. A line that is not an action is answered like an `index` action.
 CREATED, REJECTED = ("create", 201), ("create", 400)
 STRAY_CREATED, STRAY_REJECTED = ("index", 201), ("index", 400)
 
@@ -17,29 +17,27 @@ def json_line(value: object) -> bytes:
 
 
 def ndjson(*values: object) -> bytes:
-    """NDJSON; bytes stand for themselves."""
+    """Return one line per value; bytes are used as they are."""
     return b"".join(
-        one if isinstance(one, bytes) else json_line(one) for one in _with_newlines(values)
+        (value if isinstance(value, bytes) else json_line(value)) + b"\n" for value in values
     )
 
 
-def _with_newlines(values: tuple[object, ...]) -> list[object]:
-    return [part for value in values for part in (value, b"\n")]
-
-
 def bulk(agent: AgentClient, body: bytes, path: str = "/elastic/_bulk", **headers: str) -> Any:
-    sent = {
+    all_headers = {
         "Authorization": f"ApiKey {agent.key}",
         "Content-Type": "application/x-ndjson",
         **headers,
     }
-    return agent.client.post(path, content=body, headers=sent)
+    return agent.client.post(path, content=body, headers=all_headers)
 
 
-def item_statuses(answer: Any) -> list[tuple[str, int]]:
-    """The verb and the status of each item."""
-    assert answer.status_code == 200, answer.text
-    told = answer.json()
-    found = [(verb, item["status"]) for one in told["items"] for verb, item in one.items()]
-    assert told["errors"] is any(status >= 300 for _, status in found)
-    return found
+def item_statuses(response: Any) -> list[tuple[str, int]]:
+    """Return the action and the status of each item of a response."""
+    assert response.status_code == 200, response.text
+    body = response.json()
+    statuses = [
+        (action, item["status"]) for entry in body["items"] for action, item in entry.items()
+    ]
+    assert body["errors"] is any(status >= 300 for _, status in statuses)
+    return statuses

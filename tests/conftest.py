@@ -1,8 +1,9 @@
-"""What tests stand on: a real database in a file, the whole application, people and keys in it."""
+"""Shared fixtures: a database in a file, the application, signed-in users, and API keys."""
 
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,22 +25,26 @@ from app.web.services import Services
 ORIGIN = "http://127.0.0.1:8000"
 PASSWORD = "correct horse battery staple"
 
+# A shell starts background jobs with SIGINT ignored, and children inherit that: tests of Ctrl-C would hang.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI everything is there, so a test that is skipped for want of something has failed."""
+    """Report skipped tests as failed in CI, where every requirement is installed."""
     report = yield
     if report.skipped and "CI" in os.environ:
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and CI skips nothing: {report.longrepr}"
+        report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
     return report
 
 
 @pytest.fixture(autouse=True)
 def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the settings or the database of whoever runs it."""
+    """Hide the developer's settings and database from every test."""
     for name in list(os.environ):
         if name.startswith("DECKWATCH_"):
             monkeypatch.delenv(name)
@@ -71,10 +76,10 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    """A second way into the application's database, for looking and for setting the scene."""
-    found = open_migrated_database(settings, on_migrated=lambda _: None)
-    yield found
-    found.close()
+    """A second connection to the application's database, to prepare and to check data."""
+    migrated = open_migrated_database(settings, on_migrated=lambda _: None)
+    yield migrated
+    migrated.close()
 
 
 @pytest.fixture
@@ -84,20 +89,20 @@ def app(settings: Settings, clock: FakeClock, database: Database) -> FastAPI:
 
 @pytest.fixture
 def anonymous(app: FastAPI) -> Iterator[TestClient]:
-    """A browser that nobody has signed in with; also keeps the application running."""
+    """A browser that is not signed in; this fixture also keeps the application running."""
     with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
         yield client
 
 
 @pytest.fixture
 def services(app: FastAPI) -> Services:
-    found: Services = app.state.services
-    return found
+    app_services: Services = app.state.services
+    return app_services
 
 
 @dataclass
 class UserClient:
-    """A browser in which somebody has signed in. `post` fills in the form's token like a page does."""
+    """A browser of a signed-in user; `post` adds the CSRF token, as a form does."""
 
     client: TestClient
     name: str
@@ -109,18 +114,18 @@ class UserClient:
         return self.client.post(url, data={"csrf": self.csrf_token(), **(data or {})}, **more)
 
     def csrf_token(self) -> str:
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("/account").text)
-        assert found is not None
-        return found[1]
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("/account").text)
+        assert token is not None
+        return token[1]
 
 
 @pytest.fixture
 def sign_in(
     app: FastAPI, anonymous: TestClient, database: Database, clock: FakeClock
 ) -> Callable[[str, Role], UserClient]:
-    """Create a person and sign in as them, through the sign-in form."""
+    """Create a user and sign in with the sign-in form."""
 
-    def signed_in(name: str, role: Role) -> UserClient:
+    def create_and_sign_in(name: str, role: Role) -> UserClient:
         users.create_user(
             database, name, role, password=PASSWORD, principal=CLI_PRINCIPAL, at=clock()
         )
@@ -128,13 +133,13 @@ def sign_in(
         page = client.get("/login")
         token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
         assert token is not None
-        answer = client.post(
+        response = client.post(
             "/login", data={"csrf": token[1], "name": name, "password": PASSWORD, "next": ""}
         )
-        assert answer.status_code == 303, answer.text
+        assert response.status_code == 303, response.text
         return UserClient(client, name)
 
-    return signed_in
+    return create_and_sign_in
 
 
 @pytest.fixture
@@ -149,33 +154,33 @@ def analyst(sign_in: Callable[[str, Role], UserClient]) -> UserClient:
 
 @pytest.fixture
 def make_key(database: Database, clock: FakeClock) -> Callable[[str, Role], str]:
-    """Create a key; its text."""
+    """Create an API key and return its text."""
 
-    def made(name: str, role: Role) -> str:
+    def create_key(name: str, role: Role) -> str:
         return api_keys.create(database, name, role, principal=CLI_PRINCIPAL, at=clock())[1]
 
-    return made
+    return create_key
 
 
 @dataclass
 class AgentClient:
-    """A program that sends events."""
+    """An agent that sends events."""
 
     client: TestClient
     key: str
 
     def send(self, body: Any, **headers: str) -> Any:
-        """Post `body` (bytes, or what JSON can hold); the response."""
-        sent = {"Authorization": f"Bearer {self.key}", **headers}
+        """Post `body` (bytes, or a value to encode as JSON) and return the response."""
+        all_headers = {"Authorization": f"Bearer {self.key}", **headers}
         if isinstance(body, bytes):
-            return self.client.post("/api/v1/events", content=body, headers=sent)
-        return self.client.post("/api/v1/events", content=json.dumps(body), headers=sent)
+            return self.client.post("/api/v1/events", content=body, headers=all_headers)
+        return self.client.post("/api/v1/events", content=json.dumps(body), headers=all_headers)
 
     def send_events(self, body: Any, **headers: str) -> dict[str, Any]:
-        answer = self.send(body, **headers)
-        assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        response = self.send(body, **headers)
+        assert response.status_code == 200, response.text
+        result: dict[str, Any] = response.json()
+        return result
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Events of our own making, modelled on what agents send."""
+"""Test events in the format of Elastic Defend."""
 
 import itertools
 from typing import Any
@@ -20,7 +20,7 @@ def exec_event(
     event_id: str | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """An exec inside a container as Elastic Defend writes it; without arguments an ssh to 10.42.3.17."""
+    """Return an exec event inside a container; by default of `ssh` to 10.42.3.17."""
     number = next(_numbers)
     words = list(args or SSH)
     return {
@@ -52,5 +52,5 @@ def exec_event(
 
 
 def benign_event(**more: Any) -> dict[str, Any]:
-    """An ordinary process that no rule should care about."""
+    """Return an event that no rule matches."""
     return exec_event("ls", "-la", **more)

@@ -1,4 +1,4 @@
-"""An event loop for a test that has none, and may run beside one."""
+"""Helper to run a coroutine from a synchronous test."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,5 +11,8 @@ T = TypeVar("T")
 
 
 def run_in_new_event_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    with ThreadPoolExecutor(1) as own:
-        return own.submit(lambda: asyncio.run(asyncio.wait_for(work(), TIMEOUT_SECONDS))).result()
+    """Run a coroutine on a new thread: after a browser test a loop is running in the main thread."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(
+            lambda: asyncio.run(asyncio.wait_for(work(), TIMEOUT_SECONDS))
+        ).result()

@@ -1,4 +1,4 @@
-"""Deckwatch as others meet it: the command line in a process of its own, and a server to talk to."""
+"""Helpers to run the command line and a server in processes of their own."""
 
 import http.client
 import json
@@ -22,34 +22,37 @@ TIMEOUT_SECONDS = 60.0
 def wait_until(
     condition: Callable[[], bool], description: str, timeout: float = TIMEOUT_SECONDS
 ) -> None:
-    """Wait until `met`; raises AssertionError naming `what` when that takes too long."""
+    """Wait until `condition` holds; raises AssertionError with `description` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {description}"
-        # Another process cannot be waited for in any other way; the condition ends this, not the time.
+        assert time.monotonic() < deadline, f"timeout after {timeout:.0f} s: {description}"
+        # The state of another process can only be polled.
         time.sleep(0.02)
 
 
 def deckwatch_environment(folder: Path, **settings: str) -> dict[str, str]:
-    """Of a process whose database is in `folder`; `settings` are DECKWATCH_ variables without it."""
-    plain = {k: v for k, v in os.environ.items() if not k.startswith("DECKWATCH_")}
-    plain.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Return the environment of a process whose database is in `folder`.
+
+    `settings` are variables without their prefix DECKWATCH_.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DECKWATCH_")}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     settings_with_database = {"DATABASE_URL": f"sqlite:///{folder / 'deckwatch.db'}", **settings}
     return {
-        **plain,
+        **inherited,
         "PYTHONPATH": str(ROOT),
-        # Without compiled modules each of many starts takes a second longer.
+        # Without compiled modules each start takes a second longer.
         "PYTHONPYCACHEPREFIX": str(ROOT / ".pytest_cache" / "compiled"),
         **{f"DECKWATCH_{name}": value for name, value in settings_with_database.items()},
     }
 
 
 def run(
-    folder: Path, *words: str, stdin: bytes = b"", **settings: str
+    folder: Path, *arguments: str, stdin: bytes = b"", **settings: str
 ) -> "subprocess.CompletedProcess[str]":
-    """`deckwatch words…`, run to its end in `folder`."""
-    ended = subprocess.run(
-        [*COMMAND, *words],
+    """Run `deckwatch` with `arguments` in `folder` and wait for its end."""
+    completed = subprocess.run(
+        [*COMMAND, *arguments],
         input=stdin,
         capture_output=True,
         cwd=folder,
@@ -57,13 +60,13 @@ def run(
         timeout=TIMEOUT_SECONDS,
         check=False,
     )
-    out, err = ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
-    return subprocess.CompletedProcess(ended.args, ended.returncode, out, err)
+    out, err = completed.stdout.decode(errors="replace"), completed.stderr.decode(errors="replace")
+    return subprocess.CompletedProcess(completed.args, completed.returncode, out, err)
 
 
 @dataclass
 class ServerProcess:
-    """A server process. `send` and `get` raise OSError when it is gone."""
+    """A server process. `request` and `send` raise OSError if it has ended."""
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -74,23 +77,23 @@ class ServerProcess:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
         except http.client.HTTPException as error:
             raise ConnectionError(str(error)) from error
         finally:
             connection.close()
 
     def send(self, key: str, *events: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
-        """Post events; status, headers and the decoded answer."""
+        """Post events and return status, headers and the decoded response."""
         body = b"\n".join(json.dumps(event).encode() for event in events)
-        status, headers, settings_with_database = self.request(
+        status, headers, content = self.request(
             "POST", "/api/v1/events", body, Authorization=f"Bearer {key}"
         )
-        return status, headers, json.loads(settings_with_database)
+        return status, headers, json.loads(content)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Signal it and wait for its end; its exit code."""
+        """Send the signal, wait for the end of the process and return its exit code."""
         self.process.send_signal(how)
         return self.process.wait(TIMEOUT_SECONDS)
 
@@ -104,16 +107,16 @@ def running_server(
     temp_dir: Path | None = None,
     **settings: str,
 ) -> Iterator[ServerProcess]:
-    """A server on a port that the system chooses; killed at the end unless it has ended before.
+    """Run a server on a free port, and kill it at the end if it is still running.
 
-    `heard` gets the lines that it says, all of them once this has ended; `temporary` is where it may put
-    its files.
+    Its output is appended to `log_lines`, which is complete when the block has ended. `temp_dir` is the
+    folder for its temporary files.
     """
-    own = deckwatch_environment(folder, **settings) | (
+    environment = deckwatch_environment(folder, **settings) | (
         {"TMPDIR": str(temp_dir)} if temp_dir else {}
     )
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=own
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=environment
     )
     lines = [] if log_lines is None else log_lines
     output_reader = threading.Thread(target=_drain_output, args=(process, lines), daemon=True)
@@ -132,16 +135,16 @@ def running_server(
 
 
 def _drain_output(process: "subprocess.Popen[bytes]", log_lines: list[str]) -> None:
-    """A server whose log nobody reads stands still once the pipe is full."""
+    """Read the output, because the server blocks when the pipe is full."""
     assert process.stdout is not None
     log_lines.extend(raw.decode(errors="replace") for raw in process.stdout)
 
 
 def _wait_for_port(process: "subprocess.Popen[bytes]", log_lines: list[str]) -> int:
-    """As the server says once it listens; from there on callers queue until they are answered."""
+    """Return the port from the startup message; from then on connections are queued."""
     assert process.stdout is not None
     for raw in process.stdout:
         log_lines.append(line := raw.decode(errors="replace"))
         if line.startswith("Deckwatch ") and " on http://127.0.0.1:" in line:
             return int(line.rpartition(":")[2])
-    raise AssertionError(f"no server came up: {''.join(log_lines)}")
+    raise AssertionError(f"the server did not start: {''.join(log_lines)}")

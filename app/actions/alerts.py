@@ -1,4 +1,4 @@
-"""What people do to alerts: change status, assign, comment, tick a guide step. One transaction each."""
+"""User actions on alerts: change status, assign, comment, tick a guide step. One transaction each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from datetime import datetime
 from app.domain.alert import MAX_REASON_LENGTH, AlertAction, Status, next_status, validate_verdict
 from app.domain.errors import Conflict, DeckwatchError, InvalidInput, NotFound
 from app.domain.principal import Principal
+from app.domain.text import text_error
 from app.store import alerts, change_counters, users
 from app.store.database import Database, Session
 from app.store.tables import Alert, GuideTick, User
@@ -110,28 +111,26 @@ def _apply(
 def _change_status(
     session: Session, alert: Alert, requested: StatusChange, *, principal: Principal, at: datetime
 ) -> None:
-    change_status = requested.move
-    closed = (
-        validate_verdict(requested.verdict, requested.reason)
-        if change_status is AlertAction.CLOSE
-        else None
-    )
+    action = requested.move
+    verdict = reason = None
+    if action is AlertAction.CLOSE:
+        verdict, reason = validate_verdict(requested.verdict, requested.reason)
     before = Status(alert.status)
-    after = next_status(before, change_status)
+    after = next_status(before, action)
     if before is Status.CLOSED:
         _require_no_newer_open_alert(session, alert)
     alert.status = after
-    alert.verdict = str(closed[0]) if closed else None
-    alert.reason = closed[1] if closed else None
-    alert.closed_at = at if closed else None
-    alert.closed_by = principal.name if closed else None
+    alert.verdict = str(verdict) if verdict else None
+    alert.reason = reason
+    alert.closed_at = at if verdict else None
+    alert.closed_by = principal.name if verdict else None
     _save(session, alert)
     alerts.add_activity(
         session,
         alert.id or 0,
         at=at,
         actor=principal.name,
-        kind=change_status.past_tense,
+        kind=action.past_tense,
         before=before,
         after=alert.verdict or after,
         comment=alert.reason,
@@ -161,12 +160,8 @@ def comment(
 ) -> None:
     """Add a comment; raises NotFound, or InvalidInput with key `comment`."""
     text = text.strip()
-    if not text:
-        raise InvalidInput({"comment": "Write something first."})
-    if len(text) > MAX_REASON_LENGTH:
-        raise InvalidInput(
-            {"comment": f"At most {MAX_REASON_LENGTH} characters; this has {len(text)}."}
-        )
+    if error := text_error(text, MAX_REASON_LENGTH, if_empty="Enter a comment."):
+        raise InvalidInput({"comment": error})
     with database.write() as session:
         _get_alert(session, alert_id, None)
         alerts.add_activity(
@@ -186,7 +181,7 @@ def set_step_done(
     principal: Principal,
     at: datetime,
 ) -> None:
-    """Record that a guide step was done, or take that back; saying the same again changes nothing."""
+    """Mark a guide step as done or not done; record nothing if that does not change it."""
     with database.write() as session:
         _get_alert(session, alert_id, None)
         was_done = (part, step_key) in alerts.guide_ticks(session, alert_id)
@@ -217,8 +212,10 @@ def _get_alert(session: Session, alert_id: int, version: int | None) -> Alert:
         raise NotFound(f"There is no alert {alert_id}.")
     if version is not None and version != alert.version:
         newest = alerts.list_activity(session, alert_id)[:1]
-        told = f" {newest[0].actor} {_activity_verb(newest[0].kind)} it." if newest else ""
-        raise Conflict(f"This alert changed while you were reading it.{told} Nothing was saved.")
+        last_change = f" {newest[0].actor} {_activity_verb(newest[0].kind)} it." if newest else ""
+        raise Conflict(
+            f"This alert changed while you were reading it.{last_change} Nothing was saved."
+        )
     return alert
 
 
@@ -229,13 +226,15 @@ def _activity_verb(kind: str) -> str:
 def _require_no_newer_open_alert(session: Session, alert: Alert) -> None:
     newer = alerts.open_by_fingerprint(session, [alert.fingerprint]).get(alert.fingerprint)
     if newer is not None:
-        raise Conflict(f"Alert #{newer.id} has taken over for this one: reopen is not possible.")
+        raise Conflict(
+            f"This alert cannot be reopened, because alert #{newer.id} for the same activity is open."
+        )
 
 
 def _get_active_user(session: Session, name: str) -> User:
     user = users.get_by_name(session, name)
     if user is None or user.disabled_at is not None:
-        raise InvalidInput({"assignee": f"There is no active person named “{name}”."})
+        raise InvalidInput({"assignee": f"There is no active user named “{name}”."})
     return user
 
 

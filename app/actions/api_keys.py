@@ -1,4 +1,4 @@
-"""Making and revoking the keys that programs present."""
+"""Create and revoke API keys."""
 
 import secrets
 from datetime import datetime
@@ -16,17 +16,16 @@ PREFIX = "dw_"
 def create(
     database: Database, name: str, role: Role, *, principal: Principal, at: datetime
 ) -> tuple[ApiKey, str]:
-    """The row and the key itself, which is not kept: 256 random bits. Raises InvalidInput."""
+    """Create a key; return its row and its text, which is not stored. Raises InvalidInput.
+
+    The text contains 256 random bits.
+    """
     name = validate_name(name)
     text = PREFIX + secrets.token_urlsafe(32)
     with database.write() as session:
         if (existing := api_keys.get_by_name(session, name)) is not None:
-            state = (
-                "was revoked, but its name stays in the records"
-                if existing.revoked_at
-                else "exists"
-            )
-            raise InvalidInput({"name": f"A key named “{name}” {state}; choose another name."})
+            state = "was revoked, and names are not reused" if existing.revoked_at else "exists"
+            raise InvalidInput({"name": f"An API key named “{name}” {state}; choose another name."})
         key = ApiKey(
             name=name,
             role=role,
@@ -52,13 +51,13 @@ def create(
 
 
 def revoke(database: Database, name: str, *, principal: Principal, at: datetime) -> None:
-    """Refused from now on by whoever looks; see Keyring. Raises NotFound or Conflict."""
+    """Revoke a key; requests with it fail from now on. Raises NotFound or Conflict."""
     with database.write() as session:
         key = api_keys.get_by_name(session, name)
         if key is None:
-            raise NotFound(f"There is no key named “{name}”.")
+            raise NotFound(f"There is no API key named “{name}”.")
         if key.revoked_at is not None:
-            raise Conflict(f"The key “{name}” was revoked already.")
+            raise Conflict(f"The API key “{name}” is already revoked.")
         key.revoked_at = at
         key.revoked_by = principal.name
         session.add(key)

@@ -1,4 +1,4 @@
-"""Names, passwords and tokens: what is fit, and what of them is kept."""
+"""Names, passwords and tokens: validate, hash and verify."""
 
 import hashlib
 import secrets
@@ -9,16 +9,12 @@ from pwdlib import PasswordHash
 from app.domain.errors import InvalidInput
 
 NAME_MAX_LENGTH = 64
-
-
 PASSWORD_MIN_LENGTH = 12
-
-
 PASSWORD_MAX_LENGTH = 1_000
 
 
 def hash_token(token: str) -> str:
-    """What is stored of a random token: SHA-256, enough for 256 random bits."""
+    """Return the SHA-256 of a token; a token of 256 random bits needs neither salt nor a slow hash."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -37,43 +33,48 @@ def _dummy_hash() -> str:
 
 
 def validate_name(name: str) -> str:
-    """A user's or key's name; raises InvalidInput with key `name`."""
+    """Return the trimmed name of a user or an API key; raises InvalidInput with key `name`."""
     name = name.strip()
     if not name:
-        raise InvalidInput({"name": "Give a name."})
+        raise InvalidInput({"name": "Enter a name."})
     if len(name) > NAME_MAX_LENGTH:
         raise InvalidInput({"name": f"At most {NAME_MAX_LENGTH} characters."})
     if not all(c.isalnum() or c in "._@-" for c in name) or not name.isascii():
-        raise InvalidInput({"name": "Use letters, digits and . _ @ - only."})
+        raise InvalidInput({"name": "Use only letters, digits and . _ @ -"})
     return name
 
 
 def validate_password(password: str, again: str | None, name: str) -> str:
-    """A password fit for `name`; raises InvalidInput with keys `password` and `again`."""
+    """Return the password if it is strong enough and matches `again`, unless that is None.
+
+    Raises InvalidInput with keys `password` and `again`.
+    """
     if len(password) < PASSWORD_MIN_LENGTH:
         raise InvalidInput({"password": f"At least {PASSWORD_MIN_LENGTH} characters."})
     if len(password) > PASSWORD_MAX_LENGTH:
         raise InvalidInput({"password": f"At most {PASSWORD_MAX_LENGTH} characters."})
     if len(set(password)) < 4 or name.casefold() in password.casefold():
-        raise InvalidInput(
-            {"password": "Too easy to guess: take several words, without your name."}
-        )
+        raise InvalidInput({"password": "Too easy to guess: use several words, without your name."})
     if again is not None and again != password:
-        raise InvalidInput({"again": "The two do not match."})
+        raise InvalidInput({"again": "The passwords do not match."})
     return password
 
 
 def hash_password(password: str) -> str:
-    """Argon2id, in its own text form; takes tens of milliseconds on purpose, so never under a lock."""
+    """Return the Argon2id hash in PHC string format.
+
+    It takes tens of milliseconds by design, so never call it while the write lock is held.
+    """
     return _hasher().hash(password.encode("utf-8", "surrogatepass"))
 
 
 def verify_password(password: str, stored: str | None) -> tuple[bool, str | None]:
-    """Whether it is the one behind `stored`, and a renewed hash when the parameters have changed.
+    """Return whether the password matches, and a new hash if the hash parameters have changed.
 
-    With nothing stored the same work is done for nothing, so that the time tells no names.
+    Without a stored hash it verifies a dummy hash, so that the response time does not reveal whether
+    the user exists.
     """
-    right, renewed = _hasher().verify_and_update(
+    matches, renewed_hash = _hasher().verify_and_update(
         password[:PASSWORD_MAX_LENGTH].encode("utf-8", "surrogatepass"), stored or _dummy_hash()
     )
-    return right and stored is not None, renewed
+    return matches and stored is not None, renewed_hash

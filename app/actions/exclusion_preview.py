@@ -1,4 +1,4 @@
-"""What an exclusion would have hidden, from the matches that are stored. Reads only."""
+"""Preview of an exclusion: the stored matches that it would have suppressed. Reads only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,17 +12,18 @@ from app.store import alerts, matches
 from app.store.database import Database
 
 PREVIEW_WINDOW = timedelta(days=30)
-# Newest matches looked at: about half a second of work. The answer says when there were more.
+# About half a second of work. The preview says if there were more matches.
 MAX_EXAMINED_MATCHES = 5_000
 MAX_SAMPLES = 10
 
 
 @dataclass(slots=True)
 class ExclusionPreview:
-    """Counts over the window. `complete` is false when the limit was reached before its beginning.
+    """The result for the matches of the last PREVIEW_WINDOW; `hidden` is the number of covered matches.
 
-    `distinct` counts different values among the matches it would have hidden; `true_positives` are the
-    ids of alerts closed as such of which it would have hidden a match.
+    `complete` is false if there were more than MAX_EXAMINED_MATCHES matches. `alerts` holds the ids of
+    the alerts with a covered match, and `true_positives` those among them that were closed as true
+    positives. `distinct` holds the different values of the covered matches, `samples` their newest ids.
     """
 
     examined: int = 0
@@ -41,11 +42,11 @@ def build_preview(
     exclusion = Exclusion(0, 0, rule_id, tuple(conditions), datetime.max.replace(tzinfo=UTC))
     result = ExclusionPreview()
     with database.read() as session:
-        found = matches.list_by_rule(
+        newest_matches = matches.list_by_rule(
             session, rule_id, since=at - PREVIEW_WINDOW, limit=MAX_EXAMINED_MATCHES + 1
         )
-        result.complete = len(found) <= MAX_EXAMINED_MATCHES
-        for match in found[:MAX_EXAMINED_MATCHES]:
+        result.complete = len(newest_matches) <= MAX_EXAMINED_MATCHES
+        for match in newest_matches[:MAX_EXAMINED_MATCHES]:
             result.examined += 1
             event = event_from_ecs(parse_event(match.event))
             if not exclusion.covers(event, rule_id=rule_id, at=at):
@@ -71,6 +72,6 @@ def _add_distinct_values(result: ExclusionPreview, event: Event) -> None:
         "destinations": event.ssh.destination if event.ssh else None,
     }
     for name, value in values.items():
-        kept = result.distinct.setdefault(name, set())
+        distinct = result.distinct.setdefault(name, set())
         if value is not None:
-            kept.add(value)
+            distinct.add(value)

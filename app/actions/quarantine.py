@@ -1,4 +1,4 @@
-"""Discarding what could not be read: for good, and on record."""
+"""Delete quarantined events."""
 
 import hashlib
 from collections.abc import Collection
@@ -12,23 +12,24 @@ from app.store.database import Database
 def delete_events(
     database: Database, ids: Collection[int], *, why: str, principal: Principal, at: datetime
 ) -> int:
-    """How many were there to be deleted. `why` tells the audit log how they were chosen.
+    """Delete quarantined events; return the number of deleted events.
 
-    A single event leaves its digest in the log, so that a copy of it can be recognised later.
+    The audit entry contains `why`, which says how the events were selected. For a single event it also
+    contains the SHA-256, so that a copy of the event can be recognised later.
     """
     with database.write() as session:
-        there = quarantine.existing_ids(session, ids)
-        if not there:
+        existing = quarantine.existing_ids(session, ids)
+        if not existing:
             return 0
-        detail = f"{len(there):,} events, from {min(there)} to {max(there)}: {why}"
+        detail = f"{len(existing):,} events, from {min(existing)} to {max(existing)}: {why}"
         subject = "quarantine"
-        if len(there) == 1:
-            (only,) = there
-            row = quarantine.get(session, only)
+        if len(existing) == 1:
+            (event_id,) = existing
+            row = quarantine.get(session, event_id)
             raw = row.event if row else b""
-            subject = f"quarantine {only}"
+            subject = f"quarantine {event_id}"
             detail = f"{why}; {len(raw):,} bytes, SHA-256 {hashlib.sha256(raw).hexdigest()}"
-        quarantine.delete_many(session, there)
+        quarantine.delete_many(session, existing)
         audit.record(
             session,
             at=at,
@@ -38,4 +39,4 @@ def delete_events(
             detail=detail,
             address=principal.address,
         )
-        return len(there)
+        return len(existing)

@@ -1,10 +1,9 @@
-"""Switching rules on and off, one transaction each; whoever decides reads that again afterwards."""
+"""Enable and disable rules."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from app.detection.rule import Rule
-from app.detection.switches import is_enabled
+from app.detection.rule import Rule, is_enabled
 from app.domain.errors import Conflict, Forbidden, NotFound
 from app.domain.principal import Principal, Role
 from app.store import audit, rule_overrides
@@ -13,7 +12,7 @@ from app.store.tables import RuleSwitch
 
 
 def get_rule(rules: Iterable[Rule], rule_id: str) -> Rule:
-    """The loaded rule with this id; raises NotFound."""
+    """Return the loaded rule with this id; raises NotFound."""
     rule = next((rule for rule in rules if rule.id == rule_id), None)
     if rule is None:
         raise NotFound("There is no rule with this id, or it is not loaded.")
@@ -29,19 +28,19 @@ def set_rule_enabled(
     principal: Principal,
     at: datetime,
 ) -> bool:
-    """Whether it changed anything: a rule that is so already stays as it is, without an audit entry.
+    """Enable or disable a rule; return False, without an audit entry, if it is in that state already.
 
-    `version` is that of the switch which `who` saw, 0 for none; None stands for whichever. Raises
-    Forbidden, or Conflict when somebody else has switched the rule since then.
+    `version` is the version of the rule switch that the user saw, 0 if there was none; None accepts any.
+    Raises Forbidden, or Conflict if another user has switched the rule since then.
     """
     if not principal.has_role(Role.ADMIN):
         raise Forbidden("Only an admin can enable or disable a rule.")
     with database.write() as session:
-        last = rule_overrides.get(session, rule.id)
-        if enabled is is_enabled(rule, last.enabled if last else None):
+        switch = rule_overrides.get(session, rule.id)
+        if enabled is is_enabled(rule, switch.enabled if switch else None):
             return False
-        if version is not None and version != (last.version if last else 0):
-            raise Conflict(_conflict_message(last))
+        if version is not None and version != (switch.version if switch else 0):
+            raise Conflict(_conflict_message(switch))
         rule_overrides.set_enabled(session, rule.id, enabled=enabled, at=at, actor=principal.name)
         audit.record(
             session,
@@ -55,8 +54,8 @@ def set_rule_enabled(
         return True
 
 
-def _conflict_message(last: RuleSwitch | None) -> str:
-    if last is None:
-        return "The rule is not as you saw it. Nothing was changed."
-    done = "enabled" if last.enabled else "disabled"
-    return f"{last.changed_by} {done} the rule while you were looking. Nothing was changed."
+def _conflict_message(switch: RuleSwitch | None) -> str:
+    if switch is None:
+        return "The rule changed while you were viewing it. Nothing was changed."
+    verb = "enabled" if switch.enabled else "disabled"
+    return f"{switch.changed_by} {verb} the rule while you were viewing it. Nothing was changed."

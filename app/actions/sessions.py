@@ -1,4 +1,4 @@
-"""Signing in and out: sessions and the one-time links that open them. One transaction each."""
+"""Sign in and out, with a password or a one-time link, and change one's own password."""
 
 import logging
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ from app.store.users import LinkPurpose
 log = logging.getLogger(__name__)
 
 SESSION_IDLE_TIMEOUT = timedelta(hours=12)
-
-
 SESSION_MAX_LIFETIME = timedelta(days=7)
+# A session is extended at most this often, so that not every request writes.
+_EXTEND_INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """`token` goes into the cookie; only its hash is kept."""
+    """A new session; `token` is the cookie's value, and only its hash is stored."""
 
     token: str
     user: User
@@ -54,17 +54,20 @@ def accept_invitation(
     browser: str,
     at: datetime,
 ) -> NewSession:
-    """Use a one-time link to set a password, and sign in; raises NotFound or InvalidInput."""
+    """Set a password with a one-time link, and sign in; raises NotFound or InvalidInput.
+
+    A link without a user creates the first admin with `name`.
+    """
     invited = read_link(database, token, at=at)
     if invited.purpose is LinkPurpose.SIGN_IN:
-        raise NotFound("This link is one to sign in with, not to set a password.")
+        raise NotFound("This link is for signing in, not for setting a password.")
     name = invited.name or validate_name(name)
     password_hash = hash_password(validate_password(password, again, name))
     with database.write() as session:
         link, user = get_usable_link(session, token, at)
         if user is None:
             if users.count_active_admins(session):
-                raise NotFound("Deckwatch is set up already; sign in, or ask an admin.")
+                raise NotFound("Deckwatch is already set up; sign in, or ask an admin.")
             user = add_user(session, name, Role.ADMIN, password_hash, at=at)
         user.password_hash = password_hash
         link.used_at = at
@@ -79,11 +82,11 @@ def accept_invitation(
 def sign_in_with_link(
     database: Database, token: str, *, address: str, browser: str, at: datetime
 ) -> NewSession:
-    """Sign in by a one-time link made for it; raises NotFound."""
+    """Sign in with a one-time link for signing in; raises NotFound."""
     with database.write() as session:
         link, user = get_usable_link(session, token, at)
         if link.purpose != LinkPurpose.SIGN_IN or user is None:
-            raise NotFound("This link is not one to sign in with.")
+            raise NotFound("This link is not for signing in.")
         link.used_at = at
         session.add(link)
         return _open_session(session, user, address=address, browser=browser, at=at)
@@ -92,13 +95,16 @@ def sign_in_with_link(
 def sign_in(
     database: Database, name: str, password: str, *, address: str, browser: str, at: datetime
 ) -> NewSession:
-    """Check name and password; raises Forbidden with the same words and work for every failure."""
+    """Sign in with name and password; raises Forbidden.
+
+    Every failure has the same message and takes the same time, so that neither reveals user names.
+    """
     with database.read() as session:
         user = users.get_by_name(session, name[: NAME_MAX_LENGTH * 2])
     usable = user is not None and user.disabled_at is None and user.password_hash is not None
     stored = user.password_hash if user is not None and usable else None
-    right, renewed = verify_password(password, stored)
-    if not right or user is None or not usable:
+    matches, renewed_hash = verify_password(password, stored)
+    if not matches or user is None or not usable:
         with database.write() as session:
             audit.record(
                 session,
@@ -108,13 +114,13 @@ def sign_in(
                 subject="sign-in",
                 address=address,
             )
-        raise Forbidden("Name or password is wrong.")
+        raise Forbidden("Name or password is incorrect.")
     with database.write() as session:
         current = session.get(User, user.id)
         if current is None or current.disabled_at or current.password_hash != stored:
-            raise Forbidden("Name or password is wrong.")
-        if renewed:
-            current.password_hash = renewed
+            raise Forbidden("Name or password is incorrect.")
+        if renewed_hash:
+            current.password_hash = renewed_hash
         return _open_session(session, current, address=address, browser=browser, at=at)
 
 
@@ -143,19 +149,20 @@ def _open_session(
 def authenticate(
     database: Database, token: str, *, address: str, at: datetime
 ) -> tuple[LoginSession, Principal] | None:
-    """Whose session this is; None when it ended. Being used prolongs it, at most to a week."""
+    """Return the session and its user, None if it has ended or the user is disabled.
+
+    Use extends the session, up to SESSION_MAX_LIFETIME after its start.
+    """
     with database.read() as session:
-        found = users.get_session_and_user(session, hash_token(token))
-    if found is None:
+        session_and_user = users.get_session_and_user(session, hash_token(token))
+    if session_and_user is None:
         return None
-    current, user = found
+    current, user = session_and_user
     if current.ends_at <= at or user.disabled_at is not None:
         return None
-    if at - current.seen_at > timedelta(minutes=5):
+    if at - current.seen_at > _EXTEND_INTERVAL:
         _extend_session(database, current.token_hash, at)
-    return current, Principal(
-        name=user.name, role=Role(user.role), address=address, user_id=user.id
-    )
+    return current, user_principal(user, address)
 
 
 def _extend_session(database: Database, token_hash: str, at: datetime) -> None:
@@ -169,8 +176,8 @@ def _extend_session(database: Database, token_hash: str, at: datetime) -> None:
                 )
                 session.add(current)
     except Unavailable as error:
-        # With a full disk or a locked database people can still read; the next page tries again.
-        log.warning("a session was not prolonged: %s", error)
+        # Users can still read if the disk is full or the database locked; the next request retries.
+        log.warning("a session was not extended: %s", error)
 
 
 def sign_out(database: Database, token: str, *, principal: Principal, at: datetime) -> None:
@@ -198,23 +205,32 @@ def change_password(
     current_token: str,
     at: datetime,
 ) -> None:
-    """One's own; ends all one's other sessions. Raises InvalidInput."""
+    """Change the principal's own password and end its other sessions.
+
+    Raises NotFound, or InvalidInput with keys `current`, `password` and `again`.
+    """
     with database.read() as session:
         user = session.get(User, principal.user_id)
     if user is None or user.password_hash is None:
-        raise NotFound("No such account.")
+        raise NotFound("This account does not exist or has no password.")
     if not verify_password(current, user.password_hash)[0]:
-        raise InvalidInput({"current": "That is not your password."})
+        raise InvalidInput({"current": "This is not your current password."})
     password_hash = hash_password(validate_password(password, again, user.name))
     with database.write() as session:
-        now = session.get(User, principal.user_id)
-        if now is None or now.disabled_at or now.password_hash != user.password_hash:
-            # Set anew meanwhile, perhaps to shut out whoever is asking here.
-            raise InvalidInput({"current": "Your password was changed meanwhile; sign in again."})
-        now.password_hash = password_hash
-        session.add(now)
-        users.delete_sessions(session, now.id or 0, except_token_hash=hash_token(current_token))
-        record_user_change(session, "user.password_set", now, principal, at, "own")
+        stored_user = session.get(User, principal.user_id)
+        if (
+            stored_user is None
+            or stored_user.disabled_at
+            or stored_user.password_hash != user.password_hash
+        ):
+            # The password may have been changed to lock out the holder of this session.
+            raise InvalidInput({"current": "Your password has just been changed; sign in again."})
+        stored_user.password_hash = password_hash
+        session.add(stored_user)
+        users.delete_sessions(
+            session, stored_user.id or 0, except_token_hash=hash_token(current_token)
+        )
+        record_user_change(session, "user.password_set", stored_user, principal, at, "own")
 
 
 def end_other_sessions(

@@ -1,4 +1,4 @@
-"""People: who there is, in which role, and the one-time links they come by. One transaction each."""
+"""User accounts and one-time links: create users, change roles, disable users, create links."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def create_user(
     principal: Principal,
     at: datetime,
 ) -> User:
-    """A new person, with a password or to be invited; raises InvalidInput."""
+    """Create a user; without a password the user needs an invitation. Raises InvalidInput."""
     name = validate_name(name)
     password_hash = (
         hash_password(validate_password(password, None, name)) if password is not None else None
@@ -47,9 +47,9 @@ def create_user(
 def add_user(
     session: Session, name: str, role: Role, password_hash: str | None, *, at: datetime
 ) -> User:
-    """Within a transaction; raises InvalidInput when the name is taken."""
+    """Create a user within the caller's transaction; raises InvalidInput if the name is taken."""
     if users.get_by_name(session, name) is not None:
-        raise InvalidInput({"name": f"“{name}” exists already."})
+        raise InvalidInput({"name": f"A user named “{name}” already exists."})
     user = User(
         name=name,
         name_folded=users.normalize_name(name),
@@ -72,7 +72,7 @@ def create_link(
     principal: Principal,
     at: datetime,
 ) -> str:
-    """A one-time token; an earlier unused one for the same purpose stops working."""
+    """Create a one-time link and return its token; earlier unused links for its purpose become invalid."""
     token = new_token()
     with database.write() as session:
         users.delete_unused_links(session, user_id, purpose)
@@ -86,41 +86,41 @@ def create_link(
                 used_at=None,
             )
         )
-        subject = session.get(User, user_id) if user_id is not None else None
-        if subject is not None:
-            record_user_change(session, "user.link_made", subject, principal, at, str(purpose))
+        user = session.get(User, user_id) if user_id is not None else None
+        if user is not None:
+            record_user_change(session, "user.link_made", user, principal, at, str(purpose))
     return token
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDetails:
-    """What a usable one-time token is for; `name` is fixed for a person who was invited."""
+    """Purpose and user name of a valid one-time link; `name` is None for the first admin."""
 
     purpose: LinkPurpose
     name: str | None
 
 
 def read_link(database: Database, token: str, *, at: datetime) -> LinkDetails:
-    """What the token is for; raises NotFound when it is unknown, used, too old or withdrawn."""
+    """Return the link's details; raises NotFound if it is unknown, used, expired or replaced."""
     with database.read() as session:
         link, user = get_usable_link(session, token, at)
         return LinkDetails(LinkPurpose(link.purpose), user.name if user else None)
 
 
 def get_usable_link(session: Session, token: str, at: datetime) -> tuple[OneTimeLink, User | None]:
-    """The link behind a token and whose it is, within a transaction; raises NotFound."""
+    """Return a valid link and its user, within the caller's transaction; raises NotFound."""
     link = users.get_link(session, hash_token(token))
     user = session.get(User, link.user_id) if link and link.user_id is not None else None
-    gone = link is None or link.used_at is not None or link.ends_at <= at
-    if link is None or gone or (user is not None and user.disabled_at is not None):
-        raise NotFound("This link was used already, has expired or was withdrawn.")
+    is_invalid = link is None or link.used_at is not None or link.ends_at <= at
+    if link is None or is_invalid or (user is not None and user.disabled_at is not None):
+        raise NotFound("This link has been used, has expired or was replaced by a newer one.")
     return link, user
 
 
 def set_role(
     database: Database, user_id: int, role: Role, *, principal: Principal, at: datetime
 ) -> User:
-    """Takes effect with the person's next request."""
+    """Change a user's role from the next request on; raises NotFound, or Conflict for the only admin."""
     with database.write() as session:
         user = _get_user(session, user_id)
         if user.role == Role.ADMIN and role is not Role.ADMIN:
@@ -134,7 +134,10 @@ def set_role(
 def set_disabled(
     database: Database, user_id: int, disabled: bool, *, principal: Principal, at: datetime
 ) -> User:
-    """Disabling ends all the person's sessions at once."""
+    """Enable or disable a user; disabling ends all sessions of the user.
+
+    Raises NotFound, or Conflict for the only admin.
+    """
     with database.write() as session:
         user = _get_user(session, user_id)
         if disabled:
@@ -151,25 +154,27 @@ def set_disabled(
 def _get_user(session: Session, user_id: int) -> User:
     user = session.get(User, user_id)
     if user is None:
-        raise NotFound("There is no such person.")
+        raise NotFound("This user does not exist.")
     return user
 
 
 def _require_another_admin(session: Session, user: User) -> None:
-    counts = user.role == Role.ADMIN and user.disabled_at is None and user.password_hash
-    if counts and users.count_active_admins(session) <= 1:
-        raise Conflict(f"{user.name} is the only admin; make another one first.")
+    is_active_admin = (
+        user.role == Role.ADMIN and user.disabled_at is None and user.password_hash is not None
+    )
+    if is_active_admin and users.count_active_admins(session) <= 1:
+        raise Conflict(f"{user.name} is the only admin; create another admin first.")
 
 
 def user_principal(user: User, address: str) -> Principal:
-    """A person as the one who asks."""
+    """Return the principal for requests of this user."""
     return Principal(name=user.name, role=Role(user.role), address=address, user_id=user.id)
 
 
 def record_user_change(
     session: Session, action: str, user: User, principal: Principal, at: datetime, detail: str = ""
 ) -> None:
-    """Record what was done to a person\'s account, within the transaction that did it."""
+    """Add an audit entry for a change of a user, within the transaction of the change."""
     audit.record(
         session,
         at=at,

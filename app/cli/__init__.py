@@ -1,0 +1,1 @@
+"""The `deckwatch` command: one file per command group, assembled in main.py."""

@@ -1,4 +1,4 @@
-"""What commands share: they speak on stderr, without a traceback for a mistake, and choose rules alike."""
+"""Helpers that the commands share: error reporting, messages on stderr, rule options."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# A folder of rules for another product can have hundreds of problems, which would hide other messages.
+MAX_PROBLEMS_PRINTED = 5
+
 
 def report_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """A user's mistake is one clear line on stderr and exit 1, never a traceback."""
+    """Decorate a command: report a DeckwatchError as one line on stderr and exit with 1."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -30,7 +33,7 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # The reader of our output, such as head(1), has seen enough.
+            # The reader of the output, such as head(1), closed the pipe.
             sys.stderr.close()
             raise typer.Exit(0) from None
 
@@ -41,20 +44,23 @@ def echo_stderr(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def problem_count_message(count: int) -> str:
+    """Return the message that rule files have `count` problems and how to list them."""
+    return f"{count} problems in rule files; list them with: deckwatch rules check"
+
+
 def selected_rules(
     settings: "Settings", rule: Sequence[str] | None, *, all_rules: bool
 ) -> "RuleSelection":
-    """The rules that the options `--rule` and `--all-rules` ask for."""
+    """Return the rules selected by the options `--rule` and `--all-rules`."""
     from app.cli.rule_selection import select_rules
 
     if rule and all_rules:
-        raise typer.BadParameter("these rules or all of them, not both", param_hint="--rule")
+        raise typer.BadParameter("cannot be combined with --all-rules", param_hint="--rule")
     try:
         selection = select_rules(settings, rules=rule or (), all_rules=all_rules)
     except NotFound as error:
         raise typer.BadParameter(str(error), param_hint="--rule") from None
     if selection.problem_count:
-        echo_stderr(
-            f"{selection.problem_count} problems in rule files; all of them: deckwatch rules check"
-        )
+        echo_stderr(problem_count_message(selection.problem_count))
     return selection

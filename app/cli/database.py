@@ -1,4 +1,4 @@
-"""The commands about the database: upgrade it, check it, remove what is too old."""
+"""The commands about the database: `deckwatch db`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from app.domain.principal import CLI_PRINCIPAL
 if TYPE_CHECKING:
     from app.store.retention import DeletedCounts
 
-db_commands = typer.Typer(help="The database.", no_args_is_help=True)
+db_commands = typer.Typer(help="Upgrade, check and prune the database.", no_args_is_help=True)
 
 
 @db_commands.command("upgrade")
 @report_errors
 def db_upgrade() -> None:
-    """Bring the database to the newest revision."""
+    """Upgrade the database to the newest revision."""
     from app.settings import read_settings
     from app.store import schema
     from app.store.database import Database
@@ -31,7 +31,7 @@ def db_upgrade() -> None:
 @db_commands.command("check")
 @report_errors
 def db_check() -> None:
-    """Look for damage: the schema, SQLite's integrity, the audit log's chain; exit 1 on any."""
+    """Check the schema, SQLite's integrity and the audit log's hash chain; exit with 1 on damage."""
     from app.settings import read_settings
     from app.store import audit, schema
     from app.store.database import Database
@@ -43,26 +43,26 @@ def db_check() -> None:
     problems = schema.check(database)
     if not problems:
         with database.read() as session:
-            broken = audit.first_invalid_entry(session)
-        if broken is not None:
-            problems.append(f"The audit log was changed at or just before entry {broken}")
+            invalid_entry = audit.first_invalid_entry(session)
+        if invalid_entry is not None:
+            problems.append(f"The audit log was changed at or just before entry {invalid_entry}")
     for problem in problems:
         echo_stderr(problem + ".")
     if problems:
         raise typer.Exit(1)
-    echo_stderr("All well.")
+    echo_stderr("No problems.")
 
 
 @db_commands.command("prune")
 @report_errors
 def db_prune(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only report what would be deleted.")
     ] = False,
 ) -> None:
-    """Remove what is older than the settings say; a running server does so by itself each hour.
+    """Delete data older than the settings allow; a running server does this every hour.
 
-    Open and acknowledged alerts stay, and so does the audit log, which gets an entry about this.
+    Open and acknowledged alerts and the audit log are kept. The audit log gets an entry for the run.
     """
     from app.bootstrap import open_existing_database
     from app.clock import utc_now
@@ -79,27 +79,30 @@ def db_prune(
         due = retention.count_expired(session, limits)
         too_large = retention.exceeds_max_size(session, limits)
     if dry_run:
-        echo_stderr(f"Would remove {due.describe()}.")
+        echo_stderr(f"Would delete {due.describe()}.")
         if too_large:
             echo_stderr(
-                "The database is above DECKWATCH_RETENTION_MAX_BYTES: more would go, until it fits."
+                "The database exceeds DECKWATCH_RETENTION_MAX_BYTES: more would be deleted until it fits."
             )
         return
     with _progress_bar(due.total_rows) as show_progress:
         deleted = actions.prune(
             database, limits, clock=utc_now, principal=CLI_PRINCIPAL, on_progress=show_progress
         )
-    echo_stderr(f"Removed {deleted.describe()}.")
+    echo_stderr(f"Deleted {deleted.describe()}.")
     with database.read() as session:
         if retention.exceeds_max_size(session, limits):
             raise FatalError(
-                "The database is still above DECKWATCH_RETENTION_MAX_BYTES, and nothing more may go."
+                "The database still exceeds DECKWATCH_RETENTION_MAX_BYTES, but nothing more may be deleted."
             )
 
 
 @contextmanager
 def _progress_bar(total: int) -> "Iterator[Callable[[DeletedCounts], None]]":
-    """Draws how far it is on a terminal; what goes beyond `total` goes for its size."""
+    """Show a progress bar on a terminal.
+
+    The total grows when rows beyond `total` are deleted to keep the size limit.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

@@ -1,4 +1,4 @@
-"""`deckwatch explain`: the events of a file, each with what every rule makes of it, as lines of text."""
+"""Output of `deckwatch explain`: the events of a file and their explanation as text."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,8 @@ from app.detection.explain import ExplanationNode, NodeKind, format_values
 from app.detection.rule import Rule
 from app.domain.errors import FatalError
 from app.domain.text import escape_invisible
-from app.ingest.body import UnreadableBody
 from app.ingest.decompress import CHUNK_BYTES, DecompressionError, decompress_auto
-from app.ingest.events import ContentTooLarge
+from app.ingest.events import ContentTooLarge, UnreadableBody
 from app.ingest.explain import (
     ConditionExplanation,
     EventExplanation,
@@ -31,17 +30,17 @@ STDIN = "-"
 def explain_file(
     name: str, settings: Settings, selection: RuleSelection
 ) -> Iterator[EventExplanation]:
-    """Each event of a file (plain, gzip or zstd; `-` is stdin), explained. Raises FatalError."""
+    """Explain each event of a file (plain, gzip or zstd; `-` is stdin). Raises FatalError."""
     try:
         blocks = split_stream(
             decompress_auto(_read_chunks(name)),
             max_document_bytes=max(MAX_DOCUMENT_BYTES, settings.max_body_bytes),
             max_event_bytes=settings.max_event_bytes,
         )
-        for items in blocks:
-            for item in items:
+        for raw_events in blocks:
+            for raw_event in raw_events:
                 yield explain_raw_event(
-                    item,
+                    raw_event,
                     selection.rules,
                     enabled_rules=selection.enabled_rules,
                     exclusions=selection.exclusions_by_rule,
@@ -49,7 +48,7 @@ def explain_file(
                     max_event_bytes=settings.max_event_bytes,
                 )
     except UnreadableBody:
-        raise FatalError(f"{escape_invisible(name)} holds no events.") from None
+        raise FatalError(f"{escape_invisible(name)} contains no events.") from None
     except (ContentTooLarge, DecompressionError) as error:
         raise FatalError(f"{escape_invisible(name)} cannot be read: {error}") from None
     except OSError as error:
@@ -62,32 +61,32 @@ def _read_chunks(name: str) -> Iterator[bytes]:
             yield part
 
 
-def format_explanation(found: EventExplanation, name: str) -> Iterator[str]:
-    """What the terminal shows of one event: the rules that match first, then those nearest to it."""
-    where = f"{escape_invisible(name)}:{found.raw_event.line}"
-    if found.event is None:
-        yield f"{where}: not an event that can be read: {escape_invisible(found.rejection_reason or '')}"
+def format_explanation(event: EventExplanation, name: str) -> Iterator[str]:
+    """Format one event for a terminal: matching rules first, then the closest other rules."""
+    where = f"{escape_invisible(name)}:{event.raw_event.line}"
+    if event.event is None:
+        yield f"{where}: invalid event: {escape_invisible(event.rejection_reason or '')}"
         return
-    yield f"{where}: {escape_invisible(found.event.headline)}"
-    matching = sum(one.explanation.matches for one in found.rules)
-    yield f"  {matching} of {len(found.rules)} rules match"
-    for one in found.rules:
+    yield f"{where}: {escape_invisible(event.event.headline)}"
+    match_count = sum(rule.explanation.matches for rule in event.rules)
+    yield f"  {match_count} of {len(event.rules)} rules match"
+    for rule in event.rules:
         yield ""
-        yield from _format_rule(one)
+        yield from _format_rule(rule)
 
 
-def _format_rule(one: RuleExplanation) -> Iterator[str]:
-    rule, matches = one.explanation.rule, one.explanation.matches
+def _format_rule(explained: RuleExplanation) -> Iterator[str]:
+    rule, matches = explained.explanation.rule, explained.explanation.matches
     result = "matches" if matches else "does not match"
-    if one.suppressed_by is not None:
-        result = f"matches, suppressed by exclusion {one.suppressed_by.id}"
-    state = "" if one.is_enabled else " (disabled)"
+    if explained.suppressed_by is not None:
+        result = f"matches, suppressed by exclusion {explained.suppressed_by.id}"
+    state = "" if explained.is_enabled else " (disabled)"
     yield f"  {_check_mark(matches)} {escape_invisible(rule.name)}{state}: {result}  [{_slug_and_id(rule)}]"
-    for node in _top_level_nodes(one.explanation.root):
+    for node in _top_level_nodes(explained.explanation.root):
         yield from _format_node(node, 3)
-    if missing := one.explanation.root.missing_fields():
-        yield f"      The event does not have: {', '.join(map(escape_invisible, missing))}"
-    for exclusion in one.exclusions if matches else ():
+    if missing := explained.explanation.root.missing_fields():
+        yield f"      Missing fields: {', '.join(map(escape_invisible, missing))}"
+    for exclusion in explained.exclusions if matches else ():
         yield from _format_exclusion(exclusion)
 
 
@@ -104,31 +103,34 @@ def _format_node(node: ExplanationNode, depth: int) -> Iterator[str]:
     if node.kind is NodeKind.CLAUSE:
         yield f"{indent}{_check_mark(node.holds)} {escape_invisible(node.text)}"
         if not node.holds or node.results:
-            yield f"{indent}    expected: {escape_invisible(node.operand)} {escape_invisible(node.expectation)}"
-        for one in node.fields:
-            yield f"{indent}    {escape_invisible(one.name)}: {escape_invisible(format_values(one.values))}"
+            expected = f"{node.operand} {node.expectation}"
+            yield f"{indent}    expected: {escape_invisible(expected)}"
+        for field in node.fields:
+            values = escape_invisible(format_values(field.values))
+            yield f"{indent}    {escape_invisible(field.name)}: {values}"
         if node.results:
-            yield f"{indent}    the result: {escape_invisible(format_values(node.results))}"
+            yield f"{indent}    result: {escape_invisible(format_values(node.results))}"
         return
-    joined = {NodeKind.AND: "all of these", NodeKind.OR: "any of these", NodeKind.NOT: "not"}[
+    heading = {NodeKind.AND: "all of these", NodeKind.OR: "any of these", NodeKind.NOT: "not"}[
         node.kind
     ]
-    yield f"{indent}{_check_mark(node.holds)} {joined}"
-    for below in node.children:
-        yield from _format_node(below, depth + 1)
+    yield f"{indent}{_check_mark(node.holds)} {heading}"
+    for child in node.children:
+        yield from _format_node(child, depth + 1)
 
 
-def _format_exclusion(one: ExclusionExplanation) -> Iterator[str]:
-    covers = "covers it" if one.covers else "does not cover it"
-    yield f"      {_check_mark(one.covers)} exclusion {one.exclusion.id} {covers}"
-    yield from map(_format_condition, one.conditions)
+def _format_exclusion(explained: ExclusionExplanation) -> Iterator[str]:
+    covers = "covers it" if explained.covers else "does not cover it"
+    yield f"      {_check_mark(explained.covers)} exclusion {explained.exclusion.id} {covers}"
+    yield from map(_format_condition, explained.conditions)
 
 
-def _format_condition(one: ConditionExplanation) -> str:
-    condition = one.condition
-    wanted = ", ".join(f"“{escape_invisible(value)}”" for value in condition.values)
-    text = f"{escape_invisible(condition.field)} {condition.operator} {wanted}".rstrip()
-    return f"          {_check_mark(one.holds)} {text}; the event has {escape_invisible(format_values(one.event_values))}"
+def _format_condition(explained: ConditionExplanation) -> str:
+    condition = explained.condition
+    values = ", ".join(f"“{escape_invisible(value)}”" for value in condition.values)
+    text = f"{escape_invisible(condition.field)} {condition.operator} {values}".rstrip()
+    actual = escape_invisible(format_values(explained.event_values))
+    return f"          {_check_mark(explained.holds)} {text}; the event has {actual}"
 
 
 def _check_mark(holds: bool) -> str:

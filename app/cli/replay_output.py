@@ -1,4 +1,4 @@
-"""Where a replay speaks: matches on stdout, everything else on stderr, with a bar on a terminal."""
+"""Output of `deckwatch replay`: matches on stdout; problems and a progress bar on stderr."""
 
 import json
 import os
@@ -19,14 +19,14 @@ _MAX_NAME_LENGTH = 24
 
 
 class ReplayOutput:
-    """`print_matches` is whether they are written, `quiet` whether a terminal goes without a bar.
+    """Output of a replay. `quiet` disables the progress bar.
 
-    `flush_after` raises BrokenPipeError when nobody reads any more, FatalError when that fails otherwise.
+    `flush_after` raises BrokenPipeError if stdout was closed and FatalError for other write errors.
     """
 
     def __init__(self, *, print_matches: bool = True, quiet: bool = False) -> None:
         self._print_matches = print_matches
-        # Either is None for a process that was started without it.
+        # stdout and stderr are None in a process that was started without them.
         self._shows_bar = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._stdout_is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._bar: Progress | None = None
@@ -34,7 +34,7 @@ class ReplayOutput:
 
     @contextmanager
     def progress_bar(self, total: int | None, summary: ReplaySummary) -> Iterator[None]:
-        """A bar over `total` bytes, None for as many as will come; it is gone at the end."""
+        """Show a progress bar over `total` bytes (None: unknown); remove it at the end."""
         if not self._shows_bar:
             yield
             return
@@ -62,24 +62,24 @@ class ReplayOutput:
 
     @contextmanager
     def flush_after(self) -> Iterator[None]:
-        """Around the matches of a block: at its end, all of them are on their way."""
+        """Flush the matches of a block at its end."""
         try:
             yield
             print(end="", flush=True)
         except OSError as error:
-            # What is left in the buffer would be tried once more, and complained of, at the exit.
+            # Python would flush the remaining buffer at exit and report the error again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):
                 raise
             raise FatalError(f"The matches cannot be written: {error.strerror}.") from None
 
     def print_match(self, row: Mapping[str, object]) -> None:
-        """One line of JSON."""
+        """Print a match as one line of JSON."""
         if not self._print_matches:
             return
         line = json.dumps(row)
         if self._bar is not None and self._stdout_is_terminal:
-            # Whoever draws the bar must know of the line, or each would write over the other.
+            # Print through the console of the bar, or the line and the bar would overwrite each other.
             self._bar.console.out(line, highlight=False)
         else:
             print(line)
@@ -92,12 +92,12 @@ class ReplayOutput:
 
 
 def _polling_progress(read_progress: Callable[[], dict[str, Any]]) -> "Progress":
-    # Not loaded for a script, which has no terminal.
+    # Imported only with a terminal, to keep scripts fast.
     from rich.console import Console, RenderableType
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     class PollingProgress(Progress):
-        """Asks how far it is whenever it is drawn: being counts with each block would cost more."""
+        """A progress bar that polls the counts when it is drawn, instead of an update per block."""
 
         def get_renderables(self) -> Iterator[RenderableType]:
             for task in self.tasks:
@@ -112,7 +112,7 @@ def _polling_progress(read_progress: Callable[[], dict[str, Any]]) -> "Progress"
         console=Console(stderr=True),
         refresh_per_second=4,
         transient=True,
-        # Matches belong on stdout, also while there is a bar on stderr.
+        # Keep matches on stdout while the bar is on stderr.
         redirect_stdout=False,
         redirect_stderr=False,
     )

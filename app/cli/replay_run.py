@@ -1,4 +1,4 @@
-"""Events from files through detection and exclusions, with nothing stored."""
+"""Evaluation of events in files with rules and exclusions, without storing them."""
 
 import os
 import stat
@@ -22,24 +22,24 @@ from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.text import escape_invisible
-from app.ingest.body import UnreadableBody
 from app.ingest.decompress import CHUNK_BYTES, DecompressionError, decompress_auto
 from app.ingest.evaluate import evaluate
-from app.ingest.events import ContentTooLarge, LineCursor, RawEvent
+from app.ingest.events import ContentTooLarge, RawEvent, RejectedEvent, UnreadableBody
+from app.ingest.lines import EventLines
 from app.ingest.record import first_matching_exclusion
-from app.ingest.split import EventBlock, split_stream
+from app.ingest.split import RawEventBlock, split_stream
 from app.settings import Settings
 
 STDIN = "-"
-# An array, or one object over several lines, takes some three times its size in memory.
+# Limit of a JSON array or multi-line object, which needs about three times its size in memory.
 MAX_DOCUMENT_BYTES = 256 << 20
-# A broken file has a million of them; further ones are counted.
+# Further rejections of a file are only counted.
 MAX_REJECTIONS_PRINTED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRules:
-    """What decides in a replay."""
+    """The detector and the rule selection of a replay."""
 
     detector: Detector
     selection: RuleSelection
@@ -52,7 +52,7 @@ def compile_replay_rules(selection: RuleSelection) -> ReplayRules:
 def replay_files(
     names: Sequence[str], settings: Settings, replay_rules: ReplayRules, output: ReplayOutput
 ) -> ReplaySummary:
-    """Judge what can be read of each file; stopped by the user, or by the reader of the matches."""
+    """Evaluate all readable events of the files until Ctrl-C or until the output is closed."""
     summary = ReplaySummary(note=replay_rules.selection.note)
     started = perf_counter()
     try:
@@ -68,21 +68,21 @@ def replay_files(
 
 
 def _total_bytes(names: Sequence[str]) -> int | None:
-    """Bytes of all files, None when one of them has no size, such as a pipe."""
+    """Return the total size of the files in bytes, or None if one has no size (such as a pipe)."""
     total = 0
     for name in names:
-        # One that is not there is named when its turn comes.
+        # A missing file is reported later, when it is opened.
         with suppress(OSError):
-            about = os.fstat(0) if name == STDIN else Path(name).stat()
-            if not stat.S_ISREG(about.st_mode):
+            status = os.fstat(0) if name == STDIN else Path(name).stat()
+            if not stat.S_ISREG(status.st_mode):
                 return None
-            total += about.st_size
+            total += status.st_size
     return total
 
 
 @dataclass(slots=True)
 class _FileReplay:
-    """One file. `problem` is why it could not be read any further."""
+    """The replay of one file. `problem` is why it could not be read completely."""
 
     name: str
     settings: Settings
@@ -123,12 +123,12 @@ class _FileReplay:
             for events in blocks:
                 self._evaluate_block(events)
         except UnreadableBody:
-            self.problem = self.problem or "holds no events"
+            self.problem = self.problem or "contains no events"
         except ContentTooLarge as error:
             self.problem = f"cannot be read: {error}"
 
     def _decompressed_chunks(self, file: FileIO) -> Iterator[bytes]:
-        """The file's bytes, inflated, as far as they can be read."""
+        """Yield the decompressed contents until the end or a read error."""
         try:
             for part in decompress_auto(self._read_chunks(file)):
                 self.summary.bytes_decompressed += len(part)
@@ -139,12 +139,12 @@ class _FileReplay:
             self.problem = _describe_os_error(error)
 
     def _read_chunks(self, file: FileIO) -> Iterator[bytes]:
-        """What there is, a part at most; waits only while there is nothing."""
+        """Yield available data in chunks of up to CHUNK_BYTES; block only while there is none."""
         handle = file.fileno()
         while chunk := os.read(handle, CHUNK_BYTES):
             chunks = [chunk]
             size = len(chunk)
-            # A pipe gives little at once, and a block of little costs more.
+            # Reads from a pipe return little data, and small blocks are expensive: collect what is available.
             while chunk and size < CHUNK_BYTES and select([handle], [], [], 0)[0]:
                 chunk = os.read(handle, CHUNK_BYTES - size)
                 chunks.append(chunk)
@@ -152,46 +152,47 @@ class _FileReplay:
             self.summary.bytes_read += size
             yield b"".join(chunks)
             if not chunk:
-                return  # whoever types would have to end it twice
+                return  # on a terminal, reading again would require a second Ctrl-D
 
-    def _evaluate_block(self, events: EventBlock) -> None:
-        rest = events if isinstance(events, LineCursor) else iter(events)
-        before = events.index if isinstance(events, LineCursor) else 0
+    def _evaluate_block(self, events: RawEventBlock) -> None:
+        rest = events if isinstance(events, EventLines) else iter(events)
         detector, limit = self.replay_rules.detector, self.settings.max_event_bytes
         try:
             with self.output.flush_after():
                 for evaluation in evaluate(rest, detector, limit):
-                    if evaluation.rejection_reason is not None:
-                        self._report_rejection(evaluation.raw_event, evaluation.rejection_reason)
-                    elif evaluation.document is not None:
+                    if isinstance(evaluation, RejectedEvent):
+                        self._report_rejection(evaluation.raw_event, evaluation.reason)
+                    else:
                         self._report_match(
                             evaluation.raw_event,
-                            evaluation.matching_rules,
+                            evaluation.rules,
                             event_from_ecs(evaluation.document),
                         )
         finally:
-            # Also right when it was interrupted amid a block.
+            # Correct also after an interruption within a block.
             self.summary.events += (
-                events.index - before
-                if isinstance(events, LineCursor)
+                events.event_count
+                if isinstance(events, EventLines)
                 else len(events) - length_hint(rest)
             )
 
-    def _report_rejection(self, item: RawEvent, reason: str) -> None:
+    def _report_rejection(self, raw_event: RawEvent, reason: str) -> None:
         self.summary.record_rejection(reason)
         self.rejected += 1
         if self.rejected <= MAX_REJECTIONS_PRINTED:
             self.output.print_problem(
-                f"{self.display_name}:{item.line}: {escape_invisible(reason)}"
+                f"{self.display_name}:{raw_event.line}: {escape_invisible(reason)}"
             )
 
-    def _report_match(self, item: RawEvent, rules: Sequence[Rule], event: Event) -> None:
+    def _report_match(self, raw_event: RawEvent, rules: Sequence[Rule], event: Event) -> None:
         for rule in rules:
             excluded_by = first_matching_exclusion(
                 self.replay_rules.selection.exclusions_by_rule, event, rule.id, utc_now()
             )
             self.summary.record_match(rule, event, suppressed=excluded_by is not None)
-            self.output.print_match(_match_as_json(self.name, item.line, rule, event, excluded_by))
+            self.output.print_match(
+                _match_as_json(self.name, raw_event.line, rule, event, excluded_by)
+            )
 
 
 def _match_as_json(
@@ -215,7 +216,7 @@ def _match_as_json(
 
 
 def _open(name: str) -> FileIO:
-    # Unbuffered: what a slow producer has written is there at once, and a part is read in one go.
+    # Unbuffered, so that data of a slow producer is available immediately.
     if name == STDIN:
         return FileIO(0, closefd=False)
     return FileIO(name)
@@ -223,5 +224,5 @@ def _open(name: str) -> FileIO:
 
 def _describe_os_error(error: OSError) -> str:
     if isinstance(error, IsADirectoryError):
-        return "is a folder; name the files in it"
+        return "is a directory; name the files in it"
     return f"cannot be read: {error.strerror}"

@@ -1,4 +1,4 @@
-"""What a replay counted, and the words for it."""
+"""Counts of a replay, and their summary as text."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from app.detection.rule import Rule
 from app.domain.event import Event
 from app.domain.text import escape_invisible
 
-# Further ones cost memory for each, and nobody reads on.
+# Bounds the memory per rule.
 MAX_DISTINCT = 1_000
 MAX_REASONS_LISTED = 5
 
@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(slots=True)
 class RuleMatchCounts:
-    """One rule's matches. Hosts and containers are kept as hashes: their names may be megabytes."""
+    """Match counts of one rule. Hosts and containers are stored as hashes, because names can be megabytes."""
 
     rule: Rule
     matches: int = 0
@@ -59,10 +59,11 @@ _RIGHT_ALIGNED_COLUMNS = 4
 
 @dataclass(slots=True)
 class ReplaySummary:
-    """Counts over all files. `bytes_read` are bytes as they are on the disk, `bytes_decompressed` those of the events.
+    """Counts over all files.
 
-    `failed_files` are files that could not be read to their end, or held no event. `note` is one more
-    sentence, if there is one. `interrupted` is by the user, `output_closed` by whoever read the output.
+    `bytes_read` counts bytes on disk, `bytes_decompressed` bytes after decompression. `failed_files` could
+    not be read completely or contain no event. `note` is an additional sentence. `interrupted` is set by
+    Ctrl-C, `output_closed` when the reader closed stdout.
     """
 
     note: str | None = None
@@ -88,7 +89,7 @@ class ReplaySummary:
         self.suppressed += suppressed
 
     def record_rejection(self, reason: str) -> None:
-        # Without the places in it there are few different ones.
+        # Without positions there are few distinct reasons.
         self.rejection_reasons[re.sub(r"(?<= )\d+", "N", reason)] += 1
 
     @property
@@ -96,7 +97,7 @@ class ReplaySummary:
         return self.rejection_reasons.total()
 
     def events_per_second(self, seconds: float) -> int:
-        """Events a second."""
+        """Return the rate over `seconds`, 0 for no time."""
         return round(self.events / seconds) if seconds > 0 else 0
 
     def exit_code(self, *, fail_on_match: bool) -> int:
@@ -113,30 +114,30 @@ class ReplaySummary:
         )
 
     def _total_lines(self) -> list[str]:
-        packed = (
-            f" read as {decimal(self.bytes_read)}"
+        compressed = (
+            f" ({decimal(self.bytes_read)} compressed)"
             if self.bytes_read < self.bytes_decompressed
             else ""
         )
         lines = [
             f"{self.events:,} events, {self.matches:,} matches ({self.suppressed:,} suppressed), "
             f"{self.rejected:,} rejected",
-            f"{decimal(self.bytes_decompressed)}{packed} in {self.seconds:.1f} s, "
+            f"{decimal(self.bytes_decompressed)}{compressed} in {self.seconds:.1f} s, "
             f"{self.events_per_second(self.seconds):,} events/s",
         ]
         if self.interrupted:
-            lines.insert(0, "Interrupted; up to there:")
+            lines.insert(0, "Interrupted. Counts until then:")
         if self.failed_files and self.files > 1:
             lines.append(
-                f"{self.failed_files:,} of {self.files:,} files could not be read as a whole"
+                f"{self.failed_files:,} of {self.files:,} files could not be read completely"
             )
         return lines
 
     def _rejection_lines(self) -> list[str]:
-        told = self.rejection_reasons.most_common(MAX_REASONS_LISTED)
-        lines = [f"{count:>9,}  rejected: {escape_invisible(reason)}" for reason, count in told]
-        left_out = self.rejected - sum(count for _, count in told)
-        return [*lines, f"{left_out:>9,}  rejected for other reasons"] if left_out else lines
+        listed = self.rejection_reasons.most_common(MAX_REASONS_LISTED)
+        lines = [f"{count:>9,}  rejected: {escape_invisible(reason)}" for reason, count in listed]
+        others = self.rejected - sum(count for _, count in listed)
+        return [*lines, f"{others:>9,}  rejected for other reasons"] if others else lines
 
     def _table_lines(self) -> list[str]:
         counts = sorted(self.counts_by_rule.values(), key=lambda count: -count.matches)
@@ -149,20 +150,20 @@ class ReplaySummary:
 
 def _format_row(row: tuple[str, ...], widths: list[int]) -> str:
     cells = zip(row, widths, strict=True)
-    placed = (
-        cell.rjust(width) if place < _RIGHT_ALIGNED_COLUMNS else cell.ljust(width)
-        for place, (cell, width) in enumerate(cells)
+    aligned = (
+        cell.rjust(width) if column < _RIGHT_ALIGNED_COLUMNS else cell.ljust(width)
+        for column, (cell, width) in enumerate(cells)
     )
-    return "  ".join(placed).rstrip()
+    return "  ".join(aligned).rstrip()
 
 
-def _add_hash(seen: set[int], name: str | None) -> None:
-    if name is not None and len(seen) <= MAX_DISTINCT:
-        seen.add(hash(name))
+def _add_hash(hashes: set[int], name: str | None) -> None:
+    if name is not None and len(hashes) <= MAX_DISTINCT:
+        hashes.add(hash(name))
 
 
-def _format_distinct(seen: set[int]) -> str:
-    return f"over {MAX_DISTINCT:,}" if len(seen) > MAX_DISTINCT else f"{len(seen):,}"
+def _format_distinct(hashes: set[int]) -> str:
+    return f"over {MAX_DISTINCT:,}" if len(hashes) > MAX_DISTINCT else f"{len(hashes):,}"
 
 
 def _format_time(at: datetime | None) -> str:

@@ -1,12 +1,11 @@
-"""Which rules a command asks, with which exclusions: those of a server here, or the ones it names."""
+"""Selection of rules and exclusions for `replay` and `explain`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from app.bootstrap import load_configured_rules, open_existing_database
-from app.detection.rule import LoadedRules, Rule
-from app.detection.switches import enabled_rules
+from app.detection.rule import LoadedRules, Rule, enabled_rules
 from app.domain.errors import NotFound
 from app.domain.exclusion import Exclusion
 from app.domain.text import escape_invisible
@@ -16,9 +15,11 @@ from app.store import exclusions, rule_overrides
 
 @dataclass(frozen=True, slots=True)
 class RuleSelection:
-    """`rules` are asked; `enabled_rules` are those that a server would decide with; `exclusions_by_rule` are by rule id.
+    """The selected rules.
 
-    `note` says why the database had no say, if it had none; `problem_count` counts those of rule files.
+    `rules` are to be evaluated; `enabled_rules` are those that a server with the same settings has enabled.
+    `exclusions_by_rule` are the live exclusions by rule id. `note` says why there are no exclusions, if the
+    database does not exist. `problem_count` is the number of problems in rule files.
     """
 
     rules: tuple[Rule, ...]
@@ -29,17 +30,17 @@ class RuleSelection:
 
 
 def select_rules(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> RuleSelection:
-    """What a server would decide with, or else the `rules` with these ids or file names, or all.
+    """Select the rules with the ids or file names `rules`, all rules, or else the enabled rules.
 
-    Raises NotFound for a rule that is not loaded, FatalError for a database that cannot be used.
+    Raises NotFound for an unknown rule and FatalError for an unusable database.
     """
     loaded = load_configured_rules(settings.rules)
-    chosen = loaded.rules if all_rules else tuple(_find_rule(loaded, name) for name in rules)
+    selected = loaded.rules if all_rules else tuple(_find_rule(loaded, name) for name in rules)
     database = open_existing_database(settings)
     if database is None:
         enabled = enabled_rules(loaded.rules, {})
-        note = f"There is no database {settings.sqlite_file}, so no exclusions."
-        return RuleSelection(chosen or enabled, enabled, {}, note, len(loaded.problems))
+        note = f"The database {settings.sqlite_file} does not exist: no exclusions were applied."
+        return RuleSelection(selected or enabled, enabled, {}, note, len(loaded.problems))
     try:
         with database.read() as session:
             overrides = rule_overrides.rule_overrides(session)
@@ -47,14 +48,14 @@ def select_rules(settings: Settings, *, rules: Sequence[str], all_rules: bool) -
     finally:
         database.close()
     enabled = enabled_rules(loaded.rules, overrides)
-    return RuleSelection(chosen or enabled, enabled, live, None, len(loaded.problems))
+    return RuleSelection(selected or enabled, enabled, live, None, len(loaded.problems))
 
 
 def _find_rule(loaded: LoadedRules, name: str) -> Rule:
-    found = next((rule for rule in loaded.rules if name in (rule.id, rule.slug)), None)
-    if found is not None:
-        return found
-    known = [text for rule in loaded.rules for text in (rule.id, rule.slug)]
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "deckwatch rules list shows those there are."
-    raise NotFound(f"No rule “{escape_invisible(name)}” is loaded; {hint}")
+    rule = next((rule for rule in loaded.rules if name in (rule.id, rule.slug)), None)
+    if rule is not None:
+        return rule
+    names = [text for rule in loaded.rules for text in (rule.id, rule.slug)]
+    similar = get_close_matches(name, names, n=1)
+    hint = f"Did you mean {similar[0]}?" if similar else "List the rules with: deckwatch rules list"
+    raise NotFound(f"Unknown rule “{escape_invisible(name)}”. {hint}")

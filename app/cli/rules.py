@@ -1,28 +1,27 @@
-"""The commands about rules: check their files, list them, enable and disable them."""
+"""The commands about rules: `deckwatch rules`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.common import echo_stderr, report_errors
+from app.cli.common import echo_stderr, problem_count_message, report_errors
 from app.domain.principal import CLI_PRINCIPAL
 
-rules_commands = typer.Typer(help="The rules that decide.", no_args_is_help=True)
-
-# A folder of rules for another product can have hundreds, which would hide what is said below them.
-MAX_PROBLEMS_PRINTED = 5
+rules_commands = typer.Typer(help="Check, list, enable and disable rules.", no_args_is_help=True)
 
 
 @rules_commands.command("check")
 @report_errors
 def rules_check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders; our own rules without any.")
+        list[Path] | None,
+        typer.Argument(help="Files or folders; by default all rules of the settings."),
     ] = None,
 ) -> None:
-    """Load rule files and run their test events; exit 1 on any problem."""
-    from app.detection.rule import load_rules, run_tests
+    """Load rule files and run their test events; exit with 1 on any problem."""
+    from app.detection.rule import load_rules
+    from app.detection.rule_tests import run_tests
     from app.resources import bundled_rules_dir
     from app.settings import read_settings
 
@@ -44,25 +43,24 @@ def rules_check(
 def rules_compile(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files or folders; the rules that decide here without any."),
+        typer.Argument(help="Files or folders; by default the enabled rules."),
     ] = None,
 ) -> None:
-    """Print the Python that rules are compiled to: what decides, to be read and reviewed."""
+    """Print the Python source that the rules compile to."""
     from app.bootstrap import build_detector, load_configured_rules, read_rule_overrides
-    from app.detection.rule import load_rules
-    from app.detection.switches import enabled_rules
+    from app.detection.rule import enabled_rules, load_rules
     from app.settings import read_settings
 
     if paths:
         loaded = load_rules(paths)
-        chosen = loaded.rules
+        rules = loaded.rules
     else:
         settings = read_settings()
         loaded = load_configured_rules(settings.rules)
-        chosen = enabled_rules(loaded.rules, read_rule_overrides(settings))
+        rules = enabled_rules(loaded.rules, read_rule_overrides(settings))
     for problem in loaded.problems:
         echo_stderr(str(problem))
-    typer.echo(build_detector(chosen).generated_source())
+    typer.echo(build_detector(rules).generated_source())
     if loaded.problems:
         raise typer.Exit(1)
 
@@ -70,9 +68,9 @@ def rules_compile(
 @rules_commands.command("list")
 @report_errors
 def rules_list() -> None:
-    """Every loaded rule: id, state, severity, name."""
+    """List all loaded rules: id, state, severity, name."""
     from app.bootstrap import load_configured_rules, read_rule_overrides
-    from app.detection.switches import is_enabled
+    from app.detection.rule import is_enabled
     from app.domain.text import escape_invisible
     from app.settings import read_settings
 
@@ -83,9 +81,7 @@ def rules_list() -> None:
         state = "enabled" if is_enabled(rule, rule_overrides.get(rule.id)) else "disabled"
         typer.echo(f"{rule.id}\t{state}\t{rule.severity}\t{escape_invisible(rule.name)}")
     if loaded.problems:
-        echo_stderr(
-            f"{len(loaded.problems)} problems in rule files; all of them: deckwatch rules check"
-        )
+        echo_stderr(problem_count_message(len(loaded.problems)))
 
 
 @rules_commands.command("enable")
@@ -93,7 +89,7 @@ def rules_list() -> None:
 def rules_enable(
     rule_id: Annotated[str, typer.Argument(metavar="ID", help="The rule's id.")],
 ) -> None:
-    """Let a rule decide, also in a running server, within a second."""
+    """Enable a rule; a running server applies the change within a second."""
     _set_rule_enabled(rule_id, enabled=True)
 
 
@@ -102,7 +98,7 @@ def rules_enable(
 def rules_disable(
     rule_id: Annotated[str, typer.Argument(metavar="ID", help="The rule's id.")],
 ) -> None:
-    """Keep a rule from deciding; alerts that exist stay."""
+    """Disable a rule; existing alerts are kept."""
     _set_rule_enabled(rule_id, enabled=False)
 
 

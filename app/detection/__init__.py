@@ -1,1 +1,1 @@
-"""Rules in, decisions out; knows nothing of HTTP or SQL."""
+"""Detection: rule files, EQL queries, the detector, and explanations. No web, no SQL."""

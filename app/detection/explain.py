@@ -1,7 +1,7 @@
 """Why an event matches a rule, or why not: the rule's own syntax tree, with what each part found.
 
-This walks the tree that `eql.compiler` compiles and asks the same clauses, one by one, without the
-generated functions; a test holds both to the same answer.
+This evaluates the clauses of the compiled query one by one, without the generated functions. A test checks
+that both have the same result.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +10,13 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
 
-from app.detection.eql.clauses import Clause, LeafCondition, build_clause, category_clause
-from app.detection.eql.coercion import Scalar
+from app.detection.eql.clauses import Clause
+from app.detection.eql.coercion import NullableScalar
 from app.detection.eql.computations import Computation, compile_computation, value_combinations
-from app.detection.eql.functions import NullableScalar
 from app.detection.eql.predicate_text import describe_expectation
 from app.detection.eql.syntax_tree import And, Expression, Not, Or
 from app.detection.rule import Rule
-from app.domain.ecs_fields import Document, field_values
+from app.domain.ecs_fields import Document, Scalar, field_values
 from app.domain.text import truncate_with_count
 
 MAX_FUNCTION_RESULTS = 20
@@ -93,8 +92,8 @@ class Explanation:
 
 def explain(rule: Rule, document: Document) -> Explanation:
     """Every clause of `rule` for an event decoded whole (JSON types, as `formats` gives them)."""
-    condition = _explain_node(rule.tree.condition, rule.query, document)
-    category = category_clause(rule.tree)
+    condition = _explain_node(rule.tree.condition, rule, document)
+    category = rule.tree.category_clause
     if category is not None:
         asked = _explain_clause(category, f"{rule.tree.category} where", document, True)
         steps = condition.children if condition.kind is NodeKind.AND else (condition,)
@@ -106,28 +105,27 @@ def explain(rule: Rule, document: Document) -> Explanation:
 
 
 def _explain_node(
-    node: Expression, query: str, document: Document, *, expected_result: bool = True
+    node: Expression, rule: Rule, document: Document, *, expected_result: bool = True
 ) -> ExplanationNode:
     """`expected_result` is what `node` must be for the query to match; each `not` turns it round."""
-    text = _single_line(query[node.span.start : node.span.end])
+    text = _single_line(rule.query[node.span.start : node.span.end])
     if isinstance(node, Not):
-        inner = _explain_node(node.operand, query, document, expected_result=not expected_result)
+        inner = _explain_node(node.operand, rule, document, expected_result=not expected_result)
         return ExplanationNode(NodeKind.NOT, text, not inner.holds, children=(inner,))
     if isinstance(node, And | Or):
         steps = tuple(
-            _explain_node(operand, query, document, expected_result=expected_result)
+            _explain_node(operand, rule, document, expected_result=expected_result)
             for operand in node.operands
         )
         together = all if isinstance(node, And) else any
         word = NodeKind.AND if isinstance(node, And) else NodeKind.OR
         return ExplanationNode(word, text, together(node.holds for node in steps), children=steps)
-    return _explain_leaf(node, text, document, expected_result)
+    return _explain_leaf(rule.tree.clauses[node], text, document, expected_result)
 
 
 def _explain_leaf(
-    node: LeafCondition, text: str, document: Document, expected_result: bool
+    asked: Clause | bool, text: str, document: Document, expected_result: bool
 ) -> ExplanationNode:
-    asked = _cached_clause(node)
     if isinstance(asked, bool):
         said = "always holds" if asked else "never holds"
         return ExplanationNode(NodeKind.CLAUSE, text, asked, operand=text, expectation=said)
@@ -173,11 +171,6 @@ def _format_value(value: object) -> str:
     if isinstance(value, str):
         return f"“{truncate_with_count(value, _MAX_VALUE_LENGTH)}”"
     return "null" if value is None else str(value).lower()
-
-
-@lru_cache(maxsize=8_192)
-def _cached_clause(node: LeafCondition) -> Clause | bool:
-    return build_clause(node)
 
 
 @lru_cache(maxsize=8_192)

@@ -1,15 +1,14 @@
-"""Decoding of an event's JSON to nothing but the fields that are asked for.
+"""JSON decoder that reads only selected fields of an event.
 
-An agent may write `process.name` nested, dotted, or partly dotted inside any object, and in several
-places at once. For each name that asked-for fields begin with there is one msgspec struct, with an
-attribute for every way to go on: the struct of `process` has `name`, `entry_leader`,
-`entry_leader.entry_meta` and so on. There are two decoders of that design:
+An agent can write `process.name` with nested keys, dotted keys or a mix, even several ways in one event.
+Each object has one msgspec struct with an attribute for every key below it, direct or dotted: the struct of
+`process` has `name`, `entry_leader`, `entry_leader.entry_meta` and so on. There are two decoders:
 
-- the nested one, for what agents nearly always send, knows dotted keys only to refuse them;
-- the mixed one reads a field from all its places.
+- The nested decoder is for nested keys, which nearly all agents send. It rejects dotted keys.
+- The mixed decoder reads a field from all its places.
 
-What neither can tell (a list of objects, an object instead of a scalar, JSON that msgspec does not
-take) is left to a reading of the whole document.
+Events that neither accepts (a list of objects, an object instead of a scalar, JSON that msgspec rejects)
+must be decoded completely.
 """
 
 import re
@@ -19,26 +18,25 @@ from typing import Annotated, Any, TypeAlias, Union
 
 import msgspec
 
-Scalar: TypeAlias = str | int | float | bool | None
-FieldValue: TypeAlias = Scalar | list[Scalar]
+from app.detection.eql.coercion import NullableScalar
+
+FieldValue: TypeAlias = NullableScalar | list[NullableScalar]
 TextValue: TypeAlias = str | tuple[str, ...] | None
 Forbidden: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0)]
-"""No value fits, so that a key of this type makes a decoder give up."""
+"""No value is valid for this type, so a key of this type makes a decoder raise ValidationError."""
 
 _Attribute: TypeAlias = tuple[str, Any, Any]
 
 
 @dataclass(slots=True)
 class _PathNode:
-    """A field, or what fields begin with; `index` is the field's place among those asked for.
+    """A field, or an object that contains fields. `index` is the position of the field in `fields`.
 
-    `usual` says whether the nested decoder reads it, or a field below it; `is_text`, that it takes
-    nothing there but a text or a list of texts, which becomes a tuple; `is_late`, that an object here is
-    decoded only when it is looked into.
-
-    `below` has every name below with the attribute and the key that lead to it from here, direct
-    children first. `nested` and `mixed` are the structs of an object under this name, None if
-    there is nothing below.
+    - `in_nested`: the nested decoder reads this field, or a field inside this object.
+    - `is_text`: the nested decoder accepts only a text or a list of texts, which becomes a tuple.
+    - `is_lazy`: the object is decoded when a rule first reads it.
+    - `struct_attributes`: (attribute, key, node) for each field and object inside, direct children first.
+    - `nested`, `mixed`: the structs of this object; None if it contains nothing.
     """
 
     path: str
@@ -52,22 +50,26 @@ class _PathNode:
     mixed: type[msgspec.Struct] | None = None
 
     def descendants(self) -> "Iterator[tuple[str, _PathNode]]":
+        """Yield (key, node) for each node inside, direct children first; `key` may be dotted."""
         yield from self.children.items()
         for key, child in self.children.items():
-            for further, name in child.descendants():
-                yield f"{key}.{further}", name
+            for inner_key, node in child.descendants():
+                yield f"{key}.{inner_key}", node
 
 
 class PartialDecoder:
-    """Reads `fields` from JSON.
+    """Decodes `fields` from JSON.
 
-    `decode_mixed` alone reads the fields `also`. Root keys `refused` make it refuse an event, and
-    `decode_nested` only those of them that are `refused_at_once`. `is_text` tells of which fields
-    `decode_nested` takes nothing but texts, lists being tuples, so that whoever reads them need not
-    look. Both take bytes and raise msgspec.DecodeError, UnicodeDecodeError or RecursionError for what
-    they cannot tell, as do the statements of `reading`. Objects with no other fields than those that
-    `is_late` tells of are decoded by these statements only. Names must not hold quotes, backslashes or
-    control characters.
+    - `mixed_only`: further fields that only `decode_mixed` reads.
+    - `forbidden_keys`: root keys for which `decode_mixed` rejects an event.
+    - `nested_forbidden_keys`: root keys for which `decode_nested` rejects an event.
+    - `is_text`: whether `decode_nested` accepts only texts in a field. Lists of texts become tuples.
+    - `is_lazy`: whether a field can be decoded on first use. An object with only such fields is decoded by
+      the statements of `read_statements`.
+
+    The decoders take bytes. They and the statements of `read_statements` raise msgspec.DecodeError,
+    UnicodeDecodeError or RecursionError if they cannot decode an event. Field names must not contain
+    quotes, backslashes or control characters.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class PartialDecoder:
         self.fields = tuple(dict.fromkeys([*fields, *mixed_only]))
         self._positions = {name: index for index, name in enumerate(self.fields)}
         self.namespace: dict[str, object] = {}
-        """What the statements of `reading` refer to."""
+        """The objects that the names in `read_statements` refer to."""
         self._object_numbers: dict[str, int] = {}
         self._lazy_decoders: dict[str, Callable[[bytes], msgspec.Struct | None]] = {}
         self._root = _PathNode("")
@@ -98,43 +100,46 @@ class PartialDecoder:
         self.decode_mixed = msgspec.json.Decoder(self._root.mixed).decode
 
     def local_name(self, name: str) -> str:
-        """The local variable that holds the field `name` in generated code."""
+        """Return the local variable of the field `name` in generated code."""
         return f"f{self._positions[name]}_{_identifier(name)}"
 
     def read_statements(self, names: Iterable[str]) -> Iterator[str]:
-        """Python statements that take the fields `names` of `event`, decoded nested, to their locals.
+        """Yield Python statements that read `names` from `event`, a result of `decode_nested`.
 
-        A local then holds None, a scalar, or a list of scalars and None; where `is_text`, None, a text
-        or a tuple of texts.
+        The local variable of a field then holds None, a scalar, or a list of scalars and None; if the
+        field `is_text`, None, a text or a tuple of texts.
         """
         yield from self._read_statements(self._root, "event", frozenset(names))
 
-    def collect_values(self, event: msgspec.Struct) -> list[list[Scalar]]:
-        """The values of each field of `event`, decoded mixed, in the order of `fields`."""
-        found: list[list[Scalar]] = [[] for _ in self.fields]
-        _collect_values(event, self._root, found)
-        return found
+    def collect_values(self, event: msgspec.Struct) -> list[list[NullableScalar]]:
+        """Return the values of each of `fields` in `event`, a result of `decode_mixed`."""
+        values: list[list[NullableScalar]] = [[] for _ in self.fields]
+        _collect_values(event, self._root, values)
+        return values
 
     def _define_structs(
         self,
-        name: _PathNode,
+        parent: _PathNode,
         forbidden_keys: Collection[str] = (),
         nested_forbidden: Collection[str] = (),
         *,
         is_lazy: bool = False,
     ) -> None:
-        """`is_late` says that `name`, or an object around it, is decoded late: one decoding is enough."""
-        for child in name.children.values():
+        """Define the structs of `parent` and of all objects inside.
+
+        `is_lazy` is true if `parent` or an object around it is lazy; then objects inside are not.
+        """
+        for child in parent.children.values():
             if child.children:
                 self._define_structs(child, is_lazy=is_lazy or child.is_lazy)
-        name.struct_attributes = [
-            (f"k{number}", *node) for number, node in enumerate(name.descendants())
+        parent.struct_attributes = [
+            (f"k{number}", *entry) for number, entry in enumerate(parent.descendants())
         ]
-        known = {key for _, key, _ in name.struct_attributes}
+        known = {key for _, key, _ in parent.struct_attributes}
         nested: list[_Attribute] = _forbidden_attributes(nested_forbidden, known)
         mixed: list[_Attribute] = _forbidden_attributes(forbidden_keys, known)
-        for attribute, key, node in name.struct_attributes:
-            is_direct = key in name.children and key not in nested_forbidden
+        for attribute, key, node in parent.struct_attributes:
+            is_direct = key in parent.children and key not in nested_forbidden
             if node.in_nested:
                 leaf = TextValue if node.is_text else FieldValue
                 kind = _annotation(node, node.nested, is_direct, leaf)
@@ -150,25 +155,25 @@ class PartialDecoder:
                     _struct_field(key),
                 )
             )
-        name.nested = msgspec.defstruct("Nested", nested, frozen=True, gc=False)
-        name.mixed = msgspec.defstruct("Mixed", mixed, frozen=True, gc=False)
+        parent.nested = msgspec.defstruct("Nested", nested, frozen=True, gc=False)
+        parent.mixed = msgspec.defstruct("Mixed", mixed, frozen=True, gc=False)
 
     def _read_statements(
-        self, name: _PathNode, variable: str, wanted: frozenset[str]
+        self, parent: _PathNode, variable: str, names: frozenset[str]
     ) -> Iterator[str]:
-        for number, child in enumerate(name.children.values()):
+        for number, child in enumerate(parent.children.values()):
             value = f"{variable}.k{number}"
-            if child.path in wanted:
+            if child.path in names:
                 value = self.local_name(child.path)
                 yield f"{value} = {variable}.k{number}"
-            if child.nested is None or not any(w.startswith(f"{child.path}.") for w in wanted):
+            if child.nested is None or not any(name.startswith(f"{child.path}.") for name in names):
                 continue
             inner = f"n{self._object_number(child.path)}_{_identifier(child.path)}"
             self.namespace[f"empty_{inner}"] = child.nested()
             if child.path in self._lazy_decoders:
                 self.namespace[f"decode_{inner}"] = self._lazy_decoders[child.path]
                 value = f"({value} and decode_{inner}({value}))"
-            if child.path in wanted:
+            if child.path in names:
                 self.namespace[f"struct_{inner}"] = child.nested
                 yield f"{inner} = empty_{inner}"
                 yield f"if type({value}) is struct_{inner}:"
@@ -178,10 +183,10 @@ class PartialDecoder:
             else:
                 self.namespace[f"struct_{inner}"] = child.nested
                 yield f"{inner} = {value} if type({value}) is struct_{inner} else empty_{inner}"
-            yield from self._read_statements(child, inner, wanted)
+            yield from self._read_statements(child, inner, names)
 
     def _object_number(self, path: str) -> int:
-        """A number of its own for each name above a field: two may look alike as an identifier."""
+        """Return a unique number for an object path: two paths can give the same identifier."""
         return self._object_numbers.setdefault(path, len(self._object_numbers))
 
 
@@ -191,12 +196,12 @@ def _forbidden_attributes(keys: Collection[str], known: Collection[str]) -> list
     ]
 
 
-def _mark_lazy(name: _PathNode) -> None:
-    for child in name.children.values():
+def _mark_lazy(parent: _PathNode) -> None:
+    for child in parent.children.values():
         if child.children:
             _mark_lazy(child)
-            in_nested = [one for one in child.children.values() if one.in_nested]
-            child.is_lazy = child.index is None and all(one.is_lazy for one in in_nested)
+            in_nested = [node for node in child.children.values() if node.in_nested]
+            child.is_lazy = child.index is None and all(node.is_lazy for node in in_nested)
 
 
 def _identifier(name: str) -> str:
@@ -204,32 +209,36 @@ def _identifier(name: str) -> str:
 
 
 def _insert_path(root: _PathNode, field_name: str, in_nested: bool) -> _PathNode:
-    name, path = root, ""
+    node, path = root, ""
     for part in field_name.split("."):
         path = f"{path}.{part}" if path else part
-        name = name.children.setdefault(part, _PathNode(path))
-        name.in_nested = name.in_nested or in_nested
-    return name
+        node = node.children.setdefault(part, _PathNode(path))
+        node.in_nested = node.in_nested or in_nested
+    return node
 
 
 def _struct_field(key: str) -> Any:
     return msgspec.field(default=None, name=key)
 
 
-def _annotation(name: _PathNode, struct: type[msgspec.Struct] | None, read: bool, leaf: Any) -> Any:
-    if not read:
+def _annotation(
+    node: _PathNode, struct: type[msgspec.Struct] | None, is_allowed: bool, leaf: Any
+) -> Any:
+    if not is_allowed:
         return Forbidden
     if struct is None:
         return leaf
-    return Union[struct, leaf] if name.index is not None else Union[struct, None]  # noqa: UP007
+    return Union[struct, leaf] if node.index is not None else Union[struct, None]  # noqa: UP007
 
 
-def _collect_values(event: msgspec.Struct, name: _PathNode, found: list[list[Scalar]]) -> None:
-    for attribute, _, node in name.struct_attributes:
+def _collect_values(
+    event: msgspec.Struct, parent: _PathNode, values: list[list[NullableScalar]]
+) -> None:
+    for attribute, _, node in parent.struct_attributes:
         value = getattr(event, attribute)
         if value is None:
             continue
         if isinstance(value, msgspec.Struct):
-            _collect_values(value, node, found)
+            _collect_values(value, node, values)
         elif node.index is not None:
-            found[node.index] += value if isinstance(value, list) else (value,)
+            values[node.index] += value if isinstance(value, list) else (value,)

@@ -1,23 +1,18 @@
-"""Rule files: TOML in, rules and problems out; which events a rule matches the detector decides.
+"""Loader of rule files (TOML).
 
-A file is laid out as Elastic's detection-rules repository lays its own, so that those load
-unchanged: `[rule]` with `query`, `language = "eql"`, `type = "eql"`, `note` and `[[rule.threat]]`.
-What Deckwatch has no use for, such as `[metadata]` and `index`, is passed over. Of our own are the
-`[[test]]` tables: an event and whether the query matches it.
+The layout is that of Elastic's detection-rules repository, so that its files load unchanged: `[rule]` with
+`query`, `language = "eql"`, `type = "eql"`, `note` and `[[rule.threat]]`. Keys that Deckwatch does not use,
+such as `[metadata]` and `index`, are ignored. Deckwatch adds `[[test]]` tables: an event and whether the
+query matches it (run by rule_tests.py).
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-from app.detection.detector import Detector
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.errors import EqlError
-from app.detection.eql.parser import parse
-from app.detection.eql.syntax_tree import MATCH_NOTHING, Query
+from app.detection.eql.errors import EqlError, InvalidQueryError
+from app.detection.eql.query import MATCH_NOTHING, CompiledQuery, compile_query
 from app.detection.rule_file_problem import RuleFileProblem
 from app.detection.toml_positions import TomlDocument, TomlError
 from app.detection.toml_reader import TableReader, TextPattern
@@ -27,7 +22,7 @@ from app.domain.severity import Severity
 BUNDLED_RULES_DIR = Path(__file__).parent / "rules"
 MAX_FILE_BYTES = 1 << 20
 MAX_ERRORS_PER_QUERY = 20
-"""Of one query: nobody mends more at a time, and a hostile file has thousands."""
+"""Limit per query: a malicious file can have thousands of errors."""
 
 _ID = TextPattern(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a UUID, or up to 64 letters, digits and . _ -"
@@ -37,7 +32,7 @@ _URL = TextPattern(r"https?://[^\s\"<>]+", "an http or https address")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Technique:
-    """A MITRE ATT&CK technique, or inside one a sub-technique."""
+    """A MITRE ATT&CK technique or sub-technique."""
 
     id: str
     name: str
@@ -47,7 +42,7 @@ class Technique:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threat:
-    """A MITRE ATT&CK tactic that a rule maps to, with techniques of it."""
+    """A MITRE ATT&CK tactic of a rule, with its techniques."""
 
     tactic_id: str
     tactic: str
@@ -57,9 +52,9 @@ class Threat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleTest:
-    """An event of which a rule file says that its query matches it, or does not.
+    """A test event of a rule file, and whether the query must match it.
 
-    `line` is where the file says so.
+    `line` is the line of the test in the file.
     """
 
     name: str
@@ -72,10 +67,9 @@ class RuleTest:
 class Rule:
     """One rule file.
 
-    `slug` is the file's name without `.toml`. `tree` is `query`, parsed and found meaningful.
-    `risk_score` runs from 0 to 100. `note`, `setup` and `description` are Markdown, the first
-    also as `guide`. `references` are mostly addresses. `enabled` is the file's own wish; people may
-    switch a rule otherwise.
+    `slug` is the file name without `.toml`. `tree` is the parsed and checked `query`. `risk_score` is 0 to
+    100. `note`, `setup` and `description` are Markdown; `guide` is the parsed `note`. `references` are
+    usually URLs. `enabled` is the default of the file, which users can override.
     """
 
     id: str
@@ -85,7 +79,7 @@ class Rule:
     severity: Severity
     risk_score: int
     query: str
-    tree: Query
+    tree: CompiledQuery
     threats: tuple[Threat, ...]
     note: str
     guide: Guide
@@ -100,42 +94,36 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """Every rule that could be loaded, and everything wrong with the files that could not."""
+    """The rules that were loaded, and the problems of the files that were not."""
 
     rules: tuple[Rule, ...]
     problems: tuple[RuleFileProblem, ...]
 
 
 def load_rules(paths: Iterable[Path]) -> LoadedRules:
-    """The rules of `paths`: files, or folders whose `*.toml` files are taken, at any depth.
+    """Load the rules in `paths`: files, or folders that are searched recursively for `*.toml`.
 
-    Never raises, whatever a file holds. Of several rules with one id, the first is loaded.
+    Never raises: errors become problems. If several rules have the same id, the first is loaded.
     """
     rules: dict[str, Rule] = {}
     problems: list[RuleFileProblem] = []
     for path in _find_files(paths, problems):
-        found: list[RuleFileProblem] = []
-        rule = _load_file(path, rules, found)
-        if rule is not None and not found:
+        file_problems: list[RuleFileProblem] = []
+        rule = _load_file(path, rules, file_problems)
+        if rule is not None and not file_problems:
             rules[rule.id] = rule
-        problems += sorted(found, key=lambda problem: (problem.line, problem.column or 0))
+        problems += sorted(file_problems, key=lambda problem: (problem.line, problem.column or 0))
     return LoadedRules(tuple(rules.values()), tuple(problems))
 
 
-def run_tests(rule: Rule) -> list[RuleFileProblem]:
-    """Each of the rule's test events that its query does not decide as the file says."""
-    detector = Detector([rule])
-    problems = []
-    for test in rule.tests:
-        found = detector.match_json(json.dumps(test.event).encode())
-        if found is None:
-            found = detector.match_document(test.event)
-        if bool(found) is not test.matches:
-            fault = "does not match, and should" if test.matches else "matches, and should not"
-            problems.append(
-                RuleFileProblem(rule.path, test.line, None, f"test '{test.name}' {fault}")
-            )
-    return problems
+def is_enabled(rule: Rule, override: bool | None) -> bool:
+    """Return whether `rule` is enabled; `override` is the users' setting, None to use the file's."""
+    return rule.enabled if override is None else override
+
+
+def enabled_rules(rules: Iterable[Rule], overrides: Mapping[str, bool]) -> tuple[Rule, ...]:
+    """Return the enabled rules in the same order; `overrides` are the users' settings by rule id."""
+    return tuple(rule for rule in rules if is_enabled(rule, overrides.get(rule.id)))
 
 
 def _find_files(paths: Iterable[Path], problems: list[RuleFileProblem]) -> Iterator[Path]:
@@ -164,7 +152,9 @@ def _load_file(
         return None
     rule = _read_rule(path, rule_table, file_table)
     if existing := loaded.get(rule.id):
-        rule_table.add_problem("rule_id", f"{rule.id} is already the id of {existing.path}")
+        rule_table.add_problem(
+            "rule_id", f"{rule.id} is already the id of the rule in {existing.path}"
+        )
     return rule
 
 
@@ -207,17 +197,17 @@ def _read_rule(path: Path, table: TableReader, file_table: TableReader) -> Rule:
     )
 
 
-def _parse_query(table: TableReader, query: str) -> Query:
-    if table.problems:  # no query, or one in another language
+def _parse_query(table: TableReader, query: str) -> CompiledQuery:
+    if table.problems:  # the query is missing, or in another language
         return MATCH_NOTHING
+    errors: Sequence[EqlError] = ()
     try:
-        tree = parse(query)
-        wrong = list(islice(semantic_errors(tree), MAX_ERRORS_PER_QUERY))
-    except EqlError as error:
-        tree, wrong = MATCH_NOTHING, [error]
-    starts = [0, *(found.end() for found in re.finditer("\n", query))]
-    for query_error in wrong:
-        offset = starts[query_error.line - 1] + query_error.column - 1
+        tree = compile_query(query, max_errors=MAX_ERRORS_PER_QUERY)
+    except InvalidQueryError as error:
+        tree, errors = MATCH_NOTHING, error.errors
+    line_starts = [0, *(match.end() for match in re.finditer("\n", query))]
+    for query_error in errors:
+        offset = line_starts[query_error.line - 1] + query_error.column - 1
         table.add_text_problem("query", offset, query_error.message)
     return tree
 
@@ -243,7 +233,7 @@ def _read_technique(table: TableReader) -> Technique:
 
 def _read_test(table: TableReader) -> RuleTest:
     for key in table.data.keys() - {"name", "event", "matches"}:
-        table.add_problem(key, "is no key of a test; those are name, event and matches")
+        table.add_problem(key, "unknown key of a test; use name, event and matches")
     return RuleTest(
         name=table.text("name"),
         event=table.event("event"),

@@ -1,4 +1,4 @@
-"""What is wrong with a rule file, and where; how it is shown belongs to the caller."""
+"""A problem in a rule file, with its position."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RuleFileProblem:
-    """One thing to mend in a rule file.
+    """A problem in a rule file.
 
-    `line` and `column` count from 1. `column` is None where only the line is known; `line` is 1
-    where the file as a whole is at fault.
+    `line` and `column` start at 1. `column` is None if only the line is known; `line` is 1 if the problem
+    concerns the whole file.
     """
 
     path: Path

@@ -10,6 +10,7 @@ from enum import StrEnum
 from app.domain.errors import Conflict, InvalidInput
 from app.domain.event import Event
 from app.domain.severity import Severity
+from app.domain.text import text_error
 
 
 class Status(StrEnum):
@@ -75,10 +76,8 @@ def validate_verdict(verdict: str | None, reason: str | None) -> tuple[Verdict, 
     if known_verdict is None:
         problems["verdict"] = "Choose a verdict: " + ", ".join(Verdict) + "."
     text = (reason or "").strip()
-    if not text:
-        problems["reason"] = "Enter a reason."
-    elif len(text) > MAX_REASON_LENGTH:
-        problems["reason"] = f"At most {MAX_REASON_LENGTH} characters; this has {len(text)}."
+    if error := text_error(text, MAX_REASON_LENGTH, if_empty="Enter a reason."):
+        problems["reason"] = error
     if problems or known_verdict is None:
         raise InvalidInput(problems)
     return known_verdict, text

@@ -230,7 +230,8 @@ def _validate_condition(
         return f"A value may have at most {MAX_VALUE_LENGTH} characters.", None
     if not all(map(is_valid_value, kept)):
         return (
-            "A value cannot contain line breaks or leading or trailing spaces. Use “matches” with ? for each.",
+            "A value cannot contain line breaks or leading or trailing spaces. "
+            "Use “matches” with ? for each.",
             None,
         )
     return None, Condition(field, known, kept)

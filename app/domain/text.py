@@ -1,4 +1,4 @@
-"""Escaping of untrusted text for storage and display."""
+"""Untrusted text: length check, and escaping for storage and display."""
 
 import re
 import unicodedata
@@ -89,6 +89,15 @@ def has_invisible(text: str) -> bool:
 def escape_invisible(text: str) -> str:
     """Return `text` as one line with every invisible character escaped, for logs and terminals."""
     return "".join(segment for _, segment in display_segments(text))
+
+
+def text_error(text: str, max_length: int, *, if_empty: str) -> str | None:
+    """Return an error message if `text` is empty (then `if_empty`) or too long, else None."""
+    if not text:
+        return if_empty
+    if len(text) > max_length:
+        return f"At most {max_length} characters; this has {len(text)}."
+    return None
 
 
 def truncate_with_count(text: str, limit: int) -> str:

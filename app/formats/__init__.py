@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from app.domain.ecs_fields import Document, field_values
 from app.formats import ecs, falco, tetragon, tracee
 from app.formats.envelopes import ENVELOPES
-from app.formats.format import EventParseError, Format
+from app.formats.format import EventParseError, Format, RejectionKind
 from app.formats.json_decode import decode_json
 
 # ECS is last: a shipper may add its own ECS fields to what another agent wrote.
@@ -26,7 +26,7 @@ MARKER_KEYS: tuple[str, ...] = (
     *(key for agent_format in FORMATS for key in agent_format.marker_keys),
 )
 
-__all__ = ["FORMATS", "MARKER_KEYS", "EventParseError", "normalise", "parse_event"]
+__all__ = ["FORMATS", "MARKER_KEYS", "EventParseError", "RejectionKind", "normalise", "parse_event"]
 
 
 def parse_event(raw: bytes) -> Document:
@@ -38,7 +38,8 @@ def normalise(decoded: object) -> Document:
     """The ECS document of one decoded event; raises EventParseError."""
     if not isinstance(decoded, dict):
         raise EventParseError(
-            f"an event is a JSON object, and this is {_JSON_TYPE_NAMES[type(decoded)]}"
+            f"an event is a JSON object, and this is {_JSON_TYPE_NAMES[type(decoded)]}",
+            RejectionKind.NOT_AN_OBJECT,
         )
     if ecs.has_event_category(decoded):
         return decoded
@@ -53,7 +54,8 @@ def normalise(decoded: object) -> Document:
         raise EventParseError(
             "no known agent format: a Falco alert has output_fields, a Tetragon event process_exec, a "
             "Tracee event eventName, and an ECS event at least one of "
-            + ", ".join(ecs.ECS_IDENTIFYING_FIELDS)
+            + ", ".join(ecs.ECS_IDENTIFYING_FIELDS),
+            RejectionKind.UNKNOWN_FORMAT,
         )
     document = agent_format.to_ecs(event)
     if host is not None and not field_values(document, "host.name"):

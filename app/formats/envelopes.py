@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.domain.ecs_fields import Document, field_values, first_text
 from app.formats.ecs_document import as_text, get_path
-from app.formats.format import EventParseError, Format
+from app.formats.format import EventParseError, Format, RejectionKind
 from app.formats.json_decode import decode_json
 
 FormatLookup = Callable[[Mapping[str, object]], Format | None]
@@ -32,7 +32,8 @@ def _unwrap_elasticsearch_hit(
     # A hit may hold what Velociraptor uploaded.
     if not isinstance(source, dict) or not (find_format(source) or _is_velociraptor_row(source)):
         raise EventParseError(
-            "the _source of this Elasticsearch hit is not an event of a known agent"
+            "the _source of this Elasticsearch hit is not an event of a known agent",
+            RejectionKind.UNKNOWN_FORMAT,
         )
     return source, None
 
@@ -47,7 +48,10 @@ def _unwrap_cloud_event(
     """A CloudEvent, one of the forms in which Falcosidekick passes an alert on."""
     data = document["data"]
     if not isinstance(data, dict) or not find_format(data):
-        raise EventParseError("the data of this CloudEvent is not an event of a known agent")
+        raise EventParseError(
+            "the data of this CloudEvent is not an event of a known agent",
+            RejectionKind.UNKNOWN_FORMAT,
+        )
     # Its own id is Falcosidekick's for the alert.
     return ({"uuid": document.get("id"), **data} if "output_fields" in data else data), None
 
@@ -74,11 +78,13 @@ def _unwrap_velociraptor_row(
     events = [event for event in _embedded_objects(row.values()) if find_format(event)]
     if not events:
         raise EventParseError(
-            "none of the columns of this Velociraptor row is an event of a known agent"
+            "none of the columns of this Velociraptor row is an event of a known agent",
+            RejectionKind.UNKNOWN_FORMAT,
         )
     if len(events) > 1:
         raise EventParseError(
-            "several columns of this Velociraptor row are events; one row can hold one event"
+            "several columns of this Velociraptor row are events; one row can hold one event",
+            RejectionKind.OTHER,
         )
     return events[0], host
 

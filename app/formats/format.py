@@ -2,12 +2,34 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from app.domain.ecs_fields import Document
 
 
+class RejectionKind(StrEnum):
+    """Why an event is rejected, as a metrics label."""
+
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    TOO_DEEP = "too_deep"
+    NOT_AN_OBJECT = "not_an_object"
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown_format"
+    INCOMPLETE = "incomplete"
+    OTHER = "other"
+
+
 class EventParseError(Exception):
-    """An event that cannot be read; the first argument says why, without its bytes."""
+    """An event cannot be parsed. The reason does not quote the bytes of the event.
+
+    `kind` is INCOMPLETE unless given: that of an event that lacks a field its agent format requires.
+    """
+
+    def __init__(self, reason: str, kind: RejectionKind = RejectionKind.INCOMPLETE) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from app.formats.format import EventParseError
+from app.formats.format import EventParseError, RejectionKind
 
 MAX_DEPTH = 100
 # Python converts so many digits in time (sys.set_int_max_str_digits); JSON sets no limit.
@@ -20,12 +20,12 @@ _MAX_DIGITS = 4_000
 def decode_json(raw: bytes) -> object:
     """The value in `raw`; raises EventParseError saying what is wrong and at which byte."""
     if not raw:
-        raise EventParseError("nothing here where an event should be")
+        raise EventParseError("nothing here where an event should be", RejectionKind.EMPTY)
     try:
         # Checks what msgspec skips: it reads bytes in strings without validating them.
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise EventParseError(f"not UTF-8 at byte {error.start}") from None
+        raise EventParseError(f"not UTF-8 at byte {error.start}", RejectionKind.NOT_UTF8) from None
     try:
         _check_depth(raw)
         return msgspec.json.decode(raw)
@@ -38,11 +38,15 @@ def _decode_leniently(text: str) -> object:
         return json.loads(text, parse_int=_parse_integer, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         where = f"byte {len(text[: error.pos].encode('utf-8', 'surrogatepass'))}"
-        raise EventParseError(f"not JSON: {error.msg.lower()} at {where}") from None
+        raise EventParseError(
+            f"not JSON: {error.msg.lower()} at {where}", RejectionKind.NOT_JSON
+        ) from None
     except RecursionError:
-        raise EventParseError(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise EventParseError(
+            f"nested deeper than {MAX_DEPTH} levels", RejectionKind.TOO_DEEP
+        ) from None
     except ValueError as error:
-        raise EventParseError(f"not JSON: {error}") from None
+        raise EventParseError(f"not JSON: {error}", RejectionKind.NOT_JSON) from None
 
 
 def _parse_integer(digits: str) -> int | float:
@@ -72,6 +76,8 @@ def _check_depth(raw: bytes) -> None:
         if first in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
-                raise EventParseError(f"nested deeper than {MAX_DEPTH} levels")
+                raise EventParseError(
+                    f"nested deeper than {MAX_DEPTH} levels", RejectionKind.TOO_DEEP
+                )
         elif first in b"]}":
             depth -= 1

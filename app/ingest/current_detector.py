@@ -1,20 +1,19 @@
-"""The detector of the rules that decide now, made anew whenever somebody has switched one."""
+"""The detector for the enabled rules, rebuilt when a user enables or disables a rule."""
 
 import threading
 from collections.abc import Callable, Sequence
 
 from app.detection.detector import Detector
-from app.detection.rule import Rule
-from app.detection.switches import enabled_rules
+from app.detection.rule import Rule, enabled_rules
 from app.store import change_counters, rule_overrides
 from app.store.database import Database
 
 
 class CurrentDetector:
-    """`detector` never changes but is replaced: who takes it once has the old rules or the new ones.
+    """Holds the current detector. A detector is immutable; `refresh` replaces it.
 
-    Making this, and `refresh`, raise Unavailable when the database cannot be read: which rules
-    people have switched must not be guessed. After a failed `refresh` the detector stays as it was.
+    The constructor and `refresh` raise Unavailable if the database cannot be read, because the rule
+    overrides cannot be guessed. After a failed `refresh` the previous detector remains.
     """
 
     detector: Detector
@@ -29,15 +28,15 @@ class CurrentDetector:
         self._rules = rules
         self._build_detector = build_detector
         self._revision = -1
-        # Who read first must not be the last to replace: an old set would follow a new one.
+        # Two concurrent refreshes could otherwise replace a newer detector with an older one.
         self._refresh_lock = threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
-        """Obey what people have switched until now, here or in another process."""
+        """Rebuild the detector if the rule overrides changed, here or in another process."""
         with self._refresh_lock:
             with self._database.read() as session:
-                # The counter first: a switch that comes in between is read twice, never missed.
+                # The counter is read first: a change in between is then applied twice, never missed.
                 revision = change_counters.current(session, change_counters.RULES)
                 if revision == self._revision:
                     return

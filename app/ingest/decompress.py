@@ -1,7 +1,7 @@
-"""Gzip and zstd to plain bytes, part by part: a body can be limited, a file need not be held."""
+"""Gzip and zstd decompression: of request bodies by Content-Encoding, of files by their first bytes."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Protocol
 
@@ -9,154 +9,105 @@ import zstandard
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-# A part has about so many bytes, fewer where no more were there yet.
+from app.domain.errors import DeckwatchError
+from app.ingest.events import ContentTooLarge, UnreadableBody
+
+# Approximate size of a decompressed part; a part is smaller when no more data is available.
 CHUNK_BYTES = 1 << 18
-# RFC 1952: a gzip member; 16 + 15 asks zlib for its header and the largest window.
+# 16 + 15 makes zlib expect a gzip header (RFC 1952) and the largest window.
 _GZIP_WBITS = 31
-# What lies behind a member in its slice is copied, and a body may have very many small members.
+# isal copies the input that follows a gzip member, and a body may have very many small members.
 _GZIP_SLICE_BYTES = 64 << 10
-# RFC 8878 section 3.1.1.1.2 recommends decoders to support 8 MiB; larger windows cost memory.
+# RFC 8878 section 3.1.1.1.2 recommends that decoders support 8 MiB; larger windows cost memory.
 _ZSTD_MAX_WINDOW = 8 << 20
-# What zstd(1) takes without being asked to: whoever reads a file of their own can spare it.
+# The largest window that zstd(1) accepts by default; used for local files.
 _ZSTD_FILE_MAX_WINDOW = 128 << 20
-# A byte of zstd becomes 32 KiB at most (RFC 8878 section 3.1.1.2.2, a block of one byte repeated), and
-# all that a slice becomes comes at once: so up to 16 MiB.
+# One byte of zstd can become 32 KiB (RFC 8878 section 3.1.1.2.2, a block of one repeated byte), and the
+# library returns the output of a whole slice at once: up to 16 MiB.
 _ZSTD_SLICE_BYTES = 512
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-# RFC 8878 section 3.1.2: a frame to skip, as pzstd(1) begins with; its first byte is 0x50 to 0x5f.
+# RFC 8878 section 3.1.2: a skippable frame, which pzstd(1) writes first; its first byte is 0x50 to 0x5f.
 _ZSTD_SKIPPABLE_MAGIC = b"\x2a\x4d\x18"
 
 
+class UnsupportedEncoding(DeckwatchError):
+    """415: a Content-Encoding other than identity, gzip and zstd, or a wrong Content-Type of a form."""
+
+
 class DecompressionError(Exception):
-    """The first argument says what is wrong, in words that go behind the name of what was read."""
+    """Compressed data is damaged or incomplete; the message is a predicate for the name of its source."""
+
+
+class Decompressor(Protocol):
+    """Incremental decompressor; both methods raise DecompressionError."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the decompressed parts of `chunk`."""
+        ...
+
+    def end(self) -> None:
+        """Check that the compressed data is complete."""
+        ...
+
+
+class BodyDecompressor:
+    """Incremental decompressor for a request body of a Content-Encoding, limited to `max_bytes`.
+
+    Raises UnsupportedEncoding when created.
+    """
+
+    def __init__(self, encoding: str, max_bytes: int) -> None:
+        try:
+            self._decompressor = _DECOMPRESSORS[encoding.strip().lower()]()
+        except KeyError:
+            raise UnsupportedEncoding(
+                f"Content-Encoding “{encoding}” is not supported; send identity, gzip or zstd."
+            ) from None
+        self.is_identity = isinstance(self._decompressor, IdentityDecompressor)
+        self._max_bytes = max_bytes
+        self.decompressed_bytes = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the decompressed parts of `chunk`; raises UnreadableBody or ContentTooLarge."""
+        try:
+            for part in self._decompressor.feed(chunk):
+                self.decompressed_bytes += len(part)
+                if self.decompressed_bytes > self._max_bytes:
+                    raise ContentTooLarge(
+                        f"The body decompresses to more than {self._max_bytes} bytes; "
+                        "send fewer events per request."
+                    )
+                yield part
+        except DecompressionError as error:
+            raise UnreadableBody(f"The body {error}.") from None
+
+    def end(self) -> None:
+        """Check that the compressed data is complete; raises UnreadableBody."""
+        try:
+            self._decompressor.end()
+        except DecompressionError as error:
+            raise UnreadableBody(f"The body {error}.") from None
 
 
 def decompress_auto(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Gzip and zstd as their first bytes say, anything else as it is. Raises DecompressionError."""
+    """Decompress gzip or zstd, recognised by the first bytes; return other data unchanged.
+
+    Iterating the result raises DecompressionError.
+    """
     rest = iter(chunks)
     start = b""
     while len(start) < len(_ZSTD_MAGIC) and (chunk := next(rest, b"")):
         start += chunk
-    whole = chain([start], rest)
+    all_chunks = chain([start], rest)
     if start.startswith(_GZIP_MAGIC):
-        return decompress_gzip(whole)
+        return _decompress_all(GzipDecompressor(), all_chunks)
     if start.startswith(_ZSTD_MAGIC) or (
         start[1:4] == _ZSTD_SKIPPABLE_MAGIC and start[0] >> 4 == 5
     ):
-        return decompress_zstd(whole, _ZSTD_FILE_MAX_WINDOW)
-    return whole
-
-
-def decompress_gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """RFC 1952; members may follow one another (section 2.2). Raises DecompressionError."""
-    return _decompress_all(GzipDecompressor(), chunks)
-
-
-def decompress_zstd(chunks: Iterable[bytes], max_window: int = _ZSTD_MAX_WINDOW) -> Iterator[bytes]:
-    """RFC 8878; frames may follow one another. Raises DecompressionError, also for a larger window."""
-    return _decompress_all(ZstdStreamDecompressor(max_window), chunks)
-
-
-class Decompressor(Protocol):
-    """Given chunk after chunk by whoever cannot wait for the next one. Both raise DecompressionError."""
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk becomes."""
-        ...
-
-    def end(self) -> None:
-        """No chunk follows."""
-        ...
-
-
-class IdentityDecompressor:
-    """Nothing to inflate."""
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        yield chunk
-
-    def end(self) -> None:
-        pass
-
-
-class GzipDecompressor:
-    def __init__(self) -> None:
-        self._decompressobj: isal_zlib.Decompress | None = None
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        for rest in _slices(chunk, _GZIP_SLICE_BYTES):
-            while (
-                rest := rest if self._decompressobj else rest.lstrip(b"\0")
-            ):  # tape padding, as gzip(1) ignores it
-                decompressor = self._decompressobj or isal_zlib.decompressobj(_GZIP_WBITS)
-                self._decompressobj = decompressor
-                try:
-                    yield from _decompress_member(decompressor, rest)
-                except IsalError as error:  # type: ignore[misc]  # its stub says int; it is an exception
-                    raise DecompressionError(
-                        f"holds damaged gzip data: {_error_message(error)}"
-                    ) from None
-                if not decompressor.eof:
-                    break
-                rest, self._decompressobj = decompressor.unused_data, None
-
-    def end(self) -> None:
-        if self._decompressobj is not None:
-            raise DecompressionError("ends in the middle of its gzip data")
-
-
-def _decompress_member(decompressor: "isal_zlib.Decompress", rest: bytes) -> Iterator[bytes]:
-    part = decompressor.decompress(rest, CHUNK_BYTES)
-    while part:
-        yield part
-        if decompressor.eof:
-            return
-        part = decompressor.decompress(decompressor.unconsumed_tail, CHUNK_BYTES)
-
-
-class ZstdStreamDecompressor:
-    def __init__(self, max_window: int = _ZSTD_MAX_WINDOW) -> None:
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=max_window)
-        self._decompressobj: zstandard.ZstdDecompressionObj | None = None
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        held: list[bytes] = []
-        size = 0
-        try:
-            for piece in self._decompress_frames(chunk):
-                held.append(piece)
-                size += len(piece)
-                if size >= CHUNK_BYTES:
-                    yield b"".join(held)
-                    held, size = [], 0
-        except DecompressionError:
-            yield b"".join(held)
-            raise
-        if held:
-            yield b"".join(held)
-
-    def _decompress_frames(self, chunk: bytes) -> Iterator[bytes]:
-        for rest in _slices(chunk, _ZSTD_SLICE_BYTES):
-            while rest:
-                decompressor = self._decompressobj or self._decompressor.decompressobj()
-                self._decompressobj = decompressor
-                try:
-                    piece = decompressor.decompress(rest)
-                except zstandard.ZstdError as error:
-                    raise DecompressionError(
-                        f"holds damaged zstd data: {_error_message(error)}"
-                    ) from None
-                if piece:
-                    yield piece
-                if not decompressor.eof:
-                    break
-                rest, self._decompressobj = decompressor.unused_data, None
-
-    def end(self) -> None:
-        if self._decompressobj is not None:
-            raise DecompressionError("ends in the middle of its zstd data")
+        return _decompress_all(ZstdDecompressor(_ZSTD_FILE_MAX_WINDOW), all_chunks)
+    return all_chunks
 
 
 def _decompress_all(decompressor: Decompressor, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -165,11 +116,111 @@ def _decompress_all(decompressor: Decompressor, chunks: Iterable[bytes]) -> Iter
     decompressor.end()
 
 
+class IdentityDecompressor:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        yield chunk
+
+    def end(self) -> None:
+        pass
+
+
+class GzipDecompressor:
+    """RFC 1952; accepts several members in a row (section 2.2)."""
+
+    def __init__(self) -> None:
+        self._member: isal_zlib.Decompress | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        for piece in _slices(chunk, _GZIP_SLICE_BYTES):
+            rest = piece
+            # Zeros between members are tape padding, which gzip(1) ignores too.
+            while rest := rest if self._member else rest.lstrip(b"\0"):
+                member = self._member or isal_zlib.decompressobj(_GZIP_WBITS)
+                self._member = member
+                try:
+                    yield from _decompress_member(member, rest)
+                except IsalError as error:  # type: ignore[misc]  # its stub says int; it is an exception
+                    raise DecompressionError(
+                        f"holds damaged gzip data: {_error_message(error)}"
+                    ) from None
+                if not member.eof:
+                    break
+                rest, self._member = member.unused_data, None
+
+    def end(self) -> None:
+        if self._member is not None:
+            raise DecompressionError("ends in the middle of its gzip data")
+
+
+def _decompress_member(member: "isal_zlib.Decompress", data: bytes) -> Iterator[bytes]:
+    part = member.decompress(data, CHUNK_BYTES)
+    while part:
+        yield part
+        if member.eof:
+            return
+        part = member.decompress(member.unconsumed_tail, CHUNK_BYTES)
+
+
+class ZstdDecompressor:
+    """RFC 8878; accepts several frames in a row. A window larger than `max_window` bytes is an error."""
+
+    def __init__(self, max_window: int = _ZSTD_MAX_WINDOW) -> None:
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=max_window)
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            for piece in self._decompress_frames(chunk):
+                pieces.append(piece)
+                size += len(piece)
+                if size >= CHUNK_BYTES:
+                    yield b"".join(pieces)
+                    pieces, size = [], 0
+        except DecompressionError:
+            yield b"".join(pieces)
+            raise
+        if pieces:
+            yield b"".join(pieces)
+
+    def _decompress_frames(self, chunk: bytes) -> Iterator[bytes]:
+        for piece in _slices(chunk, _ZSTD_SLICE_BYTES):
+            rest = piece
+            while rest:
+                frame = self._frame or self._decompressor.decompressobj()
+                self._frame = frame
+                try:
+                    decompressed = frame.decompress(rest)
+                except zstandard.ZstdError as error:
+                    raise DecompressionError(
+                        f"holds damaged zstd data: {_error_message(error)}"
+                    ) from None
+                if decompressed:
+                    yield decompressed
+                if not frame.eof:
+                    break
+                rest, self._frame = frame.unused_data, None
+
+    def end(self) -> None:
+        if self._frame is not None:
+            raise DecompressionError("ends in the middle of its zstd data")
+
+
+_DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
+    "": IdentityDecompressor,
+    "identity": IdentityDecompressor,
+    "gzip": GzipDecompressor,
+    "x-gzip": GzipDecompressor,  # RFC 9110 section 8.4.1.3: an alias of gzip
+    "zstd": ZstdDecompressor,
+}
+
+
 def _slices(chunk: bytes, size: int) -> Iterator[bytes]:
-    return (chunk[at : at + size] for at in range(0, len(chunk), size))
+    return (chunk[start : start + size] for start in range(0, len(chunk), size))
 
 
 def _error_message(error: Exception) -> str:
-    """What the library says, without its own name and numbers."""
+    """Return the library's message without its own name and error numbers."""
     message = re.sub(r"^(Error -?\d+ |zstd decompress\w* error: )", "", str(error))
     return message[:1].lower() + message[1:]

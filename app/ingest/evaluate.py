@@ -1,102 +1,85 @@
-"""Which events match, which are refused: one by one, or a body's lines where they stand."""
+"""Evaluate events against the rules: which events match and which are rejected."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
+
+import msgspec
 
 from app.detection.detector import Detector
 from app.detection.rule import Rule
 from app.domain.ecs_fields import Document
-from app.formats import EventParseError, parse_event
-from app.ingest.events import LineCursor, RawEvent
+from app.formats import EventParseError, RejectionKind, parse_event
+from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.lines import EventBlock, EventLines
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One event: the rules it matches and its document when there are any, or why it was refused."""
+class MatchingEvent(msgspec.Struct, frozen=True):
+    """An event with its ECS document and the rules that it matches, at least one."""
 
     raw_event: RawEvent
-    matching_rules: tuple[Rule, ...] = ()
-    document: Document | None = None
-    rejection_reason: str | None = None
+    rules: tuple[Rule, ...]
+    document: Document
+
+
+Evaluation: TypeAlias = MatchingEvent | RejectedEvent
 
 
 def evaluate(
-    events: Iterable[RawEvent], detector: Detector, max_event_bytes: int
+    events: EventBlock | Iterable[RawEvent | RejectedEvent],
+    detector: Detector,
+    max_event_bytes: int,
 ) -> Iterator[Evaluation]:
-    """Decide each event; gives those that match or are refused. Most are read only as far as rules look."""
-    if isinstance(events, LineCursor):
-        yield from _evaluate_lines(events, detector, max_event_bytes)
-        return
-    for raw_event in events:
-        raw = raw_event.raw
-        rules = _decide(detector, raw) if len(raw) <= max_event_bytes else None
-        if rules or rules is None:
+    """Yield the events that match a rule or are rejected; passes on those that are rejected already.
+
+    Most events match no rule; of those only the fields that rules read are decoded.
+    """
+    if isinstance(events, EventLines):
+        match = detector.match_json if events.is_ascii else partial(_match_raw, detector)
+        for raw_event, rules in events.select(match, max_event_bytes):
             yield from _evaluate_document(raw_event, rules, detector, max_event_bytes)
-
-
-def _evaluate_lines(
-    lines: LineCursor, detector: Detector, max_event_bytes: int
-) -> Iterator[Evaluation]:
-    """Nearly all events come by here: only those of which there may be more to say are made items."""
-    body, start, stop = lines.body, lines.start, lines.stop
-    decide = detector.match_json if lines.is_ascii else partial(_decide, detector)
-    step = 2 if lines.line_prefix else 1
-    skipped = 0
-    try:
-        while start < stop:
-            begin = lines.find_event_start(start) if lines.line_prefix else start
-            if begin < 0:
-                break
-            end = body.find(b"\n", begin, stop)
-            if end < 0:
-                end = stop
-            rules = decide(body[begin:end]) if end - begin <= max_event_bytes else None
-            if rules or rules is None:
-                lines.advance(skipped, start)
-                skipped = 0
-                raw_event = next(lines, None)
-                start = lines.start
-                if raw_event is None:
-                    break
-                if start == end + 1 and len(raw_event.raw) == end - begin:
-                    yield from _evaluate_document(raw_event, rules, detector, max_event_bytes)
-                else:  # there was white space, or nothing else
-                    yield from evaluate([raw_event], detector, max_event_bytes)
-            else:
-                skipped += step
-                start = end + 1
-    finally:
-        lines.advance(skipped, start)
+        return
+    for event in events:
+        if isinstance(event, RejectedEvent):
+            yield event
+            continue
+        raw = event.raw
+        rules = _match_raw(detector, raw) if len(raw) <= max_event_bytes else None
+        if rules or rules is None:
+            yield from _evaluate_document(event, rules, detector, max_event_bytes)
 
 
 def _evaluate_document(
     raw_event: RawEvent, rules: tuple[Rule, ...] | None, detector: Detector, max_event_bytes: int
 ) -> Iterator[Evaluation]:
-    """One that matches `rules`; for None, one that only a reading of the whole can tell of: wrapped, oddly
-    shaped, too large or broken.
+    """Parse an event that matches `rules`, or that only its whole document can decide (None).
+
+    The latter are wrapped in an envelope, have an unusual shape, are too large or are invalid.
     """
-    if len(raw_event.raw) > max_event_bytes:
-        yield Evaluation(raw_event, rejection_reason=too_large_reason(max_event_bytes))
-        return
-    try:
-        document = parse_event(raw_event.raw)
-    except EventParseError as error:
-        yield Evaluation(raw_event, rejection_reason=str(error))
+    document = parse_within_limit(raw_event, max_event_bytes)
+    if isinstance(document, RejectedEvent):
+        yield document
         return
     if rules is None:
         rules = detector.match_document(document)
     if rules:
-        yield Evaluation(raw_event, rules, document)
+        yield MatchingEvent(raw_event, rules, document)
 
 
-def _decide(detector: Detector, raw: bytes) -> tuple[Rule, ...] | None:
-    """As the detector says, but None for what is not UTF-8 in a place where no rule looks."""
+def parse_within_limit(raw_event: RawEvent, max_event_bytes: int) -> Document | RejectedEvent:
+    """Return the event's ECS document, or the event with the reason why it is rejected."""
+    if len(raw_event.raw) > max_event_bytes:
+        reason = f"larger than {max_event_bytes} bytes"
+        return RejectedEvent(raw_event, reason, RejectionKind.TOO_LARGE)
+    try:
+        return parse_event(raw_event.raw)
+    except EventParseError as error:
+        return RejectedEvent(raw_event, str(error), error.kind)
+
+
+def _match_raw(detector: Detector, raw: bytes) -> tuple[Rule, ...] | None:
+    """Like `match_json`, which skips text that no rule reads, but None if any text is not UTF-8."""
     return detector.match_json(raw) if raw.isascii() or _is_utf8(raw) else None
-
-
-def too_large_reason(max_event_bytes: int) -> str:
-    return f"larger than {max_event_bytes} bytes"
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What would become of an event and why: rules clause by clause, then exclusions; nothing is stored."""
+"""Explain how rules and exclusions treat an event, clause by clause; stores nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,13 @@ from app.detection.explain import Explanation, explain
 from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Condition, Exclusion
-from app.formats import EventParseError, parse_event
-from app.ingest.evaluate import too_large_reason
-from app.ingest.events import RawEvent
+from app.ingest.evaluate import parse_within_limit
+from app.ingest.events import RawEvent, RejectedEvent
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionExplanation:
-    """`found` is what the event has in the condition's field."""
+    """One condition of an exclusion. `event_values` are the event's values of its field."""
 
     condition: Condition
     event_values: tuple[str, ...]
@@ -24,6 +23,8 @@ class ConditionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionExplanation:
+    """One exclusion: whether it covers the event, and each of its conditions."""
+
     exclusion: Exclusion
     covers: bool
     conditions: tuple[ConditionExplanation, ...]
@@ -31,11 +32,7 @@ class ExclusionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """`decides` tells an enabled rule from one that is only asked here.
-
-    `exclusions` are the live ones of the rule; the first that covers suppresses the match, if the
-    event is one.
-    """
+    """One rule, and its live exclusions: the first that covers the event suppresses a match."""
 
     explanation: Explanation
     is_enabled: bool
@@ -43,21 +40,22 @@ class RuleExplanation:
 
     @property
     def suppressed_by(self) -> Exclusion | None:
-        covering_exclusions = (one.exclusion for one in self.exclusions if one.covers)
-        return next(covering_exclusions, None) if self.explanation.matches else None
+        """The exclusion that suppresses the match; None if there is no match or none covers it."""
+        covering = (explained.exclusion for explained in self.exclusions if explained.covers)
+        return next(covering, None) if self.explanation.matches else None
 
     @property
     def failing_clauses(self) -> int:
-        """How many clauses stand between the event and a match; 0 for a match."""
+        """How many clauses keep the event from matching; 0 for a match."""
         condition = self.explanation.root
         return 0 if condition.holds else sum(1 for _ in condition.decisive_clauses())
 
 
 @dataclass(frozen=True, slots=True)
 class EventExplanation:
-    """`event` is None where `refusal` says why it cannot be read; then no rule was asked.
+    """One event: either `event` and `rules`, or `rejection_reason` if it cannot be parsed.
 
-    `rules` begin with matches and go on with what was nearest to one.
+    `rules` are sorted by their number of failing clauses, matches first.
     """
 
     raw_event: RawEvent
@@ -75,13 +73,13 @@ def explain_raw_event(
     at: datetime,
     max_event_bytes: int,
 ) -> EventExplanation:
-    """`rules` are all that are asked, `deciding` those that are enabled; `exclusions` are by rule."""
-    if len(raw_event.raw) > max_event_bytes:
-        return EventExplanation(raw_event, rejection_reason=too_large_reason(max_event_bytes))
-    try:
-        document = parse_event(raw_event.raw)
-    except EventParseError as error:
-        return EventExplanation(raw_event, rejection_reason=str(error))
+    """Explain the event for each of `rules`, which may be enabled or not.
+
+    `exclusions` holds the live exclusions of each rule id.
+    """
+    document = parse_within_limit(raw_event, max_event_bytes)
+    if isinstance(document, RejectedEvent):
+        return EventExplanation(raw_event, rejection_reason=document.reason)
     event = event_from_ecs(document)
     enabled_ids = {rule.id for rule in enabled_rules}
     explanations = [
@@ -89,16 +87,17 @@ def explain_raw_event(
             explanation=explain(rule, document),
             is_enabled=rule.id in enabled_ids,
             exclusions=tuple(
-                _exclusion(one, event, rule.id, at) for one in exclusions.get(rule.id, ())
+                _explain_exclusion(exclusion, event, rule.id, at)
+                for exclusion in exclusions.get(rule.id, ())
             ),
         )
         for rule in rules
     ]
-    explanations.sort(key=lambda one: one.failing_clauses)
+    explanations.sort(key=lambda explained: explained.failing_clauses)
     return EventExplanation(raw_event, event, rules=tuple(explanations))
 
 
-def _exclusion(
+def _explain_exclusion(
     exclusion: Exclusion, event: Event, rule_id: str, at: datetime
 ) -> ExclusionExplanation:
     return ExclusionExplanation(

@@ -1,4 +1,4 @@
-"""How many bytes of events all requests together may hold in memory, and each key of them."""
+"""Limit on the bytes of events that requests hold in memory, in total and per API key."""
 
 import threading
 from collections.abc import Iterator
@@ -8,10 +8,11 @@ from app.domain.errors import Unavailable
 
 
 class MemoryBudget:
-    """`most` bytes for all; no key may take more than half of them, so that none can starve another.
+    """`max_bytes` for all requests; a key may hold half of them, so that it cannot starve others.
 
-    Whoever holds nothing but its own may hold any amount, which the limits of a request bound: what
-    can never be taken must not be told to come again.
+    The total limit does not apply while no other request holds memory, nor the key's limit while the key
+    has no other request. A single request is bounded by its own limits, and if it could never get its
+    memory, the agent would retry it for ever.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -26,7 +27,7 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, key_id: int) -> Iterator["MemoryReservation"]:
-        """What one request may hold while the block runs."""
+        """Return an empty reservation, which is released at the end of the `with` block."""
         reservation = MemoryReservation(self, key_id)
         try:
             yield reservation
@@ -34,7 +35,7 @@ class MemoryBudget:
             reservation.resize(0)
 
     def resize(self, key_id: int, before: int, after: int) -> None:
-        """Raises Unavailable instead of holding too much."""
+        """Change a reservation of `key_id`; raises Unavailable when it grows beyond a limit."""
         with self._lock:
             others = self._reserved_bytes - before
             of_key = self._reserved_by_key.get(key_id, 0) - before
@@ -42,7 +43,9 @@ class MemoryBudget:
                 (others and others + after > self._max_bytes)
                 or (of_key and of_key + after > self._max_bytes // 2)
             ):
-                raise Unavailable("Too many events are on their way; send this again in a moment.")
+                raise Unavailable(
+                    "Too many events are being processed; send this again in a moment."
+                )
             self._reserved_bytes = others + after
             self._reserved_by_key[key_id] = of_key + after
             if not self._reserved_by_key[key_id]:
@@ -50,7 +53,7 @@ class MemoryBudget:
 
 
 class MemoryReservation:
-    """One request's part of a budget."""
+    """The bytes that one request holds."""
 
     def __init__(self, budget: MemoryBudget, key_id: int) -> None:
         self._budget = budget
@@ -58,6 +61,6 @@ class MemoryReservation:
         self._reserved_bytes = 0
 
     def resize(self, size: int) -> None:
-        """From now on this request holds `size` bytes; raises Unavailable when that is too much."""
+        """Set the reservation to `size` bytes; raises Unavailable and keeps the old size if refused."""
         self._budget.resize(self._key_id, self._reserved_bytes, size)
         self._reserved_bytes = size

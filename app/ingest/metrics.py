@@ -1,18 +1,19 @@
-"""What the ingest tells whoever keeps figures of it; this one keeps none."""
+"""Hooks for ingest metrics; the base class ignores all calls."""
 
 from collections.abc import Iterable
 
-from app.store.api_keys import TrafficCounts
+from app.formats import RejectionKind
+from app.store.traffic import TrafficCounts
 
 
 class IngestMetrics:
-    """Called from several threads. What is told was either committed or needs no commit."""
+    """Called from several threads, after the commit of the counted events if they need one."""
 
-    def record_request(self, traffic: TrafficCounts, reasons: Iterable[str]) -> None:
-        """A request was taken; `reasons` has one sentence for each event that was rejected."""
+    def record_request(self, traffic: TrafficCounts, rejections: Iterable[RejectionKind]) -> None:
+        """Count a request; `rejections` has the kind of each rejected event."""
 
     def record_commit(self, seconds: float) -> None:
-        """A transaction reached the disk, so long after it asked for the lock."""
+        """Record the time from asking for the write lock to the durable commit."""
 
     def set_queue_length(self, batches: int) -> None:
-        """So many batches wait for a transaction now."""
+        """Record how many batches wait for a transaction."""

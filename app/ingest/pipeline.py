@@ -1,4 +1,4 @@
-"""From the bytes of one request to its receipt: cut, decide, hand the few that matter to the writer."""
+"""Ingest one request: decompress, split and evaluate its body, store the results, return a receipt."""
 
 from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,37 +7,41 @@ from itertools import chain
 from typing import Protocol
 
 from app.detection.detector import Detector
-from app.domain.event import event_from_ecs
-from app.ingest.body import MAX_EVENTS_PER_REQUEST, BodyDecompressor
 from app.ingest.current_detector import CurrentDetector
-from app.ingest.evaluate import Evaluation, evaluate
-from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.decompress import BodyDecompressor
+from app.ingest.evaluate import evaluate
+from app.ingest.events import MAX_EVENTS_PER_REQUEST, RejectedEvent
+from app.ingest.lines import EventBlock
 from app.ingest.memory_budget import MemoryBudget, MemoryReservation
-from app.ingest.record import NewMatch, RecordResult
+from app.ingest.new_match import NewMatch, new_matches
+from app.ingest.record import RecordResult
 from app.ingest.split import JsonSplitter
 from app.ingest.thread_pool import FairThreadPool
 from app.ingest.writer import Batch, Writer
-from app.store.api_keys import TrafficCounts
+from app.store.traffic import TrafficCounts
 
-# As many bytes of a body are judged at once: more would be held longer, fewer cost a change of threads.
+# Bytes of a body that are evaluated at once: larger blocks are held longer, and each block costs a switch of
+# threads.
 BLOCK_BYTES = 1 << 20
-# Chunks that are smaller are put together first: each costs some time of its own.
+# Chunks smaller than this on average are joined first, since each chunk has a fixed cost.
 _MIN_CHUNK_BYTES = 16 << 10
-# A body that has no more bytes and lines is judged at once, in a few milliseconds at most and mostly in less
-# time than it takes to change threads twice.
+# A body within both limits is evaluated on the event loop. That takes a few milliseconds at most and
+# usually less than two switches of threads.
 MAX_INLINE_BYTES = 8 << 10
 MAX_INLINE_LINES = 64
-# How many bodies of the largest size may be held in memory, by all requests together.
+# The memory budget of all requests together, in bodies of the largest size.
 MAX_BODIES_IN_MEMORY = 4
-# What a match and a rejection take besides the event's own bytes, about.
+# Approximate memory of a match and of a rejected event besides its bytes.
 _MATCH_OVERHEAD_BYTES = 8 << 10
 _REJECTION_OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a request's events. `matched` are the matches stored by it, `suppressed` those of
-    them that an exclusion covered, `duplicates` the matches stored before; received = accepted + rejected.
+    """Counts of one request. `received` counts accepted and rejected events.
+
+    `matched` counts the matches that the request stored, `suppressed` those of them that an exclusion
+    covers, `duplicates` the matches that were stored before.
     """
 
     received: int
@@ -47,64 +51,11 @@ class Receipt:
     rejected: tuple[RejectedEvent, ...]
 
 
-class RequestEvents:
-    """One request's events. `judge` may be called again and again; what matters is kept until it is
-    stored as a whole or not at all. All are decided by the rules of one moment.
-    """
-
-    def __init__(self, detector: Detector, *, key_id: int, max_event_bytes: int) -> None:
-        self._detector = detector
-        self._key_id = key_id
-        self._max_event_bytes = max_event_bytes
-        self._matches: list[NewMatch] = []
-        self._rejected: list[RejectedEvent] = []
-        self.received = 0
-        # About how many bytes all this takes.
-        self.buffered_bytes = 0
-
-    def evaluate(self, events: Iterable[RawEvent]) -> None:
-        self.add(evaluate(events, self._detector, self._max_event_bytes))
-
-    def add(self, evaluations: Iterable[Evaluation]) -> None:
-        """What matters of events that are judged already."""
-        for evaluation in evaluations:
-            raw_event = evaluation.raw_event
-            if evaluation.rejection_reason is not None:
-                self._rejected.append(RejectedEvent(raw_event, evaluation.rejection_reason))
-                self.buffered_bytes += len(raw_event.raw) + _REJECTION_OVERHEAD_BYTES
-            elif evaluation.document is not None:
-                event = event_from_ecs(evaluation.document)
-                self._matches += (
-                    NewMatch(self._key_id, rule, event, raw_event.raw)
-                    for rule in evaluation.matching_rules
-                )
-                self.buffered_bytes += len(raw_event.raw) + _MATCH_OVERHEAD_BYTES
-
-    def to_batch(self, size: int) -> Batch | None:
-        """What there is to be written, None when nothing is; `size` is the body's."""
-        if not self._matches and not self._rejected:
-            return None
-        return Batch(self._key_id, self._matches, self._rejected, self.received, size)
-
-    def traffic(self, size: int) -> TrafficCounts:
-        """What there is to be counted when nothing is written."""
-        return TrafficCounts(received=self.received, bytes=size)
-
-    def receipt(self, result: RecordResult) -> Receipt:
-        return Receipt(
-            received=self.received,
-            matched=result.matched,
-            suppressed=result.suppressed,
-            duplicates=result.duplicates,
-            rejected=tuple(self._rejected),
-        )
-
-
 class Splitter(Protocol):
-    """Finds the events of a body, part by part; `refused` gives once what was refused meanwhile.
+    """Incremental splitter of a body into blocks of events.
 
-    What `feed` and `end` give has to be taken, all of it, before the next call. `found` counts it, and
-    what was refused.
+    The caller must iterate each block before it takes the next one; `event_count` counts the events of
+    the iterated blocks, including rejected ones.
     """
 
     @property
@@ -113,16 +64,15 @@ class Splitter(Protocol):
     @property
     def event_count(self) -> int: ...
 
-    def feed(self, part: bytes) -> Iterable[Iterable[RawEvent]]: ...
+    def feed(self, part: bytes) -> Iterable[EventBlock]: ...
 
-    def end(self) -> Iterable[Iterable[RawEvent]]: ...
-
-    def take_rejected(self) -> Sequence[Evaluation]: ...
+    def end(self) -> Iterable[EventBlock]: ...
 
 
 class Pipeline:
-    """What matters of a request is durable before its receipt is there. Used on one event loop, until
-    `stop`.
+    """Ingests request bodies; a receipt is returned only after everything it counts is durable.
+
+    Used on one event loop, until `stop`.
     """
 
     def __init__(
@@ -141,7 +91,7 @@ class Pipeline:
         self.budget = MemoryBudget(MAX_BODIES_IN_MEMORY * max_body_bytes)
 
     def stop(self) -> None:
-        """No body comes any more."""
+        """End the evaluation threads; later requests are refused."""
         self._threads.stop()
 
     async def ingest_stream(
@@ -152,13 +102,16 @@ class Pipeline:
         key_id: int,
         splitter: Splitter | None = None,
     ) -> Receipt:
-        """Judge a body that is still arriving, block by block; waits and keeps no thread from others.
+        """Evaluate a body block by block while it arrives, then store its matches and rejected events.
 
-        Only one block and what matters of those before it are held, but for a body that has to be
-        read whole (see JsonSplitter). Raises UnsupportedEncoding, UnreadableBody, ContentTooLarge, or Unavailable when
-        nothing was taken, as when all requests together hold too much.
+        Occupies no thread while it waits. Holds one block, and the matches and rejected events so far;
+        JsonSplitter also holds an array or a document on several lines. The rules are those enabled at
+        the start of the request.
+
+        Stores nothing if it raises UnsupportedEncoding, UnreadableBody, ContentTooLarge, or Unavailable,
+        which includes that all requests together hold too much memory.
         """
-        body = _BodyReader(
+        body = _RequestBody(
             BodyDecompressor(encoding, self._max_body_bytes),
             splitter
             or JsonSplitter(
@@ -166,7 +119,9 @@ class Pipeline:
                 max_line_bytes=self._max_body_bytes,
                 max_events=MAX_EVENTS_PER_REQUEST,
             ),
-            self._new_request_events(key_id),
+            self._current.detector,
+            key_id=key_id,
+            max_event_bytes=self._max_event_bytes,
         )
         pending: list[bytes] = []
         size = 0
@@ -182,18 +137,23 @@ class Pipeline:
                 body.finish(pending, reservation)
             else:
                 await self._threads.run(key_id, partial(body.finish, pending, reservation))
-            return await self._store(body.request_events, body.body_bytes, key_id)
+            return await self._store(body, key_id)
 
-    async def _store(self, request_events: RequestEvents, size: int, key_id: int) -> Receipt:
-        batch = request_events.to_batch(size)
-        if batch is not None:
-            return request_events.receipt(await self._writer.write(batch))
-        self._writer.count_traffic(key_id, request_events.traffic(size))
-        return request_events.receipt(RecordResult())
-
-    def _new_request_events(self, key_id: int) -> RequestEvents:
-        return RequestEvents(
-            self._current.detector, key_id=key_id, max_event_bytes=self._max_event_bytes
+    async def _store(self, body: "_RequestBody", key_id: int) -> Receipt:
+        if body.matches or body.rejected:
+            result = await self._writer.write(
+                Batch(key_id, body.matches, body.rejected, body.event_count, body.size)
+            )
+        else:
+            traffic = TrafficCounts(received=body.event_count, bytes=body.size)
+            self._writer.count_traffic(key_id, traffic)
+            result = RecordResult()
+        return Receipt(
+            received=body.event_count,
+            matched=result.matched,
+            suppressed=result.suppressed,
+            duplicates=result.duplicates,
+            rejected=tuple(body.rejected),
         )
 
 
@@ -205,45 +165,69 @@ def _is_small(chunks: Sequence[bytes]) -> bool:
 
 
 def _join_small_chunks(chunks: Sequence[bytes]) -> Iterable[bytes]:
-    """The same bytes in chunks that are worth a turn each, and no larger than need be."""
-    worth = sum(map(len, chunks)) >= len(chunks) * _MIN_CHUNK_BYTES
-    return chunks if worth else [b"".join(chunks)]
+    large_enough = sum(map(len, chunks)) >= len(chunks) * _MIN_CHUNK_BYTES
+    return chunks if large_enough else [b"".join(chunks)]
 
 
-@dataclass(frozen=True, slots=True)
-class _BodyReader:
-    """A body on its way from its chunks to judged events."""
+class _RequestBody:
+    """Turns the chunks of one body into matches and rejected events, and accounts for their memory."""
 
-    decompressor: BodyDecompressor
-    splitter: Splitter
-    request_events: RequestEvents
+    def __init__(
+        self,
+        decompressor: BodyDecompressor,
+        splitter: Splitter,
+        detector: Detector,
+        *,
+        key_id: int,
+        max_event_bytes: int,
+    ) -> None:
+        self._decompressor = decompressor
+        self._splitter = splitter
+        self._detector = detector
+        self._key_id = key_id
+        self._max_event_bytes = max_event_bytes
+        self._result_bytes = 0
+        self.matches: list[NewMatch] = []
+        self.rejected: list[RejectedEvent] = []
 
     @property
     def buffered_bytes(self) -> int:
-        return self.splitter.buffered_bytes + self.request_events.buffered_bytes
+        """About how many bytes the splitter, the matches and the rejected events hold."""
+        return self._splitter.buffered_bytes + self._result_bytes
 
     @property
-    def body_bytes(self) -> int:
-        return self.decompressor.decompressed_bytes
+    def event_count(self) -> int:
+        return self._splitter.event_count
+
+    @property
+    def size(self) -> int:
+        """Bytes after decompression."""
+        return self._decompressor.decompressed_bytes
 
     @property
     def is_unread_and_uncompressed(self) -> bool:
-        """Whether nothing was judged yet, and nothing will become more than it is."""
-        return self.decompressor.is_identity and not self.decompressor.decompressed_bytes
+        return self._decompressor.is_identity and not self._decompressor.decompressed_bytes
 
     def feed(self, chunks: Sequence[bytes], reservation: MemoryReservation) -> None:
-        for part in chain.from_iterable(map(self.decompressor.feed, _join_small_chunks(chunks))):
-            self._evaluate(self.splitter.feed(part))
+        parts = chain.from_iterable(map(self._decompressor.feed, _join_small_chunks(chunks)))
+        for part in parts:
+            self._evaluate(self._splitter.feed(part))
             reservation.resize(len(part) + self.buffered_bytes)
 
     def finish(self, chunks: Sequence[bytes], reservation: MemoryReservation) -> None:
+        """Feed the last chunks and end the body."""
         self.feed(chunks, reservation)
-        self.decompressor.end()
-        self._evaluate(self.splitter.end())
-        self.request_events.received = self.splitter.event_count
+        self._decompressor.end()
+        self._evaluate(self._splitter.end())
         reservation.resize(self.buffered_bytes)
 
-    def _evaluate(self, blocks: Iterable[Iterable[RawEvent]]) -> None:
+    def _evaluate(self, blocks: Iterable[EventBlock]) -> None:
         for events in blocks:
-            self.request_events.evaluate(events)
-        self.request_events.add(self.splitter.take_rejected())
+            for evaluation in evaluate(events, self._detector, self._max_event_bytes):
+                self._result_bytes += len(evaluation.raw_event.raw)
+                if isinstance(evaluation, RejectedEvent):
+                    self.rejected.append(evaluation)
+                    self._result_bytes += _REJECTION_OVERHEAD_BYTES
+                else:
+                    self.matches += new_matches(evaluation, self._key_id)
+                    self._result_bytes += _MATCH_OVERHEAD_BYTES

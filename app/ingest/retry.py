@@ -1,7 +1,7 @@
-"""Events in quarantine judged again, by today's formats, rules and exclusions.
+"""Evaluate quarantined events again, with the current formats, rules and exclusions.
 
-What can be read now leaves the quarantine: as a match like any other, or, when no rule matches, as an
-event that is not kept. What still cannot be read stays, with today's reason.
+An event that can be parsed now leaves the quarantine: its matches are recorded, and an event without a match
+is dropped. An event that still cannot be parsed stays, with the current reason.
 """
 
 from collections.abc import Sequence
@@ -9,24 +9,26 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.detection.detector import Detector
-from app.domain.event import event_from_ecs
 from app.domain.principal import Principal
 from app.ingest.evaluate import evaluate
-from app.ingest.events import RawEvent
-from app.ingest.record import NewMatch, record_matches
+from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.new_match import NewMatch, new_matches
+from app.ingest.record import record_matches
 from app.store import audit, quarantine
 from app.store.database import Database
 from app.store.exclusions import LiveExclusionCache
 
-# Bytes of events judged at once: what matches among them is held in memory until it is stored.
+# Bytes of events per transaction: their matches are held in memory until they are stored.
 MAX_BYTES_PER_RETRY = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class RetryResult:
-    """What became of the events looked at. `became` are those that matched, of which `matched` matches
-    were stored, `suppressed` of these by an exclusion; `duplicates` were stored before. `unmatched`
-    could be read and match no rule. `unreadable` stay.
+    """Counts of a retry.
+
+    `events_matched` events match at least one rule. Of their matches, `matched` were stored now,
+    `suppressed` of these by an exclusion, and `duplicates` were stored before. `events_unmatched` events
+    match no rule. `still_rejected` events stay in quarantine.
     """
 
     events_matched: int = 0
@@ -43,7 +45,7 @@ class RetryResult:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedEvaluation:
-    """What one event is today: why it is refused, or its matches."""
+    """The current result for one event: the reason why it is rejected, or its matches."""
 
     rejection_reason: str | None
     matches: tuple[NewMatch, ...] = ()
@@ -56,15 +58,13 @@ class QuarantinedEvaluation:
 def evaluate_quarantined(
     raw: bytes, key_id: int, detector: Detector, max_event_bytes: int
 ) -> QuarantinedEvaluation:
-    evaluation = next(iter(evaluate([RawEvent(0, 1, raw)], detector, max_event_bytes)), None)
+    """Evaluate one quarantined event; stores nothing."""
+    evaluation = next(evaluate([RawEvent(0, 1, raw)], detector, max_event_bytes), None)
     if evaluation is None:
         return QuarantinedEvaluation(None)
-    if evaluation.rejection_reason is not None or evaluation.document is None:
-        return QuarantinedEvaluation(evaluation.rejection_reason)
-    event = event_from_ecs(evaluation.document)
-    return QuarantinedEvaluation(
-        None, tuple(NewMatch(key_id, rule, event, raw) for rule in evaluation.matching_rules)
-    )
+    if isinstance(evaluation, RejectedEvent):
+        return QuarantinedEvaluation(evaluation.reason)
+    return QuarantinedEvaluation(None, tuple(new_matches(evaluation, key_id)))
 
 
 def retry_quarantined(
@@ -77,9 +77,9 @@ def retry_quarantined(
     principal: Principal,
     at: datetime,
 ) -> RetryResult:
-    """Judge these events, as many as BYTES_LIMIT allows, in one transaction. Raises Unavailable.
+    """Retry these events, up to MAX_BYTES_PER_RETRY, in one transaction. Raises Unavailable.
 
-    `why` tells the audit log how they were chosen.
+    `why` describes the selection of the events in the audit log.
     """
     evaluations = _evaluate_all(database, ids, detector, max_event_bytes)
     result = RetryResult()
@@ -88,7 +88,7 @@ def retry_quarantined(
         exclusions = LiveExclusionCache().by_rule(session)
         accepted_ids: list[int] = []
         match_batches: list[Sequence[NewMatch]] = []
-        for quarantine_id in sorted(present_ids):  # in the order of their receipt
+        for quarantine_id in sorted(present_ids):  # the order of receipt
             evaluation = evaluations[quarantine_id]
             if evaluation.rejection_reason is not None:
                 result.still_rejected += 1
@@ -100,10 +100,10 @@ def retry_quarantined(
                 match_batches.append(evaluation.matches)
             else:
                 result.events_unmatched += 1
-        for outcome in record_matches(session, match_batches, exclusions=exclusions, at=at):
-            result.matched += outcome.matched
-            result.suppressed += outcome.suppressed
-            result.duplicates += outcome.duplicates
+        for recorded in record_matches(session, match_batches, exclusions=exclusions, at=at):
+            result.matched += recorded.matched
+            result.suppressed += recorded.suppressed
+            result.duplicates += recorded.duplicates
         if present_ids:
             quarantine.delete_many(session, accepted_ids)
             audit.record(
@@ -119,22 +119,22 @@ def retry_quarantined(
 
 
 def describe_retry(result: RetryResult) -> str:
-    """For the audit log and the notice."""
+    """Return the counts as text for the audit log and the notice."""
     text = f"{result.events_matched:,} matched a rule ({result.matched:,} new matches"
     if result.suppressed:
         text += f", {result.suppressed:,} of them suppressed by an exclusion"
     if result.duplicates:
-        text += f", {result.duplicates:,} stored before"
+        text += f", {result.duplicates:,} duplicates"
     return (
-        f"{text}), {result.events_unmatched:,} could be read and match no rule, "
-        f"{result.still_rejected:,} still cannot be read"
+        f"{text}), {result.events_unmatched:,} matched no rule, "
+        f"{result.still_rejected:,} still cannot be parsed"
     )
 
 
 def _evaluate_all(
     database: Database, ids: Sequence[int], detector: Detector, max_event_bytes: int
 ) -> dict[int, QuarantinedEvaluation]:
-    """Outside the write lock: judging a megabyte takes a while."""
+    """Evaluate the events before the write lock is taken, since evaluation takes long."""
     result: dict[int, QuarantinedEvaluation] = {}
     size = 0
     with database.read() as session:

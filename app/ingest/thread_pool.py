@@ -1,4 +1,4 @@
-"""Threads that judge events: few, none of those that serve pages, and no key can take them all."""
+"""Thread pool for evaluation, separate from the threads that serve pages, with a limit per API key."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from app.domain.errors import Unavailable
 from app.ingest.writer import STOPPING_MESSAGE
 
-# Python judges on one core at a time; the others are for when one inflates, or waits for its turn.
+# The GIL lets one thread evaluate at a time; others can decompress, which releases it.
 MAX_THREADS = 4
 MAX_THREADS_PER_KEY = 2
 
@@ -20,9 +20,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Task:
-    """One piece of work, which whoever takes it out of `work` has to do, or has given up; `over` belongs
-    to the event loop that waits for it.
-    """
+    """One call. Removing it from `work` either starts it or cancels it; `done` belongs to `loop`."""
 
     work: list[Callable[[], Any]]
     done: asyncio.Event
@@ -33,19 +31,17 @@ class _Task:
     def run(self) -> None:
         try:
             work = self.work.pop()
-        except IndexError:  # given up
+        except IndexError:  # It was cancelled.
             return
         try:
             self.result = work()
-        except BaseException as error:  # whoever waits has to hear of any
+        except BaseException as error:  # `wait` raises it in the caller.
             self.error = error
-        with suppress(RuntimeError):  # the loop is closed, so nobody waits
+        with suppress(RuntimeError):  # The loop is closed, so no caller waits.
             self.loop.call_soon_threadsafe(self.done.set)
 
     async def wait(self) -> None:
-        """Returns at the end. Whoever is cancelled gives up work that nobody has begun; what was begun is
-        waited for.
-        """
+        """Wait for the end. If the caller is cancelled, drop a queued task but wait for a running one."""
         cancelled: asyncio.CancelledError | None = None
         while not self.done.is_set():
             try:
@@ -61,10 +57,10 @@ class _Task:
 
 
 class FairThreadPool:
-    """Used on one event loop, until `stop`. Whoever asks first comes first, but for those whose key has
-    its share.
+    """Runs tasks in order of arrival; a key at its thread limit waits and lets other keys pass.
 
-    Not anyio's threads: to hand them a small body took as long as to judge it.
+    Used on one event loop, until `stop`. Switching to one of anyio's worker threads takes as long as
+    evaluating a small body, so this pool has its own.
     """
 
     def __init__(self) -> None:
@@ -74,7 +70,7 @@ class FairThreadPool:
         self._stopped = False
 
     async def run(self, key_id: int, work: Callable[[], T]) -> T:
-        """What `work` returns or raises, done on a thread. Raises Unavailable after `stop`."""
+        """Call `work` on a thread; return or raise its result. Raises Unavailable after `stop`."""
         async with self._slots_by_key.setdefault(key_id, asyncio.Semaphore(MAX_THREADS_PER_KEY)):
             if self._stopped:
                 raise Unavailable(STOPPING_MESSAGE, 2)
@@ -91,7 +87,7 @@ class FairThreadPool:
         return result
 
     def stop(self) -> None:
-        """End the threads when what waits is done."""
+        """End the threads after the queued tasks."""
         self._stopped = True
         for _ in self._threads:
             self._queue.put(None)
@@ -99,5 +95,5 @@ class FairThreadPool:
     def _run_tasks(self) -> None:
         while (task := self._queue.get()) is not None:
             task.run()
-            # Who waits for the next one must not keep what this one held.
+            # An idle thread must not keep the last task's body in memory.
             del task

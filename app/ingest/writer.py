@@ -1,7 +1,7 @@
-"""One thread, one transaction for many requests: what they wait for is durable before they hear of it.
+"""Group commit: one thread stores the batches of many requests in one transaction.
 
-Group commit: while one transaction is on its way to the disk the next batches gather, so that the
-cost of an fdatasync is shared by all of them.
+While one transaction is being synced to the disk, the next batches queue, so that all of them share the cost
+of one fdatasync. A request is answered only after its commit is durable.
 """
 
 import asyncio
@@ -18,24 +18,25 @@ from typing import TypeAlias
 from app.domain.errors import Unavailable
 from app.ingest.events import RejectedEvent
 from app.ingest.metrics import IngestMetrics
-from app.ingest.record import NewMatch, RecordResult, record_matches
-from app.store import api_keys, quarantine
-from app.store.api_keys import TrafficCounts
+from app.ingest.new_match import NewMatch
+from app.ingest.record import RecordResult, record_matches
+from app.store import quarantine
 from app.store.database import Database, Session
 from app.store.exclusions import LiveExclusionCache
+from app.store.traffic import TrafficCounts, add_traffic
 
-# More waiting batches than this are refused: the agent keeps them and tries again.
+# Further batches are refused; the agents keep their events and retry.
 MAX_QUEUED_BATCHES = 256
-# Rows in one transaction, about: more make everyone in it wait without saving much.
+# Approximate limit: more rows delay every batch in the transaction without saving much.
 MAX_ROWS_PER_TRANSACTION = 2_000
-# How often the counts of requests without a match are written, in seconds.
+# Seconds between writes of the traffic counts of requests that had nothing else to store.
 TRAFFIC_FLUSH_SECONDS = 2.0
-# How long the end waits for the last transaction; the requests in it have had their grace before.
+# Seconds that `stop` waits for the last transaction, after the grace period of the requests in it.
 STOP_TIMEOUT_SECONDS = 0.5
-# How long a request may go on waiting for its commit once the server was told to stop.
+# Seconds that a request may still wait for its commit after `begin_shutdown`.
 SHUTDOWN_GRACE_SECONDS = 0.5
-# How long a batch may wait for its transaction to begin, its time in the queue and that for the lock
-# together; but whoever comes out of the queue so late tries the lock for a moment at least.
+# Seconds that a batch may wait for its transaction to begin: in the queue and for the write lock together.
+# A batch that leaves the queue late still waits MIN_LOCK_TIMEOUT_SECONDS for the lock.
 WRITE_TIMEOUT_SECONDS = 5.0
 MIN_LOCK_TIMEOUT_SECONDS = 0.5
 STOPPING_MESSAGE = "Deckwatch is stopping; send this again in a moment."
@@ -46,7 +47,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request brought."""
+    """The matches and rejected events of one request."""
 
     key_id: int
     matches: Sequence[NewMatch]
@@ -57,14 +58,14 @@ class Batch:
     queued_at: float = field(default_factory=monotonic)
 
 
-# Figures not yet written, by key and minute.
+# Traffic counts that are not yet stored, by key and minute.
 TrafficByMinute: TypeAlias = dict[tuple[int, datetime], TrafficCounts]
 
 
 class Writer:
-    """Started with `start`, stopped with `stop`, which first writes what is queued.
+    """Stores batches on its own thread, from `start` to `stop`.
 
-    `clock` gives aware UTC; receipt times never go back even when it does.
+    `clock` returns aware UTC; receipt times never decrease, even when the clock does.
     """
 
     def __init__(
@@ -91,45 +92,47 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is queued, then end; batches submitted later are refused.
+        """Store the queued batches and end; later batches are refused.
 
-        A locked or full database is not waited for: what it did not take was never acknowledged.
+        Does not wait for a locked or full database: batches that are not stored are not acknowledged.
         """
         with self._submit_lock:
             self._stopping = True
             self._queue.put(None)
         self._thread.join(STOP_TIMEOUT_SECONDS)
         if self._thread.is_alive():
-            log.warning("the database did not take what was queued; its senders will send it again")
+            log.warning(
+                "queued events could not be stored before the stop; agents will send them again"
+            )
 
     def begin_shutdown(self) -> None:
-        """From now on nobody waits for long: what a locked database does not take is refused."""
+        """Refuse requests that wait longer than SHUTDOWN_GRACE_SECONDS from now on."""
         self._is_shutting_down = True
 
     async def write(self, batch: Batch) -> RecordResult:
-        """The same without a thread that waits: however many batches wait, pages are served."""
-        done = self.submit(batch)
-        waiting = asyncio.wrap_future(done)
+        """Store a batch; returns after its commit. Raises Unavailable. Occupies no thread while it waits."""
+        pending = self.submit(batch)
+        waiting = asyncio.wrap_future(pending)
         waited = 0.0
         while True:
             finished, _ = await asyncio.wait([waiting], timeout=SHUTDOWN_GRACE_SECONDS)
             if finished:
                 return waiting.result()
             waited += SHUTDOWN_GRACE_SECONDS
-            self._check_timeout(done, waited)
+            self._check_timeout(pending, waited)
 
-    def _check_timeout(self, done: "Future[RecordResult]", waited: float) -> None:
-        """Raises Unavailable when it was waited for long enough."""
+    def _check_timeout(self, pending: "Future[RecordResult]", waited: float) -> None:
+        """Cancel the batch and raise Unavailable at shutdown or after the write timeout."""
         if self._is_shutting_down:
-            done.cancel()
+            pending.cancel()
             raise Unavailable(STOPPING_MESSAGE, 2)
-        # What is being written is not given up: it will be stored, or be refused by the database.
-        if waited >= WRITE_TIMEOUT_SECONDS and done.cancel():
+        # `cancel` fails once the transaction has begun: then wait for its result.
+        if waited >= WRITE_TIMEOUT_SECONDS and pending.cancel():
             raise Unavailable(BUSY_MESSAGE, 2)
 
     def submit(self, batch: Batch) -> "Future[RecordResult]":
-        """Queue a batch; raises Unavailable. One that is cancelled before its turn is not written."""
-        with self._submit_lock:  # nothing may queue behind the mark that ends the thread
+        """Queue a batch; cancelling the future before its transaction drops it. Raises Unavailable."""
+        with self._submit_lock:  # No batch may follow the None that ends the thread.
             if self._stopping:
                 raise Unavailable(STOPPING_MESSAGE, 2)
             if self._queue.qsize() >= MAX_QUEUED_BATCHES:
@@ -139,7 +142,7 @@ class Writer:
         return batch.result
 
     def count_traffic(self, key_id: int, traffic: TrafficCounts) -> None:
-        """Add a request that needs no commit of its own to the figures of its key."""
+        """Count a request that stores no match or rejected event; needs no commit of its own."""
         traffic.seen_at = self._clock()
         with self._traffic_lock:
             _add_traffic(self._traffic, key_id, traffic)
@@ -154,19 +157,19 @@ class Writer:
                 self._write_group(group)
 
     def _next_group(self) -> tuple[list[Batch], bool]:
-        """The batches that wait now, at least one unless none came for a while; and whether to end."""
+        """Return the queued batches and whether to end; waits for a batch up to TRAFFIC_FLUSH_SECONDS."""
         group: list[Batch] = []
         rows = 0
         try:
-            next_one = self._queue.get(timeout=TRAFFIC_FLUSH_SECONDS)
-            while next_one is not None:
-                # From here on it cannot be cancelled.
-                if next_one.result.set_running_or_notify_cancel():
-                    group.append(next_one)
-                    rows += len(next_one.matches) + len(next_one.rejected)
+            batch = self._queue.get(timeout=TRAFFIC_FLUSH_SECONDS)
+            while batch is not None:
+                # A running future can no longer be cancelled.
+                if batch.result.set_running_or_notify_cancel():
+                    group.append(batch)
+                    rows += len(batch.matches) + len(batch.rejected)
                 if rows >= MAX_ROWS_PER_TRANSACTION:
                     return group, False
-                next_one = self._queue.get_nowait()
+                batch = self._queue.get_nowait()
         except queue.Empty:
             return group, False
         return group, True
@@ -179,11 +182,11 @@ class Writer:
                 batch.result.set_exception(error)
         except Exception as error:
             if len(group) <= 1:
-                log.exception("a batch could not be stored")
+                log.exception("storing a batch failed")
                 for batch in group:
                     batch.result.set_exception(error)
                 return
-            # One of them is at fault: the others must not fail with it.
+            # One batch may cause the error; the others must not fail with it.
             for batch in group:
                 self._write_group([batch])
         else:
@@ -193,7 +196,7 @@ class Writer:
     def _commit(self, group: list[Batch]) -> list[RecordResult]:
         with self._traffic_lock:
             traffic, self._traffic = self._traffic, {}
-        unwritten = {place: replace(figures) for place, figures in traffic.items()}
+        unwritten = {key_minute: replace(counts) for key_minute, counts in traffic.items()}
         started_at = perf_counter()
         try:
             with self._database.write(_lock_timeout(group)) as session:
@@ -205,17 +208,17 @@ class Writer:
                 for batch, result in zip(group, results, strict=True):
                     _quarantine_rejected(session, batch, at)
                     _add_traffic(traffic, batch.key_id, _batch_traffic(batch, result, at))
-                for (key_id, minute), figures in traffic.items():
-                    api_keys.add_traffic(session, key_id, minute, figures)
+                for (key_id, minute), counts in traffic.items():
+                    add_traffic(session, key_id, minute, counts)
         except BaseException:
             with self._traffic_lock:
-                for (key_id, _), figures in unwritten.items():
-                    _add_traffic(self._traffic, key_id, figures)
+                for (key_id, _), counts in unwritten.items():
+                    _add_traffic(self._traffic, key_id, counts)
             raise
         self._metrics.record_commit(perf_counter() - started_at)
         for batch, result in zip(group, results, strict=True):
-            reasons = (rejected.reason for rejected in batch.rejected)
-            self._metrics.record_request(_batch_traffic(batch, result, at), reasons)
+            kinds = (event.kind for event in batch.rejected)
+            self._metrics.record_request(_batch_traffic(batch, result, at), kinds)
         return results
 
     def _receipt_time(self) -> datetime:
@@ -226,7 +229,7 @@ class Writer:
 
 
 def _lock_timeout(group: Sequence[Batch]) -> float:
-    """How many seconds the one that has waited longest may go on waiting."""
+    """Return the seconds until the oldest batch has waited WRITE_TIMEOUT_SECONDS, with a minimum."""
     now = monotonic()
     oldest = min((batch.queued_at for batch in group), default=now)
     return max(MIN_LOCK_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS - (now - oldest))
@@ -239,10 +242,10 @@ def _quarantine_rejected(session: Session, batch: Batch, at: datetime) -> None:
             {
                 "key_id": batch.key_id,
                 "received_at": at,
-                "reason": one.reason,
-                "event": one.raw_event.raw,
+                "reason": event.reason,
+                "event": event.raw_event.raw,
             }
-            for one in batch.rejected
+            for event in batch.rejected
         ],
     )
 
@@ -259,8 +262,8 @@ def _batch_traffic(batch: Batch, result: RecordResult, at: datetime) -> TrafficC
     )
 
 
-def _add_traffic(into: TrafficByMinute, key_id: int, more: TrafficCounts) -> None:
-    if more.seen_at is None:
+def _add_traffic(totals: TrafficByMinute, key_id: int, counts: TrafficCounts) -> None:
+    if counts.seen_at is None:
         return
-    place = key_id, more.seen_at.replace(second=0, microsecond=0)
-    into.setdefault(place, TrafficCounts()).add(more)
+    key_minute = key_id, counts.seen_at.replace(second=0, microsecond=0)
+    totals.setdefault(key_minute, TrafficCounts()).add(counts)

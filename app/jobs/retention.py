@@ -1,4 +1,4 @@
-"""Removing what is too old, a little at a time: as a command, and beside a running server."""
+"""The retention job: deletes expired rows in small batches, every hour or by `deckwatch db prune`."""
 
 import logging
 import secrets
@@ -10,22 +10,21 @@ from time import perf_counter
 from app.domain.errors import Conflict, Unavailable
 from app.domain.principal import Principal, Role
 from app.settings import Settings
-from app.store import audit, change_counters, pruning, retention
+from app.store import audit, change_counters, pruning, retention, retention_lease
 from app.store.database import Database
 from app.store.retention import DeletedCounts, RetentionLimits
 
 RETENTION_PRINCIPAL = Principal(name="Deckwatch", role=Role.ADMIN, address="local")
 
-# Others wait for the write lock while a piece goes: the next one is halved when that took too long, and
-# doubled when it took next to nothing.
+# Other writers wait while a batch is deleted. After a slow batch the batch size is halved, after a fast
+# batch it is doubled.
 MAX_BATCH_ROWS = 400
 SLOW_BATCH_SECONDS = 0.02
 FAST_BATCH_SECONDS = 0.008
-# For so many times as long nothing is removed.
+# Sleep this many times the batch's duration between batches.
 PAUSE_FACTOR = 4
-# A run that has died is over after this long.
+# The lease of a killed run expires after this time.
 LEASE_DURATION = timedelta(minutes=1)
-# After the start of a server, and then again and again, in seconds.
 FIRST_RUN_DELAY_SECONDS = 10.0
 RUN_INTERVAL_SECONDS = 3600.0
 STOP_TIMEOUT_SECONDS = 0.5
@@ -34,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 def retention_limits(settings: Settings, at: datetime) -> RetentionLimits:
-    """What the settings say of this moment."""
-    old = at - timedelta(days=settings.retention_days)
+    """Return the limits that the settings define at this time."""
+    closed_before = at - timedelta(days=settings.retention_days)
     return RetentionLimits(
-        closed_before=old,
-        suppressed_before=old,
+        closed_before=closed_before,
+        suppressed_before=closed_before,
         quarantined_before=at - timedelta(days=settings.retention_quarantine_days),
         minutes_before=at - timedelta(days=settings.retention_traffic_days),
         max_bytes=settings.retention_max_bytes,
@@ -54,16 +53,18 @@ def prune(
     on_progress: Callable[[DeletedCounts], None] = lambda _: None,
     stop_event: threading.Event | None = None,
 ) -> DeletedCounts:
-    """Remove what may go, until nothing is left or `stopping` is set; `told` hears the sum after each
-    piece. One entry in the audit log tells the whole. Raises Conflict when another run is at it.
+    """Delete expired rows until none are left or `stop_event` is set; return the counts.
+
+    `on_progress` receives the sum after each batch. The run writes one audit entry. Raises Conflict if
+    another run holds the lease.
     """
     stop_event = stop_event or threading.Event()
     holder = secrets.token_hex(8)
     with database.write() as session:
-        found = pruning.acquire_lease(session, holder, clock(), clock() + LEASE_DURATION)
-    if found is None:
-        raise Conflict("Something else is removing what is too old; try again in a minute.")
-    before = deleted = found
+        before = retention_lease.acquire_lease(session, holder, clock(), clock() + LEASE_DURATION)
+    if before is None:
+        raise Conflict("Another process is deleting expired data; try again in a minute.")
+    deleted = before
     rows = MAX_BATCH_ROWS // 4
     try:
         while not stop_event.is_set():
@@ -72,38 +73,34 @@ def prune(
             if batch is None:
                 break
             with database.write() as session:
-                begun = perf_counter()
-                deleted += (removed := pruning.delete_batch(session, batch))
-                if not pruning.renew_lease(session, holder, clock() + LEASE_DURATION, deleted):
-                    raise Conflict("Something else has gone on with this; nothing is lost.")
-            took = perf_counter() - begun
+                started_at = perf_counter()
+                batch_counts = pruning.delete_batch(session, batch)
+                deleted += batch_counts
+                ends_at = clock() + LEASE_DURATION
+                if not retention_lease.renew_lease(session, holder, ends_at, deleted):
+                    raise Conflict("Another process has taken over the deletion of expired data.")
+            duration = perf_counter() - started_at
             on_progress(deleted)
-            rows = _next_batch_rows(rows, took)
-            if removed.total_rows == 0:
-                break  # somebody has just reopened it; the next run looks again
-            stop_event.wait(PAUSE_FACTOR * took)
+            rows = _next_batch_rows(rows, duration)
+            if batch_counts.total_rows == 0:
+                break  # a user has just reopened the alert; the next run selects again
+            stop_event.wait(PAUSE_FACTOR * duration)
     finally:
         _finish_run(database, holder, deleted, principal=principal, at=clock())
-    return DeletedCounts(
-        *(after - ago for after, ago in zip(_as_tuple(deleted), _as_tuple(before), strict=True))
-    )
+    return deleted - before
 
 
-def _next_batch_rows(rows: int, took: float) -> int:
-    if took > SLOW_BATCH_SECONDS:
+def _next_batch_rows(rows: int, duration: float) -> int:
+    if duration > SLOW_BATCH_SECONDS:
         return max(1, rows // 2)
-    return min(MAX_BATCH_ROWS, rows * 2) if took < FAST_BATCH_SECONDS else rows
-
-
-def _as_tuple(pruned: DeletedCounts) -> tuple[int, ...]:
-    return pruned.alerts, pruned.matches, pruned.suppressed, pruned.quarantined, pruned.minutes
+    return min(MAX_BATCH_ROWS, rows * 2) if duration < FAST_BATCH_SECONDS else rows
 
 
 def _finish_run(
     database: Database, holder: str, deleted: DeletedCounts, *, principal: Principal, at: datetime
 ) -> None:
     with database.write() as session:
-        if not pruning.release_lease(session, holder) or deleted.total_rows == 0:
+        if not retention_lease.release_lease(session, holder) or deleted.total_rows == 0:
             return
         change_counters.bump(session, change_counters.ALERTS)
         audit.record(
@@ -118,8 +115,9 @@ def _finish_run(
 
 
 class RetentionJob:
-    """Started with `start`; `hurry` lets it end soon, `stop` waits for that. Of several worker processes
-    one at a time does it, and the others find nothing left.
+    """A thread that prunes after FIRST_RUN_DELAY_SECONDS and then every RUN_INTERVAL_SECONDS.
+
+    `begin_shutdown` tells the thread to end; `stop` also waits at most STOP_TIMEOUT_SECONDS for it.
     """
 
     def __init__(
@@ -142,10 +140,10 @@ class RetentionJob:
         self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def _run(self) -> None:
-        wait = FIRST_RUN_DELAY_SECONDS
-        while not self._stopping.wait(wait):
+        delay = FIRST_RUN_DELAY_SECONDS
+        while not self._stopping.wait(delay):
             self._run_once()
-            wait = RUN_INTERVAL_SECONDS
+            delay = RUN_INTERVAL_SECONDS
 
     def _run_once(self) -> None:
         limits = retention_limits(self._settings, self._clock())
@@ -158,18 +156,20 @@ class RetentionJob:
                 stop_event=self._stopping,
             )
             if deleted.total_rows:
-                log.info("removed what was too old", extra={"removed": deleted.describe()})
+                log.info("deleted expired data", extra={"removed": deleted.describe()})
             with self._database.read() as session:
-                still = not self._stopping.is_set() and retention.exceeds_max_size(session, limits)
+                too_large = not self._stopping.is_set() and retention.exceeds_max_size(
+                    session, limits
+                )
         except Conflict:
-            return
+            return  # another worker process holds the lease
         except Unavailable as error:
-            log.warning("what is too old could not be removed: %s", error)
+            log.warning("expired data could not be deleted: %s", error)
             return
         except Exception:
-            log.exception("what is too old could not be removed")
+            log.exception("expired data could not be deleted")
             return
-        if still:
+        if too_large:
             log.warning(
-                "the database is above DECKWATCH_RETENTION_MAX_BYTES and nothing more may go"
+                "the database exceeds DECKWATCH_RETENTION_MAX_BYTES, but no more data can be deleted"
             )

@@ -1,4 +1,4 @@
-"""What a batch of matches asks of alerts and does to them: many at once, in few statements."""
+"""Bulk reads and writes of alerts for a batch of matches, with few statements."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.store.tables import metadata
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """As much of an unclosed alert as a further match of it needs to know."""
+    """The columns of an unclosed alert that a further match needs."""
 
     id: int
     priority: int
@@ -26,16 +26,16 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class ClosedAlert:
-    """As much of a closed alert as its next episode needs to know."""
+    """The columns of a closed alert that the next alert with its fingerprint needs."""
 
     id: int
     verdict: str | None
 
 
-# Core: loading whole alerts took longer than deciding a thousand events.
+# Core, because loading whole alerts takes longer than evaluating a thousand events.
 _TABLE = metadata.tables["alert"]
-_HAS_FINGERPRINT = _TABLE.c.fingerprint.in_(bindparam("prints", expanding=True))
-# Written out, since the index of unclosed alerts is only taken for these very words.
+_HAS_FINGERPRINT = _TABLE.c.fingerprint.in_(bindparam("fingerprints", expanding=True))
+# Literal text, because SQLite uses the partial index only if the query contains its exact condition.
 _OPEN_ALERTS = sql_select(
     _TABLE.c.fingerprint,
     _TABLE.c.id,
@@ -52,13 +52,16 @@ _LAST_CLOSED = sql_select(_TABLE.c.fingerprint, _TABLE.c.id, _TABLE.c.verdict).w
 )
 _ADD_MATCH_COUNT = (
     update(_TABLE)
-    .where(_TABLE.c.id == bindparam("of_alert"))
-    .values(match_count=_TABLE.c.match_count + bindparam("more"), last_seen=bindparam("seen"))
+    .where(_TABLE.c.id == bindparam("alert_id"))
+    .values(
+        match_count=_TABLE.c.match_count + bindparam("added_matches"),
+        last_seen=bindparam("received_at"),
+    )
 )
 
 
 def open_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, OpenAlert]:
-    """The unclosed alert of each fingerprint that has one."""
+    """Return the unclosed alert of each fingerprint that has one."""
     return {
         row.fingerprint: OpenAlert(row.id, row.priority, row.priority_parts, row.last_seen)
         for row in _rows_by_fingerprint(session, _OPEN_ALERTS, fingerprints)
@@ -66,7 +69,7 @@ def open_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, Open
 
 
 def last_closed_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, ClosedAlert]:
-    """The newest closed alert of each fingerprint that has one."""
+    """Return the newest closed alert of each fingerprint that has one."""
     return {
         row.fingerprint: ClosedAlert(row.id, row.verdict)
         for row in _rows_by_fingerprint(session, _LAST_CLOSED, fingerprints)
@@ -76,42 +79,45 @@ def last_closed_alerts(session: Session, fingerprints: Iterable[str]) -> dict[st
 def _rows_by_fingerprint(
     session: Session, query: Select[Any], fingerprints: Iterable[str]
 ) -> Iterator[Row[Any]]:
-    for some in chunks(sorted(set(fingerprints))):
-        yield from session.connection().execute(query, {"prints": some})
+    for chunk in chunks(sorted(set(fingerprints))):
+        yield from session.connection().execute(query, {"fingerprints": chunk})
 
 
 def insert_alerts(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """New alerts from rows with every column but `id`; their ids, in the same order."""
+    """Insert alerts from rows with every column except `id`; return their ids in the same order."""
     if not rows:
         return []
-    made = insert(_TABLE).returning(_TABLE.c.id, sort_by_parameter_order=True)
-    return list(session.connection().execute(made, list(rows)).scalars())
+    statement = insert(_TABLE).returning(_TABLE.c.id, sort_by_parameter_order=True)
+    return list(session.connection().execute(statement, list(rows)).scalars())
 
 
 def add_match_counts(session: Session, added: Sequence[tuple[int, int, datetime]]) -> None:
-    """Alert id, how many matches more, and when the newest of them was received."""
+    """Add matches to alerts: (alert id, number of matches, receipt of the newest)."""
     if added:
-        rows = [{"of_alert": id, "more": more, "seen": seen} for id, more, seen in added]
+        rows = [
+            {"alert_id": alert_id, "added_matches": matches, "received_at": received_at}
+            for alert_id, matches, received_at in added
+        ]
         session.connection().execute(_ADD_MATCH_COUNT, rows)
 
 
 def update_summaries(session: Session, summaries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Alert id, and what its list shall show of another match; all with the same columns."""
+    """Replace summary columns: (alert id, new values by column), the same columns for every alert."""
     if summaries:
         names = list(summaries[0][1])
-        change = (
+        statement = (
             update(_TABLE)
-            .where(_TABLE.c.id == bindparam("of_alert"))
+            .where(_TABLE.c.id == bindparam("alert_id"))
             .values({name: bindparam(f"new_{name}", type_=_TABLE.c[name].type) for name in names})
         )
         rows = [
-            {"of_alert": id} | {f"new_{name}": value for name, value in columns.items()}
-            for id, columns in summaries
+            {"alert_id": alert_id} | {f"new_{name}": value for name, value in columns.items()}
+            for alert_id, columns in summaries
         ]
-        session.connection().execute(change, rows)
+        session.connection().execute(statement, rows)
 
 
 def insert_activities(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows with every column but `id`."""
+    """Insert activities from rows with every column except `id`."""
     if rows:
         session.connection().execute(insert(metadata.tables["alert_activity"]), list(rows))

@@ -1,4 +1,4 @@
-"""Alerts, their activity and their guide ticks: searched, read and written."""
+"""Alerts, their activity and their guide ticks: search, read and write."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,14 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    case,
-    delete,
-    func,
-    or_,
-)
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
@@ -26,7 +19,7 @@ COUNT_LIMIT = 1_000
 
 
 class Sort(StrEnum):
-    """`time`: newest receipt first. `rarity`: fewest matches first, so that no flood buries one."""
+    """Sort order: newest receipt first, highest priority first, or fewest matches first."""
 
     TIME = "time"
     PRIORITY = "priority"
@@ -35,7 +28,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key and the id of the last row of a page."""
+    """The sort key and the id of the last row of a page; the next page begins after it."""
 
     key: datetime | int
     id: int
@@ -43,7 +36,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """All given ones must hold. `unassigned` goes before `assignee_id`; `q` is searched in the text."""
+    """Filters of the alert list, combined with AND; empty values do not filter.
+
+    `unassigned` overrides `assignee_id`. Every word of `q` must occur in `search_text`.
+    """
 
     status: Status | None = None
     q: str = ""
@@ -87,13 +83,13 @@ _SORT_COLUMNS: dict[Sort, tuple[Any, bool]] = {  # column, descending
 
 
 def sort_key(alert: Alert, sort: Sort) -> datetime | int:
-    """The value of `alert` by which `sort` orders, for the cursor of the next page."""
+    """Return the value of `alert` that `sort` orders by, for the cursor of the next page."""
     key: datetime | int = getattr(alert, _SORT_COLUMNS[sort][0].key)
     return key
 
 
 def search(session: Session, filters: AlertFilter, limit: int) -> list[Alert]:
-    """At most `limit` alerts after the cursor; ties are broken by id, newest first."""
+    """Return at most `limit` alerts after the cursor; among equal sort keys the newest id is first."""
     column, descending = _SORT_COLUMNS[filters.sort]
     query = select(Alert).where(*_conditions(filters))
     if filters.after is not None:
@@ -125,13 +121,16 @@ def _conditions(filters: AlertFilter) -> list[ColumnElement[bool]]:
 
 
 def count(session: Session, filters: AlertFilter, limit: int = COUNT_LIMIT) -> int:
-    """How many there are, `limit` + 1 meaning more than `limit`: counting a million takes a while."""
-    found = select(Alert.id).where(*_conditions(filters)).limit(limit + 1).subquery()
-    return session.exec(select(func.count()).select_from(found)).one()
+    """Count the alerts that match `filters`; `limit` + 1 means more than `limit`.
+
+    The limit keeps the count fast when a million alerts match.
+    """
+    counted = select(Alert.id).where(*_conditions(filters)).limit(limit + 1).subquery()
+    return session.exec(select(func.count()).select_from(counted)).one()
 
 
 def open_counts_by_priority(session: Session) -> dict[int, int]:
-    """How many alerts are open, by priority: an index has that, and severity follows from it."""
+    """Count the open alerts by priority; an index covers this, and severity follows from priority."""
     return dict(
         session.exec(
             select(Alert.priority, func.count())
@@ -150,27 +149,27 @@ def get(session: Session, alert_id: int) -> Alert | None:
 
 
 def open_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
-    """The open or acknowledged alert of each fingerprint that has one."""
-    found: dict[str, Alert] = {}
-    for some in chunks(sorted(set(fingerprints))):
+    """Return the open or acknowledged alert of each fingerprint that has one."""
+    unclosed: dict[str, Alert] = {}
+    for chunk in chunks(sorted(set(fingerprints))):
         rows = session.exec(
             select(Alert).where(
-                col(Alert.fingerprint).in_(some), col(Alert.status) != Status.CLOSED
+                col(Alert.fingerprint).in_(chunk), col(Alert.status) != Status.CLOSED
             )
         )
-        found.update((alert.fingerprint, alert) for alert in rows)
-    return found
+        unclosed.update((alert.fingerprint, alert) for alert in rows)
+    return unclosed
 
 
 def ids_with_verdict(session: Session, ids: Iterable[int], verdict: Verdict) -> set[int]:
-    """Those of `ids` that were closed so."""
-    found: set[int] = set()
-    for some in chunks(sorted(set(ids))):
+    """Return those of `ids` that were closed with `verdict`."""
+    matching_ids: set[int] = set()
+    for chunk in chunks(sorted(set(ids))):
         rows = session.exec(
-            select(Alert.id).where(col(Alert.id).in_(some), Alert.verdict == verdict)
+            select(Alert.id).where(col(Alert.id).in_(chunk), Alert.verdict == verdict)
         )
-        found.update(row for row in rows if row is not None)
-    return found
+        matching_ids.update(alert_id for alert_id in rows if alert_id is not None)
+    return matching_ids
 
 
 def add_activity(
@@ -198,7 +197,7 @@ def add_activity(
 
 
 def list_activity(session: Session, alert_id: int) -> list[AlertActivity]:
-    """Everything done to the alert, newest first."""
+    """Return the alert's activity, newest first."""
     return list(
         session.exec(
             select(AlertActivity)
@@ -209,7 +208,7 @@ def list_activity(session: Session, alert_id: int) -> list[AlertActivity]:
 
 
 def guide_ticks(session: Session, alert_id: int) -> dict[tuple[str, str], GuideTick]:
-    """Done steps by (part, step key)."""
+    """Return the ticks of completed guide steps by (part, step key)."""
     rows = session.exec(select(GuideTick).where(GuideTick.alert_id == alert_id))
     return {(tick.part, tick.step_key): tick for tick in rows}
 
@@ -225,7 +224,7 @@ def delete_guide_tick(session: Session, alert_id: int, part: str, step_key: str)
 
 
 def latest_rule_name(session: Session, rule_id: str) -> str | None:
-    """The rule's name as its newest alert has it, None when it has no alert."""
+    """Return the rule's name in its newest alert, None if the rule has no alert."""
     return session.exec(
         select(Alert.rule_name)
         .where(Alert.rule_id == rule_id)
@@ -236,7 +235,7 @@ def latest_rule_name(session: Session, rule_id: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RuleStatistics:
-    """What one rule has led to."""
+    """Numbers of a rule's alerts and matches. `open` includes acknowledged alerts."""
 
     open: int = 0
     closed: int = 0
@@ -246,6 +245,7 @@ class RuleStatistics:
 
 
 def statistics_by_rule(session: Session) -> dict[str, RuleStatistics]:
+    """Return the statistics of each rule that has an alert."""
     rows = session.execute(
         sql_select(
             col(Alert.rule_id),
@@ -253,14 +253,12 @@ def statistics_by_rule(session: Session) -> dict[str, RuleStatistics]:
             func.sum(case((col(Alert.status) == Status.CLOSED, 1), else_=0)),
             func.sum(case((col(Alert.verdict) == Verdict.TRUE_POSITIVE, 1), else_=0)),
             func.sum(col(Alert.match_count)),
+            func.max(col(Alert.last_seen)),
         ).group_by(col(Alert.rule_id))
     )
-    newest = dict(
-        session.exec(
-            select(Alert.rule_id, func.max(Alert.last_seen)).group_by(col(Alert.rule_id))
-        ).all()
-    )
     return {
-        rule_id: RuleStatistics(int(opened), int(closed), int(true), int(matches), newest[rule_id])
-        for rule_id, opened, closed, true, matches in rows
+        rule_id: RuleStatistics(
+            int(unclosed), int(closed), int(true_positives), int(matches), last_seen
+        )
+        for rule_id, unclosed, closed, true_positives, matches, last_seen in rows
     }

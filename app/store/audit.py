@@ -1,4 +1,4 @@
-"""The audit log: appended to, read, verified; nothing here changes or removes an entry."""
+"""The audit log: append, search and verify entries. No function changes or deletes an entry."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def record(
     detail: str = "",
     address: str = "",
 ) -> None:
-    """Append one entry, in the transaction of what it tells about."""
+    """Append an entry, in the transaction of the change that it records."""
     previous = session.exec(
         select(AuditEntry.entry_hash).order_by(col(AuditEntry.id).desc()).limit(1)
     ).first()
@@ -42,7 +42,7 @@ def record(
 
 
 def _entry_hash(entry: AuditEntry) -> str:
-    told = [
+    hashed_values = [
         entry.previous_hash,
         entry.at.isoformat(),
         entry.actor,
@@ -51,11 +51,11 @@ def _entry_hash(entry: AuditEntry) -> str:
         entry.detail,
         entry.address,
     ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(hashed_values).encode()).hexdigest()
 
 
 def first_invalid_entry(session: Session) -> int | None:
-    """The id of the first entry that was changed, or that follows a missing one; None when whole."""
+    """Return the id of the first entry that was changed or follows a deleted entry; None if all are valid."""
     previous = _INITIAL_HASH
     for entry in session.exec(select(AuditEntry).order_by(col(AuditEntry.id))):
         if entry.previous_hash != previous or entry.entry_hash != _entry_hash(entry):
@@ -66,7 +66,7 @@ def first_invalid_entry(session: Session) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """`before` is the id of the last entry already seen."""
+    """`action` is a prefix. `before` is the id of the last entry of the previous page."""
 
     actor: str = ""
     action: str = ""
@@ -74,7 +74,7 @@ class AuditFilter:
 
 
 def search(session: Session, filters: AuditFilter, limit: int) -> list[AuditEntry]:
-    """Newest first, at most `limit`."""
+    """Return at most `limit` entries, newest first."""
     query = select(AuditEntry).order_by(col(AuditEntry.id).desc()).limit(limit)
     if filters.actor:
         query = query.where(AuditEntry.actor == filters.actor)

@@ -1,4 +1,4 @@
-"""Exclusions and their versions: which are live, which wait, what each said."""
+"""Exclusions and their versions: read them, derive their state, and cache the live ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,18 @@ from app.store.tables import ExclusionRecord, ExclusionVersion
 
 
 class Decision(StrEnum):
+    """The decision on a version of an exclusion; stored values."""
+
     WAITING = "waiting"
     APPROVED = "approved"
     DECLINED = "declined"
 
 
 class State(StrEnum):
-    """What an exclusion is now; derived, so that its end needs nobody to write it down."""
+    """State of an exclusion at one time.
+
+    It is derived from the record, so that an exclusion expires without a write.
+    """
 
     PROPOSED = "proposed"
     LIVE = "live"
@@ -43,7 +48,7 @@ class ExclusionHistory:
 
     @property
     def live(self) -> ExclusionVersion | None:
-        """The version that was approved last, whether or not its time has passed."""
+        """The version approved last, even if it has expired."""
         return next((v for v in self.versions if v.version == self.record.live_version), None)
 
     @property
@@ -74,7 +79,7 @@ def conditions_of(version: ExclusionVersion) -> tuple[Condition, ...]:
 
 
 def list_live(session: Session) -> tuple[Exclusion, ...]:
-    """The version that matching obeys of every exclusion that was not ended; some may have expired."""
+    """Return the approved version of each exclusion that was not ended, including expired versions."""
     rows = session.exec(
         select(ExclusionRecord, ExclusionVersion)
         .join(
@@ -98,7 +103,7 @@ def list_live(session: Session) -> tuple[Exclusion, ...]:
 
 
 def count_waiting(session: Session) -> int:
-    """How many have a version that waits for an admin."""
+    """Count the exclusions with a version that waits for approval."""
     return session.exec(
         select(func.count())
         .select_from(ExclusionRecord)
@@ -137,12 +142,12 @@ def _load_histories(session: Session, records: Sequence[ExclusionRecord]) -> lis
 
 
 def mark_changed(session: Session) -> None:
-    """Say, in the transaction that changed one, that caches of live exclusions are old."""
+    """Invalidate the caches of live exclusions; call it in the transaction that changes an exclusion."""
     change_counters.bump(session, change_counters.EXCLUSIONS)
 
 
 class LiveExclusionCache:
-    """The live exclusions of each rule as of one transaction, read again only when one has changed."""
+    """Cache of the live exclusions by rule; reloads them when the change counter differs."""
 
     def __init__(self) -> None:
         self._revision = -1
@@ -157,8 +162,8 @@ class LiveExclusionCache:
 
 
 def by_rule(exclusions: Iterable[Exclusion]) -> dict[str, list[Exclusion]]:
-    """The same, looked up by the rule they belong to."""
-    found: dict[str, list[Exclusion]] = {}
+    """Group exclusions by rule id."""
+    groups: dict[str, list[Exclusion]] = {}
     for exclusion in exclusions:
-        found.setdefault(exclusion.rule_id, []).append(exclusion)
-    return found
+        groups.setdefault(exclusion.rule_id, []).append(exclusion)
+    return groups

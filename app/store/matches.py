@@ -1,44 +1,43 @@
-"""Matches: which are known, which belong to an alert, which an exclusion suppressed."""
+"""Stored matches: find duplicates, insert, and list by alert, exclusion or rule."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert
+from sqlalchemy import ColumnElement, bindparam, func, insert
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from app.store.database import chunks
 from app.store.tables import Alert, Match, metadata
 
-# What makes a match the same match: key, event id, rule.
+# (key id, event id, rule id); unique.
 MatchIdentity = tuple[int, str, str]
 
 _TABLE = metadata.tables["rule_match"]
 _STORED_IDENTITIES = sql_select(_TABLE.c.key_id, _TABLE.c.event_id, _TABLE.c.rule_id).where(
-    _TABLE.c.key_id == bindparam("key"), _TABLE.c.event_id.in_(bindparam("events", expanding=True))
+    _TABLE.c.key_id == bindparam("key"),
+    _TABLE.c.event_id.in_(bindparam("event_ids", expanding=True)),
 )
 
 
-def stored_identities(session: Session, wanted: Iterable[MatchIdentity]) -> set[MatchIdentity]:
-    """Those of `wanted` that are stored already."""
+def stored_identities(session: Session, identities: Iterable[MatchIdentity]) -> set[MatchIdentity]:
+    """Return the identities of the stored matches that have the same keys and event ids."""
     by_key: dict[int, set[str]] = {}
-    for key_id, event_id, _ in wanted:
+    for key_id, event_id, _ in identities:
         by_key.setdefault(key_id, set()).add(event_id)
     connection = session.connection()
-    found: set[MatchIdentity] = set()
-    for key_id, ids in by_key.items():
-        for some in chunks(sorted(ids)):
-            # With the key, since the index of what makes a match the same begins with it.
-            asked = {"key": key_id, "events": some}
-            found.update(
-                (row[0], row[1], row[2]) for row in connection.execute(_STORED_IDENTITIES, asked)
-            )
-    return found
+    stored: set[MatchIdentity] = set()
+    for key_id, event_ids in by_key.items():
+        for chunk in chunks(sorted(event_ids)):
+            # One query per key, because the unique index begins with the key.
+            rows = connection.execute(_STORED_IDENTITIES, {"key": key_id, "event_ids": chunk})
+            stored.update((row[0], row[1], row[2]) for row in rows)
+    return stored
 
 
 def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows with every column but `id`; Core, since the ORM costs four times as much."""
+    """Insert rows with every column except `id`; with Core, because the ORM takes four times as long."""
     if rows:
         session.connection().execute(insert(_TABLE), list(rows))
 
@@ -48,7 +47,7 @@ def get(session: Session, match_id: int) -> Match | None:
 
 
 def displayed_match(session: Session, alert: Alert) -> Match | None:
-    """The match whose words the alert shows."""
+    """Return the match whose summary the alert displays."""
     return session.exec(
         select(Match).where(
             Match.key_id == alert.shown_key_id,
@@ -61,31 +60,36 @@ def displayed_match(session: Session, alert: Alert) -> Match | None:
 def list_by_alert(
     session: Session, alert_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
-    """Newest first, those with an id below `before`."""
-    query = select(Match).where(Match.alert_id == alert_id)
-    if before is not None:
-        query = query.where(col(Match.id) < before)
-    return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
+    """Return the alert's matches with an id below `before`, newest first."""
+    return _list_newest(session, col(Match.alert_id) == alert_id, before=before, limit=limit)
 
 
 def list_by_exclusion(
     session: Session, exclusion_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
-    """What it suppressed, newest first, those with an id below `before`."""
-    query = select(Match).where(Match.exclusion_id == exclusion_id)
+    """Return the matches that the exclusion suppressed with an id below `before`, newest first."""
+    return _list_newest(
+        session, col(Match.exclusion_id) == exclusion_id, before=before, limit=limit
+    )
+
+
+def _list_newest(
+    session: Session, condition: ColumnElement[bool], *, before: int | None, limit: int
+) -> list[Match]:
+    query = select(Match).where(condition)
     if before is not None:
         query = query.where(col(Match.id) < before)
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
 def list_by_rule(session: Session, rule_id: str, *, since: datetime, limit: int) -> list[Match]:
-    """Those received since then, newest first."""
+    """Return the rule's matches received since then, newest first."""
     query = select(Match).where(Match.rule_id == rule_id, Match.received_at >= since)
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
 def suppression_counts(session: Session) -> dict[int, tuple[int, datetime]]:
-    """For each exclusion that ever suppressed a match: how many, and the newest receipt."""
+    """Return (number of suppressed matches, newest receipt) of each exclusion that suppressed any."""
     rows = session.exec(
         select(Match.exclusion_id, func.count(), func.max(Match.received_at))
         .where(col(Match.exclusion_id).is_not(None))

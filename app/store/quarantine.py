@@ -1,4 +1,4 @@
-"""Events that could not be read, with their bytes; lists take only the beginning of those."""
+"""Quarantined events: search, preview, count and delete. Lists read only the first bytes of events."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from app.store.tables import ApiKey, QuarantinedEvent
 
-# Counting and looking through stop here, so that neither grows with a flood of broken events.
+# Limits for counting and for searching, so that neither slows down with a flood of rejected events.
 COUNT_LIMIT = 10_000
 SCAN_LIMIT = 20_000
 
@@ -27,7 +27,7 @@ def get(session: Session, quarantine_id: int) -> QuarantinedEvent | None:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """`reason` is a part of the reason; only ids below `before` and not above `up_to` count."""
+    """`reason` is a substring of the reason. Ids are below `before` and at most `up_to`."""
 
     key_id: int | None = None
     reason: str = ""
@@ -37,7 +37,7 @@ class QuarantineFilter:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePreview:
-    """An event without most of its bytes."""
+    """A quarantined event with only its first bytes; `size` is its full length in bytes."""
 
     id: int
     key_id: int
@@ -49,8 +49,10 @@ class QuarantinePreview:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineSearchResult:
-    """Ids, newest first. `before` leads on to older ones, None at the end; when they are fewer than
-    asked for and it is not None, LOOKED_THROUGH were looked through.
+    """Ids, newest first.
+
+    `next_before` is the `before` of the next page, None on the last page. If it is set although the page
+    has fewer ids than the limit, the search stopped after SCAN_LIMIT events.
     """
 
     ids: tuple[int, ...]
@@ -58,6 +60,7 @@ class QuarantineSearchResult:
 
 
 def search(session: Session, filters: QuarantineFilter, limit: int) -> QuarantineSearchResult:
+    """Return the ids of at most `limit` events that match `filters`."""
     window = sql_select(col(QuarantinedEvent.id), col(QuarantinedEvent.reason))
     if filters.key_id is not None:
         window = window.where(col(QuarantinedEvent.key_id) == filters.key_id)
@@ -65,25 +68,27 @@ def search(session: Session, filters: QuarantineFilter, limit: int) -> Quarantin
         window = window.where(col(QuarantinedEvent.id) < filters.before)
     if filters.up_to is not None:
         window = window.where(col(QuarantinedEvent.id) <= filters.up_to)
-    most = SCAN_LIMIT if filters.reason else limit + 1
-    within = window.order_by(col(QuarantinedEvent.id).desc()).limit(most).subquery()
-    fitting = sql_select(within.c.id).order_by(within.c.id.desc()).limit(limit + 1)
+    scan_limit = SCAN_LIMIT if filters.reason else limit + 1
+    scanned = window.order_by(col(QuarantinedEvent.id).desc()).limit(scan_limit).subquery()
+    matching = sql_select(scanned.c.id).order_by(scanned.c.id.desc()).limit(limit + 1)
     if filters.reason:
-        fitting = fitting.where(within.c.reason.icontains(filters.reason, autoescape=True))
-    ids = [int(row[0]) for row in session.execute(fitting)]
+        matching = matching.where(scanned.c.reason.icontains(filters.reason, autoescape=True))
+    ids = [int(row[0]) for row in session.execute(matching)]
     if len(ids) > limit:
         return QuarantineSearchResult(tuple(ids[:limit]), ids[limit - 1])
-    last = None
+    next_before = None
     if filters.reason:
-        seen, oldest = session.execute(
-            sql_select(func.count(), func.min(within.c.id)).select_from(within)
+        scanned_count, oldest = session.execute(
+            sql_select(func.count(), func.min(scanned.c.id)).select_from(scanned)
         ).one()
-        last = int(oldest) if seen == SCAN_LIMIT else None
-    return QuarantineSearchResult(tuple(ids), last)
+        next_before = int(oldest) if scanned_count == SCAN_LIMIT else None
+    return QuarantineSearchResult(tuple(ids), next_before)
 
 
-def list_previews(session: Session, ids: Collection[int], most: int) -> list[QuarantinePreview]:
-    """These events with at most `most` of their bytes, newest first."""
+def list_previews(
+    session: Session, ids: Collection[int], max_bytes: int
+) -> list[QuarantinePreview]:
+    """Return these events with at most `max_bytes` of their bytes, newest first."""
     event = col(QuarantinedEvent.event)
     rows = session.execute(
         sql_select(
@@ -92,7 +97,7 @@ def list_previews(session: Session, ids: Collection[int], most: int) -> list[Qua
             col(QuarantinedEvent.received_at),
             col(QuarantinedEvent.reason),
             func.length(event),
-            func.substr(event, 1, most, type_=LargeBinary),
+            func.substr(event, 1, max_bytes, type_=LargeBinary),
         )
         .where(col(QuarantinedEvent.id).in_(ids))
         .order_by(col(QuarantinedEvent.id).desc())
@@ -105,7 +110,7 @@ def delete_many(session: Session, ids: Collection[int]) -> None:
 
 
 def existing_ids(session: Session, ids: Collection[int]) -> set[int]:
-    """Those of the ids that are still there."""
+    """Return those of `ids` that exist."""
     rows = session.exec(select(QuarantinedEvent.id).where(col(QuarantinedEvent.id).in_(ids)))
     return {row for row in rows if row is not None}
 
@@ -118,31 +123,31 @@ def set_reason(session: Session, quarantine_id: int, reason: str) -> None:
 
 
 def count(session: Session, key_id: int | None = None) -> int:
-    """How many there are, of one key or of all; COUNT_LIMIT + 1 for more than COUNT_LIMIT."""
-    some = select(QuarantinedEvent.id)
+    """Count the events of one key or of all; COUNT_LIMIT + 1 means more than COUNT_LIMIT."""
+    query = select(QuarantinedEvent.id)
     if key_id is not None:
-        some = some.where(QuarantinedEvent.key_id == key_id)
-    within = some.limit(COUNT_LIMIT + 1).subquery()
-    return session.exec(select(func.count()).select_from(within)).one()
+        query = query.where(QuarantinedEvent.key_id == key_id)
+    counted = query.limit(COUNT_LIMIT + 1).subquery()
+    return session.exec(select(func.count()).select_from(counted)).one()
 
 
 def counts_by_key(session: Session) -> dict[int, int]:
-    """How many each key has there, COUNT_LIMIT + 1 for more than COUNT_LIMIT."""
-    some = (
+    """Count the events of each key that has any; COUNT_LIMIT + 1 means more than COUNT_LIMIT."""
+    key_events = (
         sql_select(col(QuarantinedEvent.id))
         .where(col(QuarantinedEvent.key_id) == col(ApiKey.id))
         .limit(COUNT_LIMIT + 1)
         .correlate(ApiKey)
         .subquery()
     )
-    counted = sql_select(func.count()).select_from(some).scalar_subquery()
-    rows = session.execute(sql_select(col(ApiKey.id), counted))
-    return {int(key_id): kept for key_id, kept in rows if kept}
+    event_count = sql_select(func.count()).select_from(key_events).scalar_subquery()
+    rows = session.execute(sql_select(col(ApiKey.id), event_count))
+    return {int(key_id): count for key_id, count in rows if count}
 
 
-def newest_reasons(session: Session, key_id: int | None, most: int) -> list[str]:
-    """The reasons of the newest `most` events, of one key or of all."""
+def newest_reasons(session: Session, key_id: int | None, limit: int) -> list[str]:
+    """Return the reasons of the newest `limit` events of one key or of all."""
     query = select(QuarantinedEvent.reason)
     if key_id is not None:
         query = query.where(QuarantinedEvent.key_id == key_id)
-    return list(session.exec(query.order_by(col(QuarantinedEvent.id).desc()).limit(most)))
+    return list(session.exec(query.order_by(col(QuarantinedEvent.id).desc()).limit(limit)))

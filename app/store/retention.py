@@ -1,7 +1,8 @@
-"""What is too old, in pieces small enough for one short transaction each; `pruning` removes them.
+"""Expired rows: the limits, and batches of rows small enough to delete in one short transaction each.
 
-Open and acknowledged alerts stay with all they have, and so does the closed alert that one of them names
-as seen before. Pieces are looked for by readers and removed by a writer, which checks again.
+Open and acknowledged alerts are kept with all their rows, and so are closed alerts that an open or
+acknowledged alert refers to as its previous alert. A reader selects a batch here; `pruning` checks the
+rows again and deletes them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +16,8 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from app.domain.alert import Status
 from app.store import exclusions
+from app.store.dialect import database_size
 from app.store.exclusions import State
-from app.store.size import database_size
 from app.store.tables import (
     Alert,
     ApiKey,
@@ -26,13 +27,16 @@ from app.store.tables import (
     QuarantinedEvent,
 )
 
-# Large events are many pages of the database each, so that their number says little.
+# Bytes of events in one batch. A large event occupies many pages, so a row limit alone is not enough.
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """What was closed or received before these goes; `most_bytes` is how much may stay, None for all."""
+    """Alerts closed before, and other rows received before, these times expire.
+
+    `max_bytes` limits the used bytes of the database; None means no limit.
+    """
 
     closed_before: datetime
     suppressed_before: datetime
@@ -43,7 +47,7 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class DeletedCounts:
-    """How many rows went. `matches` are those of alerts, `suppressed` those of exclusions."""
+    """Numbers of deleted rows. `matches` belong to alerts, `suppressed` matches to exclusions."""
 
     alerts: int = 0
     matches: int = 0
@@ -56,27 +60,35 @@ class DeletedCounts:
             *(getattr(self, f.name) + getattr(more, f.name) for f in fields(DeletedCounts))
         )
 
+    def __sub__(self, less: "DeletedCounts") -> "DeletedCounts":
+        return DeletedCounts(
+            *(getattr(self, f.name) - getattr(less, f.name) for f in fields(DeletedCounts))
+        )
+
     @property
     def total_rows(self) -> int:
         return sum(asdict(self).values())
 
     def describe(self) -> str:
-        """Such as “2 closed alerts with 30 matches, 5 events in quarantine”."""
+        """Return text such as “2 closed alerts with 30 matches, 5 quarantined events”."""
         parts = [
             f"{self.alerts:,} closed alerts with {self.matches:,} matches"
             if self.alerts or self.matches
             else "",
             f"{self.suppressed:,} suppressed matches" if self.suppressed else "",
-            f"{self.quarantined:,} events in quarantine" if self.quarantined else "",
-            f"{self.minutes:,} minutes of traffic figures" if self.minutes else "",
+            f"{self.quarantined:,} quarantined events" if self.quarantined else "",
+            f"{self.minutes:,} minutes of traffic counts" if self.minutes else "",
         ]
         return ", ".join(filter(None, parts)) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionBatch:
-    """Rows that may go in one transaction. `alerts` go with all they have; `thinned` is a closed alert
-    with too many matches for that, which loses `matches` now and goes later.
+    """Rows to delete in one transaction.
+
+    The alerts in `alert_ids` are deleted with all their rows. `partial_alert_id` is a closed alert with
+    too many matches for one batch: this batch deletes only the matches in `partial_match_ids`, and a
+    later batch deletes the alert.
     """
 
     closed_before: datetime
@@ -91,31 +103,35 @@ class DeletionBatch:
 def next_batch(
     session: Session, limits: RetentionLimits, at: datetime, rows: int
 ) -> DeletionBatch | None:
-    """About `rows` rows that may go now, None when there are no more; by age first, then by size."""
-    ways: list[Callable[[], DeletionBatch | None]] = [
+    """Return about `rows` rows to delete, None if there are none.
+
+    Expired rows come first. If the database exceeds its maximum size, the oldest other rows follow; open
+    alerts and matches under live exclusions are kept even then.
+    """
+    selectors: list[Callable[[], DeletionBatch | None]] = [
         lambda: _next_quarantined(session, limits.quarantined_before, rows),
         lambda: _next_minutes(session, limits.minutes_before, rows),
         lambda: _next_suppressed(session, _exclusion_ids(session), limits.suppressed_before, rows),
         lambda: _next_closed(session, limits.closed_before, rows),
     ]
     if exceeds_max_size(session, limits):
-        ways += [
+        selectors += [
             lambda: _next_quarantined(session, at, rows),
             lambda: _next_suppressed(session, _not_live_exclusion_ids(session, at), at, rows),
             lambda: _next_closed(session, at, rows),
         ]
-    return next((batch for way in ways if (batch := way()) is not None), None)
+    return next((batch for selector in selectors if (batch := selector()) is not None), None)
 
 
 def exceeds_max_size(session: Session, limits: RetentionLimits) -> bool:
     return limits.max_bytes is not None and database_size(session).used_bytes > limits.max_bytes
 
 
-def _take_within_max_bytes(found: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """The first ids of (id, bytes) that fit into a piece, at least one of them."""
+def _take_within_max_bytes(rows: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    """Return the first ids of `rows` (id, bytes) that fit into one batch, at least one id."""
     ids: list[int] = []
     total = 0
-    for row_id, length in found:
+    for row_id, length in rows:
         total += length
         if ids and total > MAX_BATCH_BYTES:
             break
@@ -124,21 +140,21 @@ def _take_within_max_bytes(found: Iterable[tuple[int, int]]) -> tuple[int, ...]:
 
 
 def _next_quarantined(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
-    found = session.exec(
+    lengths = session.exec(
         select(QuarantinedEvent.id, func.length(QuarantinedEvent.event))
         .where(QuarantinedEvent.received_at < before)
         .order_by(col(QuarantinedEvent.received_at))
         .limit(rows)
     )
-    ids = _take_within_max_bytes((row_id or 0, length) for row_id, length in found)
+    ids = _take_within_max_bytes((row_id or 0, length) for row_id, length in lengths)
     return DeletionBatch(before, quarantine_ids=ids) if ids else None
 
 
 def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
-    """Of each key all but the newest, which says when the key was last seen."""
+    """Select the expired minutes of one key; its newest minute stays, because it holds `seen_at`."""
     for key_id in session.exec(select(ApiKey.id)).all():
         newest = select(func.max(ApiKeyMinute.minute)).where(ApiKeyMinute.key_id == key_id)
-        found = session.exec(
+        minutes = session.exec(
             select(ApiKeyMinute.minute)
             .where(
                 ApiKeyMinute.key_id == key_id,
@@ -148,15 +164,16 @@ def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatc
             .order_by(col(ApiKeyMinute.minute))
             .limit(rows)
         ).all()
-        if found and key_id is not None:
+        if minutes and key_id is not None:
             return DeletionBatch(
-                before, traffic_minutes=tuple((key_id, minute) for minute in found)
+                before, traffic_minutes=tuple((key_id, minute) for minute in minutes)
             )
     return None
 
 
 def _exclusion_ids(session: Session) -> list[int]:
-    return [found for found in session.exec(select(ExclusionRecord.id)) if found is not None]
+    rows = session.exec(select(ExclusionRecord.id))
+    return [exclusion_id for exclusion_id in rows if exclusion_id is not None]
 
 
 def _not_live_exclusion_ids(session: Session, at: datetime) -> list[int]:
@@ -168,31 +185,31 @@ def _not_live_exclusion_ids(session: Session, at: datetime) -> list[int]:
 
 
 def _next_suppressed(
-    session: Session, of: Sequence[int], before: datetime, rows: int
+    session: Session, exclusion_ids: Sequence[int], before: datetime, rows: int
 ) -> DeletionBatch | None:
-    for exclusion_id in of:
-        # By id, which an index has for each exclusion, and which follows the receipt.
-        found = session.exec(
+    for exclusion_id in exclusion_ids:
+        # Ordered by id: an index covers (exclusion_id, id), and ids ascend with the receipt time.
+        lengths = session.exec(
             select(Match.id, func.length(Match.event), Match.received_at)
             .where(Match.exclusion_id == exclusion_id)
             .order_by(col(Match.id))
             .limit(rows)
         )
-        old = ((row_id or 0, length) for row_id, length, received in found if received < before)
+        old = ((row_id or 0, length) for row_id, length, received in lengths if received < before)
         if ids := _take_within_max_bytes(old):
             return DeletionBatch(before, suppressed_match_ids=ids)
     return None
 
 
 def is_deletable(before: datetime) -> ColumnElement[bool]:
-    """Closed before then, and not what an alert that is still worked on names as seen before."""
-    after = aliased(Alert)
-    leant_on = (
-        select(after.id)
-        .where(after.previous_id == Alert.id, col(after.status) != Status.CLOSED)
+    """Return the condition for alerts closed before then that no unclosed alert refers to."""
+    later_alert = aliased(Alert)
+    is_referenced = (
+        select(later_alert.id)
+        .where(later_alert.previous_id == Alert.id, col(later_alert.status) != Status.CLOSED)
         .exists()
     )
-    return and_(col(Alert.status) == Status.CLOSED, col(Alert.closed_at) < before, ~leant_on)
+    return and_(col(Alert.status) == Status.CLOSED, col(Alert.closed_at) < before, ~is_referenced)
 
 
 def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
@@ -200,10 +217,10 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
         select(Alert)
         .where(is_deletable(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
-        .limit(max(1, rows // 4))  # an alert has two dozen index entries where a match has six
+        .limit(max(1, rows // 4))  # an alert has three times the index entries of a match
     )
     alerts: list[int] = []
-    taken = weight = 0
+    total_matches = total_bytes = 0
     for alert in candidates:
         lengths = session.exec(
             select(Match.id, func.length(Match.event), Match.event_id, Match.key_id)
@@ -211,22 +228,26 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
             .order_by(col(Match.id))
             .limit(rows + 1)
         ).all()
-        total = sum(length for _, length, _, _ in lengths)
-        if not alerts and (len(lengths) > rows or (total > MAX_BATCH_BYTES and len(lengths) > 1)):
-            shown = (alert.shown_event_id, alert.shown_key_id)
-            old = ((row or 0, n) for row, n, *event in lengths if tuple(event) != shown)
+        event_bytes = sum(length for _, length, _, _ in lengths)
+        if not alerts and (
+            len(lengths) > rows or (event_bytes > MAX_BATCH_BYTES and len(lengths) > 1)
+        ):
+            # The displayed match stays until the alert is deleted.
+            displayed = (alert.shown_event_id, alert.shown_key_id)
+            old = ((row or 0, n) for row, n, *event in lengths if tuple(event) != displayed)
             return DeletionBatch(
                 before, partial_alert_id=alert.id, partial_match_ids=_take_within_max_bytes(old)
             )
-        taken, weight = taken + len(lengths), weight + total
-        if alerts and (taken > rows or weight > MAX_BATCH_BYTES):
+        total_matches += len(lengths)
+        total_bytes += event_bytes
+        if alerts and (total_matches > rows or total_bytes > MAX_BATCH_BYTES):
             break
         alerts.append(alert.id or 0)
     return DeletionBatch(before, alert_ids=tuple(alerts)) if alerts else None
 
 
 def count_expired(session: Session, limits: RetentionLimits) -> DeletedCounts:
-    """What would go by age."""
+    """Count the expired rows, without those that only the maximum size would delete."""
     alerts, matches = session.exec(
         select(func.count(), func.coalesce(func.sum(Alert.match_count), 0))
         .select_from(Alert)

@@ -1,4 +1,4 @@
-"""Which rules people have switched on or off; what their files say is not known here."""
+"""Rules that users have enabled or disabled, regardless of the default in the rule file."""
 
 from datetime import datetime
 
@@ -9,24 +9,24 @@ from app.store.tables import RuleSwitch
 
 
 def get(session: Session, rule_id: str) -> RuleSwitch | None:
-    """None for a rule that nobody has switched yet."""
+    """Return the rule's switch, None if no user has switched the rule."""
     return session.get(RuleSwitch, rule_id)
 
 
 def list_all(session: Session) -> dict[str, RuleSwitch]:
-    """All of them, by the rule's id."""
+    """Return all switches by rule id."""
     return {switch.rule_id: switch for switch in session.exec(select(RuleSwitch))}
 
 
 def rule_overrides(session: Session) -> dict[str, bool]:
-    """What people want, by the rule's id: whether it decides."""
+    """Return whether each switched rule is enabled, by rule id."""
     return {rule_id: switch.enabled for rule_id, switch in list_all(session).items()}
 
 
 def set_enabled(
     session: Session, rule_id: str, *, enabled: bool, at: datetime, actor: str
 ) -> RuleSwitch:
-    """Switch a rule, and say in the same transaction that whoever decides has to read again."""
+    """Enable or disable a rule, and make every process reload its detector."""
     switch = session.get(RuleSwitch, rule_id)
     if switch is None:
         switch = RuleSwitch(

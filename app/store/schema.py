@@ -1,40 +1,41 @@
-"""Whether the database has the tables this program knows, and how to bring it there."""
+"""The schema revision of the database: read it, compare it with this program, migrate."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from app.domain.errors import FatalError
 from app.resources import resource_dir
-from app.store.database import Database, open_error_message
+from app.store import dialect
+from app.store.database import Database
 
 
 def known_revisions() -> list[str]:
-    """Revision ids, oldest first: the number each file in migrations/versions begins with.
+    """Return the revision ids that begin the names of the files in migrations/versions, oldest first.
 
-    Read from names, so that a start with nothing to migrate need not load Alembic.
+    The file names suffice, so that a start without a migration need not import Alembic.
     """
     folder = resource_dir("migrations") / "versions"
     return sorted(path.stem.partition("_")[0] for path in folder.glob("[0-9]*.py"))
 
 
 def current_revision(database: Database) -> str | None:
-    """The revision the database is at, None for an empty one; raises FatalError when it cannot be read."""
+    """Return the database's revision, None if it is empty; raises FatalError if it cannot be read."""
     try:
         with database.engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
             row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
             return str(row[0]) if row else None
-    except (OperationalError, DatabaseError) as error:
-        raise FatalError(open_error_message(error, database.path)) from None
+    except DatabaseError as error:
+        raise FatalError(dialect.open_error_message(error, database.path)) from None
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
-    """Bring the database to the newest revision; the revisions before and after.
+    """Migrate the database to the newest revision; return the revisions before and after.
 
-    Raises FatalError when it is newer than this program, or cannot be opened or changed.
+    Raises FatalError if the database is newer than this program, or cannot be opened or changed.
     """
     known = known_revisions()
     before = current_revision(database)
@@ -45,40 +46,30 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
 
 def outdated_message(database: Database) -> str | None:
-    """A sentence for a database older than this program, None for one that fits.
+    """Return a sentence if the database is older than this program, None if it is current.
 
-    Raises FatalError when it is newer, or cannot be read.
+    Raises FatalError if the database is newer, or cannot be read.
     """
     known = known_revisions()
-    before = current_revision(database)
-    _raise_if_newer(before, known)
-    if before == known[-1]:
+    current = current_revision(database)
+    _raise_if_newer(current, known)
+    if current == known[-1]:
         return None
-    return f"It is at revision {before or 'none'}, not {known[-1]}; run: deckwatch db upgrade"
+    return f"It is at revision {current or 'none'}, not {known[-1]}; run: deckwatch db upgrade"
 
 
 def check(database: Database) -> list[str]:
-    """What is wrong with the database, one sentence each; empty when all is well."""
+    """Return the problems of the database, one sentence each without a full stop."""
     if (problem := outdated_message(database)) is not None:
         return [problem]
-    if not database.is_sqlite:
-        return []
-    try:
-        with database.engine.connect() as connection:
-            integrity = connection.execute(text("PRAGMA integrity_check")).scalars().all()
-            orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
-    except DatabaseError as error:
-        return [f"SQLite finds it damaged: {error.orig}"]
-    problems = [f"SQLite finds it damaged: {line}" for line in integrity if line != "ok"]
-    problems += [f"A row of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
-    return problems
+    return dialect.integrity_problems(database.engine)
 
 
-def _raise_if_newer(before: str | None, known: Sequence[str]) -> None:
-    if before is not None and before not in known:
+def _raise_if_newer(current: str | None, known: Sequence[str]) -> None:
+    if current is not None and current not in known:
         raise FatalError(
-            f"The database is at revision {before}, newer than this Deckwatch, which knows up to "
-            f"{known[-1]}; start the newer one, or restore a backup."
+            f"The database is at revision {current}, newer than this Deckwatch, which supports "
+            f"revisions up to {known[-1]}; run the newer Deckwatch, or restore a backup."
         )
 
 
@@ -93,4 +84,4 @@ def _run_alembic(database: Database) -> None:
             config.attributes["connection"] = session.connection()
             command.upgrade(config, "head")
     except DatabaseError as error:
-        raise FatalError(open_error_message(error, database.path)) from None
+        raise FatalError(dialect.open_error_message(error, database.path)) from None

@@ -1,6 +1,7 @@
-"""Every table, hence long: how things are kept; what the words mean is in the domain.
+"""Every table, in one file so that the schema can be read in one place; the domain defines the terms.
 
-Histories name people as text (`actor`, …), since they say who it was; live relations are foreign keys.
+Histories store user names as text (`actor`, `closed_by`, …), so that they stay correct when the user
+changes. All other relations are foreign keys.
 """
 
 from datetime import datetime
@@ -21,7 +22,7 @@ from sqlmodel import Field, SQLModel
 
 from app.store.types import UtcDateTime
 
-# Alembic can only change or drop a constraint whose name it knows; SQLite names none by itself.
+# Alembic can change or drop only named constraints, and SQLite does not name them itself.
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -37,7 +38,7 @@ def _utc_column(*, nullable: bool = False, index: bool = False) -> Any:
 
 
 class User(SQLModel, table=True):
-    """A person. Without a password hash they were invited and have not come yet."""
+    """A user. `password_hash` is None until an invited user sets a password."""
 
     __tablename__: ClassVar[Any] = "user_account"
 
@@ -52,7 +53,7 @@ class User(SQLModel, table=True):
 
 
 class LoginSession(SQLModel, table=True):
-    """A signed-in browser; `token_hash` is SHA-256 of the cookie."""
+    """A session of a signed-in browser; `token_hash` is the SHA-256 of the cookie."""
 
     __tablename__: ClassVar[Any] = "login_session"
 
@@ -66,7 +67,7 @@ class LoginSession(SQLModel, table=True):
 
 
 class OneTimeLink(SQLModel, table=True):
-    """`purpose` is first_admin, invite or enter; used once, then refused."""
+    """A link that works once; `purpose` is first_admin, invite or enter (sign in)."""
 
     __tablename__: ClassVar[Any] = "one_time_link"
 
@@ -79,7 +80,10 @@ class OneTimeLink(SQLModel, table=True):
 
 
 class ApiKey(SQLModel, table=True):
-    """What a program presents; `key_hash` is SHA-256 of 256 random bits, which need no salt."""
+    """An API key. `key_hash` is the SHA-256 of 256 random bits, which need no salt.
+
+    `hint` holds the last characters of the key.
+    """
 
     __tablename__: ClassVar[Any] = "api_key"
 
@@ -95,7 +99,7 @@ class ApiKey(SQLModel, table=True):
 
 
 class ApiKeyMinute(SQLModel, table=True):
-    """What one key sent in one minute. `seen_at` is the newest receipt in it."""
+    """Traffic counts of one key in one minute; `seen_at` is the newest receipt in that minute."""
 
     __tablename__: ClassVar[Any] = "key_minute"
 
@@ -111,11 +115,10 @@ class ApiKeyMinute(SQLModel, table=True):
 
 
 class Alert(SQLModel, table=True):
-    """Matches of one rule with one fingerprint, in one open episode.
+    """The matches of one rule with one fingerprint, from opening to closing.
 
-    The columns from `headline` on are, for lists and filters, those of the match that ranks highest,
-    which `shown_key_id` and `shown_event_id` name. `version` grows with every change a person makes
-    and guards against lost updates.
+    `version` grows with every change by a user and prevents lost updates. The columns from `host` to
+    `destination` come from the first match and serve lists and filters.
     """
 
     __tablename__: ClassVar[Any] = "alert"
@@ -145,6 +148,7 @@ class Alert(SQLModel, table=True):
     version: int
     severity: str
     priority: int
+    # Factors of the priority: {"why", "points", "history"}; "history" marks previous-verdict factors.
     priority_parts: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     first_seen: datetime = _utc_column()
     last_seen: datetime = _utc_column()
@@ -154,7 +158,10 @@ class Alert(SQLModel, table=True):
     reason: str | None = Field(sa_type=Text)
     closed_at: datetime | None = _utc_column(nullable=True)
     closed_by: str | None
+    # The last closed alert with the same fingerprint when this one was opened.
     previous_id: int | None = Field(foreign_key="alert.id", index=True)
+    # The displayed match, which has the highest priority: its API key and event id. `severity`,
+    # `priority`, `headline`, `command_line`, `ssh_role`, `chips` and `search_text` come from it.
     shown_key_id: int = Field(foreign_key="api_key.id")
     shown_event_id: str
     headline: str = Field(sa_type=Text)
@@ -169,14 +176,17 @@ class Alert(SQLModel, table=True):
     process_name: str | None
     destination: str | None = Field(index=True)
     ssh_role: str | None
+    # SSH findings of the displayed match with a risk above 0, at most 12: {"label", "risk", "title"}.
+    # Pages show them as labels; "title" is the explanation.
     chips: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    # Case-folded text for the search in the alert list.
     search_text: str = Field(sa_type=Text)
 
 
 class Match(SQLModel, table=True):
-    """One event for which one rule's query was true, as its agent wrote it.
+    """An event that matched a rule, as its agent sent it.
 
-    It belongs to an alert or, when an exclusion covered it, to that exclusion's version.
+    It belongs to an alert or, if it was suppressed, to the version of the exclusion that suppressed it.
     """
 
     __tablename__: ClassVar[Any] = "rule_match"
@@ -201,7 +211,7 @@ class Match(SQLModel, table=True):
 
 
 class AlertActivity(SQLModel, table=True):
-    """One change or comment on an alert."""
+    """A change of an alert, or a comment on it."""
 
     __tablename__: ClassVar[Any] = "alert_activity"
     __table_args__ = (Index("ix_alert_activity_alert_id", "alert_id", "id"),)
@@ -211,13 +221,21 @@ class AlertActivity(SQLModel, table=True):
     at: datetime = _utc_column()
     actor: str
     kind: str
+    # The meaning of `before` and `after` depends on `kind`:
+    #   opened:                 id of the previous alert | verdict of the previous alert
+    #   acknowledged, reopened: old status | new status
+    #   closed:                 old status | verdict (`comment` holds the reason)
+    #   assigned:               old assignee | new assignee (user names; None if unassigned)
+    #   ticked, unticked:       None | title of the guide step
+    #   excluded:               None | id of the exclusion (`comment` holds its reason)
+    #   commented:              None | None
     before: str | None
     after: str | None = Field(sa_type=Text)
     comment: str | None = Field(sa_type=Text)
 
 
 class GuideTick(SQLModel, table=True):
-    """A guide step that somebody has done for this alert."""
+    """A guide step that a user has marked as done for this alert."""
 
     __tablename__: ClassVar[Any] = "guide_tick"
 
@@ -229,7 +247,7 @@ class GuideTick(SQLModel, table=True):
 
 
 class ExclusionRecord(SQLModel, table=True):
-    """One exclusion over all its versions; `live_version` is the one that matching obeys."""
+    """An exclusion; `live_version` is the approved version that suppresses matches, None before approval."""
 
     __tablename__: ClassVar[Any] = "exclusion"
 
@@ -244,7 +262,7 @@ class ExclusionRecord(SQLModel, table=True):
 
 
 class ExclusionVersion(SQLModel, table=True):
-    """What was proposed, by whom, and what became of it. Never changed but for its decision."""
+    """A proposed version of an exclusion; only its decision columns change later."""
 
     __tablename__: ClassVar[Any] = "exclusion_version"
     __table_args__ = (
@@ -265,9 +283,9 @@ class ExclusionVersion(SQLModel, table=True):
 
 
 class RuleSwitch(SQLModel, table=True):
-    """Whether people want a rule to decide; a rule without a row goes by its own file.
+    """A rule that a user enabled or disabled; without a row, the rule file decides.
 
-    `version` grows with every change and guards against lost updates.
+    `version` grows with every change and prevents lost updates.
     """
 
     __tablename__: ClassVar[Any] = "rule_switch"
@@ -280,7 +298,7 @@ class RuleSwitch(SQLModel, table=True):
 
 
 class QuarantinedEvent(SQLModel, table=True):
-    """An event that could not be read: its bytes and why."""
+    """A rejected event: its bytes and the reason."""
 
     __tablename__: ClassVar[Any] = "quarantine"
 
@@ -292,7 +310,7 @@ class QuarantinedEvent(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """Each entry's hash covers the one before it, so that a changed or missing one shows."""
+    """An audit entry. Its hash includes the previous hash, so a changed or deleted entry is detected."""
 
     __tablename__: ClassVar[Any] = "audit_entry"
 
@@ -308,8 +326,9 @@ class AuditEntry(SQLModel, table=True):
 
 
 class RetentionRun(SQLModel, table=True):
-    """Who removes what is too old, until when nobody else may, and what it has removed that the audit
-    log does not tell yet. One row at most.
+    """The retention lease (at most one row): its holder and its end.
+
+    `pruned` holds the counts of deleted rows that the audit log does not contain yet.
     """
 
     __tablename__: ClassVar[Any] = "retention_run"
@@ -321,7 +340,7 @@ class RetentionRun(SQLModel, table=True):
 
 
 class Revision(SQLModel, table=True):
-    """A counter that grows with every change of what it names, so that caches know they are old."""
+    """A change counter; caches compare it to detect that they are outdated."""
 
     __tablename__: ClassVar[Any] = "revision"
 

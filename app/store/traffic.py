@@ -1,31 +1,83 @@
-"""What each key sent, minute by minute, and what its stored matches tell about it.
+"""Traffic of API keys: counts per minute, and the timing of their stored matches.
 
-Every query is bounded: it looks up a key's own minutes, or a known number of matches.
+Every read is bounded: it reads the minutes of given keys, or a limited number of matches.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func
+from sqlalchemy import bindparam, case, func, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from app.domain.traffic import MINUTE, TrafficMinute
-from app.store.api_keys import COUNTER_FIELDS, TrafficCounts
-from app.store.tables import Alert, ApiKey, ApiKeyMinute, Match
+from app.store.tables import Alert, ApiKey, ApiKeyMinute, Match, metadata
+
+COUNTER_FIELDS = ("received", "matched", "suppressed", "duplicates", "rejected", "bytes")
+
+
+@dataclass(slots=True)
+class TrafficCounts:
+    """Counts of one API key over a period. `seen_at` is the newest receipt."""
+
+    received: int = 0
+    matched: int = 0
+    suppressed: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    seen_at: datetime | None = None
+
+    def add(self, more: "TrafficCounts") -> None:
+        for name in COUNTER_FIELDS:
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+        if more.seen_at and (self.seen_at is None or more.seen_at > self.seen_at):
+            self.seen_at = more.seen_at
+
+
+# Core instead of the ORM, because every batch of events runs this.
+_MINUTES = metadata.tables["key_minute"]
+_SEEN_AT = bindparam("new_seen_at", type_=_MINUTES.c.seen_at.type)
+_ADD_TRAFFIC = (
+    update(_MINUTES)
+    .where(
+        _MINUTES.c.key_id == bindparam("where_key_id"),
+        _MINUTES.c.minute == bindparam("where_minute"),
+    )
+    .values(
+        seen_at=case((_MINUTES.c.seen_at < _SEEN_AT, _SEEN_AT), else_=_MINUTES.c.seen_at),
+        **{name: _MINUTES.c[name] + bindparam(f"add_{name}") for name in COUNTER_FIELDS},
+    )
+)
+
+
+def add_traffic(session: Session, key_id: int, minute: datetime, counts: TrafficCounts) -> None:
+    """Add `counts` to the row of this key and minute; insert the row if it is missing."""
+    connection = session.connection()
+    seen_at = counts.seen_at or minute
+    parameters = {f"add_{name}": getattr(counts, name) for name in COUNTER_FIELDS} | {
+        "where_key_id": key_id,
+        "where_minute": minute,
+        "new_seen_at": seen_at,
+    }
+    if connection.execute(_ADD_TRAFFIC, parameters).rowcount == 0:
+        row = {name: getattr(counts, name) for name in COUNTER_FIELDS}
+        connection.execute(
+            insert(_MINUTES), {**row, "key_id": key_id, "minute": minute, "seen_at": seen_at}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTraffic:
-    """Sums of a while; `matched_at` is the newest minute in it that brought a match."""
+    """Sums over a period, and the newest minute in it with a match."""
 
     counts: TrafficCounts
     last_matched_at: datetime | None
 
 
 def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, datetime]:
-    """The newest receipt of each key that ever sent something, or of this one."""
+    """Return the newest receipt of each key that has sent a request, or only of `key_id`."""
     newest = (
         sql_select(col(ApiKeyMinute.seen_at))
         .where(col(ApiKeyMinute.key_id) == col(ApiKey.id))
@@ -37,13 +89,13 @@ def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, d
     query = sql_select(col(ApiKey.id), newest)
     if key_id is not None:
         query = query.where(col(ApiKey.id) == key_id)
-    return {int(one): seen_at for one, seen_at in session.execute(query) if one and seen_at}
+    return {int(id): seen_at for id, seen_at in session.execute(query) if id and seen_at}
 
 
 def totals_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
 ) -> dict[int, KeyTraffic]:
-    """What each of the keys sent since then; one that sent nothing is not in it."""
+    """Return the traffic of each key since then; keys without traffic are absent."""
     matched_at = func.max(case((col(ApiKeyMinute.matched) > 0, col(ApiKeyMinute.minute))))
     rows = session.execute(
         sql_select(
@@ -54,20 +106,20 @@ def totals_by_key(
         .where(col(ApiKeyMinute.key_id).in_(key_ids), col(ApiKeyMinute.minute) > since - MINUTE)
         .group_by(col(ApiKeyMinute.key_id))
     )
-    found: dict[int, KeyTraffic] = {}
-    for key_id, newest, *counted in rows:
-        figures = TrafficCounts()
-        for name, value in zip(COUNTER_FIELDS, counted, strict=True):
-            setattr(figures, name, int(value))
-        found[int(key_id)] = KeyTraffic(figures, newest)
-    return found
+    traffic: dict[int, KeyTraffic] = {}
+    for key_id, newest, *sums in rows:
+        counts = TrafficCounts()
+        for name, value in zip(COUNTER_FIELDS, sums, strict=True):
+            setattr(counts, name, int(value))
+        traffic[int(key_id)] = KeyTraffic(counts, newest)
+    return traffic
 
 
 def minutes_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
 ) -> dict[int, list[TrafficMinute]]:
-    """The minutes of each key since then in which it sent something, oldest first."""
-    # Core: a week of minutes as rows of the ORM costs several times as much.
+    """Return the minutes with traffic of each key since then, oldest first."""
+    # Core: a week of minutes as ORM rows takes several times as long.
     rows = session.execute(
         sql_select(
             col(ApiKeyMinute.key_id),
@@ -81,10 +133,10 @@ def minutes_by_key(
         .where(col(ApiKeyMinute.key_id).in_(key_ids), col(ApiKeyMinute.minute) >= since)
         .order_by(col(ApiKeyMinute.key_id), col(ApiKeyMinute.minute))
     )
-    found: dict[int, list[TrafficMinute]] = {}
-    for key_id, *figures in rows:
-        found.setdefault(key_id, []).append(TrafficMinute(*figures))
-    return found
+    minutes: dict[int, list[TrafficMinute]] = {}
+    for key_id, *columns in rows:
+        minutes.setdefault(key_id, []).append(TrafficMinute(*columns))
+    return minutes
 
 
 def has_traffic_before(session: Session, key_id: int, when: datetime) -> bool:
@@ -97,7 +149,7 @@ def has_traffic_before(session: Session, key_id: int, when: datetime) -> bool:
 def minutes_with_matches(
     session: Session, key_id: int, *, since: datetime, limit: int
 ) -> list[datetime]:
-    """The newest minutes in which the key brought a match, newest first."""
+    """Return the newest minutes in which the key sent a matching event, newest first."""
     query = select(ApiKeyMinute.minute).where(
         ApiKeyMinute.key_id == key_id, ApiKeyMinute.minute >= since, ApiKeyMinute.matched > 0
     )
@@ -106,24 +158,24 @@ def minutes_with_matches(
 
 @dataclass(frozen=True, slots=True)
 class MatchTiming:
-    """One match of a key. `host` is its alert's; what an exclusion suppressed has none."""
+    """The times of one match. `host` is its alert's; a suppressed match has no alert and no host."""
 
     occurred_at: datetime | None
     received_at: datetime
     host: str | None
 
 
-# Matches of all keys that are looked at for one minute of one key: another key's flood may be in it.
+# Matches of all keys read for one minute, because another key's flood may fill that minute.
 _SCAN_LIMIT = 2_000
 
 
 def match_timings(
     session: Session, key_id: int, matched_in: Sequence[datetime], *, limit: int
 ) -> list[MatchTiming]:
-    """Matches that the key brought in these minutes, about `limit` of them."""
-    found: list[MatchTiming] = []
+    """Return about `limit` matches that the key sent in the minutes `matched_in`."""
+    timings: list[MatchTiming] = []
     for minute in matched_in:
-        within = (
+        minute_matches = (
             sql_select(
                 col(Match.key_id),
                 col(Match.occurred_at),
@@ -136,12 +188,12 @@ def match_timings(
             .subquery()
         )
         rows = session.execute(
-            sql_select(within.c.occurred_at, within.c.received_at, col(Alert.host))
-            .outerjoin_from(within, Alert, col(Alert.id) == within.c.alert_id)
-            .where(within.c.key_id == key_id)
+            sql_select(minute_matches.c.occurred_at, minute_matches.c.received_at, col(Alert.host))
+            .outerjoin_from(minute_matches, Alert, col(Alert.id) == minute_matches.c.alert_id)
+            .where(minute_matches.c.key_id == key_id)
             .limit(limit)
         )
-        found += (MatchTiming(*row) for row in rows)
-        if len(found) >= limit:
+        timings += (MatchTiming(*row) for row in rows)
+        if len(timings) >= limit:
             break
-    return found
+    return timings

@@ -1,4 +1,4 @@
-"""Column types that every database must agree on."""
+"""Column types with the same behaviour on every database."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in, aware UTC out. SQLite keeps no zone and would hand back naive times."""
+    """Aware datetime, returned in UTC. SQLite stores no time zone and would return naive datetimes."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

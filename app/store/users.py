@@ -1,4 +1,4 @@
-"""People, their sessions and their one-time links."""
+"""Users, their sessions and their one-time links."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from app.store.tables import LoginSession, OneTimeLink, User
 
 
 class LinkPurpose(StrEnum):
-    """What a one-time link lets its holder do, once."""
+    """The purpose of a one-time link; stored values."""
 
     FIRST_ADMIN = "first_admin"
     INVITE = "invite"
@@ -20,7 +20,7 @@ class LinkPurpose(StrEnum):
 
 
 def normalize_name(name: str) -> str:
-    """The form in which two names are the same name."""
+    """Return the name in the form that is unique: trimmed and case-folded."""
     return name.strip().casefold()
 
 
@@ -33,18 +33,18 @@ def list_all(session: Session) -> list[User]:
 
 
 def list_active(session: Session) -> list[User]:
-    """Those to whom an alert can be assigned."""
+    """Return the users who are not disabled; alerts can be assigned to them."""
     return [user for user in list_all(session) if user.disabled_at is None]
 
 
 def names_by_id(session: Session, ids: Iterable[int | None]) -> dict[int, str]:
-    wanted = {user_id for user_id in ids if user_id is not None}
-    rows = session.exec(select(User.id, User.name).where(col(User.id).in_(wanted)))
+    user_ids = {user_id for user_id in ids if user_id is not None}
+    rows = session.exec(select(User.id, User.name).where(col(User.id).in_(user_ids)))
     return {user_id: name for user_id, name in rows if user_id is not None}
 
 
 def count_active_admins(session: Session) -> int:
-    """How many people could still let others in."""
+    """Count the admins who can sign in: not disabled, and with a password."""
     return session.exec(
         select(func.count()).where(
             User.role == Role.ADMIN,
@@ -84,11 +84,11 @@ def session_counts_by_user(session: Session, *, at: datetime) -> dict[int, int]:
 def delete_sessions(
     session: Session, user_id: int, *, except_token_hash: str | None = None
 ) -> None:
-    """End all of a person's sessions but the one whose token hash is `keep`."""
-    ending = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+    """End all sessions of a user, except the session with the given token hash."""
+    statement = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
     if except_token_hash is not None:
-        ending = ending.where(col(LoginSession.token_hash) != except_token_hash)
-    session.execute(ending)
+        statement = statement.where(col(LoginSession.token_hash) != except_token_hash)
+    session.execute(statement)
 
 
 def delete_expired_sessions(session: Session, *, at: datetime) -> None:
@@ -100,7 +100,7 @@ def get_link(session: Session, token_hash: str) -> OneTimeLink | None:
 
 
 def delete_unused_links(session: Session, user_id: int | None, purpose: LinkPurpose) -> None:
-    """A new link for the same purpose replaces the ones before it."""
+    """Delete the unused links of a user, or of no user, for this purpose."""
     session.execute(
         delete(OneTimeLink).where(
             col(OneTimeLink.user_id).is_(None)

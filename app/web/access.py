@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do. A route that does not say who may use it stops the start."""
+"""Authentication, CSRF protection and the access declaration that every route must have."""
 
 import base64
 import binascii
@@ -25,12 +25,13 @@ from app.web.services import Services, get_services
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SESSION_COOKIE = "deckwatch"
 _CSRF_COOKIE = "deckwatch_form"
+_CSRF_PURPOSE = "form"
 
 
 def session_cookie_name(services: Services, base: str = _SESSION_COOKIE) -> str:
-    """With HTTPS the name has the __Host- prefix, which ties it to this very host (RFC 6265bis).
+    """Return the name of a cookie, with HTTPS prefixed by __Host- (RFC 6265bis).
 
-    Without HTTPS a browser would refuse such a cookie, and nobody could sign in.
+    The prefix binds the cookie to this host. Browsers reject such a cookie without HTTPS.
     """
     return f"__Host-{base}" if services.settings.uses_https else base
 
@@ -40,7 +41,7 @@ def csrf_cookie_name(services: Services) -> str:
 
 
 def client_address(request: Request) -> str:
-    # Behind a proxy it is what X-Forwarded-For says, of any length.
+    # Behind a proxy this is the value of X-Forwarded-For, which may have any length.
     return escape_unstorable(request.client.host[:100]) if request.client else "unknown"
 
 
@@ -52,9 +53,19 @@ def session_token(request: Request) -> str | None:
     return request.cookies.get(session_cookie_name(get_services(request)))
 
 
+def sign(services: Services, purpose: str, text: str) -> str:
+    """Return a signature of `text` that is valid for one purpose only (HMAC-SHA256, hexadecimal)."""
+    return hmac.new(services.secret, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def is_valid_signature(services: Services, purpose: str, text: str, signature: str) -> bool:
+    """Return whether `signature` is that of `text`, in constant time."""
+    return hmac.compare_digest(signature.encode(), sign(services, purpose, text).encode())
+
+
 def csrf_token(services: Services, cookie_value: str) -> str:
-    """What a form carries to show that it came from a page of ours; `bound_to` is the cookie's value."""
-    return hmac.new(services.secret, b"form:" + cookie_value.encode(), hashlib.sha256).hexdigest()
+    """Return the token that proves that a form came from a Deckwatch page with this cookie."""
+    return sign(services, _CSRF_PURPOSE, cookie_value)
 
 
 async def _authenticate(request: Request) -> Principal | None:
@@ -82,10 +93,10 @@ async def _authenticate(request: Request) -> Principal | None:
 
 
 def api_key_from_header(header: str) -> str | None:
-    """The key in an Authorization header, however it is dressed; None when it is in none of the ways.
+    """Return the API key in an Authorization header, or None if its format is unknown.
 
-    `Bearer KEY` (RFC 6750), `ApiKey KEY`, `ApiKey base64(id:KEY)` (Elasticsearch), and Basic with the
-    key as the password (RFC 7617).
+    Formats: `Bearer KEY` (RFC 6750), `ApiKey KEY`, `ApiKey base64(id:KEY)` (Elasticsearch), and Basic with
+    the key as the password (RFC 7617).
     """
     scheme, _, rest = header.strip().partition(" ")
     rest = rest.strip()
@@ -109,10 +120,10 @@ def _decode_credentials(encoded: str) -> str | None:
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Whether the browser says that the request comes from our own pages.
+    """Return whether the browser declares that the request comes from a page of this site.
 
-    Sec-Fetch-Site (Fetch Metadata) when sent, else Origin; a client that sends neither is no browser
-    that another site could drive, and still needs the form's token.
+    Checks Sec-Fetch-Site (Fetch Metadata), or Origin if that is missing. A client that sends neither is
+    not a current browser, so no other site can control it; it still needs the CSRF token.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -122,27 +133,30 @@ def _is_same_origin(request: Request) -> bool:
         return True
     try:
         return urlsplit(origin).netloc == request.headers.get("host", "")
-    except ValueError:  # such as http://[, which no browser sends
+    except ValueError:  # such as "http://[", which no browser sends
         return False
 
 
 async def check_csrf(request: Request, cookie_value: str | None) -> None:
-    """Raises Forbidden unless the request is from our own page and carries its token."""
+    """Raise Forbidden unless the request comes from a page of this site and has its CSRF token."""
     if not _is_same_origin(request):
-        raise Forbidden("This came from another site, so nothing was done.")
-    sent = request.headers.get("x-csrf-token")
-    if sent is None and not is_api_path(request.url.path):
-        sent = (await read_form(request))["csrf"]
+        raise Forbidden("This request came from another site. Nothing was changed.")
+    token = request.headers.get("x-csrf-token")
+    if token is None and not is_api_path(request.url.path):
+        token = (await read_form(request))["csrf"]
     services = get_services(request)
-    wanted = csrf_token(services, cookie_value or "")
-    if not cookie_value or not sent or not hmac.compare_digest(sent.encode(), wanted.encode()):
-        raise Forbidden("This page was open for too long; load it again and repeat.")
+    if (
+        not cookie_value
+        or not token
+        or not is_valid_signature(services, _CSRF_PURPOSE, cookie_value, token)
+    ):
+        raise Forbidden("This page has expired. Reload it and try again.")
 
 
 class RequireRole:
-    """A dependency: the principal, if they hold `role`; `keys_only` leaves sessions out.
+    """Dependency that returns the principal if it has `role`; `api_keys_only` excludes sessions.
 
-    With a session, whatever changes something also needs the form check.
+    In a session, a request with an unsafe method must also pass `check_csrf`.
     """
 
     def __init__(self, role: Role, *, api_keys_only: bool = False) -> None:
@@ -154,22 +168,22 @@ class RequireRole:
     ) -> Principal:
         if principal is None or (self.api_keys_only and principal.key_id is None):
             raise AuthenticationRequired(
-                "Present a key: Authorization: Bearer KEY."
+                "An API key is required: send it as “Authorization: Bearer KEY”."
                 if is_api_path(request.url.path)
-                else "Sign in first."
+                else "Sign in to continue."
             )
-        request.state.principal = principal  # for the log, which also names those who are refused
+        request.state.principal = principal  # the request log also names forbidden users
         if not principal.has_role(self.role):
-            raise Forbidden(f"This needs the role {self.role}; yours is {principal.role}.")
+            raise Forbidden(f"This requires the role {self.role}; yours is {principal.role}.")
         if principal.key_id is not None and not is_api_path(request.url.path):
-            raise Forbidden("Keys are for the API; pages need a person who signed in.")
+            raise Forbidden("API keys cannot open pages; sign in with a user account.")
         if principal.key_id is None and request.method not in _SAFE_METHODS:
             await check_csrf(request, session_token(request))
         return principal
 
 
 class Public:
-    """A dependency that says: anyone, on purpose."""
+    """Dependency that declares a route as public."""
 
     async def __call__(self) -> None:
         return None
@@ -182,27 +196,28 @@ Agent = Annotated[Principal, Depends(RequireRole(Role.AGENT, api_keys_only=True)
 
 
 def require_access_declared(routers: Iterable[APIRouter]) -> None:
-    """Raises RuntimeError when a route does not say who may use it: nothing is open by oversight."""
+    """Raise RuntimeError if a route has no access declaration, so that none is public by oversight."""
     for route in api_routes(routers):
         if declared_access(route) is None:
-            raise RuntimeError(f"{route.path} does not say who may use it")
+            raise RuntimeError(f"route {route.path} has no access declaration")
 
 
 def api_routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
+    """Yield the routes of `routers`; raises RuntimeError for a kind that cannot declare access."""
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute):
-                raise RuntimeError(f"{route} is not a route that can say who may use it")
+                raise RuntimeError(f"{route} cannot have an access declaration")
             yield route
 
 
 def declared_access(route: APIRoute) -> RequireRole | Public | None:
-    """What a route says about who may use it."""
+    """Return the access declaration of a route."""
     return next(_find_declared_access(route.dependant), None)
 
 
 def _find_declared_access(dependant: Dependant) -> Iterator[RequireRole | Public]:
     if isinstance(dependant.call, RequireRole | Public):
         yield dependant.call
-    for inner in dependant.dependencies:
-        yield from _find_declared_access(inner)
+    for dependency in dependant.dependencies:
+        yield from _find_declared_access(dependency)

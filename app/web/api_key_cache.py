@@ -1,4 +1,4 @@
-"""The keys that are presented again and again, so that a request need not ask the database whose it is."""
+"""Cache of API keys, so that a request need not read its key from the database."""
 
 import threading
 
@@ -10,8 +10,10 @@ from app.store.database import Database
 
 
 class ApiKeyCache:
-    """One a process; making one raises Unavailable. A key that was revoked elsewhere is refused from the
-    next `refresh` on, one that was revoked here from `forget` on.
+    """Caches the principals of API keys. One instance per process.
+
+    A key revoked in another process is rejected after the next `refresh`, and a key revoked in this
+    process after `clear`. The constructor raises Unavailable if the database cannot be read.
     """
 
     def __init__(self, database: Database) -> None:
@@ -22,32 +24,37 @@ class ApiKeyCache:
         self.refresh()
 
     def get_cached(self, text: str) -> Principal | None:
-        """Whose key this is, if that was looked up since a key was revoked; asks nobody."""
+        """Return the principal of an API key if it is cached; does not read the database."""
         return self._principals.get(hash_token(text))
 
     def look_up(self, text: str) -> Principal | None:
-        """The same from the database, None when unknown or revoked; raises Unavailable."""
-        presented = hash_token(text)
+        """Return the principal of an API key from the database and cache it.
+
+        None if the key is unknown or revoked; raises Unavailable.
+        """
+        key_hash = hash_token(text)
         with self._database.read() as session:
-            # The counter first: with a key that is revoked in between, an old counter is kept.
+            # The revision is read first: if a key is revoked between the two reads, the revision is old
+            # and nothing is cached.
             revision = change_counters.current(session, change_counters.KEYS)
-            key = api_keys.get_by_hash(session, presented)
+            key = api_keys.get_by_hash(session, key_hash)
         if key is None or key.revoked_at is not None:
             return None
-        found = Principal(name=key.name, role=Role(key.role), address="", key_id=key.id)
+        principal = Principal(name=key.name, role=Role(key.role), address="", key_id=key.id)
         with self._lock:
             if revision == self._revision:
-                self._principals[presented] = found
-        return found
+                self._principals[key_hash] = principal
+        return principal
 
     def clear(self) -> None:
-        """What is known may be revoked by now: keep nothing until the next `refresh`."""
+        """Remove all keys, and cache none until the next `refresh`."""
         with self._lock:
             self._principals, self._revision = {}, -1
 
     def refresh(self) -> None:
-        """Forget them all if a key was revoked, here or in another process, or if nobody can tell:
-        then raises Unavailable.
+        """Remove all keys if any process has revoked a key.
+
+        Clears the cache and raises Unavailable if the database cannot be read.
         """
         try:
             with self._database.read() as session:

@@ -1,5 +1,6 @@
-"""How much a request may bring and how slowly, before anybody knows whose it is: FastAPI reads JSON first,
-then asks who.
+"""Limits on the size and the duration of request bodies.
+
+They apply before authentication, because FastAPI reads a JSON body before it resolves dependencies.
 """
 
 import asyncio
@@ -10,15 +11,17 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# How long a body may keep us waiting at least, in seconds, and how many bytes buy a second more. Only the
-# time in which nothing was there to read counts, so that nobody is blamed for a server that is busy.
+# A body may take this many seconds, plus one second for each MIN_BYTES_PER_SECOND received. Only time
+# spent waiting for data counts, so a busy server does not time out its clients.
 BODY_GRACE_SECONDS = 30.0
 MIN_BYTES_PER_SECOND = 4096
 
 
 class BodyLimitMiddleware:
-    """`larger` gives the limit below paths where it is not `usual`; bytes as sent. 413 beyond them, 408
-    for a body that comes too slowly. `clock` gives seconds that never go back.
+    """Middleware that answers 413 for a body that is too large and 408 for one that is too slow.
+
+    `limit_by_prefix` overrides `default_limit` below a path. Limits are bytes as sent. `clock` returns
+    monotonic seconds.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ def _content_length(scope: Scope) -> int:
 
 
 class _LimitedBody:
-    """One request's. What it raises is of Starlette's kind, which FastAPI lets through while it reads."""
+    """The body of one request. Raises Starlette's HTTPException, which FastAPI does not wrap."""
 
     def __init__(
         self, receive: Receive, limit: int, content_length: int, clock: Callable[[], float]
@@ -68,7 +71,7 @@ class _LimitedBody:
         self._ended = False
 
     async def receive(self) -> Message:
-        if self._ended:  # what is waited for now is that the other side hangs up
+        if self._ended:  # the caller waits for the client to disconnect
             return await self._receive()
         self._check(self._content_length)
         message = await self._receive_in_time()
@@ -79,22 +82,22 @@ class _LimitedBody:
 
     def _check(self, size: int) -> None:
         if size > self._limit:
-            raise HTTPException(413, f"The body may have at most {self._limit} bytes.")
+            raise HTTPException(413, f"The body exceeds the limit of {self._limit} bytes.")
 
     async def _receive_in_time(self) -> Message:
-        left = BODY_GRACE_SECONDS + self._size / MIN_BYTES_PER_SECOND - self._seconds_waited
-        if left <= 0:
-            raise _too_slow_error()
-        before = self._clock()
+        seconds_left = BODY_GRACE_SECONDS + self._size / MIN_BYTES_PER_SECOND - self._seconds_waited
+        if seconds_left <= 0:
+            raise _timeout_error()
+        wait_started = self._clock()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(seconds_left):
                 return await self._receive()
         except TimeoutError:
-            raise _too_slow_error() from None
+            raise _timeout_error() from None
         finally:
-            self._seconds_waited += self._clock() - before
+            self._seconds_waited += self._clock() - wait_started
 
 
-def _too_slow_error() -> HTTPException:
-    words = "The body came too slowly; nothing of it was taken."
-    return HTTPException(408, words, {"Connection": "close"})
+def _timeout_error() -> HTTPException:
+    message = "The body arrived too slowly. Nothing was stored."
+    return HTTPException(408, message, {"Connection": "close"})

@@ -1,7 +1,8 @@
-"""Errors to answers: a status, and words for whoever asked. A program gets RFC 9457, a person a page."""
+"""Error responses: problem details (RFC 9457) for programs, an error page for browsers."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -22,20 +23,25 @@ from app.domain.errors import (
     NotFound,
     Unavailable,
 )
-from app.ingest.body import UnreadableBody, UnsupportedEncoding
-from app.ingest.events import ContentTooLarge
+from app.ingest.decompress import UnsupportedEncoding
+from app.ingest.events import ContentTooLarge, UnreadableBody
 from app.web.headers import elastic_product_header, is_elastic_path, security_headers
 from app.web.login_rate_limit import TooManyLoginAttempts
-from app.web.pages.error_context import ErrorPage
 from app.web.request_log import REQUEST_ID_HEADER, get_request_id, route_template
 from app.web.services import get_services
 
 log = logging.getLogger(__name__)
 
+
+class AuthenticationRequired(DeckwatchError):
+    """No user is signed in, or the API key is missing or unknown."""
+
+
 STATUS_BY_ERROR: dict[type[DeckwatchError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     Conflict: HTTPStatus.CONFLICT,
     NotFound: HTTPStatus.NOT_FOUND,
+    AuthenticationRequired: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     UnreadableBody: HTTPStatus.BAD_REQUEST,
@@ -45,33 +51,39 @@ STATUS_BY_ERROR: dict[type[DeckwatchError], HTTPStatus] = {
 }
 
 
-class AuthenticationRequired(DeckwatchError):
-    """Nobody is signed in, or the key is missing or unknown."""
-
-
-STATUS_BY_ERROR[AuthenticationRequired] = HTTPStatus.UNAUTHORIZED
-
 _PAGE_HEADINGS = {
-    400: "That request cannot be read",
-    401: "Sign in first",
-    403: "That is not yours to do",
-    404: "Nothing here",
-    405: "That cannot be done here",
-    409: "This changed meanwhile",
-    413: "That is too large",
-    422: "Something does not fit",
-    429: "Too many tries",
-    503: "Not now",
+    400: "Invalid request",
+    401: "Sign in to continue",
+    403: "You don't have permission",
+    404: "Page not found",
+    405: "Method not allowed",
+    409: "Not possible in the current state",
+    413: "Request too large",
+    422: "Invalid input",
+    429: "Too many attempts",
+    503: "Temporarily unavailable",
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """Context of the error page. `reference` is the request id in the log, for server errors."""
+
+    status: int
+    heading: str
+    text: str
+    back_href: str
+    back_label: str
+    reference: str | None
+
+
 def is_api_path(path: str) -> bool:
-    """Whether this address is one that programs use; the API's reference is a page for people."""
+    """Return whether `path` belongs to the API; the API reference is a page for users."""
     return is_elastic_path(path) or (path.startswith("/api/") and path != "/api/docs")
 
 
 def install_handlers(app: FastAPI, routes: Sequence[APIRoute]) -> None:
-    """Every way in which a request can fail gets its answer here, so that none is a traceback."""
+    """Register a handler for every kind of error, so that no response contains a traceback."""
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         return _on_http_error(request, error, routes)
@@ -115,17 +127,20 @@ def _on_http_error(request: Request, error: Exception, routes: Sequence[APIRoute
 
 
 def _allow_header(request: Request, routes: Sequence[APIRoute]) -> dict[str, str]:
-    """All methods that the address takes (RFC 9110 section 15.5.6), not only those of one route."""
-    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    """Return all methods of the path (RFC 9110 section 15.5.6), not only those of one route."""
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     methods = {
-        method for route in there for method in route.methods or () if route.path == there[0].path
+        method
+        for route in matching
+        if route.path == matching[0].path
+        for method in route.methods or ()
     }
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 _DEFAULT_DETAILS = {
-    404: "There is no such page, or it is gone.",
-    405: "This address does not take that method.",
+    404: "This page does not exist.",
+    405: "This URL does not support that method.",
 }
 
 
@@ -133,36 +148,39 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     errors = {
-        ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path")): str(
-            one["msg"]
-        )
-        for one in error.errors()
+        ".".join(
+            str(part) for part in problem["loc"] if part not in ("body", "query", "path")
+        ): str(problem["msg"])
+        for problem in error.errors()
     }
-    if any(one["loc"][:1] == ("path",) for one in error.errors()):
+    if any(problem["loc"][:1] == ("path",) for problem in error.errors()):
         return error_response(request, 404, _DEFAULT_DETAILS[404])
     text = "; ".join(f"{name}: {message}" if name else message for name, message in errors.items())
     return error_response(request, 422, text, extra={"errors": errors})
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    """Nobody hears it, and nothing went wrong here: an agent gave up while it was sending."""
+    """Handle a client that disconnected while it sent its body, which is not an error of the server.
+
+    The response only sets the status in the log.
+    """
     return error_response(
-        request, 400, "The connection ended before the body did; nothing was taken."
+        request, 400, "The connection closed before the end of the body. Nothing was stored."
     )
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     request_id = get_request_id(request.scope)
     log.error(
-        "a mistake of ours",
+        "unexpected error",
         exc_info=error,
         extra={"request_id": request_id, "route": route_template(request.scope)},
     )
     return error_response(
         request,
         500,
-        "Deckwatch made a mistake; the log has it under this reference.",
-        # Starlette answers these outside of every middleware, so they bring their headers themselves.
+        "An internal error occurred. The log has details under this reference.",
+        # Starlette sends this response outside all middleware, which would add these headers.
         headers=security_headers(https=get_services(request).settings.uses_https)
         | elastic_product_header(request.url.path)
         | {"Cache-Control": "no-store", REQUEST_ID_HEADER: request_id},
@@ -170,17 +188,17 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
 
 
 def _elastic_error_type(status: int) -> str:
-    """What Elasticsearch calls it: lower case, and an exception."""
+    """Return an error type in Elasticsearch's notation, such as "not_found_exception"."""
     return HTTPStatus(status).phrase.lower().replace(" ", "_") + "_exception"
 
 
 def _redirect_to_login(request: Request) -> Response:
-    back = request.url.path
-    if request.method == "GET" and request.url.query:
-        back += "?" + request.url.query
-    login = "/login?" + urlencode({"next": back if request.method == "GET" else "/alerts"})
+    return_path = "/alerts"
+    if request.method == "GET":
+        return_path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    login = "/login?" + urlencode({"next": return_path})
     if request.headers.get("HX-Request") == "true":
-        # A redirect would be followed inside the page; this makes the browser go there.
+        # htmx would load the target of a redirect into the page; this header makes the browser open it.
         return Response(status_code=401, headers={"HX-Redirect": login})
     return RedirectResponse(login, status_code=303)
 
@@ -193,25 +211,24 @@ def error_response(
     headers: dict[str, str] | None = None,
     extra: dict[str, Any] | None = None,
 ) -> Response:
-    """The error as RFC 9457 problem details, or as a page."""
-    heading = _PAGE_HEADINGS.get(status, HTTPStatus(status).phrase)
+    """Return problem details (RFC 9457) for an API path, otherwise an error page."""
     if is_api_path(request.url.path):
         body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase}
         body |= {"status": status, "detail": text} | (extra or {})
         body["request_id"] = get_request_id(request.scope)
-        kind = "application/problem+json"
+        media_type = "application/problem+json"
         if is_elastic_path(request.url.path):
-            # Elasticsearch's own clients read these, and no other type of media.
+            # Elasticsearch's clients read this member, and only in this media type.
             body["error"] = {"type": _elastic_error_type(status), "reason": text}
-            kind = "application/json"
-        return JSONResponse(body, status, headers=headers, media_type=kind)
+            media_type = "application/json"
+        return JSONResponse(body, status, headers=headers, media_type=media_type)
     services = get_services(request)
     page = ErrorPage(
         status=status,
-        heading=heading,
+        heading=_PAGE_HEADINGS.get(status, HTTPStatus(status).phrase),
         text=text,
         back_href="/alerts",
-        back_label="To the alerts",
+        back_label="Go to alerts",
         reference=get_request_id(request.scope) if status >= 500 else None,
     )
     html = services.renderer.render_template(

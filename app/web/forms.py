@@ -1,4 +1,4 @@
-"""What a browser's form sent: bounded, only the fields that the route knows, nothing else."""
+"""Form posts: size limits, decoding and typed access to fields."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from app.domain.errors import InvalidInput
 from app.domain.text import escape_unstorable
-from app.ingest.body import UnsupportedEncoding
+from app.ingest.decompress import UnsupportedEncoding
 from app.ingest.events import ContentTooLarge
 
 MAX_FORM_BYTES = 1024 * 1024
@@ -17,42 +17,45 @@ MAX_FORM_FIELDS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Fields in the order sent; a name may come more than once."""
+    """Fields of a form in the order sent; a name may occur more than once."""
 
     pairs: tuple[tuple[str, str], ...]
 
     def __getitem__(self, name: str) -> str:
-        """The first value of `name`, the empty string when it was not sent."""
+        """Return the first value of `name`, or an empty string if the field is missing."""
         return next((value for key, value in self.pairs if key == name), "")
 
     def get_list(self, name: str) -> list[str]:
         return [value for key, value in self.pairs if key == name]
 
     def get_int(self, name: str) -> int | None:
-        """A whole number, None when the field is empty; raises InvalidInput for anything else."""
+        """Return a whole number, or None if the field is empty; raises InvalidInput."""
         text = self[name].strip()
         if not text:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 16):
-            raise InvalidInput({name: f"“{name}” is a number, and this is not one."})
+            raise InvalidInput({name: f"“{name}” must be a whole number."})
         return int(text)
 
     def allow_fields(self, *names: str, prefixes: tuple[str, ...] = ()) -> "Form":
-        """The same form; raises InvalidInput when it has a field the route does not know."""
+        """Return this form; raises InvalidInput if it has a field other than `names` and the token."""
         known = {"csrf", *names}
         for name, _ in self.pairs:
             if name not in known and not (prefixes and name.startswith(prefixes)):
-                raise InvalidInput({name: f"The field “{name}” is not known here."})
+                raise InvalidInput({name: f"Unknown field “{name}”."})
         return self
 
 
 async def read_form(request: Request) -> Form:
-    """The body of a form post, read once a request; raises ContentTooLarge, UnsupportedEncoding or InvalidInput."""
+    """Return the form in the body, which is read once per request.
+
+    Raises ContentTooLarge or UnsupportedEncoding.
+    """
     if (cached := getattr(request.state, "form", None)) is not None:
         form: Form = cached
         return form
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("", "application/x-www-form-urlencoded"):
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in ("", "application/x-www-form-urlencoded"):
         raise UnsupportedEncoding("Send the form as application/x-www-form-urlencoded.")
     body = await read_body(request, MAX_FORM_BYTES)
     try:
@@ -63,23 +66,23 @@ async def read_form(request: Request) -> Form:
             errors="replace",
         )
     except ValueError:
-        raise ContentTooLarge(f"A form may have at most {MAX_FORM_FIELDS} fields.") from None
+        raise ContentTooLarge(f"The form has more than {MAX_FORM_FIELDS} fields.") from None
     form = Form(tuple((escape_unstorable(name), escape_unstorable(value)) for name, value in pairs))
     request.state.form = form
     return form
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body; raises ContentTooLarge as soon as it exceeds `limit` bytes."""
+    """Return the body; raises ContentTooLarge as soon as it exceeds `limit` bytes."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-        raise ContentTooLarge(f"The body may have at most {limit} bytes; this has {declared}.")
+        raise ContentTooLarge(f"The body exceeds the limit of {limit} bytes; it has {declared}.")
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise ContentTooLarge(f"The body may have at most {limit} bytes.")
+            raise ContentTooLarge(f"The body exceeds the limit of {limit} bytes.")
         parts.append(part)
     return b"".join(parts)
 

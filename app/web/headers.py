@@ -1,4 +1,4 @@
-"""Headers that every answer carries, so that no page can be made to do what it did not mean to."""
+"""Security headers of every response, and the product header of the Elasticsearch endpoints."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,22 +28,25 @@ _SECURITY_HEADERS = {
 
 
 def security_headers(*, https: bool) -> dict[str, str]:
-    """What every answer carries; HTTPS adds RFC 6797, which plain HTTP must not send."""
+    """Return the security headers of a response; HTTPS adds Strict-Transport-Security (RFC 6797)."""
     return _SECURITY_HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
 
 def is_elastic_path(path: str) -> bool:
-    """Whether this address is one of those that speak as Elasticsearch does."""
+    """Return whether `path` belongs to the endpoints that imitate Elasticsearch."""
     return path == "/elastic" or path.startswith("/elastic/")
 
 
 def elastic_product_header(path: str) -> dict[str, str]:
-    """What Elastic's own clients look for in an answer, errors too, before they go on."""
+    """Return the header without which Elastic's clients reject a response, even an error."""
     return {"X-Elastic-Product": "Elasticsearch"} if is_elastic_path(path) else {}
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers; nothing but static files may be kept by a cache, least of all after logout."""
+    """Middleware that adds the headers and forbids caching of all but static files.
+
+    Without that a browser could show cached pages after the user has signed out.
+    """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app

@@ -1,8 +1,9 @@
-"""How each key is: silent, never seen, in trouble, fine; what its list and its page say of it."""
+"""State of each API key, its sparkline and its clock skew, for the agent pages and the overview."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from app.domain.principal import Role
 from app.domain.traffic import MINUTE, SILENT_AFTER, clock_skew, format_duration, is_skewed
@@ -10,25 +11,58 @@ from app.store import api_keys, quarantine, traffic
 from app.store.database import Session
 from app.store.tables import ApiKey
 from app.store.traffic import KeyTraffic, MatchTiming
-from app.web.page_frame import Chip
+from app.web.components import Chip
+from app.web.number_format import format_capped_count
 
-# What needs a look stands first, what nobody waits for last.
+
+class KeyStatus(StrEnum):
+    """Status of a key."""
+
+    SILENT = "silent"
+    NEVER_SEEN = "never seen"
+    IN_QUARANTINE = "in quarantine"
+    ACTIVE = "active"
+    API_CLIENT = "API client"
+    REVOKED = "revoked"
+
+
+_TONES = {
+    KeyStatus.SILENT: "danger",
+    KeyStatus.NEVER_SEEN: "warning",
+    KeyStatus.IN_QUARANTINE: "warning",
+    KeyStatus.ACTIVE: "success",
+    KeyStatus.API_CLIENT: "plain",
+    KeyStatus.REVOKED: "plain",
+}
 _TONE_ORDER = ("danger", "warning", "success", "plain")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """`state` is fine, silent, never seen, "N in quarantine", for the API or revoked; `tone` colours it."""
+    """A key with its status; `quarantined_count` is capped at `quarantine.COUNT_LIMIT + 1`."""
 
     key: ApiKey
     last_seen_at: datetime | None
     quarantined_count: int
-    state: str
-    tone: str
+    status: KeyStatus
 
     @property
     def id(self) -> int:
         return self.key.id or 0
+
+    @property
+    def tone(self) -> str:
+        return _TONES[self.status]
+
+    @property
+    def label(self) -> str:
+        if self.status is KeyStatus.IN_QUARANTINE:
+            return f"{format_capped_count(self.quarantined_count, quarantine.COUNT_LIMIT)} {self.status}"
+        return str(self.status)
+
+    @property
+    def is_silent(self) -> bool:
+        return self.status is KeyStatus.SILENT
 
     @property
     def needs_attention(self) -> bool:
@@ -36,88 +70,82 @@ class KeyState:
 
 
 def key_states(session: Session, now: datetime) -> tuple[KeyState, ...]:
-    """Every key: those that need a look first, revoked ones last, each group by name."""
-    seen = traffic.last_seen_by_key(session)
+    """Return all keys: those that need attention first, revoked keys last, each group by name."""
+    last_seen_at = traffic.last_seen_by_key(session)
     quarantined_count = quarantine.counts_by_key(session)
-    found = [
-        key_state(key, seen.get(key.id or 0), quarantined_count.get(key.id or 0, 0), now)
+    states = [
+        key_state(key, last_seen_at.get(key.id or 0), quarantined_count.get(key.id or 0, 0), now)
         for key in api_keys.list_all(session)
     ]
     return tuple(
-        sorted(found, key=lambda one: (_TONE_ORDER.index(one.tone), bool(one.key.revoked_at)))
+        sorted(
+            states, key=lambda state: (_TONE_ORDER.index(state.tone), bool(state.key.revoked_at))
+        )
     )
 
 
 def key_state(
     key: ApiKey, last_seen_at: datetime | None, quarantined_count: int, now: datetime
 ) -> KeyState:
-    state, tone = _classify(key, last_seen_at, quarantined_count, now)
-    return KeyState(key, last_seen_at, quarantined_count, state, tone)
+    status = _classify(key, last_seen_at, quarantined_count, now)
+    return KeyState(key, last_seen_at, quarantined_count, status)
 
 
 def _classify(
     key: ApiKey, last_seen_at: datetime | None, quarantined_count: int, now: datetime
-) -> tuple[str, str]:
+) -> KeyStatus:
     if key.revoked_at is not None:
-        return "revoked", "plain"
+        return KeyStatus.REVOKED
     if key.role != Role.AGENT:
-        return "for the API", "plain"
+        return KeyStatus.API_CLIENT
     if last_seen_at is None:
-        return "never seen", "warning"
+        return KeyStatus.NEVER_SEEN
     if now - last_seen_at > SILENT_AFTER:
-        return "silent", "danger"
-    if quarantined_count:
-        return f"{format_capped_count(quarantined_count)} in quarantine", "warning"
-    return "fine", "success"
-
-
-def format_capped_count(quarantined_count: int) -> str:
-    """A count of quarantine, which stops at its limit."""
-    most = quarantine.COUNT_LIMIT
-    return f"{most:,}+" if quarantined_count > most else f"{quarantined_count:,}"
+        return KeyStatus.SILENT
+    return KeyStatus.IN_QUARANTINE if quarantined_count else KeyStatus.ACTIVE
 
 
 def estimate_clock_skew(samples: Sequence[MatchTiming]) -> timedelta | None:
-    return clock_skew((one.occurred_at, one.received_at) for one in samples)
+    return clock_skew((sample.occurred_at, sample.received_at) for sample in samples)
 
 
 def clock_skew_chip(skew: timedelta | None) -> Chip | None:
-    """Only for a clock that is further off than events are usually late."""
+    """Return a warning chip if the skew is larger than normal delays of events explain."""
     if skew is None or not is_skewed(skew):
         return None
     if skew > timedelta():
-        why = "The events' own times lie ahead of their receipt."
-        return Chip(f"clock {format_duration(skew)} ahead", "warning", why)
-    why = "The events' own times lie behind their receipt: a slow clock, or events that waited."
-    return Chip(f"events {format_duration(skew)} late", "warning", why)
+        title = "Event timestamps are later than the time of receipt."
+        return Chip(f"clock {format_duration(skew)} ahead", "warning", title)
+    title = "Event timestamps are earlier than the time of receipt: a slow clock or delayed events."
+    return Chip(f"events {format_duration(skew)} late", "warning", title)
 
 
 def newest_samples(
-    session: Session, sent: dict[int, KeyTraffic], limit: int
+    session: Session, traffic_by_key: dict[int, KeyTraffic], limit: int
 ) -> dict[int, list[MatchTiming]]:
-    """For each key that brought a match lately, the matches of the newest minute that did."""
+    """Return, for each key with recent matches, the matches of its newest minute with any."""
     return {
-        key_id: traffic.match_timings(session, key_id, [one.last_matched_at], limit=limit)
-        for key_id, one in sent.items()
-        if one.last_matched_at is not None
+        key_id: traffic.match_timings(session, key_id, [sent.last_matched_at], limit=limit)
+        for key_id, sent in traffic_by_key.items()
+        if sent.last_matched_at is not None
     }
 
 
 def floor_to_minute(now: datetime) -> datetime:
-    """Where the last minute that is over ends."""
+    """Return the end of the last complete minute."""
     return now.replace(second=0, microsecond=0)
 
 
 def sparkline_points(rates: Sequence[int], *, width: int = 120, height: int = 22) -> str:
-    """The points of an SVG polyline, one a figure, from the left; its own highest figure on top."""
-    top = max([*rates, 1])
-    apart = width / max(len(rates) - 1, 1)
+    """Return the points of an SVG polyline, from left to right, scaled to the highest rate."""
+    highest = max([*rates, 1])
+    step = width / max(len(rates) - 1, 1)
     return " ".join(
-        f"{at * apart:.1f},{1 + (height - 2) * (1 - rate / top):.1f}"
-        for at, rate in enumerate(rates)
+        f"{index * step:.1f},{1 + (height - 2) * (1 - rate / highest):.1f}"
+        for index, rate in enumerate(rates)
     )
 
 
 def counts_by_minute(received: dict[datetime, int], end: datetime, count: int) -> list[int]:
-    """Figures of the `count` minutes up to `end`, zero where there is none."""
-    return [received.get(end - at * MINUTE, 0) for at in range(count, 0, -1)]
+    """Return the counts of the `count` minutes before `end`, zero for minutes without events."""
+    return [received.get(end - minutes * MINUTE, 0) for minutes in range(count, 0, -1)]

@@ -1,4 +1,4 @@
-"""Telling browsers that something changed, by server-sent events; they fetch what by themselves."""
+"""Live updates: server-sent events that tell browsers to reload alerts."""
 
 import asyncio
 import contextlib
@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator, Callable
 
 from app.domain.errors import Unavailable
 
-# Comments keep proxies from closing a silent stream (HTML standard, server-sent events, 9.2.7).
+# Interval of comments that keep proxies from closing an idle stream (HTML standard, section 9.2.7).
 HEARTBEAT_SECONDS = 15.0
-# How often it is looked for what other processes have changed.
+# Interval at which changes by other processes are polled.
 POLL_SECONDS = 0.5
-
-# What no counter says.
+# No counter has this value.
 _NO_REVISION = -1
 
 log = logging.getLogger(__name__)
 
 
 async def poll_forever(poll: Callable[[], None], failure_message: str) -> None:
-    """Call `look` on a thread, again and again, until cancelled. One that fails is told with the words
-    `failed`, once in a row, and does not keep the next from coming.
+    """Call `poll` on a thread every `POLL_SECONDS` until cancelled.
+
+    Logs the first of consecutive failures as `failure_message` and continues.
     """
     is_failing = False
     while True:
@@ -37,14 +37,14 @@ async def poll_forever(poll: Callable[[], None], failure_message: str) -> None:
 
 
 class LiveUpdates:
-    """One a process. `revision` reads the counter that every process bumps; it may raise.
+    """Event streams of this process, which send an event when the revision of the alerts changes.
 
-    `changed` may be called from any thread; `stop` ends all streams, so that they do not hold up
-    a shutdown.
+    `read_revision` reads the counter that every process increments; it may raise. `publish_change` may
+    be called on any thread. `stop` ends all streams, so that they do not delay a shutdown.
     """
 
-    def __init__(self, revision: Callable[[], int]) -> None:
-        self._read_revision = revision
+    def __init__(self, read_revision: Callable[[], int]) -> None:
+        self._read_revision = read_revision
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[asyncio.Event] = set()
         self._stopping = False
@@ -59,7 +59,7 @@ class LiveUpdates:
         self._schedule_wake()
 
     def publish_change(self, revision: int) -> None:
-        """Tell browsers of a committed change, unless `watch` has already told them of this revision."""
+        """Notify browsers of a committed change, unless `watch` has published the revision already."""
         if not self._listeners:
             self._last_revision = _NO_REVISION
             return
@@ -70,7 +70,7 @@ class LiveUpdates:
 
     def _schedule_wake(self) -> None:
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: no stream is left
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so no stream is open
                 self._loop.call_soon_threadsafe(self._wake_listeners)
 
     def _wake_listeners(self) -> None:
@@ -78,8 +78,8 @@ class LiveUpdates:
             listener.set()
 
     async def watch(self) -> None:
-        """Notice what other processes changed, for as long as somebody listens; runs until cancelled."""
-        await poll_forever(self._poll, "the streams cannot look for changes")
+        """Poll for changes by other processes while a stream is open; runs until cancelled."""
+        await poll_forever(self._poll, "changed alerts cannot be polled")
 
     def _poll(self) -> None:
         if not self._listeners:
@@ -88,13 +88,13 @@ class LiveUpdates:
         self.publish_change(self._read_revision())
 
     def _record_revision(self) -> None:
-        """From now on changes are told: those before are in the page that the browser has."""
+        """Start from the current revision; the browser's page already shows earlier changes."""
         with self._poll_lock, contextlib.suppress(Unavailable):
             if self._last_revision == _NO_REVISION:
                 self._last_revision = self._read_revision()
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The bytes of one browser's event stream: `event: alerts` whenever alerts changed."""
+        """Yield the event stream of one browser: `event: alerts` after each change of alerts."""
         listener = asyncio.Event()
         self._listeners.add(listener)
         try:

@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in: per account from one address, per account, per address."""
+"""Rate limits on failed sign-ins: per account and address, per account, and per address."""
 
 import hashlib
 import threading
@@ -14,19 +14,19 @@ from app.store.users import normalize_name
 
 
 class TooManyLoginAttempts(DeckwatchError):
-    """429: `retry_after` is in seconds."""
+    """Too many failed sign-ins (status 429). `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         minutes = max(1, round(retry_after / 60))
-        super().__init__(f"Too many tries. Wait {minutes} min, then try again.")
+        super().__init__(f"Too many failed attempts. Try again in {minutes} min.")
         self.retry_after = retry_after
 
 
 class LoginRateLimiter:
-    """Counts failures only: who knows the password is not held up by those who guess.
+    """Limits failed sign-ins; successful ones do not count.
 
-    The limit of the account alone is wide, so that a stranger cannot lock its owner out with a few
-    requests. Counters are this process's own; each worker allows as much.
+    The limit per account alone is high, so that an attacker cannot lock a user out with a few requests.
+    Each worker process has its own counters and therefore allows that many failures.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class LoginRateLimiter:
 
     @contextmanager
     def attempt(self, name: str, address: str) -> Iterator[None]:
-        """Counts the Forbidden that its block raises; raises TooManyTries instead of one too many.
+        """Count a Forbidden raised in the block as a failure; raises TooManyLoginAttempts.
 
-        One at a time: a burst would pass the check as a whole before the first of it has failed, and
-        each password that is checked takes 64 MiB.
+        Attempts run one at a time: otherwise all requests of a burst would pass the check before the
+        first has failed, and checking a password takes 64 MiB of memory.
         """
         with self._lock:
             self._check(name, address)
@@ -73,4 +73,4 @@ class LoginRateLimiter:
 def _now() -> float:
     import time
 
-    return time.time()  # the clock that `limits` itself counts by
+    return time.time()  # the clock that `limits` uses

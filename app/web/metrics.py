@@ -1,10 +1,9 @@
-"""Figures for Prometheus: what was counted in every worker process, and what the database holds now.
+"""Prometheus metrics: counters of all worker processes, and gauges read from the database.
 
-Anybody may read them, so no label ever holds a name, an address or anything that somebody sent.
+The endpoint is public, so no label contains a name, an address or text from a request or event.
 """
 
 import os
-import threading
 from collections import Counter as TallyCounter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,109 +27,93 @@ from app import __version__
 from app.domain.alert import severity_for_priority
 from app.domain.errors import FatalError, Unavailable
 from app.domain.severity import Severity
+from app.formats import RejectionKind
 from app.ingest.metrics import IngestMetrics
 from app.store import alerts
-from app.store.api_keys import TrafficCounts
 from app.store.database import Database
-from app.store.size import DatabaseSize, database_size
+from app.store.dialect import DatabaseSize, database_size
+from app.store.traffic import TrafficCounts
+from app.web.ttl_cache import TtlCache
 
-# prometheus-client reads it when it is imported; worker processes are started with it.
+# prometheus-client reads this variable on import; worker processes start with it.
 MULTIPROC_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-# Anybody may ask; nobody may make us count alerts as often as they like.
+# The endpoint is public: the cache bounds how often a caller can make Deckwatch count alerts.
 CACHE_TTL = timedelta(seconds=5)
-# What prometheus-client calls the files that worker processes share, and how much room each may need.
-# They are mapped into memory: a disk that is full when a page is first touched would kill the process.
+# Names of the files that prometheus-client shares between worker processes, and the space each may need.
+# The files are mapped into memory: if the disk is full when a page is first written, the kernel kills the
+# process. Allocating them at startup prevents that.
 _MMAP_FILE_BYTES = {"counter": 1 << 18, "gauge_livesum": 1 << 16, "histogram": 1 << 21}
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-# How the sentence for a rejected event begins: what it counts as.
-_KIND_BY_REASON_PREFIX = {
-    "larger than": "too_large",
-    "not UTF-8": "not_utf8",
-    "not JSON": "not_json",
-    "nested deeper": "too_deep",
-    "an event is a JSON object": "not_an_object",
-    "nothing here": "empty",
-    "no known agent format": "unknown_format",
-    "the _source of this": "unknown_format",
-    "the data of this CloudEvent": "unknown_format",
-    "none of the columns": "unknown_format",
-    "a Falco alert": "incomplete",
-    "a Tetragon": "incomplete",
-    "a Tracee": "incomplete",
-}
-OTHER_KIND = "other"
-
-
-def rejection_kind(sentence: str) -> str:
-    """The kind of rejection, one of few, whatever the sentence quotes."""
-    kinds = (kind for begin, kind in _KIND_BY_REASON_PREFIX.items() if sentence.startswith(begin))
-    return next(kinds, OTHER_KIND)
-
 
 class Metrics(IngestMetrics):
-    """One a process. `shared` is a folder that all workers count in, so that each can tell the sums;
-    it must be the one that prometheus-client was told of before it was imported.
+    """The metrics of one process.
+
+    With several worker processes, `multiproc_dir` is the folder of their shared counters, so that each can
+    report the sums. It must be the value of `MULTIPROC_DIR_VARIABLE`.
     """
 
     def __init__(self, multiproc_dir: Path | None = None) -> None:
         self._multiproc_dir = multiproc_dir
         if multiproc_dir is not None:
             _preallocate_files(multiproc_dir)
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began, which doubles them and is no use here
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
         registry = self._registry = CollectorRegistry()
         self._received = Counter(
             "deckwatch_events_received",
-            "Events taken, those rejected among them",
+            "Events received, including rejected ones",
             registry=registry,
         )
         self._rejected = Counter(
-            "deckwatch_events_rejected", "Events put in quarantine", ["reason"], registry=registry
+            "deckwatch_events_rejected",
+            "Events rejected and quarantined",
+            ["reason"],
+            registry=registry,
         )
         self._matches = Counter(
             "deckwatch_matches",
-            "Matches stored on receipt, those suppressed among them",
+            "Matches stored on receipt, including suppressed ones",
             registry=registry,
         )
         self._suppressed = Counter(
-            "deckwatch_matches_suppressed", "Matches that an exclusion covered", registry=registry
+            "deckwatch_matches_suppressed", "Matches suppressed by an exclusion", registry=registry
         )
         self._duplicates = Counter(
-            "deckwatch_matches_duplicate", "Matches that were stored before", registry=registry
+            "deckwatch_matches_duplicate", "Matches that were already stored", registry=registry
         )
         self._waiting = Gauge(
             "deckwatch_writer_queue_batches",
-            "Requests that wait for a transaction",
+            "Requests waiting for a transaction",
             multiprocess_mode="livesum",
             registry=registry,
         )
         self._commit = Histogram(
             "deckwatch_commit_seconds",
-            "From asking for the write lock to the durable commit",
+            "Time from waiting for the write lock to the durable commit",
             buckets=_COMMIT_BUCKETS,
             registry=registry,
         )
         self._request = Histogram(
             "deckwatch_request_seconds",
-            "From the head of a request to the head of its answer",
+            "Time from the head of a request to the head of its response",
             ["route", "status"],
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
-        for kind in (*_KIND_BY_REASON_PREFIX.values(), OTHER_KIND):
+        for kind in RejectionKind:
             self._rejected.labels(kind)
 
-    def record_request(self, traffic: TrafficCounts, reasons: Iterable[str]) -> None:
+    def record_request(self, traffic: TrafficCounts, rejections: Iterable[RejectionKind]) -> None:
         self._received.inc(traffic.received)
         self._matches.inc(traffic.matched)
         self._suppressed.inc(traffic.suppressed)
         self._duplicates.inc(traffic.duplicates)
-        for kind, times in TallyCounter(map(rejection_kind, reasons)).items():
-            self._rejected.labels(kind).inc(times)
+        for kind, count in TallyCounter(rejections).items():
+            self._rejected.labels(kind).inc(count)
 
     def record_commit(self, seconds: float) -> None:
         self._commit.observe(seconds)
@@ -139,22 +122,22 @@ class Metrics(IngestMetrics):
         self._waiting.set(batches)
 
     def record_http_request(self, route: str, status: int, seconds: float) -> None:
-        """`route` is a template or another of few words."""
+        """Record a request. `route` must come from a small set, such as the path templates of routes."""
         self._request.labels(route, f"{status // 100}xx").observe(seconds)
 
     def render(self, collector: Collector) -> bytes:
-        """All that was counted, and what `now` collects, in Prometheus's text format."""
-        counted = self._registry
+        """Return these metrics and those of `collector` in Prometheus's text format."""
+        process_registry = self._registry
         if self._multiproc_dir is not None:
-            counted = CollectorRegistry()
-            MultiProcessCollector(counted, path=str(self._multiproc_dir))  # type: ignore[no-untyped-call]
+            process_registry = CollectorRegistry()
+            MultiProcessCollector(process_registry, path=str(self._multiproc_dir))  # type: ignore[no-untyped-call]
         database_registry = CollectorRegistry(auto_describe=False)
         database_registry.register(collector)
-        return generate_latest(counted) + generate_latest(database_registry)
+        return generate_latest(process_registry) + generate_latest(database_registry)
 
 
 def _preallocate_files(folder: Path) -> None:
-    """Room for this process's files, and an end to the gauges of processes that are gone."""
+    """Allocate the files of this process and remove the gauges of processes that have ended."""
     for gauge_file in folder.glob("gauge_live*_*.db"):
         pid = int(gauge_file.stem.rpartition("_")[2])
         if not Path(f"/proc/{pid}").exists():
@@ -164,71 +147,57 @@ def _preallocate_files(folder: Path) -> None:
             with (folder / f"{name}_{os.getpid()}.db").open("ab") as file:
                 os.posix_fallocate(file.fileno(), 0, bytes_needed)
     except OSError as error:
-        raise FatalError(f"The metrics cannot be kept in {folder}: {error.strerror}.") from None
+        raise FatalError(f"Cannot write metrics to {folder}: {error.strerror}.") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _DatabaseState:
-    """What the database held; None when it could not be read."""
-
     open_alerts: dict[Severity, int]
     size: DatabaseSize
 
 
 class DatabaseCollector(Collector):
-    """What the database holds, looked at no more often than that is worth; one a process."""
+    """Collects gauges from the database, at most once per `CACHE_TTL`. One instance per process."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._checked_at: datetime | None = None
-        self._cached_state: _DatabaseState | None = None
+        self._state = TtlCache(self._read_state, ttl=CACHE_TTL, clock=clock)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         build = GaugeMetricFamily(
-            "deckwatch_build_info", "The version that runs", labels=["version"]
+            "deckwatch_build_info", "Version of Deckwatch", labels=["version"]
         )
         build.add_metric([__version__], 1)
         yield build
-        state = self._current_state()
+        state = self._state.get()
         yield GaugeMetricFamily(
             "deckwatch_database_readable",
-            "1 when the database could be read",
+            "1 if the database can be read, else 0",
             value=state is not None,
         )
         if state is None:
             return
-        opened = GaugeMetricFamily(
-            "deckwatch_open_alerts", "Alerts that are open", labels=["severity"]
-        )
+        open_alerts = GaugeMetricFamily("deckwatch_open_alerts", "Open alerts", labels=["severity"])
         for severity in Severity:
-            opened.add_metric([severity], state.open_alerts.get(severity, 0))
-        yield opened
+            open_alerts.add_metric([severity], state.open_alerts.get(severity, 0))
+        yield open_alerts
         yield GaugeMetricFamily(
-            "deckwatch_database_bytes", "The database on the disk", value=state.size.total_bytes
+            "deckwatch_database_bytes", "Size of the database on disk", value=state.size.total_bytes
         )
         yield GaugeMetricFamily(
             "deckwatch_database_used_bytes",
-            "What of it holds something; the rest is used again",
+            "Part of the database that is in use; the rest will be reused",
             value=state.size.used_bytes,
         )
 
-    def _current_state(self) -> _DatabaseState | None:
-        with self._lock:
-            now = self._clock()
-            if self._checked_at is None or not timedelta() <= now - self._checked_at < CACHE_TTL:
-                self._cached_state = self._read_state()
-                self._checked_at = now
-            return self._cached_state
-
     def _read_state(self) -> _DatabaseState | None:
+        """Return the state of the database, or None if it cannot be read."""
         try:
             with self._database.read() as session:
-                opened: dict[Severity, int] = {}
+                open_alerts: dict[Severity, int] = {}
                 for priority, count in alerts.open_counts_by_priority(session).items():
                     severity = severity_for_priority(priority)
-                    opened[severity] = opened.get(severity, 0) + count
-                return _DatabaseState(opened, database_size(session))
+                    open_alerts[severity] = open_alerts.get(severity, 0) + count
+                return _DatabaseState(open_alerts, database_size(session))
         except Unavailable:
             return None

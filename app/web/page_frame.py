@@ -1,11 +1,11 @@
-"""What every page carries around its own matter: who is here, where they are, what just happened."""
+"""Context of the frame around every page: navigation, signed-in user and notice."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """`badge` is a count to show beside the label, or None; `alarming` colours it."""
+    """A link of the navigation. `badge` is a count beside the label; `is_urgent` colours it."""
 
     label: str
     href: str
@@ -18,7 +18,7 @@ class NavItem:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence about what just happened. With `undo_action` a form posts `undo_fields` there."""
+    """A message about the last action. With `undo_action` it has a form that posts `undo_fields` there."""
 
     kind: str  # "done", "warning" or "problem"
     text: str
@@ -28,7 +28,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class PageFrame:
-    """`csrf` goes into every form; `live` pages listen for changes; `theme` is auto, light or dark."""
+    """The frame of a page. Every form contains `csrf_token`; a page with `is_live` reloads on changes.
+
+    `theme` is auto, light or dark.
+    """
 
     title: str
     user_name: str
@@ -39,39 +42,3 @@ class PageFrame:
     nav_items: tuple[NavItem, ...] = ()
     notice: Notice | None = None
     is_live: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SelectOption:
-    """One choice of a select, or one link of a menu when `href` is set."""
-
-    value: str
-    label: str
-    selected: bool = False
-    href: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    label: str
-    href: str
-    is_current: bool
-    count: int | None = None
-    capped: bool = False  # the count stopped at its limit: show "1,000+"
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """A short label. `tone` is alarming, notable, calm or plain; `title` says more on hover."""
-
-    label: str
-    tone: str
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectStep:
-    """A sentence, and perhaps something to copy. `html` is safe."""
-
-    html: str
-    code: str | None

@@ -1,8 +1,6 @@
-"""A page's context to a response: its shell, the whole page or the asked-for block, and notices."""
+"""Responses of pages: full pages, blocks for htmx, redirects, and notices in a signed cookie."""
 
 import base64
-import hashlib
-import hmac
 import json
 from dataclasses import asdict
 from typing import Any
@@ -15,15 +13,16 @@ from app.domain.principal import Principal, Role
 from app.store import alerts, exclusions
 from app.store.alerts import AlertFilter
 from app.store.database import Session
-from app.web.access import csrf_token, session_token
+from app.web.access import csrf_token, is_valid_signature, session_token, sign
 from app.web.page_frame import NavItem, Notice, PageFrame
 from app.web.rendering import requested_block
 from app.web.services import Services, get_services
 
 _NOTICE_COOKIE = "deckwatch_notice"
+_NOTICE_PURPOSE = "notice"
 THEME_COOKIE = "deckwatch_theme"
 THEMES = ("auto", "light", "dark")
-# A page that the menu has no entry for stands under another.
+# Pages without a navigation item, and the item that is highlighted for them.
 _PARENT_PATHS = {"/explain": "/rules", "/quarantine": "/agents"}
 
 
@@ -38,13 +37,20 @@ def render_page(
     is_live: bool = False,
     notice: Notice | None = None,
 ) -> HTMLResponse:
-    """`context` is the page's dataclass; htmx gets the block that bears its target's id, if there is one."""
+    """Render a page with `context`, the dataclass of its template.
+
+    A request from htmx gets only the block named like the id of its target element, if there is one.
+    """
     services = get_services(request)
-    shown_notice = notice or _read_notice(request)
     values = {
         "page": context,
         "frame": _page_frame(
-            request, services, principal, title=title, is_live=is_live, notice=shown_notice
+            request,
+            services,
+            principal,
+            title=title,
+            is_live=is_live,
+            notice=notice or _read_notice(request),
         ),
     }
     block = requested_block(request)
@@ -78,15 +84,16 @@ def _page_frame(
         csrf_token=csrf_token(services, session_token(request) or ""),
         theme=theme_from_cookie(request),
         current_url=path + (f"?{request.url.query}" if request.url.query else ""),
-        nav_items=_nav_items(_menu_entry(path), principal, open_alerts, pending_exclusions),
+        nav_items=_nav_items(_nav_path(path), principal, open_alerts, pending_exclusions),
         notice=notice,
         is_live=is_live,
     )
 
 
-def _menu_entry(path: str) -> str:
-    first = "/" + path.split("/")[1]
-    return _PARENT_PATHS.get(first, path)
+def _nav_path(path: str) -> str:
+    """Return the path by which the current navigation item is found."""
+    first_segment = "/" + path.split("/")[1]
+    return _PARENT_PATHS.get(first_segment, path)
 
 
 def _badge_counts(session: Session) -> tuple[int, int]:
@@ -106,7 +113,7 @@ def _nav_items(
     ]
     if principal.has_role(Role.ADMIN):
         items += [
-            ("People", "/users", "users", None, False, ""),
+            ("Users", "/users", "users", None, False, ""),
             ("Audit log", "/audit", "clipboard-list", None, False, ""),
         ]
     return tuple(
@@ -124,19 +131,19 @@ def _nav_items(
 
 
 def theme_from_cookie(request: Request) -> str:
-    chosen = request.cookies.get(THEME_COOKIE, "auto")
-    return chosen if chosen in THEMES else "auto"
+    theme = request.cookies.get(THEME_COOKIE, "auto")
+    return theme if theme in THEMES else "auto"
 
 
 def see_other(request: Request, href: str, notice: Notice | None = None) -> Response:
-    """Answer a form: go and look there. The notice travels in a signed cookie and is shown once."""
+    """Redirect to `href` after a form post. A signed cookie carries the notice, which is shown once."""
     response = RedirectResponse(href, status_code=303)
     if notice is not None:
         services = get_services(request)
-        packed = base64.urlsafe_b64encode(json.dumps(asdict(notice)).encode()).decode()
+        encoded = base64.urlsafe_b64encode(json.dumps(asdict(notice)).encode()).decode()
         response.set_cookie(
             _NOTICE_COOKIE,
-            f"{packed}.{_sign(services, packed)}",
+            f"{encoded}.{sign(services, _NOTICE_PURPOSE, encoded)}",
             max_age=60,
             httponly=True,
             samesite="strict",
@@ -147,12 +154,8 @@ def see_other(request: Request, href: str, notice: Notice | None = None) -> Resp
 
 
 def _read_notice(request: Request) -> Notice | None:
-    packed, _, signature = request.cookies.get(_NOTICE_COOKIE, "").partition(".")
-    expected = _sign(get_services(request), packed)
-    if not packed or not hmac.compare_digest(signature.encode(), expected.encode()):
+    encoded, _, signature = request.cookies.get(_NOTICE_COOKIE, "").partition(".")
+    services = get_services(request)
+    if not encoded or not is_valid_signature(services, _NOTICE_PURPOSE, encoded, signature):
         return None
-    return Notice(**json.loads(base64.urlsafe_b64decode(packed)))
-
-
-def _sign(services: Services, text: str) -> str:
-    return hmac.new(services.secret, b"notice:" + text.encode(), hashlib.sha256).hexdigest()
+    return Notice(**json.loads(base64.urlsafe_b64decode(encoded)))

@@ -1,42 +1,36 @@
-"""Whether the database takes writes, asked by writing, but not more often than that is worth."""
+"""Readiness check: whether the database accepts writes."""
 
 import os
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from app.domain.errors import Unavailable
 from app.store import change_counters
 from app.store.database import Database
+from app.web.ttl_cache import TtlCache
 
-# Anybody may ask; nobody may make us write as often as they like.
+# The endpoint is public: the cache bounds how often a caller can make Deckwatch write.
 CACHE_TTL = timedelta(seconds=1)
-# With less room on its disk the few bytes of the question may still fit where events do not.
+# With less free space the small probe may still fit on the disk, but events may not.
 MIN_FREE_BYTES = 4 << 20
 
 
 class Readiness:
-    """One a process."""
+    """Checks the database with a write, at most once per `CACHE_TTL`. One instance per process."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._checked_at: datetime | None = None
-        self._problem: str | None = None
+        self._cache = TtlCache(self._check_writable, ttl=CACHE_TTL, clock=clock)
 
     def problem(self) -> str | None:
-        """Why it takes no writes, None when it does; at most a second old."""
-        with self._lock:
-            now = self._clock()
-            if self._checked_at is None or not timedelta() <= now - self._checked_at < CACHE_TTL:
-                self._problem = self._check_writable()
-                self._checked_at = now
-            return self._problem
+        """Return why the database does not accept writes, or None if it does."""
+        return self._cache.get()
 
     def _check_writable(self) -> str | None:
         if self._is_disk_full():
-            return "The disk is full but for a few MiB; free some space."
+            return (
+                f"The disk has less than {MIN_FREE_BYTES >> 20} MiB of free space; free some space."
+            )
         try:
             with self._database.write() as session:
                 change_counters.probe_write(session)
@@ -50,5 +44,5 @@ class Readiness:
         try:
             disk = os.statvfs(self._database.path.absolute().parent)
         except OSError:
-            return False  # writing will tell
+            return False  # the write shows the error
         return disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES

@@ -1,9 +1,9 @@
-"""A typed context to HTML: the whole page, or with htmx the one block that it asked for."""
+"""Rendering: templates with a typed context, filters for text and times, and Markdown."""
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ STATIC_URL = "/static"
 
 
 class Renderer:
-    """Templates and what they may use. `clock` dates the words for how long ago something was."""
+    """Renders templates. `now` is the time to which relative times such as "5 min ago" refer."""
 
     def __init__(self, templates: Path, static: Path) -> None:
         self._static = static
@@ -63,7 +63,7 @@ class Renderer:
 
     def _icon(self, name: str) -> Markup:
         svg = (self._static / "vendor" / "tabler-icons" / f"{name}.svg").read_text()
-        return Markup(svg.strip().replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 (ours)
+        return Markup(svg.strip().replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 (a vendored file)
 
     def _static_url(self, path: str) -> str:
         digest = hashlib.sha256((self._static / path).read_bytes()).hexdigest()[:12]
@@ -71,9 +71,10 @@ class Renderer:
 
 
 def requested_block(request: Request) -> str | None:
-    """The id of the element htmx will replace, which is the block's name; None for a whole page.
+    """Return the id of the element that htmx will replace, or None for a full page.
 
-    htmx sends HX-Target as `tag#id`. Going back in history asks for the whole page again.
+    Blocks are named like these ids. htmx sends HX-Target as `tag#id`. Restoring a page from the browser's
+    history needs the full page.
     """
     headers = request.headers
     if headers.get("HX-Request") != "true" or headers.get("HX-Request-Type") != "partial":
@@ -84,14 +85,16 @@ def requested_block(request: Request) -> str | None:
 
 
 _MARK_TITLES = {
-    "escape": "a character that cannot be seen, written as its escape",
-    "foreign": "not ASCII: may imitate another letter",
+    "escape": "invisible character, shown as its escape sequence",
+    "foreign": "not ASCII; may look like another letter",
 }
 
 
 def reveal_invisible(text: object) -> Markup:
-    """Text from an event as HTML that shows what it holds: hidden characters as marked escapes, what is
-    not ASCII marked, and its direction kept to itself (HTML standard, the bdi element).
+    """Return untrusted text as HTML in which no character can hide or mislead.
+
+    Invisible characters become marked escape sequences, other characters outside ASCII are marked, and
+    the text direction is isolated (HTML standard, the bdi element).
     """
     parts = []
     for kind, piece in display_segments(str(text)):
@@ -107,12 +110,12 @@ def reveal_invisible(text: object) -> Markup:
 
 
 def format_number(value: int) -> str:
-    """1234567 as 1,234,567."""
+    """Format 1234567 as 1,234,567."""
     return f"{value:,}"
 
 
 def exact_time(when: datetime) -> Markup:
-    """An exact time: UTC, to the second."""
+    """Format a time in UTC to the second, as a time element."""
     return Markup('<time datetime="{}">{}</time>').format(
         when.isoformat(timespec="seconds"), f"{when:%Y-%m-%d %H:%M:%S} UTC"
     )
@@ -120,7 +123,7 @@ def exact_time(when: datetime) -> Markup:
 
 def _relative_time_filter(now: datetime) -> Any:
     def relative_time(when: datetime) -> Markup:
-        """How long ago, or how far ahead; the exact time is its title."""
+        """Format a time relative to now, with the exact time as tooltip."""
         return Markup('<time datetime="{}" title="{}" data-relative-time>{}</time>').format(
             when.isoformat(timespec="seconds"),
             f"{when:%Y-%m-%d %H:%M:%S} UTC",
@@ -134,36 +137,32 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def format_relative_time(seconds: float) -> str:
-    """Seconds ago in words, one unit; negative lies ahead."""
-    size = abs(seconds)
-    if size < 45:
+    """Format a number of seconds in the past, such as "5 min ago"; negative means the future."""
+    distance = abs(seconds)
+    if distance < 45:
         return "just now" if seconds >= 0 else "in a moment"
     for length, unit in _UNITS:
-        if size >= length * 0.95:
-            amount = f"{max(1, round(size / length))} {unit}"
+        if distance >= length * 0.95:
+            amount = f"{max(1, round(distance / length))} {unit}"
             return f"{amount} ago" if seconds >= 0 else f"in {amount}"
     return "1 min ago" if seconds >= 0 else "in 1 min"
 
 
-class Markdown:
-    """A rule's prose to safe HTML: no raw HTML in, and a sanitiser behind it."""
-
-    @cached_property
-    def _parser(self) -> MarkdownIt:
-        return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-
-    def to_html(self, text: str) -> Markup:
-        rendered = nh3.clean(
-            self._parser.render(text),
-            tags={
-                "p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "s",
-                "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "hr",
-            },
-            attributes={"a": {"href"}, "ol": {"start"}},
-            url_schemes={"https", "http"},
-            link_rel="noopener noreferrer",
-        )  # fmt: skip
-        return Markup(rendered)  # noqa: S704 (sanitised just here)
+def markdown_to_html(text: str) -> Markup:
+    """Render the Markdown of a rule as safe HTML: raw HTML is escaped, and the output is sanitised."""
+    rendered = nh3.clean(
+        _markdown_parser().render(text),
+        tags={
+            "p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "s",
+            "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "hr",
+        },
+        attributes={"a": {"href"}, "ol": {"start"}},
+        url_schemes={"https", "http"},
+        link_rel="noopener noreferrer",
+    )  # fmt: skip
+    return Markup(rendered)  # noqa: S704 (sanitised above)
 
 
-MARKDOWN = Markdown()
+@cache
+def _markdown_parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])

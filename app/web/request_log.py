@@ -1,6 +1,7 @@
-"""One line and one figure for every request, under an id that the answer carries too.
+"""Request log and request metrics, with a request id that the response carries too.
 
-Addresses are told as the templates of their routes: a path may hold a one-time token, a query anything.
+Requests are logged with the path template of their route: a path may contain a one-time token, and a query
+anything.
 """
 
 import logging
@@ -20,23 +21,23 @@ from app.web.rendering import STATIC_URL
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED_ROUTE = "unmatched"
 STATIC_ROUTE = STATIC_URL + "/"
-# Asked every few seconds by machines, or many times a page: told only when they fail.
+# Requested every few seconds by probes or many times per page, so logged only on failure.
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", STATIC_ROUTE})
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-# Asking the system for each id takes far longer.
-_random = Random()  # noqa: S311 (tells requests apart, and is no secret)
+# A seeded generator is much faster than reading each id from the system's random source.
+_random = Random()  # noqa: S311 (request ids are not secret)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 log = logging.getLogger(__name__)
 
 
 def get_request_id(scope: Scope) -> str:
-    """The id of a request that this middleware has seen."""
+    """Return the id that the middleware has given to a request."""
     return str(scope.get("state", {}).get("request_id", ""))
 
 
 def route_template(scope: Scope) -> str:
-    """The template of the route that took the request, or another of few words."""
+    """Return the path template of the route, or a constant for static files and unknown paths."""
     template = getattr(scope.get("route"), "path", None)
     if isinstance(template, str):
         return template
@@ -44,7 +45,7 @@ def route_template(scope: Scope) -> str:
 
 
 class RequestLogMiddleware:
-    """The outermost of the middlewares, so that it tells what was answered in the end."""
+    """Logs and measures every request. The outermost middleware, so that it sees the final response."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -54,35 +55,38 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = given if _VALID_REQUEST_ID.match(given) else f"{_random.getrandbits(64):016x}"
+        request_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        if not _VALID_REQUEST_ID.match(request_id):
+            request_id = f"{_random.getrandbits(64):016x}"
         scope.setdefault("state", {})["request_id"] = request_id
-        # Also for what routes log on threads of their own, which get a copy of this context.
+        # Threads that run routes get a copy of this context, so their log lines have the id too.
         bind_contextvars(request_id=request_id)
         started = perf_counter()
         status = 0
-        waited = 0.0
+        seconds_to_response = 0.0
 
         async def send_with_request_id(message: Message) -> None:
-            nonlocal status, waited
+            nonlocal status, seconds_to_response
             if message["type"] == "http.response.start":
                 status = message["status"]
-                waited = perf_counter() - started
+                seconds_to_response = perf_counter() - started
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_request_id)
         except Exception:
-            if status:  # too late for a page about it, so nobody else tells
-                log.exception("the answer broke off")
+            if status:  # the response has begun, so no error handler logs the exception
+                log.exception("the response was aborted")
             raise
         finally:
-            # Without a status the answer is made further out, and is always the same.
+            # Without a status Starlette sends the response outside all middleware, always with 500.
+            status = status or 500
+            seconds = perf_counter() - started
             self._metrics.record_http_request(
-                route_template(scope), status or 500, waited or perf_counter() - started
+                route_template(scope), status, seconds_to_response or seconds
             )
-            _log_request(scope, status or 500, perf_counter() - started)
+            _log_request(scope, status, seconds)
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The parts that routes use, built once by `create_app` and carried by the application."""
+"""The services that routes use, built once by `create_app` and stored in the application's state."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from app.web.rendering import Renderer
 
 @dataclass(frozen=True)
 class Services:
-    """`clock` gives aware UTC; nothing behind the routes asks for the time by itself."""
+    """Services of one process. `clock` returns aware UTC; code behind the routes gets the time from it."""
 
     settings: Settings
     secret: bytes
@@ -49,7 +49,7 @@ def get_services(request: Request) -> Services:
 
 
 async def _services_dependency(request: Request) -> Services:
-    return get_services(request)  # async, or it would be looked up on a thread
+    return get_services(request)  # async, because FastAPI runs a plain function on a thread
 
 
 ServicesDep = Annotated[Services, Depends(_services_dependency)]

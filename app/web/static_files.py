@@ -1,4 +1,4 @@
-"""Static files: what a page names with its digest may be kept for ever, the rest is asked for again."""
+"""Static files. Browsers cache versioned URLs permanently and revalidate others."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 
 class CachedStaticFiles(StaticFiles):
-    """Files under one folder."""
+    """Serves the files of a folder; a query `v=…` marks a versioned URL."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder)

@@ -1,4 +1,4 @@
-"""Rules that people switch"""
+"""Create the table of rule switches"""
 
 import sqlalchemy as sa
 from alembic import op

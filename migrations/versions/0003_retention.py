@@ -1,4 +1,4 @@
-"""What retention needs: one run at a time, and indexes to find what may go"""
+"""Add the retention lease, and indexes to select expired alerts"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who may do what: every route, walked as everybody who could come."""
+"""Access control: every route, requested by every kind of client; CSRF checks; security headers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from app.web.services import Services
 from tests.conftest import ORIGIN, AgentClient, UserClient
 from tests.factories import exec_event
 
-# (method, path): (who may, what somebody who may is answered). The paths name things that do not
-# exist where that spares the test from changing anything: 404 is an answer only the allowed get.
+# (method, path): (permitted clients, status for a permitted client). Where possible the path names an item
+# that does not exist, so that the test changes nothing: only permitted clients get 404.
 ANYONE, ANALYST, ADMIN = "anyone", "analyst", "admin"
-KEY_AGENT, KEY_ANALYST, KEY_ADMIN = "agent key", "analyst, also by key", "admin, also by key"
+KEY_AGENT, KEY_ANALYST, KEY_ADMIN = "agent key", "analyst or key", "admin or key"
 
 EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/healthz"): (ANYONE, 200),
@@ -104,30 +104,28 @@ EXPECTED: dict[tuple[str, str], tuple[str, int]] = {
     ("GET", "/audit"): (ADMIN, 200),
 }
 
-VISITORS = ("nobody", "agent key", "analyst key", "admin key", "analyst", "admin")
+VISITORS = ("anonymous", "agent key", "analyst key", "admin key", "analyst", "admin")
 
 
-def expected(may: str, answer: int, visitor: str, path: str) -> int:
-    """What `visitor` should be answered."""
-    if path == "/login" and visitor in ("analyst", "admin") and answer == 200:
-        return 303  # they are in already
-    program = path.startswith(("/api/", "/elastic")) and path != "/api/docs"
-    refused = 401 if program else 303  # a person is sent to the sign-in page
-    if may == ANYONE:
-        return answer
-    if visitor == "nobody":
-        return refused
-    if may == KEY_AGENT:
-        # A session is not a key: whoever has only that is told to present one.
-        return {"agent key": answer, "analyst": 401, "admin": 401}.get(visitor, 403)
-    if may == KEY_ANALYST:
-        allowed = visitor != "agent key"
-        return answer if allowed else 403
-    if may == KEY_ADMIN:
-        return answer if visitor in ("admin", "admin key") else 403
+def expected_status(permitted: str, status: int, visitor: str, path: str) -> int:
+    """Return the status that `visitor` should get for a route that answers permitted clients `status`."""
+    if path == "/login" and visitor in ("analyst", "admin") and status == 200:
+        return 303  # already signed in
+    if permitted == ANYONE:
+        return status
+    if visitor == "anonymous":
+        is_api = path.startswith(("/api/", "/elastic")) and path != "/api/docs"
+        return 401 if is_api else 303  # pages redirect to the sign-in page
+    if permitted == KEY_AGENT:
+        # The route does not accept sessions, so they count as not authenticated.
+        return {"agent key": status, "analyst": 401, "admin": 401}.get(visitor, 403)
+    if permitted == KEY_ANALYST:
+        return status if visitor != "agent key" else 403
+    if permitted == KEY_ADMIN:
+        return status if visitor in ("admin", "admin key") else 403
     if visitor.endswith("key"):
         return 403
-    return answer if may == ANALYST or visitor == "admin" else 403
+    return status if permitted == ANALYST or visitor == "admin" else 403
 
 
 @dataclass
@@ -141,19 +139,19 @@ class Visitor:
         for name in ("alert_id", "match_id", "exclusion_id", "key_id", "quarantine_id", "user_id"):
             filled = filled.replace("{" + name + "}", "999999")
         headers = dict(self.headers)
-        more: dict[str, Any] = {}
+        body: dict[str, Any] = {}
         if path.startswith("/api/") and self.token:
             headers["X-CSRF-Token"] = self.token
         if method in ("PATCH", "POST") and path.startswith("/api/"):
-            more["content"] = b"" if path.endswith("/events") else b'{"status":"open"}'
+            body["content"] = b"" if path.endswith("/events") else b'{"status":"open"}'
             if "exclusions/" in path:
-                more["content"] = b'{"decision":"approve"}'
+                body["content"] = b'{"decision":"approve"}'
             if "/rules/" in path:
-                more["content"] = b'{"enabled":true}'
+                body["content"] = b'{"enabled":true}'
             headers["Content-Type"] = "application/json"
         elif method == "POST" and not path.startswith("/elastic"):
-            more["data"] = {"csrf": self.token or "", **FORMS.get(path, {})}
-        return self.client.request(method, filled, headers=headers, **more)
+            body["data"] = {"csrf": self.token or "", **FORMS.get(path, {})}
+        return self.client.request(method, filled, headers=headers, **body)
 
 
 FORMS = {
@@ -171,44 +169,44 @@ def visitors(
     admin: UserClient,
     make_key: Callable[[str, Role], str],
 ) -> dict[str, Visitor]:
-    services.live_updates.stop()  # an event stream would otherwise never end
-    found = {
-        "nobody": Visitor(anonymous, {}, None),
+    services.live_updates.stop()  # otherwise the event stream never ends
+    visitors = {
+        "anonymous": Visitor(anonymous, {}, None),
         "analyst": Visitor(analyst.client, {}, analyst.csrf_token()),
         "admin": Visitor(admin.client, {}, admin.csrf_token()),
     }
     for role in Role:
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
         key = make_key(f"{role}-key", role)
-        found[f"{role} key"] = Visitor(client, {"Authorization": f"Bearer {key}"}, None)
-    return found
+        visitors[f"{role} key"] = Visitor(client, {"Authorization": f"Bearer {key}"}, None)
+    return visitors
 
 
-def test_the_table_names_every_route() -> None:
-    walked = {
+def test_the_table_contains_every_route() -> None:
+    routes = {
         (method, route.path) for route in api_routes(ROUTERS) for method in route.methods or ()
     }
-    assert walked == set(EXPECTED)
+    assert routes == set(EXPECTED)
 
 
-def test_every_route_answers_every_visitor_as_the_table_says(
+def test_every_route_answers_each_kind_of_client_with_the_expected_status(
     visitors: dict[str, Visitor], analyst: UserClient, admin: UserClient
 ) -> None:
     wrong = []
     last = [("POST", "/account/end-other-sessions"), ("POST", "/logout")]
-    for route in [one for one in EXPECTED if one not in last] + last:
-        may, answer = EXPECTED[route]
+    for route in [route for route in EXPECTED if route not in last] + last:
+        permitted, permitted_status = EXPECTED[route]
         for name in VISITORS:
-            wanted = expected(may, answer, name, route[1])
-            got = visitors[name].visit(*route)
-            if got.status_code != wanted:
-                wrong.append(f"{route} as {name}: {got.status_code}, not {wanted}")
-            elif wanted == 303 and name == "nobody":
-                assert got.headers["location"].startswith("/login?next=")
+            expected = expected_status(permitted, permitted_status, name, route[1])
+            response = visitors[name].visit(*route)
+            if response.status_code != expected:
+                wrong.append(f"{route} as {name}: {response.status_code}, not {expected}")
+            elif expected == 303 and name == "anonymous":
+                assert response.headers["location"].startswith("/login?next=")
     assert wrong == []
 
 
-def test_a_route_that_does_not_say_who_may_use_it_stops_the_start() -> None:
+def test_the_application_does_not_start_with_a_route_without_an_access_declaration() -> None:
     router = APIRouter()
 
     @router.get("/open-by-oversight")
@@ -219,7 +217,7 @@ def test_a_route_that_does_not_say_who_may_use_it_stops_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "why"),
+    ("headers", "message"),
     [
         ({"Sec-Fetch-Site": "cross-site"}, "another site"),
         ({"Sec-Fetch-Site": "same-site"}, "another site"),
@@ -227,63 +225,65 @@ def test_a_route_that_does_not_say_who_may_use_it_stops_the_start() -> None:
         ({"Origin": "null"}, "another site"),
     ],
 )
-def test_a_form_sent_from_another_site_does_nothing(
-    agent: AgentClient, admin: UserClient, headers: dict[str, str], why: str
+def test_a_form_sent_from_another_site_changes_nothing(
+    agent: AgentClient, admin: UserClient, headers: dict[str, str], message: str
 ) -> None:
     agent.send_events(exec_event())
-    answer = admin.post("/alerts/1/status", {"move": "acknowledge"}, headers=headers)
-    assert answer.status_code == 403
-    assert why in answer.text
+    response = admin.post("/alerts/1/status", {"move": "acknowledge"}, headers=headers)
+    assert response.status_code == 403
+    assert message in response.text
     assert agent.client.get("/healthz").status_code == 200
     assert "Acknowledge</button>" in admin.get("/alerts/1").text
 
 
-def test_a_form_without_its_token_or_with_somebody_elses_does_nothing(
+def test_a_form_without_csrf_token_or_with_that_of_another_user_changes_nothing(
     agent: AgentClient, admin: UserClient, analyst: UserClient
 ) -> None:
     agent.send_events(exec_event())
     for token in ("", "0" * 64, analyst.csrf_token()):
-        answer = admin.client.post("/alerts/1/status", data={"move": "acknowledge", "csrf": token})
-        assert answer.status_code == 403
+        response = admin.client.post(
+            "/alerts/1/status", data={"move": "acknowledge", "csrf": token}
+        )
+        assert response.status_code == 403
 
 
-def test_a_session_needs_the_token_to_change_something_through_the_api(
+def test_a_session_needs_the_csrf_token_to_change_an_alert_through_the_api(
     agent: AgentClient, admin: UserClient
 ) -> None:
     agent.send_events(exec_event())
     change = {"status": "acknowledged"}
     assert admin.client.patch("/api/v1/alerts/1", json=change).status_code == 403
     headers = {"X-CSRF-Token": admin.csrf_token()}
-    answer = admin.client.patch("/api/v1/alerts/1", json=change, headers=headers)
-    assert answer.json()["status"] == "acknowledged"
+    response = admin.client.patch("/api/v1/alerts/1", json=change, headers=headers)
+    assert response.json()["status"] == "acknowledged"
 
 
-def test_fields_a_form_does_not_know_are_refused(agent: AgentClient, admin: UserClient) -> None:
+def test_a_form_with_an_unknown_field_is_refused(agent: AgentClient, admin: UserClient) -> None:
     agent.send_events(exec_event())
-    answer = admin.post("/alerts/1/status", {"move": "acknowledge", "priority": "0"})
-    assert answer.status_code == 422
-    assert "priority" in answer.text
+    response = admin.post("/alerts/1/status", {"move": "acknowledge", "priority": "0"})
+    assert response.status_code == 422
+    assert "priority" in response.text
 
 
-def test_every_answer_carries_the_security_headers(
+def test_every_response_has_the_security_headers(
     visitors: dict[str, Visitor], admin: UserClient
 ) -> None:
     for path in ("/login", "/healthz", "/api/v1/alerts", "/nowhere", "/static/app.css"):
-        headers = visitors["nobody"].client.get(path).headers
+        headers = visitors["anonymous"].client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
     assert admin.get("/alerts").headers["cache-control"] == "no-store"
 
 
-def test_a_session_does_not_open_what_needs_a_key(agent: AgentClient, admin: UserClient) -> None:
-    answer = admin.client.post(
+def test_a_session_cannot_send_events(agent: AgentClient, admin: UserClient) -> None:
+    response = admin.client.post(
         "/api/v1/events", json=exec_event(), headers={"X-CSRF-Token": admin.csrf_token()}
     )
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
-def test_a_mistake_of_ours_is_told_without_its_details_and_under_the_same_headers(
+def test_an_internal_error_shows_no_details_and_has_the_security_headers(
     admin: UserClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -292,9 +292,9 @@ def test_a_mistake_of_ours_is_told_without_its_details_and_under_the_same_header
     monkeypatch.setattr("app.store.api_keys.list_all", fail)
     client = TestClient(app, base_url=ORIGIN, raise_server_exceptions=False)
     client.cookies = admin.client.cookies
-    answer = client.get("/agents")
-    assert answer.status_code == 500
-    assert "under this reference" in answer.text
-    assert "secret detail" not in answer.text
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["cache-control"] == "no-store"
+    response = client.get("/agents")
+    assert response.status_code == 500
+    assert "under this reference" in response.text
+    assert "secret detail" not in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] == "no-store"

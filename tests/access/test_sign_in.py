@@ -1,4 +1,4 @@
-"""Getting in and staying in: the first admin, sign-in, sessions, limits, one-time links, people, keys."""
+"""Authentication: the link for the first admin, sign-in, rate limits, sessions and the theme."""
 
 import re
 from collections.abc import Callable
@@ -17,45 +17,45 @@ from tests.conftest import ORIGIN, PASSWORD, FakeClock, UserClient
 
 
 def token_of(page: str) -> str:
-    found = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
-    assert found is not None
-    return found[1]
+    token = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
+    assert token is not None
+    return token[1]
 
 
-def login(client: TestClient, name: str, password: str, **more: str) -> Any:
+def login(client: TestClient, name: str, password: str, **changes: str) -> Any:
     token = token_of(client.get("/login").text)
-    fields = {"csrf": token, "name": name, "password": password, "next": "", **more}
+    fields = {"csrf": token, "name": name, "password": password, "next": "", **changes}
     return client.post("/login", data=fields)
 
 
 @pytest.fixture
 def link(database: Database, settings: Settings, clock: FakeClock) -> str:
-    found = create_first_admin_link(database, settings, at=clock())
-    assert found is not None
-    return found.removeprefix(ORIGIN)
+    url = create_first_admin_link(database, settings, at=clock())
+    assert url is not None
+    return url.removeprefix(ORIGIN)
 
 
 class TestFirstAdmin:
-    def finish(self, client: TestClient, link: str, **changes: str) -> Any:
+    def set_up(self, client: TestClient, link: str, **changes: str) -> Any:
         token = token_of(client.get(link).text)
         fields = {"csrf": token, "name": "ada", "password": PASSWORD, "again": PASSWORD}
         return client.post(link, data=fields | changes)
 
-    def test_the_link_makes_the_first_admin_and_signs_in(
+    def test_the_link_creates_the_first_admin_and_signs_in(
         self, anonymous: TestClient, link: str
     ) -> None:
-        answer = self.finish(anonymous, link)
-        assert answer.headers["location"] == "/alerts"
+        response = self.set_up(anonymous, link)
+        assert response.headers["location"] == "/alerts"
         assert anonymous.get("/users").status_code == 200
 
     def test_the_link_works_once(self, anonymous: TestClient, app: FastAPI, link: str) -> None:
-        self.finish(anonymous, link)
+        self.set_up(anonymous, link)
         other = TestClient(app, base_url=ORIGIN, follow_redirects=False)
-        answer = other.get(link)
-        assert answer.status_code == 404
-        assert "was used already" in answer.text
+        response = other.get(link)
+        assert response.status_code == 404
+        assert "has been used" in response.text
 
-    def test_there_is_no_link_once_there_is_an_admin(
+    def test_no_link_is_created_once_an_admin_exists(
         self,
         anonymous: TestClient,
         link: str,
@@ -63,7 +63,7 @@ class TestFirstAdmin:
         settings: Settings,
         clock: FakeClock,
     ) -> None:
-        self.finish(anonymous, link)
+        self.set_up(anonymous, link)
         assert create_first_admin_link(database, settings, at=clock()) is None
 
     def test_a_later_start_replaces_the_link(
@@ -82,11 +82,11 @@ class TestFirstAdmin:
         assert anonymous.get(link).status_code == 404
 
     @pytest.mark.parametrize(
-        ("changes", "words"),
+        ("changes", "message"),
         [
-            ({"name": ""}, "Give a name."),
-            ({"name": "a b"}, "Use letters, digits"),
-            ({"name": "<b>x"}, "Use letters, digits"),
+            ({"name": ""}, "Enter a name."),
+            ({"name": "a b"}, "Use only letters, digits"),
+            ({"name": "<b>x"}, "Use only letters, digits"),
             ({"name": "a" * 65}, "At most 64"),
             ({"password": "short", "again": "short"}, "At least 12"),
             ({"password": "aaaaaaaaaaaaaa", "again": "aaaaaaaaaaaaaa"}, "Too easy"),
@@ -95,35 +95,31 @@ class TestFirstAdmin:
             ({"password": "x" * 1001, "again": "x" * 1001}, "At most 1000"),
         ],
     )
-    def test_a_mistake_is_named_and_does_not_use_up_the_link(
-        self, anonymous: TestClient, link: str, changes: dict[str, str], words: str
+    def test_invalid_input_is_explained_and_the_link_stays_valid(
+        self, anonymous: TestClient, link: str, changes: dict[str, str], message: str
     ) -> None:
-        answer = self.finish(anonymous, link, **changes)
-        assert answer.status_code == 422
-        assert words in answer.text
-        assert self.finish(anonymous, link).status_code == 303
+        response = self.set_up(anonymous, link, **changes)
+        assert response.status_code == 422
+        assert message in response.text
+        assert self.set_up(anonymous, link).status_code == 303
 
 
 class TestSignIn:
-    def test_wrong_name_and_wrong_password_get_the_same_answer(
+    def test_a_wrong_name_and_a_wrong_password_get_the_same_message(
         self, app: FastAPI, analyst: UserClient
     ) -> None:
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
-        told = []
         for name, password in (("ana", "wrong"), ("ghost", PASSWORD), ("ANA", ""), ("", "")):
-            answer = login(client, name, password)
-            assert answer.status_code == 403
-            told.append("Name or password is wrong." in answer.text)
-        assert all(told)
+            response = login(client, name, password)
+            assert response.status_code == 403
+            assert "Name or password is incorrect." in response.text
 
-    def test_names_are_the_same_in_upper_and_lower_case(
-        self, app: FastAPI, analyst: UserClient
-    ) -> None:
+    def test_user_names_are_case_insensitive(self, app: FastAPI, analyst: UserClient) -> None:
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
         assert login(client, " ANA ", PASSWORD).status_code == 303
 
     @pytest.mark.parametrize(
-        ("wanted", "location"),
+        ("next_path", "location"),
         [
             ("/alerts?status=closed", "/alerts?status=closed"),
             ("https://evil.example/", "/alerts"),
@@ -133,32 +129,36 @@ class TestSignIn:
             ("/a\r\nSet-Cookie: x=y", "/alerts"),
         ],
     )
-    def test_signing_in_leads_back_but_never_elsewhere(
-        self, app: FastAPI, analyst: UserClient, wanted: str, location: str
+    def test_signing_in_redirects_only_to_paths_of_this_site(
+        self, app: FastAPI, analyst: UserClient, next_path: str, location: str
     ) -> None:
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
-        assert login(client, "ana", PASSWORD, next=wanted).headers["location"] == location
+        assert login(client, "ana", PASSWORD, next=next_path).headers["location"] == location
 
-    def test_a_login_form_of_another_browser_is_refused(
+    def test_a_sign_in_form_from_another_browser_is_refused(
         self, app: FastAPI, analyst: UserClient
     ) -> None:
-        one, other = (TestClient(app, base_url=ORIGIN, follow_redirects=False) for _ in range(2))
+        first, other = (TestClient(app, base_url=ORIGIN, follow_redirects=False) for _ in range(2))
         other.get("/login")
-        fields = {"name": "ana", "password": PASSWORD, "csrf": token_of(one.get("/login").text)}
+        fields = {
+            "name": "ana",
+            "password": PASSWORD,
+            "csrf": token_of(first.get("/login").text),
+        }
         assert other.post("/login", data=fields).status_code == 403
 
-    def test_guessing_is_slowed_down_and_knowing_is_not(
+    def test_failed_sign_ins_are_rate_limited_for_the_account_only(
         self, app: FastAPI, analyst: UserClient, admin: UserClient
     ) -> None:
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
         for _ in range(5):
             assert login(client, "ana", "wrong").status_code == 403
-        answer = login(client, "ana", PASSWORD)
-        assert answer.status_code == 429
-        assert int(answer.headers["retry-after"]) > 0
+        response = login(client, "ana", PASSWORD)
+        assert response.status_code == 429
+        assert int(response.headers["retry-after"]) > 0
         assert login(client, "ada", PASSWORD).status_code == 303
 
-    def test_the_cookie_is_kept_from_scripts_and_from_other_sites(
+    def test_the_session_cookie_is_http_only_and_same_site(
         self, app: FastAPI, analyst: UserClient
     ) -> None:
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
@@ -167,17 +167,19 @@ class TestSignIn:
         assert "SameSite=lax" in cookie
         assert "Path=/" in cookie
 
-    def test_without_javascript_a_page_asks_to_sign_in_and_leads_back(
+    def test_a_page_redirects_to_the_sign_in_page_and_back(self, anonymous: TestClient) -> None:
+        response = anonymous.get("/alerts?status=closed&q=a%26b")
+        assert response.status_code == 303
+        assert (
+            response.headers["location"] == "/login?next=%2Falerts%3Fstatus%3Dclosed%26q%3Da%2526b"
+        )
+
+    def test_a_request_from_htmx_makes_the_browser_open_the_sign_in_page(
         self, anonymous: TestClient
     ) -> None:
-        answer = anonymous.get("/alerts?status=closed&q=a%26b")
-        assert answer.status_code == 303
-        assert answer.headers["location"] == "/login?next=%2Falerts%3Fstatus%3Dclosed%26q%3Da%2526b"
-
-    def test_htmx_is_told_to_go_to_the_sign_in_page(self, anonymous: TestClient) -> None:
-        answer = anonymous.get("/alerts", headers={"HX-Request": "true"})
-        assert answer.status_code == 401
-        assert answer.headers["hx-redirect"].startswith("/login?next=")
+        response = anonymous.get("/alerts", headers={"HX-Request": "true"})
+        assert response.status_code == 401
+        assert response.headers["hx-redirect"].startswith("/login?next=")
 
 
 class TestHttps:
@@ -202,12 +204,12 @@ class TestHttps:
 
 class TestSessions:
     def test_signing_out_ends_the_session_on_the_server(self, analyst: UserClient) -> None:
-        kept = dict(analyst.client.cookies)
+        cookies = dict(analyst.client.cookies)
         analyst.post("/logout")
-        analyst.client.cookies.update(kept)
+        analyst.client.cookies.update(cookies)
         assert analyst.get("/alerts").status_code == 303
 
-    def test_a_session_ends_when_it_is_not_used(
+    def test_a_session_ends_after_twelve_hours_without_use(
         self, analyst: UserClient, clock: FakeClock
     ) -> None:
         clock.advance(hours=11)
@@ -217,7 +219,7 @@ class TestSessions:
         clock.advance(hours=12)
         assert analyst.get("/alerts").status_code == 303
 
-    def test_a_session_ends_after_a_week_however_much_it_is_used(
+    def test_a_session_ends_after_a_week_of_use(
         self, analyst: UserClient, clock: FakeClock
     ) -> None:
         for _ in range(27):
@@ -240,7 +242,7 @@ class TestSessions:
         assert login(other, "ana", PASSWORD).status_code == 403
         assert login(other, "ana", new).status_code == 303
 
-    def test_demotion_and_disabling_work_at_once(
+    def test_demoting_or_disabling_a_user_applies_immediately(
         self, admin: UserClient, sign_in: Callable[[str, Role], UserClient]
     ) -> None:
         other = sign_in("bea", Role.ADMIN)
@@ -255,7 +257,7 @@ class TestSessions:
 
 
 @pytest.mark.parametrize(("theme", "status"), [("dark", 303), ("light", 303), ("pink", 422)])
-def test_the_theme_is_kept(analyst: UserClient, theme: str, status: int) -> None:
+def test_the_theme_is_saved(analyst: UserClient, theme: str, status: int) -> None:
     assert analyst.post("/theme", {"theme": theme, "next": "/rules"}).status_code == status
-    wanted = theme if status == 303 else "auto"
-    assert f'data-theme="{wanted}"' in analyst.get("/rules").text
+    saved_theme = theme if status == 303 else "auto"
+    assert f'data-theme="{saved_theme}"' in analyst.get("/rules").text

@@ -1,4 +1,4 @@
-"""How an agent presents its key."""
+"""Authentication of agents: the accepted forms of the Authorization header, and wrong keys."""
 
 import base64
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import AgentClient
 from tests.factories import exec_event
 
-KEYS: dict[str, Callable[[str], str]] = {
+HEADERS: dict[str, Callable[[str], str]] = {
     "bearer": lambda key: f"Bearer {key}",
     "ApiKey alone": lambda key: f"ApiKey {key}",
     "ApiKey as Elasticsearch encodes it": lambda key: (
@@ -18,11 +18,10 @@ KEYS: dict[str, Callable[[str], str]] = {
     "lower case scheme": lambda key: f"bearer {key}",
 }
 
-
-WRONG_KEYS = {
+WRONG_HEADERS = {
     "no key": "Bearer",
     "another key": "Bearer dw_" + "x" * 43,
-    "a key cut short": "Bearer {key}",
+    "a truncated key": "Bearer {key}",
     "broken base64": "ApiKey !!!",
     "base64 without a colon": "Basic " + base64.b64encode(b"nothing").decode(),
     "an unknown scheme": "Digest x",
@@ -30,20 +29,20 @@ WRONG_KEYS = {
 }
 
 
-@pytest.mark.parametrize("dress", KEYS.values(), ids=KEYS.keys())
-def test_a_key_may_be_presented_in_three_ways(
-    agent: AgentClient, dress: Callable[[str], str]
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
+def test_a_key_is_accepted_in_each_form_of_the_header(
+    agent: AgentClient, header: Callable[[str], str]
 ) -> None:
-    answer = agent.send(exec_event(), Authorization=dress(agent.key))
-    assert answer.status_code == 200
+    response = agent.send(exec_event(), Authorization=header(agent.key))
+    assert response.status_code == 200
 
 
-@pytest.mark.parametrize("header", WRONG_KEYS.values(), ids=WRONG_KEYS.keys())
-def test_a_wrong_key_is_told_how_to_present_one(agent: AgentClient, header: str) -> None:
+@pytest.mark.parametrize("header", WRONG_HEADERS.values(), ids=WRONG_HEADERS.keys())
+def test_a_wrong_key_gets_401_with_the_accepted_schemes(agent: AgentClient, header: str) -> None:
     header = header.format(key=agent.key[:-1])
-    answer = agent.client.post(
+    response = agent.client.post(
         "/api/v1/events", json={}, headers={b"Authorization": header.encode("latin-1")}
     )
-    assert answer.status_code == 401
-    assert "Bearer" in answer.headers["www-authenticate"]
-    assert answer.json()["detail"].startswith("Present a key")
+    assert response.status_code == 401
+    assert "Bearer" in response.headers["www-authenticate"]
+    assert response.json()["detail"].startswith("An API key is required")

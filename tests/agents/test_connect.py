@@ -1,4 +1,4 @@
-"""The set-ups to copy: right address, right key, and each is what its program can read."""
+"""Instructions for connecting agents: address, key, and the syntax of each configuration."""
 
 import html
 import json
@@ -27,11 +27,11 @@ def code_blocks(kind: str, base: str = BASE_URLS[1]) -> list[str]:
     return [step.code for step in connect_steps(kind, base, KEY) if step.code]
 
 
-def parsed_yaml(kind: str, place: int, base: str = BASE_URLS[1]) -> Any:
-    return yaml.safe_load(code_blocks(kind, base)[place])
+def parsed_yaml(kind: str, index: int, base: str = BASE_URLS[1]) -> Any:
+    return yaml.safe_load(code_blocks(kind, base)[index])
 
 
-# Kind and place of each snippet that is YAML.
+# Kind of agent and index of each code block that is YAML.
 YAML = [
     ("elastic", 1),
     ("filebeat", 0),
@@ -47,10 +47,10 @@ YAML = [
 
 
 @pytest.mark.parametrize("base", BASE_URLS)
-def test_every_yaml_can_be_read_and_has_no_key_twice(base: str) -> None:
-    for kind, place in YAML:
-        text = code_blocks(kind, base)[place]
-        assert yaml.safe_load(text), (kind, place)
+def test_every_yaml_block_is_valid_and_has_no_duplicate_keys(base: str) -> None:
+    for kind, index in YAML:
+        text = code_blocks(kind, base)[index]
+        assert yaml.safe_load(text), (kind, index)
         nodes = [yaml.compose(text)]
         while nodes:
             node = nodes.pop()
@@ -63,16 +63,16 @@ def test_every_yaml_can_be_read_and_has_no_key_twice(base: str) -> None:
 
 
 @pytest.mark.parametrize("kind", AGENT_KINDS)
-def test_every_kind_holds_the_key_and_the_address(kind: str) -> None:
+def test_every_kind_of_agent_has_the_key_and_the_address(kind: str) -> None:
     for base in BASE_URLS:
-        told = "\n".join(code_blocks(kind, base))
-        assert KEY in told
+        code = "\n".join(code_blocks(kind, base))
+        assert KEY in code
         host = re.sub(r"^\w+://|:\d+$", "", base).strip("[]")
-        assert host in told
+        assert host in code
 
 
-def test_elastics_programs_are_told_the_port_which_they_would_take_for_9200() -> None:
-    for base, wanted in zip(
+def test_urls_for_elastic_programs_include_the_port_which_would_default_to_9200() -> None:
+    for base, expected in zip(
         BASE_URLS,
         (
             "http://127.0.0.1:8000/elastic",
@@ -84,20 +84,20 @@ def test_elastics_programs_are_told_the_port_which_they_would_take_for_9200() ->
     ):
         agent = parsed_yaml("elastic", 1, base)["outputs"]["default"]
         beat = parsed_yaml("filebeat", 0, base)["output.elasticsearch"]
-        assert agent["hosts"] == beat["hosts"] == [wanted]
+        assert agent["hosts"] == beat["hosts"] == [expected]
         assert agent["api_key"] == beat["api_key"] == f"deckwatch:{KEY}"
-        assert f'hosts => ["{wanted}"]' in code_blocks("elastic", base)[0]
-        assert f'server="{wanted}"' in code_blocks("rsyslog", base)[0]
+        assert f'hosts => ["{expected}"]' in code_blocks("elastic", base)[0]
+        assert f'server="{expected}"' in code_blocks("rsyslog", base)[0]
 
 
-def test_agents_that_cannot_send_a_header_have_the_key_in_the_address() -> None:
-    wanted = f"https://deckwatch:{KEY}@deckwatch.example.org/api/v1/events"
-    assert parsed_yaml("falco", 1)["http_output"]["url"] == wanted
-    assert parsed_yaml("tracee", 1)["args"][-1] == f"webhook:{wanted}?timeout=5s"
-    assert shlex.split(code_blocks("tracee")[0])[-1] == f"webhook:{wanted}?timeout=5s"
+def test_agents_that_cannot_set_a_header_have_the_key_in_the_url() -> None:
+    url = f"https://deckwatch:{KEY}@deckwatch.example.org/api/v1/events"
+    assert parsed_yaml("falco", 1)["http_output"]["url"] == url
+    assert parsed_yaml("tracee", 1)["args"][-1] == f"webhook:{url}?timeout=5s"
+    assert shlex.split(code_blocks("tracee")[0])[-1] == f"webhook:{url}?timeout=5s"
 
 
-def test_the_rule_for_falco_names_every_field_that_is_read_of_its_alerts() -> None:
+def test_the_falco_rule_outputs_every_field_that_deckwatch_reads() -> None:
     (rule,) = parsed_yaml("falco", 0)
     assert set(rule) == {"rule", "desc", "condition", "output", "priority", "tags"}
     for field in (
@@ -117,7 +117,7 @@ def test_the_rule_for_falco_names_every_field_that_is_read_of_its_alerts() -> No
         assert f"%{field}" in rule["output"]
 
 
-def test_fluent_bit_and_vector_go_to_the_events_endpoint() -> None:
+def test_fluent_bit_and_vector_send_to_the_events_endpoint() -> None:
     (output,) = parsed_yaml("tetragon", 0, BASE_URLS[2])["pipeline"]["outputs"]
     assert (output["host"], output["port"], output["uri"]) == (
         "deckwatch.example.org",
@@ -134,19 +134,21 @@ def test_fluent_bit_and_vector_go_to_the_events_endpoint() -> None:
 
 
 @pytest.mark.parametrize("kind", ["elastic", "rsyslog", "syslog-ng"])
-def test_brackets_of_configurations_without_a_parser_here_are_balanced(kind: str) -> None:
+def test_brackets_are_balanced_in_formats_without_a_python_parser(kind: str) -> None:
     text = re.sub(r'"(?:[^"\\]|\\.)*"', '""', code_blocks(kind)[0])
     assert '"' not in text.replace('""', "")
-    open_ones: list[str] = []
+    open_brackets: list[str] = []
     for character in text:
         if character in "([{":
-            open_ones.append(character)
+            open_brackets.append(character)
         elif character in ")]}":
-            assert open_ones.pop() + character in ("()", "[]", "{}")
-    assert open_ones == []
+            assert open_brackets.pop() + character in ("()", "[]", "{}")
+    assert open_brackets == []
 
 
-def test_what_curl_is_told_to_send_becomes_an_alert(agent: AgentClient, admin: UserClient) -> None:
+def test_the_event_of_the_curl_command_opens_an_alert(
+    agent: AgentClient, admin: UserClient
+) -> None:
     words = shlex.split(code_blocks("curl")[0])
     assert words[:2] == ["curl", "https://deckwatch.example.org/api/v1/events"]
     event = json.loads(words[words.index("-d") + 1])
@@ -155,7 +157,7 @@ def test_what_curl_is_told_to_send_becomes_an_alert(agent: AgentClient, admin: U
 
 
 @pytest.mark.parametrize("kind", AGENT_KINDS)
-def test_every_kind_has_a_tab_that_leads_to_its_steps(
+def test_every_kind_of_agent_has_a_tab_with_its_steps(
     agent: AgentClient, admin: UserClient, kind: str
 ) -> None:
     label = AGENT_KINDS[kind][0]
@@ -163,39 +165,39 @@ def test_every_kind_has_a_tab_that_leads_to_its_steps(
     assert re.search(
         rf'href="/agents\?connect={kind}#connect"[^>]*aria-current="page">{label}<', page
     )
-    shown = html.unescape(page)
+    text = html.unescape(page)
     for step in connect_steps(kind, BASE_URLS[0], None):
-        assert (step.code or "") in shown
-    assert "YOUR-KEY" in shown
+        assert (step.code or "") in text
+    assert "YOUR-KEY" in text
 
 
-def test_a_new_key_is_filled_into_every_set_up_this_once(admin: UserClient) -> None:
-    answer = admin.post(
+def test_a_new_key_is_shown_once_in_the_steps_of_every_kind(admin: UserClient) -> None:
+    response = admin.post(
         "/agents/keys", {"name": "edge", "role": "agent", "connect": "falcosidekick"}
     )
-    assert answer.status_code == 201
-    found = re.search(r"dw_[\w-]{43}", answer.text)
-    assert found is not None
-    assert "YOUR-KEY" not in answer.text
-    shown = html.unescape(answer.text)
+    assert response.status_code == 201
+    key = re.search(r"dw_[\w-]{43}", response.text)
+    assert key is not None
+    assert "YOUR-KEY" not in response.text
+    text = html.unescape(response.text)
     for kind in AGENT_KINDS:
-        for step in connect_steps(kind, BASE_URLS[0], found[0]):
-            assert (step.code or "") in shown, kind
-    assert (
-        '<details class="dw-disclosure dw-connect-kind" id="connect-falcosidekick" open>' in shown
-    )
-    assert found[0] not in admin.get("/agents?connect=falcosidekick").text
+        for step in connect_steps(kind, BASE_URLS[0], key[0]):
+            assert (step.code or "") in text, kind
+    assert '<details class="dw-disclosure dw-connect-kind" id="connect-falcosidekick" open>' in text
+    assert key[0] not in admin.get("/agents?connect=falcosidekick").text
 
 
-def test_a_key_for_the_api_is_not_offered_to_agents(
+def test_an_api_client_key_is_not_filled_into_the_steps(
     admin: UserClient, make_key: Callable[[str, Role], str]
 ) -> None:
-    answer = admin.post("/agents/keys", {"name": "reports", "role": "analyst"})
-    assert "YOUR-KEY" in answer.text
+    response = admin.post("/agents/keys", {"name": "reports", "role": "analyst"})
+    assert "YOUR-KEY" in response.text
 
 
-def test_a_name_that_was_refused_keeps_what_was_chosen(admin: UserClient) -> None:
-    answer = admin.post("/agents/keys", {"name": "no name!", "role": "agent", "connect": "tracee"})
-    assert answer.status_code == 422
-    assert "sched_process_exec" in answer.text
-    assert 'name="connect" value="tracee"' in answer.text
+def test_an_invalid_name_keeps_the_selected_kind_of_agent(admin: UserClient) -> None:
+    response = admin.post(
+        "/agents/keys", {"name": "no name!", "role": "agent", "connect": "tracee"}
+    )
+    assert response.status_code == 422
+    assert "sched_process_exec" in response.text
+    assert 'name="connect" value="tracee"' in response.text

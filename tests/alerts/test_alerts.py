@@ -302,4 +302,4 @@ def test_the_raw_event_is_returned_byte_for_byte(agent: AgentClient, analyst: Us
 def test_an_unknown_alert_returns_404(analyst: UserClient, path: str) -> None:
     response = analyst.get(path)
     assert response.status_code == 404
-    assert "Nothing here" in response.text
+    assert "Page not found" in response.text

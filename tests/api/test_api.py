@@ -1,4 +1,4 @@
-"""The JSON API for alerts and exclusions, as a script would use it."""
+"""JSON API for alerts and exclusions: search, changes, decisions, previews and errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from tests.factories import exec_event
 
 @dataclass
 class ApiClient:
-    """A program with a key; every answer is JSON, and its status is checked."""
+    """A client with an API key that checks the status of each response."""
 
     client: TestClient
     key: str
 
     def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
-        answer = self.client.request(
+        response = self.client.request(
             method, f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {self.key}"}
         )
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
 
 
 @pytest.fixture
 def api_client(
     app: FastAPI, anonymous: TestClient, make_key: Callable[[str, Role], str]
 ) -> Callable[..., ApiClient]:
-    def made(role: Role) -> ApiClient:
+    def create(role: Role) -> ApiClient:
         client = TestClient(app, base_url=ORIGIN)
         return ApiClient(client, make_key(f"script-{role}", role))
 
-    return made
+    return create
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def admin(api_client: Callable[..., ApiClient]) -> ApiClient:
 
 
 def rule_id(api_client: ApiClient) -> str:
-    found: str = api_client.call("GET", "/alerts/1")["rule_id"]
-    return found
+    first_rule_id: str = api_client.call("GET", "/alerts/1")["rule_id"]
+    return first_rule_id
 
 
 def proposal(api_client: ApiClient, **changes: Any) -> dict[str, Any]:
@@ -68,22 +68,22 @@ def proposal(api_client: ApiClient, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_pages_of_alerts_follow_the_cursor(agent: AgentClient, analyst: ApiClient) -> None:
+def test_the_cursor_leads_through_all_pages_of_alerts(
+    agent: AgentClient, analyst: ApiClient
+) -> None:
     agent.send_events([exec_event(host=f"node-{n}") for n in range(25)])
-    seen: list[int] = []
+    alert_ids: list[int] = []
     cursor = ""
     while True:
         page = analyst.call("GET", f"/alerts?limit=10&cursor={cursor}")
-        seen += [alert["id"] for alert in page["alerts"]]
+        alert_ids += [alert["id"] for alert in page["alerts"]]
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert seen == list(range(25, 0, -1))
+    assert alert_ids == list(range(25, 0, -1))
 
 
-def test_an_alert_comes_with_its_matches_and_history(
-    agent: AgentClient, analyst: ApiClient
-) -> None:
+def test_an_alert_contains_its_matches_and_activity(agent: AgentClient, analyst: ApiClient) -> None:
     agent.send_events([exec_event(event_id="a"), exec_event(event_id="b")])
     alert = analyst.call("GET", "/alerts/1")
     assert alert["match_count"] == 2
@@ -94,11 +94,13 @@ def test_an_alert_comes_with_its_matches_and_history(
     assert event["event"]["id"] == "b"
 
 
-def test_an_alert_is_taken_and_closed(agent: AgentClient, analyst: ApiClient, sign_in: Any) -> None:
+def test_an_alert_is_acknowledged_and_closed(
+    agent: AgentClient, analyst: ApiClient, sign_in: Any
+) -> None:
     sign_in("ana", Role.ANALYST)
     agent.send_events(exec_event())
-    taken = analyst.call("PATCH", "/alerts/1", {"status": "acknowledged", "assignee": "ana"})
-    assert (taken["status"], taken["assignee"]) == ("acknowledged", "ana")
+    acknowledged = analyst.call("PATCH", "/alerts/1", {"status": "acknowledged", "assignee": "ana"})
+    assert (acknowledged["status"], acknowledged["assignee"]) == ("acknowledged", "ana")
     change = {"status": "closed", "verdict": "duplicate", "reason": "Of #7.", "version": 3}
     closed = analyst.call("PATCH", "/alerts/1", change)
     assert (closed["status"], closed["verdict"], closed["closed_by"]) == (
@@ -108,7 +110,7 @@ def test_an_alert_is_taken_and_closed(agent: AgentClient, analyst: ApiClient, si
     )
 
 
-def test_a_change_that_is_refused_in_part_changes_nothing(
+def test_a_change_with_one_invalid_part_changes_nothing(
     agent: AgentClient, analyst: ApiClient, sign_in: Callable[[str, Role], UserClient]
 ) -> None:
     agent.send_events(exec_event())
@@ -120,48 +122,48 @@ def test_a_change_that_is_refused_in_part_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "words"),
+    ("change", "status", "message"),
     [
-        ({}, 422, "Say what to change"),
+        ({}, 422, "Send a status or an assignee"),
         ({"status": "closed"}, 422, "Choose a verdict"),
         ({"status": "closed", "verdict": "duplicate"}, 422, "Enter a reason"),
         ({"status": "gone"}, 422, "Input should be"),
         ({"stauts": "closed"}, 422, "Extra inputs are not permitted"),
         ({"status": "open"}, 409, "cannot be reopened"),
         ({"status": "acknowledged", "version": 7}, 409, "changed while you were reading"),
-        ({"assignee": "ghost"}, 422, "no active person"),
+        ({"assignee": "ghost"}, 422, "no active user"),
     ],
 )
-def test_a_wrong_change_is_refused_with_problem_details(
-    agent: AgentClient, analyst: ApiClient, change: dict[str, Any], status: int, words: str
+def test_an_invalid_change_is_answered_with_problem_details(
+    agent: AgentClient, analyst: ApiClient, change: dict[str, Any], status: int, message: str
 ) -> None:
     agent.send_events(exec_event())
     problem = analyst.call("PATCH", "/alerts/1", change, status=status)
     assert problem["status"] == status
-    assert words in problem["detail"]
+    assert message in problem["detail"]
     assert analyst.call("GET", "/alerts/1")["version"] == 1
 
 
 @pytest.mark.parametrize(
-    ("query", "words"),
+    ("query", "message"),
     [
-        ("?stauts=open", "“stauts” is not a filter"),
+        ("?stauts=open", "Unknown parameter “stauts”"),
         ("?severity=huge", "Unknown severity"),
-        ("?cursor=x", "not known"),
+        ("?cursor=x", "Invalid cursor"),
         ("?limit=0", "greater than or equal to 1"),
         ("?limit=9999", "less than or equal to 200"),
     ],
 )
-def test_a_wrong_filter_is_refused_not_ignored(analyst: ApiClient, query: str, words: str) -> None:
-    assert words in analyst.call("GET", "/alerts" + query, status=422)["detail"]
+def test_an_invalid_filter_is_refused(analyst: ApiClient, query: str, message: str) -> None:
+    assert message in analyst.call("GET", "/alerts" + query, status=422)["detail"]
 
 
-def test_an_admins_exclusion_is_live_and_ends_by_delete(
+def test_an_exclusion_by_an_admin_is_live_until_it_is_deleted(
     agent: AgentClient, admin: ApiClient
 ) -> None:
     agent.send_events(exec_event())
-    made = admin.call("POST", "/exclusions", proposal(admin), status=201)
-    assert (made["state"], made["live_version"]) == ("live", 1)
+    created = admin.call("POST", "/exclusions", proposal(admin), status=201)
+    assert (created["state"], created["live_version"]) == ("live", 1)
     assert agent.send_events(exec_event())["suppressed"] == 1
     assert admin.call("GET", "/exclusions?state=live")["exclusions"][0]["suppressed"] == 1
     admin.call("DELETE", "/exclusions/1", status=204)
@@ -170,12 +172,12 @@ def test_an_admins_exclusion_is_live_and_ends_by_delete(
     assert admin.call("GET", "/exclusions/1")["state"] == "ended"
 
 
-def test_an_analysts_exclusion_waits_for_an_admins_decision(
+def test_an_exclusion_by_an_analyst_waits_for_approval_by_an_admin(
     agent: AgentClient, analyst: ApiClient, admin: ApiClient
 ) -> None:
     agent.send_events(exec_event())
-    made = analyst.call("POST", "/exclusions", proposal(analyst), status=201)
-    assert made["state"] == "proposed"
+    created = analyst.call("POST", "/exclusions", proposal(analyst), status=201)
+    assert created["state"] == "proposed"
     analyst.call("PATCH", "/exclusions/1", {"decision": "approve"}, status=403)
     assert admin.call("PATCH", "/exclusions/1", {"decision": "approve"})["state"] == "live"
     edited = analyst.call("PATCH", "/exclusions/1", {"owner": "shop-team"})
@@ -185,7 +187,7 @@ def test_an_analysts_exclusion_waits_for_an_admins_decision(
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"rule_id": "nope"}, "Choose the rule"),
         ({"conditions": []}, "Add at least one condition."),
@@ -200,16 +202,16 @@ def test_an_analysts_exclusion_waits_for_an_admins_decision(
         ({"surprise": 1}, "Extra inputs"),
     ],
 )
-def test_an_exclusion_that_does_not_fit_is_refused(
-    agent: AgentClient, admin: ApiClient, changes: dict[str, Any], words: str
+def test_an_invalid_exclusion_is_refused(
+    agent: AgentClient, admin: ApiClient, changes: dict[str, Any], message: str
 ) -> None:
     agent.send_events(exec_event())
     status = 404 if "from_alert" in changes else 422
     problem = admin.call("POST", "/exclusions", proposal(admin, **changes), status=status)
-    assert words in problem["detail"]
+    assert message in problem["detail"]
 
 
-def test_a_preview_says_what_would_have_been_hidden_and_saves_nothing(
+def test_a_preview_reports_matches_that_would_be_suppressed_and_saves_nothing(
     agent: AgentClient, admin: ApiClient
 ) -> None:
     agent.send_events(
@@ -217,24 +219,26 @@ def test_a_preview_says_what_would_have_been_hidden_and_saves_nothing(
     )
     change = {"status": "closed", "verdict": "true positive", "reason": "INC-1."}
     admin.call("PATCH", "/alerts/1", change)
-    wanted = proposal(admin)
-    told = admin.call(
+    draft = proposal(admin)
+    preview = admin.call(
         "POST",
         "/exclusions/preview",
-        {"rule_id": wanted["rule_id"], "conditions": wanted["conditions"]},
+        {"rule_id": draft["rule_id"], "conditions": draft["conditions"]},
     )
-    assert (told["examined"], told["hidden"], told["complete"]) == (4, 3, True)
-    assert told["alerts"] == [1, 2]
-    assert told["true_positives"] == [1]
-    assert (told["distinct"]["hosts"], told["distinct"]["users"]) == (2, 1)
-    assert told["samples"] == [3, 2, 1]
+    assert (preview["examined"], preview["hidden"], preview["complete"]) == (4, 3, True)
+    assert preview["alerts"] == [1, 2]
+    assert preview["true_positives"] == [1]
+    assert (preview["distinct"]["hosts"], preview["distinct"]["users"]) == (2, 1)
+    assert preview["samples"] == [3, 2, 1]
     assert admin.call("GET", "/exclusions")["exclusions"] == []
 
 
-def test_the_reference_tells_every_operation(sign_in: Callable[[str, Role], UserClient]) -> None:
-    person = sign_in("ana", Role.ANALYST)
-    document = person.get("/api/openapi.json").json()
-    page = person.get("/api/docs").text
+def test_the_api_reference_lists_every_operation(
+    sign_in: Callable[[str, Role], UserClient],
+) -> None:
+    user = sign_in("ana", Role.ANALYST)
+    document = user.get("/api/openapi.json").json()
+    page = user.get("/api/docs").text
     operations = [
         (method, path) for path, methods in document["paths"].items() for method in methods
     ]
@@ -243,7 +247,7 @@ def test_the_reference_tells_every_operation(sign_in: Callable[[str, Role], User
         assert f"{method.upper()} {path}</code>" in page
 
 
-def test_a_parameter_that_is_there_twice_is_refused_not_half_read(analyst: ApiClient) -> None:
+def test_a_repeated_parameter_is_refused(analyst: ApiClient) -> None:
     for path in (
         "/alerts?host=a&host=b",
         "/exclusions?state=live&state=live",
@@ -252,6 +256,8 @@ def test_a_parameter_that_is_there_twice_is_refused_not_half_read(analyst: ApiCl
         assert "more than once" in analyst.call("GET", path, status=422)["detail"]
 
 
-def test_a_method_that_is_not_taken_is_told_all_that_are(anonymous: TestClient) -> None:
-    answer = anonymous.request("POST", "/api/v1/exclusions/1")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")
+def test_an_unsupported_method_is_answered_with_all_supported_methods(
+    anonymous: TestClient,
+) -> None:
+    response = anonymous.request("POST", "/api/v1/exclusions/1")
+    assert (response.status_code, response.headers["allow"]) == (405, "DELETE, GET, PATCH")

@@ -1,4 +1,4 @@
-"""Whatever the application is asked, it answers as its OpenAPI document says."""
+"""Generated requests for every documented operation: responses conform to the OpenAPI document."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from tests.factories import exec_event
 from tests.processes import TIMEOUT_SECONDS, ServerProcess, run, running_server
 
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "5"))
-"""Of each operation and role, beside those that cover its document; `make torture` asks for more."""
+"""Random requests per operation and role, besides the systematic ones; `make torture` sets more."""
 
 Case = schemathesis.Case[Any]
 
@@ -45,19 +45,19 @@ DOCUMENT = schemathesis.openapi.from_dict(
         ),
     ),
 )
-FOR_AGENTS = "^/(api/v1/events|elastic/)"
+AGENT_PATHS = "^/(api/v1/events|elastic/)"
 STREAM = "/api/v1/stream"
 
-# Checks that an operation must fail, though what it answers is no mistake.
+# Checks that an operation fails although its responses are correct.
 EXEMPT: dict[tuple[str, str], list[CheckFunction]] = {
-    # No schema can tell which persons, rules, fields and cursors there are, nor what time it is.
+    # Valid users, rules, fields, cursors and times depend on stored data and the clock, not on the schema.
     ("GET", "/api/v1/alerts"): [positive_data_acceptance],
     ("PATCH", "/api/v1/alerts/{alert_id}"): [positive_data_acceptance],
     ("POST", "/api/v1/exclusions"): [positive_data_acceptance],
     ("PATCH", "/api/v1/exclusions/{exclusion_id}"): [positive_data_acceptance],
-    # To other methods it is an exclusion that is called so, and there is none.
+    # For other methods "preview" is read as the id of an exclusion, which does not exist.
     ("POST", "/api/v1/exclusions/preview"): [positive_data_acceptance, unsupported_method],
-    # What is no event is refused by itself, with 200 for its neighbours.
+    # The response is 200 with the rejected events listed, so that other events are accepted.
     ("POST", "/api/v1/events"): [negative_data_rejection],
     ("POST", "/elastic/_bulk"): [negative_data_rejection],
     ("PUT", "/elastic/_bulk"): [negative_data_rejection],
@@ -67,16 +67,16 @@ EXEMPT: dict[tuple[str, str], list[CheckFunction]] = {
 
 
 @schemathesis.serializer("application/x-ndjson")
-def as_it_is(context: schemathesis.SerializationContext, value: object) -> bytes:
-    """A text is a body; what is none was made to be wrong."""
+def serialize_ndjson(context: schemathesis.SerializationContext, value: object) -> bytes:
+    """Send text unchanged; other values are deliberately invalid bodies."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     return value if isinstance(value, bytes) else json.dumps(value, default=str).encode()
 
 
 @dataclass(frozen=True)
-class Served:
-    """A server with an alert and an exclusion in it, each with the id 1."""
+class SeededServer:
+    """A server with one alert and one exclusion, each with the id 1."""
 
     server: ServerProcess
     keys: dict[str, str]
@@ -87,13 +87,13 @@ class Served:
             base_url=f"http://127.0.0.1:{self.server.port}",
             headers={"Authorization": f"Bearer {self.keys[role]}"},
             excluded_checks=EXEMPT.get(operation, []),
-            # A stream has no end; what comes at once and when something changes is enough.
+            # An event stream does not end; its first bytes are enough.
             timeout=0.1 if case.path == STREAM else TIMEOUT_SECONDS,
         )
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def seeded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededServer]:
     folder = tmp_path_factory.mktemp("openapi")
     assert run(folder, "db", "upgrade").returncode == 0
     keys = {
@@ -118,27 +118,33 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         }
         body = json.dumps(proposal).encode()
         assert server.request("POST", "/api/v1/exclusions", body, **headers)[0] == 201
-        yield Served(server, keys)
+        yield SeededServer(server, keys)
 
 
-_few = settings(
+_few_examples = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
-@DOCUMENT.include(path_regex=FOR_AGENTS).parametrize()
-@_few
-def test_an_agent_is_answered_as_documented(case: Case, served: Served) -> None:
-    served.check(case, "agent")
+@DOCUMENT.include(path_regex=AGENT_PATHS).parametrize()
+@_few_examples
+def test_responses_to_an_agent_conform_to_the_document(
+    case: Case, seeded_server: SeededServer
+) -> None:
+    seeded_server.check(case, "agent")
 
 
-@DOCUMENT.exclude(path_regex=FOR_AGENTS).parametrize()
-@_few
-def test_an_analyst_is_answered_as_documented(case: Case, served: Served) -> None:
-    served.check(case, "analyst")
+@DOCUMENT.exclude(path_regex=AGENT_PATHS).parametrize()
+@_few_examples
+def test_responses_to_an_analyst_conform_to_the_document(
+    case: Case, seeded_server: SeededServer
+) -> None:
+    seeded_server.check(case, "analyst")
 
 
-@DOCUMENT.exclude(path_regex=FOR_AGENTS).parametrize()
-@_few
-def test_an_admin_is_answered_as_documented(case: Case, served: Served) -> None:
-    served.check(case, "admin")
+@DOCUMENT.exclude(path_regex=AGENT_PATHS).parametrize()
+@_few_examples
+def test_responses_to_an_admin_conform_to_the_document(
+    case: Case, seeded_server: SeededServer
+) -> None:
+    seeded_server.check(case, "admin")

@@ -76,8 +76,8 @@ def profile(count: int, style: RuleStyle, scale: BenchScale) -> list[tuple[str, 
     """Where the microseconds of `count` rules go, one event at a time."""
     key_is_time = events(scale.events)
     detector = _detector(count, style)[1]
-    # Its own, so that the struct is the same.
-    decode = detector._reader.decode_nested
+    # The decoder of the detector itself, so that the struct is the same.
+    decode = detector._functions.decode
     skip = msgspec.json.Decoder(msgspec.Raw).decode
     variants: dict[str, Callable[[bytes], object]] = {
         "calling a function that does nothing": _nothing,

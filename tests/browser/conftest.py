@@ -1,4 +1,4 @@
-"""A real server in a process of its own, and Debian's chromium with an eye on what a page complains of."""
+"""Fixtures for browser tests: a real server process, Chromium, and the errors that pages report."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """A running Deckwatch, one admin and one agent in it."""
+    """A running server with an admin, an analyst and one agent key."""
 
     url: str
     key: str
@@ -87,9 +87,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             at=datetime.now(UTC),
         )
 
-    # A file, not a pipe: nobody would read on, and a full pipe stops whoever writes a line for each request.
-    told = folder / "stderr"
-    with told.open("w") as errors:
+    # A file, not a pipe: nothing would read the pipe, and a full pipe blocks the server.
+    log = folder / "stderr"
+    with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", "0"],
             cwd=folder,
@@ -101,11 +101,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             stderr=errors,
         )
     address = re.compile(r" on (http://\S+)")
-    wait_until(lambda: bool(address.search(told.read_text())), "the server says where it is")
-    found = address.search(told.read_text())
-    assert found is not None
+    wait_until(lambda: bool(address.search(log.read_text())), "the server logs its address")
+    match = address.search(log.read_text())
+    assert match is not None
     try:
-        yield Server(found[1], key, link)
+        yield Server(match[1], key, link)
     finally:
         process.terminate()
         database.close()
@@ -114,27 +114,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @dataclass
 class BrowserErrors:
-    """What pages reported: console errors, uncaught exceptions, violations of the CSP."""
+    """Errors that pages report: console messages, uncaught exceptions, dialogs, CSP violations."""
 
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def listen(self, context: BrowserContext) -> None:
         context.on("console", self._on_console)
         context.on("dialog", self._on_dialog)
-        context.on("weberror", lambda error: self.told.append(f"uncaught: {error.error}"))
-        context.expose_function("reportCsp", lambda text: self.told.append(f"csp: {text}"))
+        context.on("weberror", lambda error: self.messages.append(f"uncaught: {error.error}"))
+        context.expose_function("reportCsp", lambda text: self.messages.append(f"csp: {text}"))
         context.add_init_script(
             "document.addEventListener('securitypolicyviolation',"
             " e => window.reportCsp(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample))"
         )
 
     def _on_dialog(self, dialog: Dialog) -> None:
-        self.told.append(f"a script ran: {dialog.message}")
+        self.messages.append(f"a script ran: {dialog.message}")
         dialog.dismiss()
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.told.append(f"console {message.type}: {message.text}")
+            self.messages.append(f"console {message.type}: {message.text}")
 
 
 @pytest.fixture
@@ -146,19 +146,19 @@ def browser_errors() -> BrowserErrors:
 def open_as(
     browser: Browser, server: Server, browser_errors: BrowserErrors
 ) -> Iterator[Callable[..., Page]]:
-    """A page of a fresh browser, signed in by a one-time link; other arguments are the context's."""
+    """Open a page signed in with a one-time link; other arguments go to the browser context."""
     contexts: list[BrowserContext] = []
 
-    def opened_as(name: str, **more: Any) -> Page:
-        more.setdefault("viewport", {"width": 1440, "height": 900})
-        context = browser.new_context(base_url=server.url, **more)
+    def open_page(name: str, **options: Any) -> Page:
+        options.setdefault("viewport", {"width": 1440, "height": 900})
+        context = browser.new_context(base_url=server.url, **options)
         contexts.append(context)
-        if more.get("java_script_enabled", True):
+        if options.get("java_script_enabled", True):
             browser_errors.listen(context)
         page = context.new_page()
         page.goto(f"/setup/{server.link(name)}")
         return page
 
-    yield opened_as
+    yield open_page
     for context in contexts:
         context.close()

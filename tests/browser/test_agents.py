@@ -1,4 +1,4 @@
-"""The page of one agent in a browser: the chart draws what its table says, and the table needs no script."""
+"""Page of one agent and the quarantine in a browser: chart, table without scripts, retry and delete."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import BrowserErrors, Server
 from tests.factories import exec_event
 
-# Whether anything was drawn: some pixel of the canvas is not clear.
+# True if any pixel of the canvas is not transparent.
 CHART_IS_DRAWN = """() => {
     const canvas = document.querySelector("[data-chart-canvas] canvas");
     const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return data.some(value => value !== 0);
 }"""
 
-# Over once what waits for the next frames has run.
+# Resolves after the callbacks of the next two animation frames.
 TWO_FRAMES = """() => new Promise(done => requestAnimationFrame(
     () => setTimeout(() => requestAnimationFrame(() => setTimeout(done)))))"""
 
@@ -26,7 +26,7 @@ def busy(server: Server) -> Server:
     return server
 
 
-def test_the_chart_is_drawn_again_for_another_time_and_another_width(
+def test_the_chart_is_redrawn_for_another_time_range_and_width(
     busy: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana")
@@ -41,10 +41,10 @@ def test_the_chart_is_drawn_again_for_another_time_and_another_width(
     assert page.url.endswith("/agents/1?over=day")
     page.set_viewport_size({"width": 800, "height": 900})
     expect(page.locator("#traffic .uplot")).to_have_css("width", "734px")
-    assert browser_errors.told == []
+    assert browser_errors.messages == []
 
 
-def test_pointing_at_the_chart_says_the_numbers_there(
+def test_hovering_over_the_chart_shows_the_values(
     busy: Server, open_as: Callable[..., Page]
 ) -> None:
     page = open_as("ana")
@@ -54,7 +54,7 @@ def test_pointing_at_the_chart_says_the_numbers_there(
     expect(page.locator("[data-chart-readout]")).to_contain_text("events")
 
 
-def test_the_chart_follows_the_systems_change_of_colours(
+def test_the_chart_follows_the_system_colour_scheme(
     busy: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana", color_scheme="light")
@@ -64,32 +64,32 @@ def test_the_chart_follows_the_systems_change_of_colours(
     page.evaluate(TWO_FRAMES)
     expect(page.locator("#traffic canvas")).to_have_count(1)
     assert page.locator("#traffic canvas").evaluate("canvas => canvas.toDataURL()") != first
-    assert browser_errors.told == []
+    assert browser_errors.messages == []
 
 
-def test_without_scripts_the_table_has_the_numbers(
+def test_without_scripts_the_table_shows_the_values(
     busy: Server, open_as: Callable[..., Page]
 ) -> None:
     page = open_as("ana", java_script_enabled=False)
     page.goto("/agents/1?over=week")
     expect(page.locator("[data-chart-canvas]")).to_be_hidden()
-    page.get_by_text("The same numbers as a table").click()
-    expect(page.get_by_role("columnheader", name="Bytes a minute")).to_be_visible()
+    page.get_by_text("Show as a table").click()
+    expect(page.get_by_role("columnheader", name="Bytes per minute")).to_be_visible()
     expect(page.locator("#traffic-table tbody tr")).to_have_count(84)
 
 
-def test_an_event_in_quarantine_is_tried_again_and_deleted_in_a_browser(
+def test_a_quarantined_event_is_retried_and_deleted(
     busy: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ada")
     page.goto("/quarantine")
     page.locator("#list table a").first.click()
-    page.get_by_role("button", name="Try again").click()
-    expect(page.locator("#notice")).to_contain_text("still cannot be read")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#notice")).to_contain_text("still cannot be parsed")
     before = page.locator("#list tbody tr").count()
     page.locator("#list table a").first.click()
     page.get_by_text("Delete…").click()
-    page.get_by_role("button", name="Delete it").click()
-    expect(page.locator("#notice")).to_contain_text("One event was deleted.")
+    page.get_by_role("button", name="Delete event").click()
+    expect(page.locator("#notice")).to_contain_text("1 event was deleted.")
     expect(page.locator("#list tbody tr")).to_have_count(before - 1)
-    assert browser_errors.told == []
+    assert browser_errors.messages == []

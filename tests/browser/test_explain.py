@@ -1,4 +1,4 @@
-"""An analyst pastes an event and reads why it matched, with and without scripts."""
+"""Explain page in a browser: a pasted event is explained, with and without scripts."""
 
 import json
 from collections.abc import Callable
@@ -35,4 +35,4 @@ def test_a_pasted_event_is_explained_and_stays_in_the_form(
     page.get_by_label("Event", exact=True).fill("{")
     page.get_by_role("button", name="Explain").click()
     expect(page.locator("#result")).to_contain_text("would be quarantined")
-    assert browser_errors.told == []
+    assert browser_errors.messages == []

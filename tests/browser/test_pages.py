@@ -1,4 +1,4 @@
-"""Every page in a real browser: readable by everybody, silent in the console, no wider than the window."""
+"""Every page in a browser: accessibility (axe), console errors, and horizontal overflow."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -16,8 +16,8 @@ PAGES = {
     "overview": "/",
     "alerts": "/alerts",
     "alerts, all": "/alerts?status=all&q=ssh&host=node-11",
-    "alerts, none fits": "/alerts?q=nothing-like-this",
-    "alerts, unreadable filter": "/alerts?severity=enormous",
+    "alerts, no match": "/alerts?q=nothing-like-this",
+    "alerts, invalid filter": "/alerts?severity=enormous",
     "alert": "/alerts/1",
     "alert, hostile": "/alerts/2",
     "alert, false positives": "/alerts/1?guide=false_positives",
@@ -29,31 +29,31 @@ PAGES = {
     "new exclusion, hostile": "/exclusions/new?alert=2",
     "edit exclusion": "/exclusions/1/edit",
     "rules": "/rules",
-    "rules, none fits": "/rules?state=disabled&q=nothing-like-this",
+    "rules, no match": "/rules?state=disabled&q=nothing-like-this",
     "rule": "/rules/{rule}",
     "explain": "/explain",
     "explain, a match": "/explain?alert=1&rule=all",
     "explain, hostile": "/explain?alert=2&rule=all",
     "agents": "/agents",
     "agents, elastic": "/agents?connect=elastic",
-    "agents, none fits": "/agents?q=nothing-like-this",
+    "agents, no match": "/agents?q=nothing-like-this",
     "agent": "/agents/1",
     "agent, last week": "/agents/1?over=week",
     "quarantine": "/quarantine",
-    "quarantine, none fits": "/quarantine?reason=nothing-like-this",
-    "in quarantine": "/quarantine/1",
-    "people": "/users",
+    "quarantine, no match": "/quarantine?reason=nothing-like-this",
+    "quarantined event": "/quarantine/1",
+    "users": "/users",
     "account": "/account",
     "audit": "/audit",
     "api": "/api/docs",
     "not found": "/alerts/99999",
 }
-OUTSIDE = {"login": "/login", "used link": "/setup/gone"}
+SIGNED_OUT_PAGES = {"login": "/login", "used link": "/setup/gone"}
 
 
 @pytest.fixture(scope="module")
 def filled(server: Server) -> Server:
-    """Alerts, ordinary and hostile, an exclusion that has hidden something, something in quarantine."""
+    """A server with a normal alert, an alert with hostile text, and a quarantined event."""
     server.send(exec_event("ssh", "-N", "-R", "0.0.0.0:2222:localhost:22", "ops@203.0.113.9"))
     server.send(
         exec_event(
@@ -73,10 +73,10 @@ def filled(server: Server) -> Server:
 
 @pytest.fixture
 def admin(filled: Server, open_as: Callable[..., Page]) -> Callable[..., Page]:
-    """An admin's page, once the exclusion is there."""
+    """Open a page as an admin, after creating an exclusion with a suppressed match."""
 
-    def opened(**more: object) -> Page:
-        page = open_as("ada", **more)
+    def open_page(**options: object) -> Page:
+        page = open_as("ada", **options)
         page.goto("/exclusions?show=all")
         if page.locator("a.dw-headline").count() == 0:
             page.goto("/exclusions/new?alert=1")
@@ -89,73 +89,73 @@ def admin(filled: Server, open_as: Callable[..., Page]) -> Callable[..., Page]:
             )["suppressed"]
         return page
 
-    return opened
+    return open_page
 
 
 def path_of(page: Page, path: str) -> str:
     if "{rule}" not in path:
         return path
     page.goto("/rules")
-    found = page.locator("main a[href^='/rules/']").first.get_attribute("href")
-    assert found is not None
-    return found
+    href = page.locator("main a[href^='/rules/']").first.get_attribute("href")
+    assert href is not None
+    return href
 
 
 def violations(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
+    response = Axe().run(page).response
     return [
-        f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for one in found
-        for node in one["nodes"]
+        f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for violation in response["violations"]
+        for node in violation["nodes"]
     ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_can_be_read_by_everybody_and_complains_of_nothing(
+def test_every_page_is_accessible_and_reports_no_errors(
     filled: Server,
     admin: Callable[..., Page],
     browser_errors: BrowserErrors,
     scheme: Literal["light", "dark"],
 ) -> None:
     page = admin(color_scheme=scheme)
-    wrong: dict[str, list[str]] = {}
+    violations_by_page: dict[str, list[str]] = {}
     for name, path in PAGES.items():
         page.goto(path_of(page, path))
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        if found := violations(page):
-            wrong[name] = found
+        if page_violations := violations(page):
+            violations_by_page[name] = page_violations
     browser = page.context.browser
     assert browser is not None
-    outside = browser.new_context(base_url=filled.url, color_scheme=scheme)
-    browser_errors.listen(outside)
-    stranger = outside.new_page()
-    for name, path in OUTSIDE.items():
-        stranger.goto(path)
-        if found := violations(stranger):
-            wrong[name] = found
+    context = browser.new_context(base_url=filled.url, color_scheme=scheme)
+    browser_errors.listen(context)
+    signed_out = context.new_page()
+    for name, path in SIGNED_OUT_PAGES.items():
+        signed_out.goto(path)
+        if page_violations := violations(signed_out):
+            violations_by_page[name] = page_violations
     assert page.evaluate("window.pwned") is None
-    outside.close()
-    assert wrong == {}
-    # The two pages that say "not found" are answered with 404, which the browser itself notes.
-    meant = "the server responded with a status of 404"
-    assert [told for told in browser_errors.told if meant not in told] == []
+    context.close()
+    assert violations_by_page == {}
+    # The browser logs the expected 404 responses of the two "not found" pages.
+    expected = "the server responded with a status of 404"
+    assert [message for message in browser_errors.messages if expected not in message] == []
 
 
 @pytest.mark.parametrize("width", [800, 1440])
 def test_no_page_is_wider_than_the_window(admin: Callable[..., Page], width: int) -> None:
     page = admin(viewport={"width": width, "height": 900})
-    wide = []
+    wide_pages = []
     for name, path in PAGES.items():
         page.goto(path_of(page, path))
         if page.evaluate("document.documentElement.scrollWidth") > width:
-            wide.append(name)
-    assert wide == []
+            wide_pages.append(name)
+    assert wide_pages == []
 
 
-def test_a_first_visit_with_no_data_says_what_to_do(
+def test_clearing_a_filter_reports_no_errors(
     open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana")
     page.goto("/alerts?status=acknowledged&q=xyz")
     page.get_by_role("link", name="Clear", exact=False).first.click()
-    assert browser_errors.told == []
+    assert browser_errors.messages == []

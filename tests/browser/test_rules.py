@@ -1,4 +1,4 @@
-"""A rule is disabled and enabled again in a real browser, with and without scripts."""
+"""Disabling and enabling a rule in a browser, with and without scripts."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import BrowserErrors
 
 NAME = "SSH launched inside a container"
-WORDS = "ssh_in_container.toml"
-VIEW = f"/rules?q={WORDS}"
+SEARCH = "ssh_in_container.toml"
+VIEW = f"/rules?q={SEARCH}"
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_a_rule_is_switched_in_the_list_which_keeps_its_filter(
+def test_disabling_a_rule_in_the_list_keeps_the_filter(
     open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     page = open_as("ada", java_script_enabled=scripts)
@@ -22,14 +22,14 @@ def test_a_rule_is_switched_in_the_list_which_keeps_its_filter(
     row.get_by_role("button", name=f"Disable {NAME}", exact=True).click()
     expect(page.locator("#notice")).to_contain_text("existing alerts stay")
     expect(row).to_contain_text("disabled")
-    expect(page.locator("#q")).to_have_value(WORDS)
+    expect(page.locator("#q")).to_have_value(SEARCH)
     page.locator("#notice").get_by_role("button", name="Undo").click()
     expect(row.get_by_role("button", name=f"Disable {NAME}", exact=True)).to_be_visible()
     expect(row).to_contain_text("enabled")
-    assert browser_errors.told == []
+    assert browser_errors.messages == []
 
 
-def test_the_button_that_was_pressed_keeps_the_focus(open_as: Callable[..., Page]) -> None:
+def test_the_pressed_button_keeps_the_focus(open_as: Callable[..., Page]) -> None:
     page = open_as("ada")
     page.goto(VIEW)
     page.get_by_role("button", name=f"Disable {NAME}", exact=True).press("Enter")
@@ -38,7 +38,7 @@ def test_the_button_that_was_pressed_keeps_the_focus(open_as: Callable[..., Page
     expect(page.get_by_role("button", name=f"Disable {NAME}", exact=True)).to_be_focused()
 
 
-def test_a_rule_is_switched_on_its_own_page(open_as: Callable[..., Page]) -> None:
+def test_a_rule_is_disabled_and_enabled_on_its_page(open_as: Callable[..., Page]) -> None:
     page = open_as("ada")
     page.goto(VIEW)
     page.get_by_role("link", name=NAME, exact=True).click()
@@ -49,7 +49,7 @@ def test_a_rule_is_switched_on_its_own_page(open_as: Callable[..., Page]) -> Non
     expect(state).to_contain_text("Enabled by ada just now.")
 
 
-def test_an_analyst_has_nothing_to_press(open_as: Callable[..., Page]) -> None:
+def test_an_analyst_has_no_button_to_disable_a_rule(open_as: Callable[..., Page]) -> None:
     page = open_as("ana")
     page.goto(VIEW)
     expect(page.locator("tr", has_text=NAME)).to_contain_text("enabled")

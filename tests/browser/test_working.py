@@ -1,4 +1,4 @@
-"""Working in a browser: with htmx, without JavaScript, with the keyboard, and as events arrive."""
+"""Workflows in a browser: exclusions, alerts, live updates, filters, keyboard shortcuts, theme."""
 
 import re
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import BrowserErrors, Server
 from tests.factories import exec_event
 
-# A form that is refused answers 422, which the browser itself notes in its console.
-REFUSED = "the server responded with a status of 422"
+# The browser logs the 422 response to an invalid form.
+INVALID_FORM_MESSAGE = "the server responded with a status of 422"
 
 BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["with htmx", "without JavaScript"])
 
 
 @BOTH
-def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
+def test_an_exclusion_from_an_alert_suppresses_matches_until_it_ends(
     server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     container = "argo-scripts" if scripts else "argo-plain"
@@ -36,7 +36,7 @@ def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
     )
     expect(page.get_by_label("Values of condition 5, one per line")).to_have_count(0)
     page.get_by_role("button", name="Save and make live").click()
-    expect(page.get_by_text("Say why these matches are harmless.")).to_be_visible()
+    expect(page.get_by_text("Enter why these matches are harmless.")).to_be_visible()
     page.get_by_label("Reason").fill("Argo clones over ssh.")
     page.get_by_role("button", name="Save and make live").click()
     expect(page.locator("#notice")).to_contain_text("Live")
@@ -50,11 +50,13 @@ def test_an_exclusion_made_from_an_alert_hides_the_next_match_until_it_is_ended(
     assert server.send(event())["suppressed"] == 0
     page.goto(f"/alerts?q={container}")
     expect(page.locator("a.dw-headline")).to_have_count(1)
-    assert [told for told in browser_errors.told if REFUSED not in told] == []
+    assert [
+        message for message in browser_errors.messages if INVALID_FORM_MESSAGE not in message
+    ] == []
 
 
 @BOTH
-def test_an_alert_is_worked_from_first_look_to_verdict(
+def test_an_alert_is_acknowledged_investigated_and_closed(
     server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors, scripts: bool
 ) -> None:
     container = "case-scripts" if scripts else "case-plain"
@@ -82,10 +84,12 @@ def test_an_alert_is_worked_from_first_look_to_verdict(
     expect(page.locator("#alert")).to_contain_text("Closed as benign true positive")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#alert")).to_contain_text("Open")
-    assert [told for told in browser_errors.told if REFUSED not in told] == []
+    assert [
+        message for message in browser_errors.messages if INVALID_FORM_MESSAGE not in message
+    ] == []
 
 
-def test_an_alert_appears_in_the_open_list_by_itself(
+def test_a_new_alert_appears_in_the_open_list(
     server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
 ) -> None:
     page = open_as("ana")
@@ -94,10 +98,10 @@ def test_an_alert_appears_in_the_open_list_by_itself(
     expect(page.get_by_text("No alerts match these filters")).to_be_visible()
     server.send(exec_event(container="appears-now"))
     expect(page.locator("a.dw-headline")).to_have_count(1)
-    assert browser_errors.told == []
+    assert browser_errors.messages == []
 
 
-def test_filters_are_in_the_address_and_back_restores_the_list(
+def test_filters_are_in_the_url_and_back_restores_the_list(
     server: Server, open_as: Callable[..., Page]
 ) -> None:
     server.send(exec_event(container="filter-me"), exec_event(container="other-one"))
@@ -136,7 +140,7 @@ def test_the_keyboard_moves_selects_and_acknowledges(
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_a_stale_alert_says_what_changed_and_keeps_the_reason(
+def test_a_conflict_shows_the_other_change_and_keeps_the_reason(
     server: Server, open_as: Callable[..., Page]
 ) -> None:
     server.send(exec_event(container="stale-one"))
@@ -156,7 +160,7 @@ def test_a_stale_alert_says_what_changed_and_keeps_the_reason(
     expect(mine.locator("#alert")).to_contain_text("Closed as false positive")
 
 
-def test_the_theme_is_chosen_and_kept(open_as: Callable[..., Page]) -> None:
+def test_the_selected_theme_is_kept(open_as: Callable[..., Page]) -> None:
     page = open_as("ana", color_scheme="light")
     page.goto("/rules")
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")

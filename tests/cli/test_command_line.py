@@ -92,13 +92,19 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 INVALID_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "another database": ({"DATABASE_URL": "mysql://x"}, "DECKWATCH_DATABASE_URL"),
-    "a database in memory": ({"DATABASE_URL": "sqlite:///:memory:"}, "memory forgets"),
-    "a database of no name": ({"DATABASE_URL": "sqlite:///"}, "memory forgets"),
+    "a database in memory": (
+        {"DATABASE_URL": "sqlite:///:memory:"},
+        "a database in memory is lost",
+    ),
+    "a database of no name": ({"DATABASE_URL": "sqlite:///"}, "a database in memory is lost"),
     "a folder that is missing": (
         {"DATABASE_URL": "sqlite:///no/such/deckwatch.db"},
         "No such file",
     ),
-    "rules that are missing": ({"RULES": "no/such/rules"}, "DECKWATCH_RULES: there is no"),
+    "rules that are missing": (
+        {"RULES": "no/such/rules"},
+        "DECKWATCH_RULES: no/such/rules does not exist",
+    ),
     "a short secret": ({"SECRET_KEY": "short"}, "DECKWATCH_SECRET_KEY: at least 32"),
 }
 
@@ -126,8 +132,8 @@ def test_a_port_in_use_prints_one_error(folder: Path, port_in_use: int) -> None:
 
 
 def test_an_invalid_host_or_port_prints_one_error(tmp_path: Path) -> None:
-    assert_exit(run(tmp_path, "serve", "--host", "é" * 80), 1, "is no host name")
-    assert_exit(run(tmp_path, "serve", "--port", "99999"), 1, "ports go from 0 to 65535")
+    assert_exit(run(tmp_path, "serve", "--host", "é" * 80), 1, "Invalid host name")
+    assert_exit(run(tmp_path, "serve", "--port", "99999"), 1, "ports range from 0 to 65535")
 
 
 def test_a_file_that_is_not_a_database_prints_one_error(tmp_path: Path) -> None:
@@ -151,7 +157,9 @@ def test_a_truncated_secret_prints_one_error(folder: Path, kept: str) -> None:
 
 def test_a_secret_that_cannot_be_written_prints_one_error(folder: Path) -> None:
     (folder / "deckwatch.secret").mkdir()
-    assert_exit(run(folder, "serve", "--port", "0"), 1, "The secret key", "cannot be used")
+    assert_exit(
+        run(folder, "serve", "--port", "0"), 1, "The secret key file", "cannot be read or created"
+    )
 
 
 def test_serve_names_rule_files_that_failed_to_load(folder: Path) -> None:
@@ -185,9 +193,9 @@ def test_the_first_start_prints_a_setup_link_for_the_first_admin(tmp_path: Path)
 def test_a_user_is_created_once_with_a_password_from_stdin(folder: Path) -> None:
     create = ("user", "create", "ada", "--role", "admin")
     assert_exit(run(folder, *create, stdin=b""), 1, "At least 12 characters")
-    assert_exit(run(folder, *create, stdin=b"\xff\xfe\xfd not text at all\n"), 1, "not UTF-8")
-    assert_exit(run(folder, *create, stdin=PASSWORD), 0, "Created ada, admin.")
-    assert_exit(run(folder, *create, stdin=PASSWORD), 1, "exists already")
+    assert_exit(run(folder, *create, stdin=b"\xff\xfe\xfd not text at all\n"), 1, "not valid UTF-8")
+    assert_exit(run(folder, *create, stdin=PASSWORD), 0, "Created admin ada.")
+    assert_exit(run(folder, *create, stdin=PASSWORD), 1, "already exists")
 
 
 def test_an_api_key_is_created_listed_by_hint_and_revoked(folder: Path) -> None:
@@ -199,7 +207,7 @@ def test_an_api_key_is_created_listed_by_hint_and_revoked(folder: Path) -> None:
     assert key.encode() not in (folder / "deckwatch.db").read_bytes()
     assert_exit(run(folder, "key", "create", "fleet", "--role", "agent"), 1, "exists")
     assert_exit(run(folder, "key", "revoke", "fleet"), 0, "Revoked fleet.")
-    assert_exit(run(folder, "key", "revoke", "fleet"), 1, "revoked already")
+    assert_exit(run(folder, "key", "revoke", "fleet"), 1, "already revoked")
     listed = run(folder, "key", "list").stdout
     assert listed.startswith("fleet\tagent\t…" + key[-4:])
     assert key not in listed
@@ -225,7 +233,7 @@ def test_a_database_is_created_upgraded_and_checked(tmp_path: Path) -> None:
     assert_exit(run(tmp_path, "db", "check"), 1, "There is no database")
     assert_exit(run(tmp_path, "db", "upgrade"), 0, "Now at revision")
     assert_exit(run(tmp_path, "db", "upgrade"), 0, "Already at revision")
-    assert_exit(run(tmp_path, "db", "check"), 0, "All well.")
+    assert_exit(run(tmp_path, "db", "check"), 0, "No problems.")
     (tmp_path / "deckwatch.db").write_bytes(b"")
     assert_exit(run(tmp_path, "db", "check"), 1, "run: deckwatch db upgrade")
 

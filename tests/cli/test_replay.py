@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from app.actions import exclusions
+from app.actions.exclusion_draft import ValidExclusion
 from app.bootstrap import open_migrated_database
 from app.cli.replay_output import ReplayOutput
 from app.cli.replay_run import compile_replay_rules, replay_files
@@ -63,7 +64,7 @@ def test_compression_is_detected_from_content_and_nothing_is_stored(tmp_path: Pa
     matched_lines = [(one["file"], one["line"]) for one in matches]
     assert matched_lines == [(name, line) for name in (*files, "-") for line in (1, 3)]
     assert stderr.startswith("21 events, 14 matches (0 suppressed), 0 rejected\n")
-    assert "There is no database" in stderr
+    assert "does not exist: no exclusions were applied" in stderr
     assert {path.name for path in tmp_path.iterdir()} == set(files)
 
 
@@ -165,16 +166,16 @@ def test_readable_parts_are_evaluated_and_unreadable_files_are_named(tmp_path: P
     matches, stderr = run_replay(tmp_path, *SSH_RULE_ONLY, *names, code=1)
     for line in (
         "missing cannot be read: No such file or directory.",
-        ". is a folder; name the files in it.",
+        ". is a directory; name the files in it.",
         "loop cannot be read: Too many levels of symbolic links.",
         "/proc/self/mem cannot be read: Input/output error.",
-        "empty holds no events.",
-        "blank.gz holds no events.",
+        "empty contains no events.",
+        "blank.gz contains no events.",
         "cut.gz ends in the middle of its gzip data.",
         "changed.gz holds damaged gzip data: incorrect checksum found.",
         "cut.zst ends in the middle of its zstd data.",
         "more.zst holds damaged zstd data: unknown frame descriptor.",
-        "11 of 12 files could not be read as a whole",
+        "11 of 12 files could not be read completely",
     ):
         assert line in stderr.splitlines()
     assert "more.gz holds damaged gzip data: " in stderr
@@ -188,9 +189,9 @@ def test_readable_parts_are_evaluated_and_unreadable_files_are_named(tmp_path: P
 
 
 def test_a_file_without_events_gives_one_error_line(tmp_path: Path) -> None:
-    assert run_replay(tmp_path, "-", code=1) == ([], "stdin holds no events.\n")
+    assert run_replay(tmp_path, "-", code=1) == ([], "stdin contains no events.\n")
     (tmp_path / "a\n\x1b[31m").touch()
-    assert run_replay(tmp_path, "a\n\x1b[31m", code=1)[1] == "a\\x0a\\x1b[31m holds no events.\n"
+    assert run_replay(tmp_path, "a\n\x1b[31m", code=1)[1] == "a\\x0a\\x1b[31m contains no events.\n"
 
 
 def test_rejections_of_one_file_are_limited_on_the_terminal(tmp_path: Path) -> None:
@@ -237,12 +238,12 @@ def test_rules_are_selected_by_id_or_file_name_even_when_disabled(tmp_path: Path
     assert names("--all-rules") >= {"asleep", "awake"}
     (tmp_path / "rules" / "broken.toml").write_text("broken")
     _, stderr = run_replay(tmp_path, "--rule", "asleep_rule", "-q", "a.json", RULES="rules")
-    assert stderr == "1 problems in rule files; all of them: deckwatch rules check\n"
+    assert stderr == "1 problems in rule files; list them with: deckwatch rules check\n"
 
 
 def test_exclusions_suppress_matches_and_the_summary_counts_by_rule(tmp_path: Path) -> None:
     database = open_migrated_database(read_settings(), on_migrated=lambda _: None)
-    wanted = exclusions.ValidExclusion(
+    wanted = ValidExclusion(
         rule_id=RULE_ID,
         conditions=(Condition("host.name", Operator.IS, ("quiet",)),),
         reason="For tests.",
@@ -290,11 +291,11 @@ def test_exit_codes_tell_matches_and_errors_apart(tmp_path: Path) -> None:
 USAGE_ERRORS: dict[str, tuple[tuple[str, ...], str]] = {
     "a rule that is not there": (
         ("--rule", "ssh_in_contain", "a"),
-        "did you mean ssh_in_container?",
+        "Did you mean ssh_in_container?",
     ),
     "a rule like no other": (("--rule", "\x1b", "a"), "deckwatch rules list"),
-    "some rules and all": (("--rule", "a", "--all-rules", "a"), "not both"),
-    "stdin twice": (("-", "-"), "stdin can be read only once"),
+    "some rules and all": (("--rule", "a", "--all-rules", "a"), "cannot be combined"),
+    "stdin twice": (("-", "-"), "stdin (-) may be given only once"),
 }
 
 

@@ -76,7 +76,7 @@ def test_stdin_is_streamed_and_ctrl_c_prints_the_summary_so_far(
         assert process.stderr is not None
         stderr_lines = process.stderr.read().decode().splitlines()
     assert stderr_lines[0].startswith("stdin:3: not JSON")
-    assert stderr_lines[1] == "Interrupted; up to there:"
+    assert stderr_lines[1] == "Interrupted. Counts until then:"
     assert stderr_lines[2] == "4 events, 2 matches (0 suppressed), 1 rejected"
 
 

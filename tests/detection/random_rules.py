@@ -1,4 +1,4 @@
-"""Queries and events made by dice, of few words, so that they often have something to do with each other."""
+"""Generator of random queries and events from a small vocabulary, so that they often match."""
 
 from collections.abc import Callable
 from functools import partial
@@ -45,56 +45,61 @@ def query(draw: Random) -> str:
 
 
 def event(draw: Random) -> dict[str, Any]:
-    """Nested, as agents send it, with the odd missing field, list, number for a text and null."""
-    found: dict[str, Any] = {}
+    """Return a nested event; some fields are missing, null, a list, or a number instead of a text."""
+    document: dict[str, Any] = {}
     for name, texts in TEXTS.items():
-        _set_field(draw, found, name.lstrip("?"), partial(_text, draw, texts))
+        _set_field(draw, document, name.lstrip("?"), partial(_text, draw, texts))
     for name in NUMBERS:
         _set_field(
             draw,
-            found,
+            document,
             name.lstrip("?"),
             lambda: draw.choice((0, 1, 2, 7, 1000, 2.5, "7", "x", -1)),
         )
     for name in BOOLEANS:
-        _set_field(draw, found, name, lambda: draw.choice((True, False, "true", "false", "")))
-    _set_field(draw, found, "source.ip", lambda: draw.choice(ADDRESSES))
+        _set_field(draw, document, name, lambda: draw.choice((True, False, "true", "false", "")))
+    _set_field(draw, document, "source.ip", lambda: draw.choice(ADDRESSES))
     _set_field(
-        draw, found, "process.start", lambda: draw.choice((*DATES, 1_772_359_200_000, "yesterday"))
+        draw,
+        document,
+        "process.start",
+        lambda: draw.choice((*DATES, 1_772_359_200_000, "yesterday")),
     )
-    return found
+    return document
 
 
 def dotted(nested: dict[str, Any], draw: Random) -> dict[str, Any]:
-    """The same event with some of its keys dotted."""
+    """Return the same event with some keys dotted."""
     flattened: dict[str, Any] = {}
     for key, value in nested.items():
-        below = dotted(value, draw) if isinstance(value, dict) else value
-        if isinstance(below, dict) and draw.random() < 0.6:
-            flattened.update({f"{key}.{name}": inner for name, inner in below.items()})
+        child = dotted(value, draw) if isinstance(value, dict) else value
+        if isinstance(child, dict) and draw.random() < 0.6:
+            flattened.update({f"{key}.{name}": inner for name, inner in child.items()})
         else:
-            flattened[key] = below
+            flattened[key] = child
     return flattened
 
 
-def _set_field(draw: Random, found: dict[str, Any], name: str, value: Callable[[], Any]) -> None:
+def _set_field(
+    draw: Random, document: dict[str, Any], name: str, draw_value: Callable[[], Any]
+) -> None:
     chance = draw.random()
     if chance < 0.12:
         return
-    made = value()
+    value = draw_value()
     if chance < 0.3:
-        made = [value() for _ in range(draw.randrange(4))]
+        value = [draw_value() for _ in range(draw.randrange(4))]
     elif chance < 0.4:
-        made = [made]
+        value = [value]
     elif chance < 0.42:
-        made = draw.choice((None, [None], [made, None], {"not": "a value"}))
-    *above, last = name.split(".")
-    for part in above:
-        below = found.setdefault(part, {})
-        if not isinstance(below, dict):
+        value = draw.choice((None, [None], [value, None], {"not": "a value"}))
+    *parents, last = name.split(".")
+    node = document
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
             return
-        found = below
-    found[last] = made
+    node[last] = value
 
 
 def _text(draw: Random, texts: tuple[str, ...]) -> Any:
@@ -120,8 +125,8 @@ def _quoted(texts: list[str]) -> str:
     return flattened[0] if len(flattened) == 1 else f"({', '.join(flattened)})"
 
 
-def _text_or_list(draw: Random, words: tuple[str, ...], most: int = 3) -> str:
-    return _quoted(draw.sample(words, draw.randrange(1, min(most, len(words)) + 1)))
+def _text_or_list(draw: Random, words: tuple[str, ...], max_count: int = 3) -> str:
+    return _quoted(draw.sample(words, draw.randrange(1, min(max_count, len(words)) + 1)))
 
 
 def _field(draw: Random) -> str:
@@ -198,27 +203,27 @@ def _boolean_function(draw: Random) -> str:
 
 
 def _text_function(draw: Random) -> str:
-    one, other = _field(draw), draw.choice(("process.name", '"s"', "process.parent.name"))
+    field, other = _field(draw), draw.choice(("process.name", '"s"', "process.parent.name"))
     text = draw.choice(
         (
-            f"substring({one}, {draw.choice((0, 1, -2))})",
-            f"substring({one}, 1, -1)",
-            f"concat({one}, {other}, process.pid)",
-            f'between~({one}, "S", "h", {draw.choice(("true", "false"))})',
-            f"string({draw.choice((*NUMBERS, *BOOLEANS, one))})",
+            f"substring({field}, {draw.choice((0, 1, -2))})",
+            f"substring({field}, 1, -1)",
+            f"concat({field}, {other}, process.pid)",
+            f'between~({field}, "S", "h", {draw.choice(("true", "false"))})',
+            f"string({draw.choice((*NUMBERS, *BOOLEANS, field))})",
         )
     )
     return f"{text} {draw.choice((':', 'like', 'in~', '=='))} {_text_or_list(draw, NAMES, 1)}"
 
 
 def _number_function(draw: Random) -> str:
-    one, other = draw.choice(NUMBERS), draw.choice((*NUMBERS, "2", "0", "2.5"))
+    field, other = draw.choice(NUMBERS), draw.choice((*NUMBERS, "2", "0", "2.5"))
     number = draw.choice(
         (
-            f"{one} {draw.choice('+-*/%')} {other}",
-            f"-{one}",
+            f"{field} {draw.choice('+-*/%')} {other}",
+            f"-{field}",
             f"length({_field(draw)})",
-            f'indexOf~({_field(draw)}, "S", {draw.choice(("0", "1", one))})',
+            f'indexOf~({_field(draw)}, "S", {draw.choice(("0", "1", field))})',
             f"number({_field(draw)})",
         )
     )

@@ -1,8 +1,10 @@
-"""The fast decision against the decision over the whole document; long, since so are the ways to differ."""
+"""`Detector`: `match_json` against `match_document`; long, because the two can differ in many ways."""
 
 import json
+import re
 import sys
 from dataclasses import replace
+from textwrap import dedent
 from types import FrameType
 from typing import Any
 
@@ -10,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.detection.codegen.generator import MIN_RULES_FOR_JOINT_INDEX
+from app.detection.codegen import generator
+from app.detection.codegen.blocks import MIN_RULES_FOR_JOINT_INDEX
 from app.detection.detector import Detector
-from app.detection.eql.parser import parse
+from app.detection.eql.query import compile_query
 from app.detection.explain import explain
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
@@ -22,7 +25,7 @@ from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 
 def rule(query: str) -> Rule:
-    return replace(OURS, query=query, tree=parse(query), slug=query)
+    return replace(OURS, query=query, tree=compile_query(query), slug=query)
 
 
 def detector(*queries: str, **options: Any) -> Detector:
@@ -30,8 +33,8 @@ def detector(*queries: str, **options: Any) -> Detector:
 
 
 def matched_slugs(detector: Detector, raw: bytes) -> list[str] | None:
-    found = detector.match_json(raw)
-    return None if found is None else [rule.slug for rule in found]
+    matches = detector.match_json(raw)
+    return None if matches is None else [rule.slug for rule in matches]
 
 
 START = b'{"event":{"category":["process"]},"process":{"name":"ssh","pid":7}}'
@@ -110,24 +113,24 @@ def test_undecodable_or_unexpected_json_is_undecided(raw: bytes) -> None:
 
 @pytest.mark.parametrize("value", [b"1", b"null", b'"x"', b"[]", b'{"process":{}}'])
 def test_an_event_with_a_marker_of_another_format_is_undecided(value: bytes) -> None:
-    wrapped = detector("any where true", non_ecs_keys=["_source", "process"])
-    assert matched_slugs(wrapped, b'{"a":1}') == ["any where true"]
-    assert matched_slugs(wrapped, b'{"a":1,"_source":%b}' % value) is None
-    assert matched_slugs(wrapped, b'{"process":%b}' % value) is None
+    ecs_only = detector("any where true", non_ecs_keys=["_source", "process"])
+    assert matched_slugs(ecs_only, b'{"a":1}') == ["any where true"]
+    assert matched_slugs(ecs_only, b'{"a":1,"_source":%b}' % value) is None
+    assert matched_slugs(ecs_only, b'{"process":%b}' % value) is None
 
 
 def test_the_first_ecs_marker_field_outweighs_markers_of_other_formats() -> None:
-    sure = detector(
+    with_markers = detector(
         "any where true",
         non_ecs_keys=["_source"],
         ecs_marker_fields=["event.category", "event.kind"],
     )
-    assert matched_slugs(sure, b'{"_source":1,"event":{"category":["process"]}}') == [
+    assert matched_slugs(with_markers, b'{"_source":1,"event":{"category":["process"]}}') == [
         "any where true"
     ]
-    assert matched_slugs(sure, b'{"_source":1,"event":{"category":[]}}') is None
-    assert matched_slugs(sure, b'{"_source":1,"event":{"kind":"event"}}') is None
-    assert matched_slugs(sure, b'{"event":{"kind":"event"}}') == ["any where true"]
+    assert matched_slugs(with_markers, b'{"_source":1,"event":{"category":[]}}') is None
+    assert matched_slugs(with_markers, b'{"_source":1,"event":{"kind":"event"}}') is None
+    assert matched_slugs(with_markers, b'{"event":{"kind":"event"}}') == ["any where true"]
 
 
 def test_a_marker_may_be_a_field_that_rules_read() -> None:
@@ -138,7 +141,7 @@ def test_a_marker_may_be_a_field_that_rules_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "is_ecs"),
     [
         (b'{"event":{"kind":"event"}}', True),
         (b'{"event.kind":"event"}', True),
@@ -150,9 +153,9 @@ def test_a_marker_may_be_a_field_that_rules_read() -> None:
         (b'{"process":{"name":"ssh"}}', False),
     ],
 )
-def test_an_event_without_an_ecs_marker_field_is_undecided(raw: bytes, told: bool) -> None:
+def test_an_event_without_an_ecs_marker_field_is_undecided(raw: bytes, is_ecs: bool) -> None:
     strict = detector("any where true", ecs_marker_fields=["event.kind", "event.type"])
-    assert matched_slugs(strict, raw) == (["any where true"] if told else None)
+    assert matched_slugs(strict, raw) == (["any where true"] if is_ecs else None)
 
 
 def test_a_field_name_may_be_the_prefix_of_another() -> None:
@@ -171,6 +174,15 @@ def test_generated_source_has_rule_text_in_comments_only() -> None:
     assert not any("import" in line or '"' in line or "x y" in line for line in code)
     assert "f0_x_y" in source
     assert any("import os" in line for line in source.split("\n") if line.startswith("# q"))
+
+
+def test_the_example_in_the_generator_docstring_is_the_real_source() -> None:
+    lines = (generator.__doc__ or "").split("\n")
+    example = dedent("\n".join(line for line in lines if line.startswith("    ") or not line))
+    query, source = example.strip().split("\n", 1)
+    (slug,) = re.findall("# 0: '(.+)'", source)
+    real_source = Detector([replace(rule(query), slug=slug)]).generated_source()
+    assert source.strip() == real_source.strip()
 
 
 def test_the_deepest_allowed_nesting_can_be_compiled() -> None:
@@ -210,12 +222,11 @@ _FAST_WITH_MARKERS = detector(
 @given(st.dictionaries(_KEYS, _EVENTS, max_size=5))
 @example({"a": {"b": {"c": ["x"]}, "b.c": "x"}, "a.b": {"c": None}, "a.b.c": 1})
 @example({"a": {"b.c": {}}, "a.b.c": "x"})
-def test_decide_agrees_with_decide_document_or_is_undecided(event: dict[str, object]) -> None:
+def test_match_json_agrees_with_match_document_or_returns_none(event: dict[str, object]) -> None:
     raw = json.dumps(event).encode()
-    whole = _FAST.match_document(json.loads(raw))
+    expected = [rule.slug for rule in _FAST.match_document(json.loads(raw))]
     for fast in (_FAST, _FAST_WITH_MARKERS):
-        found = fast.match_json(raw)
-        assert found is None or [rule.slug for rule in found] == [rule.slug for rule in whole]
+        assert matched_slugs(fast, raw) in (expected, None)
 
 
 _LEAVES = detector('any where ?d.a.b.c == "x"', "any where ?d.a.c > 0", "any where ?d.b != null")
@@ -232,19 +243,19 @@ def test_every_split_of_dotted_names_is_decided(
             length = data.draw(st.integers(1, len(parts)))
             key, parts = ".".join(parts[:length]), parts[length:]
             node = node.setdefault(key, {}) if parts else node.setdefault(key, value) and {}
-    found = _LEAVES.match_json(json.dumps(event).encode())
-    assert found == _LEAVES.match_document(event)
+    matches = _LEAVES.match_json(json.dumps(event).encode())
+    assert matches == _LEAVES.match_document(event)
 
 
 @given(st.binary(max_size=60), st.integers(0, len(START)), st.integers(0, len(START)))
-def test_decide_never_raises(put: bytes, start: int, end: int) -> None:
-    _FAST.match_json(put)
-    _FAST_WITH_MARKERS.match_json(START[:start] + put + START[end:])
+def test_match_json_never_raises(inserted: bytes, start: int, end: int) -> None:
+    _FAST.match_json(inserted)
+    _FAST_WITH_MARKERS.match_json(START[:start] + inserted + START[end:])
 
 
 def test_1_and_1_0_and_true_are_different_constants() -> None:
     queries = [
-        f'any where concat(process.name, {one}) == "ssh{one}"' for one in ("1", "1.0", "true")
+        f'any where concat(process.name, {value}) == "ssh{value}"' for value in ("1", "1.0", "true")
     ]
     assert matched_slugs(detector(*queries), START) == queries
 
@@ -261,22 +272,22 @@ def test_a_joint_index_runs_only_the_blocks_of_possible_rules() -> None:
         f'any where process.name == "n{number}" or process.args : "a{number}*"'
         for number in range(MIN_RULES_FOR_JOINT_INDEX)
     ]
-    some = detector(*queries)
+    joint = detector(*queries)
 
     def blocks_run(process: dict[str, object]) -> tuple[int, list[str] | None]:
-        ran: list[str] = []
+        blocks: set[str] = set()
 
-        def note(frame: FrameType, _event: str, _argument: object) -> None:
+        def record_block(frame: FrameType, _event: str, _argument: object) -> None:
             if "_block" in frame.f_code.co_name:
-                ran.append(frame.f_code.co_name)
+                blocks.add(frame.f_code.co_name)
 
         raw = json.dumps({"event": {"category": "process"}, "process": process}).encode()
-        sys.setprofile(note)
+        sys.setprofile(record_block)
         try:
-            found = some.match_json(raw)
+            slugs = matched_slugs(joint, raw)
         finally:
             sys.setprofile(None)
-        return len(set(ran)), None if found is None else [rule.slug for rule in found]
+        return len(blocks), slugs
 
     assert blocks_run({"name": "sh", "args": ["sh", "-c", "b1"]}) == (0, [])
     assert blocks_run({"name": "n1", "args": ["sh", "-c", "a1 b"]}) == (1, [queries[1]])
@@ -299,11 +310,11 @@ BULK = json.dumps(
         ("not startsWith(process.args, process.env_vars)", True),
         ('concat(process.args, process.env_vars) != "c"', True),
         ('not (process.pid == 1 or not concat(process.args, process.env_vars) == "c")', True),
-        ("length(process.name) == 99", False),  # one field is looked through to its end
+        ("length(process.name) == 99", False),  # a single field has no limit
         ("not length(process.name) == 1", False),
     ],
 )
-def test_an_event_with_too_many_values_to_try_matches(condition: str, expected: bool) -> None:
+def test_an_event_with_too_many_value_combinations_matches(condition: str, expected: bool) -> None:
     query = f"process where {condition}"
     assert bool(matched_slugs(detector(query), BULK)) is expected
     explained = explain(rule(query), json.loads(BULK))
@@ -313,8 +324,8 @@ def test_an_event_with_too_many_values_to_try_matches(condition: str, expected: 
 @pytest.mark.parametrize("sign", ["0.0", "-0.0"])
 def test_zero_and_negative_zero_are_different_constants(sign: str) -> None:
     queries = [f'any where concat(process.name, {zero}) == "ssh{sign}"' for zero in ("0.0", "-0.0")]
-    (found,) = matched_slugs(detector(*queries), START) or [""]
-    assert f", {sign})" in found
+    (slug,) = matched_slugs(detector(*queries), START) or [""]
+    assert f", {sign})" in slug
 
 
 def test_rules_that_share_hundreds_of_conditions_are_compiled() -> None:
@@ -325,10 +336,11 @@ def test_rules_that_share_hundreds_of_conditions_are_compiled() -> None:
 
 
 def test_an_event_with_half_a_million_arguments_is_decided() -> None:
-    """Each costs microseconds by itself, and a command line may be made of them."""
-    (forwards,) = load_rules([BUNDLED_RULES_DIR / "ssh_forward_in_container.toml"]).rules
+    """A test of each argument takes microseconds, so the arguments must be tested together."""
+    (forward_rule,) = load_rules([BUNDLED_RULES_DIR / "ssh_forward_in_container.toml"]).rules
     event = json.loads(START) | {"container": {"id": "c"}}
     event["event"] |= {"type": "start", "action": "exec"}
     event["host"] = {"os": {"type": "linux"}}
     event["process"]["args"] = ["ssh", *["a"] * 500_000, "-R", "8080:db:80", "web"]
-    assert Detector([forwards]).match_json(json.dumps(event).encode()) == (forwards,)
+    matches = Detector([forward_rule]).match_json(json.dumps(event).encode())
+    assert matches == (forward_rule,)

@@ -1,12 +1,12 @@
-"""Our EQL against the `eql` package's; long, as what differs is what the generator keeps out of.
+"""Comparison of our EQL with the `eql` package; long, because the query generator must avoid differences.
 
-The package is Elastic's own for Python, and older than EQL in Elasticsearch: it ignores case nearly
-everywhere, knows null as a third truth value and takes a list for one value. What differs is in
-`DIFFERENCES`; the generated queries keep out of exactly that. Its optimiser is left out as well.
+The package is Elastic's EQL implementation in Python, older than EQL in Elasticsearch. It ignores case in
+nearly all comparisons, has null as a third truth value and treats a list as one value. `DIFFERENCES` lists
+the known differences, and the generated queries avoid exactly these. The package's optimiser is off.
 
-Two ways lead around the differences. Case is ignored or meant for a whole query: the package has a
-switch, and with it off, `==` and `like` mean what ours do; with it on, `:` and the `~` forms do.
-And below `not`, a leaf is asked only together with `operand != null`, which is never null itself.
+Two differences are avoided as follows. Case: the package has a global switch. If it is off, `==` and `like`
+have the meaning of ours; if it is on, `:` and the operators with `~` do. Null: inside `not`, a condition is
+joined with `operand != null`, which is never null.
 """
 
 import json
@@ -27,8 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.parser import parse
+from app.detection.eql.query import compile_query
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 Event: TypeAlias = Mapping[str, object]
@@ -37,9 +36,9 @@ Event: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Leaf:
-    """A condition that is true, false, or in theirs null, which it is if one of `operands` is.
+    """A condition. In the `eql` package it is null if one of `operands` is null.
 
-    A `negative` one is true of null in ours, such as `!=`.
+    In ours, it is then true if it is `negative`, such as `!=`, and else false.
     """
 
     text: str
@@ -52,7 +51,7 @@ class Leaf:
 
     @property
     def compares_single_values(self) -> bool:
-        """Of a field that is named twice, the two places may stand for two of its values."""
+        """Whether each field occurs once: two occurrences can stand for two different values."""
         names = self.fields
         return not self.negative and len(set(names)) == len(names) and "process.args" not in names
 
@@ -72,14 +71,12 @@ def any_rule() -> Rule:
 
 
 def our_decision(condition: str) -> Callable[[Event], bool]:
-    tree = parse(f"any where {condition}")
-    assert not list(semantic_errors(tree)), condition
-    detector = Detector([replace(any_rule(), tree=tree)])
+    detector = Detector([replace(any_rule(), tree=compile_query(f"any where {condition}"))])
 
     def decide(event: Event) -> bool:
-        found = detector.match_json(json.dumps(nested(event)).encode())
-        assert found is not None
-        return bool(found)
+        matches = detector.match_json(json.dumps(nested(event)).encode())
+        assert matches is not None
+        return bool(matches)
 
     return decide
 
@@ -118,70 +115,70 @@ def nested(event: Event) -> dict[str, Any]:
 
 
 DIFFERENCES: list[tuple[str, str, Event, bool, bool | type[Exception]]] = [
-    # reason, condition, event, what ours says, what theirs says
-    ("== minds case", 'process.name == "SSH"', {"process.name": "ssh"}, False, True),
-    ("in minds case", 'process.name in ("SSH", "x")', {"process.name": "ssh"}, False, True),
-    ("like minds case", 'process.name like "S*"', {"process.name": "ssh"}, False, True),
-    ("functions mind case", 'startsWith(process.name, "S")', {"process.name": "ssh"}, False, True),
-    ("< minds case", 'process.name > "m"', {"process.name": "SSH"}, False, True),
-    ("only ASCII has case", 'process.name : "É"', {"process.name": "é"}, False, True),
-    ("K is no k", 'process.name regex~ "k.*"', {"process.name": "\u212a"}, False, True),
-    ("not is plain", 'not process.name == "x"', {}, True, False),
-    ("!= is not ==", 'process.name != "x"', {}, True, False),
-    ("not in is not in", 'process.name not in ("x", "y")', {}, True, False),
-    ("== false is not", 'startsWith(process.name, "x") == false', {}, True, False),
-    ("a flag is not false", "not process.interactive", {}, True, False),
-    ("not > is not <=", "not process.pid > 1", {}, True, False),
-    ("any value fits", 'process.name == "b"', {"process.name": ["a", "b"]}, True, False),
+    # difference, condition, event, our result, the result of the eql package
+    ("== is case-sensitive", 'process.name == "SSH"', {"process.name": "ssh"}, False, True),
+    ("in is case-sensitive", 'process.name in ("SSH", "x")', {"process.name": "ssh"}, False, True),
+    ("like is case-sensitive", 'process.name like "S*"', {"process.name": "ssh"}, False, True),
+    ("functions are case-sensitive", 'startsWith(process.name, "S")', {"process.name": "ssh"}, False, True),
+    ("< is case-sensitive", 'process.name > "m"', {"process.name": "SSH"}, False, True),
+    ("only ASCII case is ignored", 'process.name : "É"', {"process.name": "é"}, False, True),
+    ("the Kelvin sign is not k", 'process.name regex~ "k.*"', {"process.name": "\u212a"}, False, True),
+    ("not holds for null", 'not process.name == "x"', {}, True, False),
+    ("!= holds for null", 'process.name != "x"', {}, True, False),
+    ("not in holds for null", 'process.name not in ("x", "y")', {}, True, False),
+    ("== false holds for null", 'startsWith(process.name, "x") == false', {}, True, False),
+    ("not of a missing boolean holds", "not process.interactive", {}, True, False),
+    ("not > holds for null", "not process.pid > 1", {}, True, False),
+    ("any value can match", 'process.name == "b"', {"process.name": ["a", "b"]}, True, False),
     ("an empty list is null", "process.name == null", {"process.name": []}, True, False),
     ("[null] is null", "process.name == null", {"process.name": [None]}, True, False),
-    ("values have a length", "length(process.args) == 2", {"process.args": ["a", "b"]}, False, True),
+    ("length of each value", "length(process.args) == 2", {"process.args": ["a", "b"]}, False, True),
     ("? is any character", 'process.name : "s?h"', {"process.name": "ssh"}, True, False),
-    ("$ is no wildcard's end", 'process.name : "ssh"', {"process.name": "ssh\n"}, False, True),
-    ("a regex fits all of it", 'process.name regex "ss"', {"process.name": "ssh"}, False, True),
-    ("^ and $ are no anchors", 'process.name regex "^ssh$"', {"process.name": "ssh"}, False, True),
+    ("wildcards do not ignore a newline", 'process.name : "ssh"', {"process.name": "ssh\n"}, False, True),
+    ("a regex matches the complete text", 'process.name regex "ss"', {"process.name": "ssh"}, False, True),
+    ("^ and $ are literal", 'process.name regex "^ssh$"', {"process.name": "ssh"}, False, True),
     ("@ is any text", 'process.name regex "s@"', {"process.name": "ssh"}, True, False),
-    ("quotes quote", r'process.name regex "\"s*\""', {"process.name": "s*"}, True, False),
+    ("quotes in a regex", r'process.name regex "\"s*\""', {"process.name": "s*"}, True, False),
     ("\\n is n", r'process.name regex """a\nb"""', {"process.name": "anb"}, True, False),
     ("\\d is 0 to 9", r'process.name regex """\d"""', {"process.name": "\u0663"}, False, True),
-    ("/ goes towards 0", "process.exit_code / 2 == -3", {"process.exit_code": -7}, True, False),
-    ("% is the dividend's", "process.exit_code % 3 == -1", {"process.exit_code": -7}, True, False),
+    ("/ truncates towards 0", "process.exit_code / 2 == -3", {"process.exit_code": -7}, True, False),
+    ("% has the sign of the dividend", "process.exit_code % 3 == -1", {"process.exit_code": -7}, True, False),
     ("% 0 is null", "process.pid % 0 == null", {"process.pid": 7}, True, ZeroDivisionError),
-    ("nothing between", 'between(process.name, "(", ")") == ""', {"process.name": "x"}, True, False),
-    ("no left", 'between(process.name, "", ")") == "a)"', {"process.name": "a)"}, True, False),
-    ("'' is in nothing", 'stringContains(process.name, "")', {"process.name": "x"}, False, True),
-    ("no start before 0", 'indexOf(process.name, "s", -1) == 0', {"process.name": "ss"}, True, False),
-    ("numbers may have space", "number(process.name) == 42", {"process.name": " 42 "}, True, False),
+    ("between without a match", 'between(process.name, "(", ")") == ""', {"process.name": "x"}, True, False),
+    ("between with an empty left side", 'between(process.name, "", ")") == "a)"', {"process.name": "a)"}, True, False),
+    ("nothing contains the empty string", 'stringContains(process.name, "")', {"process.name": "x"}, False, True),
+    ("indexOf with a negative start", 'indexOf(process.name, "s", -1) == 0', {"process.name": "ss"}, True, False),
+    ("number ignores white space", "number(process.name) == 42", {"process.name": " 42 "}, True, False),
     ("1e3 is a number", "number(process.name) == 1000", {"process.name": "1e3"}, True, False),
-    ("a.b is none", "number(process.name) == null", {"process.name": "a.b"}, True, ValueError),
-    ("2a is one", "number(process.name, 16) == 42", {"process.name": "2a"}, True, False),
-    ("what is no address", 'cidrMatch(source.ip, "10.0.0.0/8") == false', {"source.ip": "x"},
+    ("a.b is not a number", "number(process.name) == null", {"process.name": "a.b"}, True, ValueError),
+    ("2a is a hexadecimal number", "number(process.name, 16) == 42", {"process.name": "2a"}, True, False),
+    ("not an address", 'cidrMatch(source.ip, "10.0.0.0/8") == false', {"source.ip": "x"},
      True, ValueError),
     ("IPv4 in IPv6", 'cidrMatch(source.ip, "10.0.0.0/8")', {"source.ip": "::ffff:10.0.0.1"},
      True, False),
-    ("addresses have spellings", 'source.ip == "::1"', {"source.ip": "0:0::1"}, True, False),
-    ("blocks have addresses", 'source.ip == "10.0.0.0/8"', {"source.ip": "10.0.0.1"}, True, False),
-    ("moments have spellings", 'process.start == "2026-03-01T10:00:00Z"',
+    ("notations of an address", 'source.ip == "::1"', {"source.ip": "0:0::1"}, True, False),
+    ("an address in a block", 'source.ip == "10.0.0.0/8"', {"source.ip": "10.0.0.1"}, True, False),
+    ("notations of a date", 'process.start == "2026-03-01T10:00:00Z"',
      {"process.start": "2026-03-01T11:00:00+01:00"}, True, False),
     ("a number as text", "process.pid == 22", {"process.pid": "22"}, True, False),
     ("a keyword is text", 'user.id == "1000"', {"user.id": 1000}, True, False),
-    ("functions in any case", "LENGTH(process.name) == 3", {"process.name": "ssh"},
+    ("function names ignore case", "LENGTH(process.name) == 3", {"process.name": "ssh"},
      True, eql.EqlSemanticError),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("condition", "event", "our_answer", "their_answer"),
+    ("condition", "event", "our_result", "their_result"),
     [pytest.param(*difference[1:], id=difference[0]) for difference in DIFFERENCES],
 )
 def test_known_differences_from_python_eql(
-    condition: str, event: Event, our_answer: bool, their_answer: bool | type[Exception]
+    condition: str, event: Event, our_result: bool, their_result: bool | type[Exception]
 ) -> None:
-    assert our_decision(condition)(event) is our_answer
-    if isinstance(their_answer, bool):
-        assert their_decision(condition)(event) is their_answer is not our_answer
+    assert our_decision(condition)(event) is our_result
+    if isinstance(their_result, bool):
+        assert their_decision(condition)(event) is their_result is not our_result
     else:
-        with pytest.raises(their_answer):
+        with pytest.raises(their_result):
             their_decision(condition)(event)
 
 
@@ -251,23 +248,25 @@ _REGEXES = st.lists(
         ]
     ),
     max_size=3,
-).map(lambda pieces: f'"""({"".join(pieces)}).*"""')  # theirs is bound to the beginning only
+).map(
+    lambda pieces: f'"""({"".join(pieces)}).*"""'
+)  # the package anchors a regex only at the start
 
 
 def _call(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
-    return st.tuples(*arguments).map(lambda given: f"{name}({', '.join(map(str, given))})")
+    return st.tuples(*arguments).map(lambda drawn: f"{name}({', '.join(map(str, drawn))})")
 
 
 def _infix(
     left: st.SearchStrategy[str], operators: str, right: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[str]:
     parts = st.tuples(left, st.sampled_from(operators.split()), right)
-    return parts.map(lambda given: "({} {} {})".format(*given))
+    return parts.map(lambda drawn: "({} {} {})".format(*drawn))
 
 
 def _list_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
     lists = st.lists(values, min_size=1, max_size=3)
-    return lists.map(lambda found: f"({', '.join(map(str, found))})")
+    return lists.map(lambda items: f"({', '.join(map(str, items))})")
 
 
 _WHOLE = st.recursive(
@@ -281,7 +280,7 @@ _WHOLE = st.recursive(
     ),
     max_leaves=3,
 )
-"""Never below zero, where the two divide differently."""
+"""Never negative, because the two implementations divide negative numbers differently."""
 _TEXT = st.recursive(
     st.one_of(_TEXT_FIELDS, _call("string", _WHOLE), st.just("user.id")),
     lambda inner: st.one_of(
@@ -305,14 +304,14 @@ def _comparison_leaf(
 
 
 def _function_leaf(name: str, constants: st.SearchStrategy[str]) -> st.SearchStrategy[Leaf]:
-    def leaf(operand: str, constant: str, answer: str) -> Leaf:
-        return Leaf(f"{name}({operand}, {constant}){answer}", (operand,), answer == " == false")
+    def leaf(operand: str, constant: str, ending: str) -> Leaf:
+        return Leaf(f"{name}({operand}, {constant}){ending}", (operand,), ending == " == false")
 
     return st.builds(leaf, _TEXT, constants, st.sampled_from(["", " == true", " == false"]))
 
 
 def _leaves(mark: str) -> st.SearchStrategy[Leaf]:
-    """All leaves that mean case, or with "~" for `mark`, all that do not."""
+    """Return conditions that are case-sensitive, or that ignore case if `mark` is "~"."""
     find, between = f"indexOf{mark}", f"between{mark}"
     greedy = st.sampled_from(["false", "true"])
     numbers = st.one_of(
@@ -390,7 +389,7 @@ _LEAVES = {mark: _leaves(mark).filter(lambda leaf: len(leaf.fields) <= 3) for ma
 _CONDITIONS = {mark: _conditions(leaves) for mark, leaves in _LEAVES.items()}
 
 
-@pytest.mark.parametrize("mark", ["", "~"], ids=["case is meant", "case is ignored"])
+@pytest.mark.parametrize("mark", ["", "~"], ids=["case-sensitive", "ignoring case"])
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_generated_queries_match_as_in_python_eql(mark: str, data: st.DataObject) -> None:
@@ -400,16 +399,16 @@ def test_generated_queries_match_as_in_python_eql(mark: str, data: st.DataObject
         assert ours(event) is theirs(event)
 
 
-@pytest.mark.parametrize("mark", ["", "~"], ids=["case is meant", "case is ignored"])
+@pytest.mark.parametrize("mark", ["", "~"], ids=["case-sensitive", "ignoring case"])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_condition_holds_if_any_value_matches(mark: str, data: st.DataObject) -> None:
     leaf = data.draw(_LEAVES[mark].filter(lambda leaf: leaf.compares_single_values))
     events = data.draw(st.tuples(_EVENTS, _EVENTS))
     values = {
-        name: found
+        name: field_values
         for name in leaf.fields
-        if (found := [event[name] for event in events if name in event])
+        if (field_values := [event[name] for event in events if name in event])
     }
     singles = [dict(zip(values, single, strict=True)) for single in product(*values.values())]
     theirs = their_decision(leaf.text, ignore_case=bool(mark))

@@ -1,13 +1,13 @@
-"""The meaning of EQL as tables (`conformance/`), against each of the ways an event is decided.
+"""EQL semantics: the tables in `conformance/`, tested with every way to evaluate an event.
 
-A table has conditions, or whole queries, each with the events it `holds` and `fails` for. An event
-is written as JSON: an object has the fields by their dotted names, anything else is the value of
-the field in the last `[brackets]`, and `nothing` is an event without it. `refused/` has queries
-that are refused, with a caret under each place that is complained about and a part of the message.
+A table has conditions or complete queries, each with events for which it `holds` and `fails`. Events are
+JSON: an object has fields with dotted names; any other value is the value of the field in the last
+`[brackets]`; `nothing` is an event without that field. `refused/` has invalid queries with a caret at the
+position of each error and a part of its message.
 
-The answers come from Elasticsearch's documentation (EQL syntax and function references, regexp
-syntax, term, wildcard, range and exists queries, mapping parameters `coerce` and `format`) and its
-tests of how EQL becomes query DSL.
+The expected results come from Elasticsearch's documentation (EQL syntax and function references, regexp
+syntax, term, wildcard, range and exists queries, mapping parameters `coerce` and `format`) and from its
+tests of the translation of EQL to query DSL.
 """
 
 import json
@@ -21,9 +21,8 @@ from typing import Any
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.errors import EqlError
-from app.detection.eql.parser import parse
+from app.detection.eql.errors import InvalidQueryError
+from app.detection.eql.query import compile_query
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 TABLES = Path(__file__).parent / "conformance"
@@ -35,7 +34,7 @@ _JSON = json.JSONDecoder()
 
 @dataclass(frozen=True)
 class Case:
-    """`query`, and which events it matches; an event is JSON with dotted field names."""
+    """`expected` has for each event, as JSON with dotted field names, whether `query` matches it."""
 
     place: str
     query: str
@@ -47,7 +46,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Refusal:
-    """`query` is complained about at each line and column of `complaints`, with that text."""
+    """`expected_errors` has the line, the column and a part of the message of each error in `query`."""
 
     place: str
     query: str
@@ -102,15 +101,15 @@ def events(field: str, text: str) -> Iterator[dict[str, object]]:
 
 def read_refusals(table: Path) -> Iterator[Refusal]:
     query: list[str] = []
-    found: list[tuple[int, int, str]] = []
+    errors: list[tuple[int, int, str]] = []
     for place, line in [*numbered_lines(table), ("", "")]:
         if caret := _CARET.fullmatch(line):
-            found.append((len(query), line.index("^") + 1, caret[1]))
+            errors.append((len(query), line.index("^") + 1, caret[1]))
         elif line:
             query.append(line)
         elif query:
-            yield Refusal(place or table.stem, "\n".join(query), tuple(found))
-            query, found = [], []
+            yield Refusal(place or table.stem, "\n".join(query), tuple(errors))
+            query, errors = [], []
 
 
 def tables(folder: Path) -> list[Path]:
@@ -127,9 +126,7 @@ def any_rule() -> Rule:
 
 
 def rule(query: str) -> Rule:
-    tree = parse(query)
-    assert not [f"{found.column}: {found.message}" for found in semantic_errors(tree)], query
-    return replace(any_rule(), slug=query, query=query, tree=tree)
+    return replace(any_rule(), slug=query, query=query, tree=compile_query(query))
 
 
 def nested(fields: dict[str, object]) -> dict[str, Any]:
@@ -144,34 +141,34 @@ def nested(fields: dict[str, object]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_query_means_the_same_however_the_event_is_written(case: Case) -> None:
-    decider = Detector([rule(case.query)])
+def test_a_query_matches_nested_dotted_and_decoded_events_alike(case: Case) -> None:
+    detector = Detector([rule(case.query)])
     for event, expected in case.expected.items():
         document = nested(json.loads(event))
-        answers = {
-            "nested": decider.match_json(json.dumps(document).encode()),
-            "dotted": decider.match_json(event.encode()),
-            "whole document": decider.match_document(document),
+        results = {
+            "nested": detector.match_json(json.dumps(document).encode()),
+            "dotted": detector.match_json(event.encode()),
+            "decoded": detector.match_document(document),
         }
-        wanted = decider.rules if expected else ()
-        assert answers == dict.fromkeys(answers, wanted), f"{case.query} for {event}"
+        matches = detector.rules if expected else ()
+        assert results == dict.fromkeys(results, matches), f"{case.query} for {event}"
 
 
 def test_rules_compiled_together_match_as_each_compiled_alone() -> None:
     together = Detector([rule(case.query) for case in CASES])
-    asked: dict[str, list[tuple[str, bool]]] = {}
+    by_event: dict[str, list[tuple[str, bool]]] = {}
     for case in CASES:
         for event, expected in case.expected.items():
-            asked.setdefault(event, []).append((case.query, expected))
-    for event, questions in asked.items():
+            by_event.setdefault(event, []).append((case.query, expected))
+    for event, queries in by_event.items():
         document = nested(json.loads(event))
-        for decided in (
+        for matches in (
             together.match_json(json.dumps(document).encode()),
             together.match_document(document),
         ):
-            assert decided is not None, event
-            matched = {found.slug for found in decided}
-            wrong = [query for query, expected in questions if (query in matched) is not expected]
+            assert matches is not None, event
+            slugs = {match.slug for match in matches}
+            wrong = [query for query, expected in queries if (query in slugs) is not expected]
             assert not wrong, event
 
 
@@ -184,16 +181,11 @@ def test_the_tables_have_many_cases_and_no_query_twice() -> None:
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
 def test_an_invalid_query_is_refused_with_every_line_and_column(refusal: Refusal) -> None:
     assert refusal.expected_errors
-    found = sorted(errors_of(refusal.query), key=lambda error: (error.line, error.column))
-    assert [(error.line, error.column) for error in found] == [
+    with pytest.raises(InvalidQueryError) as raised:
+        compile_query(refusal.query)
+    errors = sorted(raised.value.errors, key=lambda error: (error.line, error.column))
+    assert [(error.line, error.column) for error in errors] == [
         (line, column) for line, column, _ in refusal.expected_errors
-    ], [error.message for error in found]
-    for error, (_, _, part) in zip(found, refusal.expected_errors, strict=True):
+    ], [error.message for error in errors]
+    for error, (_, _, part) in zip(errors, refusal.expected_errors, strict=True):
         assert part in error.message
-
-
-def errors_of(query: str) -> list[EqlError]:
-    try:
-        return list(semantic_errors(parse(query)))
-    except EqlError as error:
-        return [error]

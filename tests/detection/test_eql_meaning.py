@@ -1,15 +1,16 @@
-"""What holds for EQL conditions of any kind; what each means is in the tables of `conformance/`."""
+"""EQL evaluation rules for all conditions. The tables in `conformance/` cover each kind of condition."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.detection.detector import Detector
-from app.detection.eql.clauses import semantic_errors
-from app.detection.eql.parser import parse
+from app.detection.eql.errors import InvalidQueryError
+from app.detection.eql.query import compile_query
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 
@@ -19,24 +20,21 @@ def any_rule() -> Rule:
 
 
 def matches(query: str, event: dict[str, object]) -> bool:
-    tree = parse(query)
-    assert not list(semantic_errors(tree))
-    return bool(Detector([replace(any_rule(), tree=tree)]).match_document(event))
+    rule = replace(any_rule(), tree=compile_query(query))
+    return bool(Detector([rule]).match_document(event))
 
 
 def test_nested_lists_are_flattened() -> None:
-    found: dict[str, object] = {"process": {"name": [["scp"], [["ssh"]]]}}
-    assert matches('any where process.name == "ssh"', found)
-    assert not matches('any where process.name != "ssh"', found)
+    event: dict[str, object] = {"process": {"name": [["scp"], [["ssh"]]]}}
+    assert matches('any where process.name == "ssh"', event)
+    assert not matches('any where process.name != "ssh"', event)
 
 
 def test_every_semantic_error_of_a_query_is_reported() -> None:
-    tree = parse("process where a == 1 and\n not (b == 2 or c in (3))")
-    assert sorted((found.line, found.column) for found in semantic_errors(tree)) == [
-        (1, 15),
-        (2, 7),
-        (2, 17),
-    ]
+    with pytest.raises(InvalidQueryError) as raised:
+        compile_query("process where a == 1 and\n not (b == 2 or c in (3))")
+    positions = [(error.line, error.column) for error in raised.value.errors]
+    assert positions == [(1, 15), (2, 7), (2, 17)]
 
 
 _Event = dict[str, list[str]]

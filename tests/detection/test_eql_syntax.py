@@ -1,4 +1,4 @@
-"""What the EQL parser reads, and where it points when it does not."""
+"""EQL parser: syntax trees, and the positions of syntax errors."""
 
 import pytest
 from hypothesis import given
@@ -116,9 +116,9 @@ def test_a_node_has_the_span_of_its_source_text() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "reason"),
     [
-        ("sequence by a [any where true]", 1, 1, "'sequence' relates several events"),
-        ("// why\n  sample by a [any where true]", 2, 3, "'sample' relates several events"),
-        ("join [any where true]", 1, 1, "'join' relates several events"),
+        ("sequence by a [any where true]", 1, 1, "'sequence' correlates several events"),
+        ("// why\n  sample by a [any where true]", 2, 3, "'sample' correlates several events"),
+        ("join [any where true]", 1, 1, "'join' correlates several events"),
         ("any where true\n| head 5", 2, 1, "pipes are not supported"),
         ('any where a = "x"', 1, 13, "'=' is not an operator; use '=='"),
         ("any where a == 'x'", 1, 16, "double quotes"),
@@ -128,27 +128,29 @@ def test_a_node_has_the_span_of_its_source_text() -> None:
         (r'any where a == "ab\q"', 1, 19, r"'\q' is not an escape"),
         (r'any where a == "\u{d800}"', 1, 17, "not a Unicode character"),
         (r'any where a == "\u{ffffffff}"', 1, 17, "not a Unicode character"),
-        ("any where a[0] == 1", 1, 12, "array positions are not supported"),
+        ("any where a[0] == 1", 1, 12, "array indexes are not supported"),
         ("any where (a == 1) == 1", 1, 11, "compared with true and false only"),
         ("any where (a == 1) == null", 1, 11, "compared with true and false only"),
         ("any where (a == 1) + 1 == 2", 1, 11, "compared with true and false only"),
-        ("any where a == 1 == 2", 1, 18, "'==' does not belong here"),
-        ("any where a and and b", 1, 17, "'and' does not belong here"),
-        ("any where or", 1, 11, "'or' does not belong here"),
-        ("any where a in b", 1, 16, "'b' does not belong here"),
+        ("any where a == 1 == 2", 1, 18, "unexpected '=='"),
+        ("any where a and and b", 1, 17, "unexpected 'and'"),
+        ("any where or", 1, 11, "unexpected 'or'"),
+        ("any where a in b", 1, 16, "unexpected 'b'"),
         ("any where a == " + "9" * 400, 1, 16, "more than 300 characters"),
-        ("any where", 1, 10, "ends too early"),
-        ("any where (a", 1, 13, "ends too early"),
-        ("", 1, 1, "ends too early"),
-        ("process", 1, 8, "ends too early"),
-        ("process where a\x00", 1, 16, "has no meaning here"),
+        ("any where", 1, 10, "ends unexpectedly"),
+        ("any where (a", 1, 13, "ends unexpectedly"),
+        ("", 1, 1, "ends unexpectedly"),
+        ("process", 1, 8, "ends unexpectedly"),
+        ("process where a\x00", 1, 16, "unexpected character"),
     ],
 )
-def test_a_refusal_says_where_and_why(text: str, line: int, column: int, reason: str) -> None:
-    with pytest.raises(EqlError) as refused:
+def test_a_syntax_error_has_a_position_and_a_reason(
+    text: str, line: int, column: int, reason: str
+) -> None:
+    with pytest.raises(EqlError) as raised:
         parse(text)
-    assert reason in refused.value.message
-    assert (refused.value.line, refused.value.column) == (line, column)
+    assert reason in raised.value.message
+    assert (raised.value.line, raised.value.column) == (line, column)
 
 
 @pytest.mark.parametrize(

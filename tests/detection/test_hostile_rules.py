@@ -26,18 +26,21 @@ query = '''%s'''
     [
         ('any where ?`.a` == "x"', "a part of this field name is empty"),
         ('any where ?`a.` == "x"', "a part of this field name is empty"),
-        ('any where process.start > "9999-12-31T23:59:59-01:00"', "write day and time in full"),
-        ('any where process.start > "0001-01-01T00:00:00+01:00"', "write day and time in full"),
+        ('any where process.start > "9999-12-31T23:59:59-01:00"', "write the full date and time"),
+        ('any where process.start > "0001-01-01T00:00:00+01:00"', "write the full date and time"),
         ("any where " + " or ".join(f"usr.n{n} == 1" for n in range(900)), "unknown field"),
         ("any where " + " or ".join(['process.pid == "x"'] * 1_900), "is a number"),
         ("any where " + " or ".join(["process.pid == 1"] * 3_000), "at most 2,000 conditions"),
-        (f"any where process.pid > {NINES} * {NINES}", "null goes with '==' and '!=' only"),
+        (
+            f"any where process.pid > {NINES} * {NINES}",
+            "null can only be compared with '==' and '!='",
+        ),
         (
             'any where process.command_line regex ".*a.{1,999}b.{1,999}c.{1,999}d"',
-            "repeats too much",
+            "too many repetitions",
         ),
-        ("/" * 200 + "\nprocess where", "ends too early"),
-        ("// " + "// a " * 100 + "\n/**/" * 100 + "\nsequence", "relates several events"),
+        ("/" * 200 + "\nprocess where", "ends unexpectedly"),
+        ("// " + "// a " * 100 + "\n/**/" * 100 + "\nsequence", "correlates several events"),
     ],
 )
 def test_a_query_made_to_stall_is_refused_with_its_reason(

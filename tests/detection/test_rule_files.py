@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.detection.rule import BUNDLED_RULES_DIR, MAX_FILE_BYTES, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, MAX_FILE_BYTES, load_rules
+from app.detection.rule_tests import run_tests
 from app.domain.severity import Severity
 
 ELASTIC_RULE = """\
@@ -198,7 +199,10 @@ def test_an_invalid_key_is_reported_with_its_position(
         ('name = "t"\nmatches = true\nevent = 3', "13:1: 'test.event' must be a table, or a"),
         ('name = "t"\nmatches = true\nevent = "[]"', "13:1: 'test.event' must be a table, or"),
         ('name = "t"\nmatches = true\nevent = "{"', "13:1: 'test.event' must be a table, or a"),
-        ('name = "t"\nmatch = true\nmatches = true\nevent = {}', "12:1: test.match: is no key of"),
+        (
+            'name = "t"\nmatch = true\nmatches = true\nevent = {}',
+            "12:1: test.match: unknown key of a test",
+        ),
     ],
 )
 def test_an_invalid_test_table_is_reported_with_its_position(
@@ -256,7 +260,9 @@ def test_a_duplicate_rule_id_is_refused(tmp_path: Path) -> None:
     result = load_rules([tmp_path])
     assert [rule.path for rule in result.rules] == [first]
     (problem,) = result.problems
-    assert str(problem).endswith(f"b.toml:2:1: rule.rule_id: smallest is already the id of {first}")
+    assert str(problem).endswith(
+        f"b.toml:2:1: rule.rule_id: smallest is already the id of the rule in {first}"
+    )
 
 
 def test_a_path_given_twice_is_loaded_once(tmp_path: Path) -> None:
@@ -297,8 +303,8 @@ def test_a_failed_test_event_is_reported(tmp_path: Path) -> None:
     (rule,) = load_rules([write_file(tmp_path, text)]).rules
     problems = [str(problem).removeprefix(f"{tmp_path}/") for problem in run_tests(rule)]
     assert problems == [
-        "r.toml:16: test 'wrong' does not match, and should",
-        "r.toml:20: test 'wrong too' matches, and should not",
+        "r.toml:16: test 'wrong' does not match but should",
+        "r.toml:20: test 'wrong too' matches but should not",
     ]
 
 

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.rule import BUNDLED_RULES_DIR, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, load_rules
+from app.detection.rule_tests import run_tests
 
 MUTATIONS = int(os.environ.get("RULE_MUTATIONS", "2000"))
 """`make torture` asks for 10,000."""

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app.detection.detector import Detector
-from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
+from app.detection.rule_tests import run_tests
 from app.domain.alert import severity_for_priority
 from app.domain.exclusion import LABEL_PREFIX, find_field
 from app.domain.ssh import ForwardKind, parse_ssh
@@ -63,11 +64,12 @@ def test_every_rule_has_complete_metadata(rule: Rule) -> None:
     assert rule.false_positives
     assert rule.references
     if rule.slug != SSH:
-        # The reader learns what is left out, and why the rule is enabled or not.
-        assert "does not see" in rule.description
+        # The description states the blind spots and the reason for the default state.
+        description = " ".join(rule.description.split())
+        assert "does not detect" in description
         state = "Enabled by default" if rule.enabled else "Disabled by default"
-        assert state in rule.description
-        assert rule.enabled or "Enable it (an admin can, on" in " ".join(rule.description.split())
+        assert state in description
+        assert rule.enabled or "An admin can enable it on the **Rules** page" in description
 
 
 @FOR_EACH_RULE

@@ -1,7 +1,8 @@
 """The rule that must work first, with its guide."""
 
 from app.detection.detector import Detector
-from app.detection.rule import BUNDLED_RULES_DIR, load_rules, run_tests
+from app.detection.rule import BUNDLED_RULES_DIR, load_rules
+from app.detection.rule_tests import run_tests
 from app.domain.severity import Severity
 
 RESULT = load_rules([BUNDLED_RULES_DIR])

@@ -73,7 +73,7 @@ def test_a_password_changed_meanwhile_is_not_overwritten(
     new = "another " + PASSWORD
     answer = admin.post("/account/password", {"current": PASSWORD, "password": new, "again": new})
     assert answer.status_code == 422
-    assert "changed meanwhile" in answer.text
+    assert "has just been changed" in answer.text
     with database.read() as session:
         assert session.exec(select(User.password_hash)).one() == "set by an admin"
 

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 from starlette.testclient import TestClient
 
-from app.ingest.body import MAX_EVENTS_PER_REQUEST
+from app.ingest.events import MAX_EVENTS_PER_REQUEST
 from tests.conftest import AgentClient
 from tests.factories import benign_event, exec_event
 

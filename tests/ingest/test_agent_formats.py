@@ -1,4 +1,4 @@
-"""Falco's, Tetragon's and Tracee's events through the front door: alerts, their pages, hostile values."""
+"""Falco, Tetragon and Tracee events sent over HTTP: alerts, their pages, hostile values."""
 
 import copy
 import json
@@ -52,14 +52,14 @@ def alerts_of(database: Database) -> list[Alert]:
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_in_container_ssh_raises_the_alert_that_tells_where_it_ran(
+def test_an_in_container_ssh_opens_an_alert_that_shows_where_it_ran(
     agent: AgentClient, analyst: UserClient, database: Database, name: str
 ) -> None:
     raw = json.dumps(AGENTS[name]()).encode()
     receipt = agent.send_events(raw)
     assert (receipt["received"], receipt["matched"], receipt["rejected"]) == (1, 1, [])
     (alert,) = alerts_of(database)
-    assert alert.rule_name == "SSH launched inside a container, known by its id"
+    assert alert.rule_name == "SSH launched inside a container, identified by container ID"
     assert alert.headline == "ssh to 10.42.3.17:2222 as deploy"
     page = analyst.get(f"/alerts/{alert.id}").text
     everywhere = (
@@ -74,7 +74,7 @@ def test_an_in_container_ssh_raises_the_alert_that_tells_where_it_ran(
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_the_same_bytes_again_change_nothing(agent: AgentClient, name: str) -> None:
+def test_the_same_event_again_is_a_duplicate(agent: AgentClient, name: str) -> None:
     event = AGENTS[name]()
     assert agent.send_events([event, event])["duplicates"] == 1
     assert agent.send_events(event)["duplicates"] == 1
@@ -94,22 +94,22 @@ OUTSIDE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("event", OUTSIDE.values(), ids=OUTSIDE.keys())
-def test_what_is_no_start_in_a_container_is_received_and_matches_nothing(
+def test_an_event_that_is_no_start_in_a_container_is_accepted_without_a_match(
     agent: AgentClient, event: dict[str, Any]
 ) -> None:
     receipt = agent.send_events(event)
     assert (receipt["received"], receipt["matched"], receipt["rejected"]) == (1, 0, [])
 
 
-LACKING: dict[str, tuple[dict[str, Any], str]] = {
+INCOMPLETE: dict[str, tuple[dict[str, Any], str]] = {
     "falco": (falco(without=("proc__name", "proc__exepath", "proc__cmdline")), "no proc.name"),
     "tetragon": (tetragon(without=("binary",)), "process.binary"),
     "tracee": (tracee(without=("processName", "args")), "processName"),
 }
 
 
-@pytest.mark.parametrize(("event", "missing"), LACKING.values(), ids=LACKING.keys())
-def test_what_lacks_its_process_is_kept_in_quarantine_with_what_is_missing(
+@pytest.mark.parametrize(("event", "missing"), INCOMPLETE.values(), ids=INCOMPLETE.keys())
+def test_an_event_without_its_process_is_quarantined_with_the_missing_field(
     agent: AgentClient, database: Database, event: dict[str, Any], missing: str
 ) -> None:
     receipt = agent.send_events([exec_event(), event, exec_event()])
@@ -117,13 +117,13 @@ def test_what_lacks_its_process_is_kept_in_quarantine_with_what_is_missing(
     (rejected,) = receipt["rejected"]
     assert missing in rejected["error"]
     with database.read() as session:
-        (kept,) = session.exec(select(QuarantinedEvent))
-    assert json.loads(kept.event) == event
-    assert kept.reason == rejected["error"]
+        (quarantined,) = session.exec(select(QuarantinedEvent))
+    assert json.loads(quarantined.event) == event
+    assert quarantined.reason == rejected["error"]
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_a_line_that_a_shipper_did_not_decode_is_not_taken_for_an_event_without_meaning(
+def test_an_event_that_a_shipper_put_undecoded_into_message_matches(
     agent: AgentClient, name: str
 ) -> None:
     shipped = {
@@ -135,38 +135,41 @@ def test_a_line_that_a_shipper_did_not_decode_is_not_taken_for_an_event_without_
     assert agent.send_events(shipped)["matched"] == 1
 
 
-def test_all_agents_may_share_one_request(agent: AgentClient) -> None:
-    events = [exec_event(), *(made() for made in AGENTS.values())]
+def test_one_request_can_hold_events_of_all_agents(agent: AgentClient) -> None:
+    events = [exec_event(), *(make_event() for make_event in AGENTS.values())]
     assert agent.send_events("\n".join(map(json.dumps, events)).encode())["matched"] == 5
 
 
-# Written into every text of each event in turn.
+# Appended to the texts of each event.
 HOSTILE = {
     "a lone surrogate": "\udcff",
     "NUL": "\0",
-    "a change of direction": "\u202e",
-    "an escape": "\x1b[2J",
-    "lines": "a\nb\r\nc",
+    "a right-to-left override": "\u202e",
+    "an escape sequence": "\x1b[2J",
+    "line ends": "a\nb\r\nc",
     "markup": "<script>alert(1)</script>",
     "quotes": "\"'`$(id)",
 }
 
 
-def poisoned(tree: Any, poison: str) -> Any:
-    """`tree` with `poison` behind each of its texts that an attacker may choose."""
+def with_suffix(tree: Any, suffix: str) -> Any:
+    """Return `tree` with `suffix` appended to each text that an attacker can choose."""
     if isinstance(tree, dict):
-        kept = ("evt.type", "proc.name", "flags", "binary", "eventName", "name", "processName")
-        return {k: v if k in kept else poisoned(v, poison) for k, v in tree.items()}
+        unchanged = ("evt.type", "proc.name", "flags", "binary", "eventName", "name", "processName")
+        return {k: v if k in unchanged else with_suffix(v, suffix) for k, v in tree.items()}
     if isinstance(tree, list):
-        return [poisoned(one, poison) for one in tree]
-    return tree + poison if isinstance(tree, str) else tree
+        return [with_suffix(element, suffix) for element in tree]
+    return tree + suffix if isinstance(tree, str) else tree
 
 
-@pytest.mark.parametrize("poison", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_values_neither_lose_the_event_nor_reach_a_page_unescaped(
-    agent: AgentClient, analyst: UserClient, database: Database, poison: str
+@pytest.mark.parametrize("suffix", HOSTILE.values(), ids=HOSTILE.keys())
+def test_events_with_hostile_values_match_and_pages_escape_the_values(
+    agent: AgentClient, analyst: UserClient, database: Database, suffix: str
 ) -> None:
-    events = [poisoned(made(), poison) for made in (falco, tetragon, tracee, tracee_v1beta1)]
+    events = [
+        with_suffix(make_event(), suffix)
+        for make_event in (falco, tetragon, tracee, tracee_v1beta1)
+    ]
     receipt = agent.send_events(events)
     assert (receipt["matched"], receipt["rejected"]) == (4, [])
     for alert in alerts_of(database):
@@ -176,16 +179,17 @@ def test_hostile_values_neither_lose_the_event_nor_reach_a_page_unescaped(
             assert forbidden not in page.text
 
 
-def test_an_event_is_explained_as_it_was_understood(analyst: UserClient, tmp_path: Path) -> None:
+def test_an_agent_event_can_be_explained(analyst: UserClient, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
-    file.write_text("\n".join(json.dumps(made()) for made in AGENTS.values()))
-    told = run(tmp_path, "explain", str(file)).stdout
-    assert told.count("SSH launched inside a container, known by its id: matches") == len(AGENTS)
+    file.write_text("\n".join(json.dumps(make_event()) for make_event in AGENTS.values()))
+    output = run(tmp_path, "explain", str(file)).stdout
+    heading = "SSH launched inside a container, identified by container ID: matches"
+    assert output.count(heading) == len(AGENTS)
     page = analyst.post("/explain", {"event": json.dumps(falco()), "rule": "all"}).text
     assert 'holds container.id like "?*"' in visible_text(page)
 
 
-# ---- anything with a marker ----
+# ---- random values below marker keys ----
 
 json_values = st.recursive(
     st.none()
@@ -200,7 +204,7 @@ json_values = st.recursive(
 )
 
 
-def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     inner: list[tuple[Any, Any]] = []
     if isinstance(tree, dict):
         inner = list(tree.items())
@@ -208,14 +212,14 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         inner = list(enumerate(tree))
     for key, value in inner:
         yield (*path, key)
-        yield from places(value, (*path, key))
+        yield from paths(value, (*path, key))
 
 
 @st.composite
 def changed_events(draw: st.DrawFn) -> dict[str, Any]:
-    """A real event with something else in some of its places."""
+    """An agent's event with random values in up to four places."""
     event: dict[str, Any] = copy.deepcopy(draw(st.sampled_from([*AGENTS.values()]))())
-    for path in draw(st.lists(st.sampled_from(list(places(event))), min_size=1, max_size=4)):
+    for path in draw(st.lists(st.sampled_from(list(paths(event))), min_size=1, max_size=4)):
         node: Any = event
         for key in path[:-1]:
             node = node[key] if _holds(node, key) else None
@@ -241,19 +245,19 @@ marked = st.builds(
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AgentClient, Database]]:
     """One application for many small requests."""
-    at = FakeClock()
+    clock = FakeClock()
     path = tmp_path_factory.mktemp("formats") / "deckwatch.db"
     configured = read_settings(database_url=f"sqlite:///{path}", secret_key="s" * 40)
     database = open_migrated_database(configured, on_migrated=lambda _: None)
-    key = api_keys.create(database, "fleet", Role.AGENT, principal=CLI_PRINCIPAL, at=at())[1]
-    with TestClient(create_app(configured, clock=at), base_url=ORIGIN) as client:
+    key = api_keys.create(database, "fleet", Role.AGENT, principal=CLI_PRINCIPAL, at=clock())[1]
+    with TestClient(create_app(configured, clock=clock), base_url=ORIGIN) as client:
         yield AgentClient(client, key), database
     database.close()
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(marked | changed_events(), min_size=1, max_size=4))
-def test_any_object_with_a_marker_is_taken_or_named_and_its_neighbours_count(
+def test_any_object_with_a_marker_key_is_accepted_or_quarantined_and_its_neighbours_match(
     fleet: tuple[AgentClient, Database], events: list[dict[str, Any]]
 ) -> None:
     agent, database = fleet
@@ -262,13 +266,13 @@ def test_any_object_with_a_marker_is_taken_or_named_and_its_neighbours_count(
         before = session.exec(select(func.count()).select_from(QuarantinedEvent)).one()
     receipt = agent.send_events([neighbours[0], *events, neighbours[1]])
     assert receipt["received"] == len(events) + 2
-    refused = receipt["rejected"]
-    assert all(one["error"] and 1 <= one["index"] <= len(events) for one in refused)
+    rejected = receipt["rejected"]
+    assert all(event["error"] and 1 <= event["index"] <= len(events) for event in rejected)
     with database.read() as session:
         after = session.exec(select(func.count()).select_from(QuarantinedEvent)).one()
         stored = session.exec(
             select(func.count())
             .select_from(Match)
-            .where(Match.event_id.in_([one["event"]["id"] for one in neighbours]))  # type: ignore[attr-defined]
+            .where(Match.event_id.in_([event["event"]["id"] for event in neighbours]))  # type: ignore[attr-defined]
         ).one()
-    assert (after - before, stored) == (len(refused), 2)
+    assert (after - before, stored) == (len(rejected), 2)

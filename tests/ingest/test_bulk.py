@@ -1,4 +1,4 @@
-"""What `_bulk` makes of a body: which item answers which action, and that no good event is lost."""
+"""The bulk API: the response item of each action, and every valid event is accepted."""
 
 from itertools import chain
 from typing import Any
@@ -7,7 +7,6 @@ import pytest
 from sqlmodel import select
 
 from app.ingest.bulk import BulkSplitter
-from app.ingest.evaluate import Evaluation
 from app.ingest.events import RawEvent, RejectedEvent
 from app.store.database import Database
 from app.store.tables import Alert, ApiKeyMinute, QuarantinedEvent
@@ -47,7 +46,7 @@ def quarantined(database: Database) -> list[tuple[bytes, str]]:
         ("/elastic/_bulk", {}, "events"),
     ],
 )
-def test_each_item_names_the_index_of_its_action_or_of_the_address(
+def test_each_item_names_the_index_of_its_action_or_of_the_url(
     agent: AgentClient, method: str, path: str, action: dict[str, str], index: str
 ) -> None:
     answer = agent.client.request(
@@ -70,15 +69,15 @@ def test_an_item_repeats_the_id_of_its_action(
     assert item["create"].get("_id") == id
 
 
-# What stands in a body: actions and events by these names; and the items it is answered with.
-EVENT, QUIET = "an event", "an event that no rule cares about"
+# Bodies, made of actions and these events, and their expected response items.
+EVENT, QUIET = "a matching event", "an event without a match"
 TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
     "two events": ([CREATE, EVENT, CREATE, EVENT], [CREATED, CREATED]),
-    "a bad one between": (
+    "an invalid event between two valid ones": (
         [CREATE, EVENT, CREATE, NOT_AN_EVENT, CREATE, EVENT],
         [CREATED, REJECTED, CREATED],
     ),
-    "a bad one among many that are alike": (
+    "an invalid event among many valid ones with the same action": (
         [
             *[CREATE, QUIET] * 5,
             CREATE,
@@ -96,11 +95,11 @@ TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
         [{"index": {"_index": "a", "op_type": "create"}}, EVENT],
         [CREATED],
     ),
-    "_type and other things we do not need": (
+    "_type and other ignored keys": (
         [{"create": {"_type": "_doc", "pipeline": "p", "require_alias": False}}, EVENT],
         [CREATED],
     ),
-    "a blank line behind each event, as rsyslog writes it": (
+    "a blank line after each event, as rsyslog writes it": (
         [CREATE, EVENT, b"", CREATE, EVENT, b"", b" \t\r"],
         [CREATED, CREATED],
     ),
@@ -109,7 +108,7 @@ TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
         [{"delete": {"_id": "x"}}, CREATE, EVENT],
         [("delete", 400), CREATED],
     ),
-    "an update has one": (
+    "an update has an event": (
         [{"update": {"_id": "x"}}, {"doc": {}}, CREATE, EVENT],
         [("update", 400), CREATED],
     ),
@@ -132,13 +131,16 @@ TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
     "an action that is not UTF-8": ([b'{"create":{"_id":"\xff"}}', EVENT], [STRAY_CREATED]),
     "an action of the wrong types": ([{"create": {"_id": [1]}}, EVENT], [STRAY_CREATED]),
     "an action that is null": ([{"create": None}, EVENT], [STRAY_CREATED]),
-    "an action as long as a book": ([{"create": {"_id": "x" * 10_000}}, EVENT], [STRAY_CREATED]),
-    "a broken action and a broken event": (
+    "an action beyond the size limit": (
+        [{"create": {"_id": "x" * 10_000}}, EVENT],
+        [STRAY_CREATED],
+    ),
+    "an invalid action and an invalid event": (
         [b"{", NOT_AN_EVENT, CREATE, EVENT],
         [STRAY_REJECTED, CREATED],
     ),
-    "a broken action without an event": ([b"{", CREATE, EVENT], [STRAY_REJECTED, CREATED]),
-    "a broken action at the end": ([CREATE, EVENT, b"{"], [CREATED, STRAY_REJECTED]),
+    "an invalid action without an event": ([b"{", CREATE, EVENT], [STRAY_REJECTED, CREATED]),
+    "an invalid action at the end": ([CREATE, EVENT, b"{"], [CREATED, STRAY_REJECTED]),
     "an action without its event": ([CREATE, CREATE, EVENT], [REJECTED, CREATED]),
     "an action without its event at the end": ([CREATE, EVENT, CREATE], [CREATED, REJECTED]),
     "an event without its action": (
@@ -149,112 +151,115 @@ TABLE: dict[str, tuple[list[object], list[tuple[str, int]]]] = {
         [EVENT, QUIET, EVENT],
         [STRAY_CREATED, STRAY_CREATED, STRAY_CREATED],
     ),
-    "no object at all": ([b"1", CREATE, EVENT, b'"x"'], [STRAY_REJECTED, CREATED, STRAY_REJECTED]),
+    "values that are not objects": (
+        [b"1", CREATE, EVENT, b'"x"'],
+        [STRAY_REJECTED, CREATED, STRAY_REJECTED],
+    ),
     "a byte order mark": ([b"\xef\xbb\xbf" + CREATE, EVENT], [CREATED]),
 }
 
 
-def made(parts: list[object]) -> tuple[bytes, int]:
-    """The body, and how many events of it must match."""
+def build_body(parts: list[object]) -> tuple[bytes, int]:
+    """Return the body and the number of its matching events."""
     values = {EVENT: exec_event, QUIET: benign_event}
-    body = ndjson(*(values[p]() if isinstance(p, str) else p for p in parts))
+    body = ndjson(*(values[part]() if isinstance(part, str) else part for part in parts))
     return body, parts.count(EVENT)
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_every_action_has_its_item_and_no_good_event_is_lost(
+def test_every_action_gets_an_item_and_no_valid_event_is_lost(
     agent: AgentClient, database: Database, name: str
 ) -> None:
-    parts, wanted = TABLE[name]
-    body, good = made(parts)
-    assert item_statuses(bulk(agent, body)) == wanted
-    assert sum(alert.match_count for alert in alerts_of(database)) == good
-    # Whatever else there was is kept, and counted.
+    parts, expected = TABLE[name]
+    body, matching = build_body(parts)
+    assert item_statuses(bulk(agent, body)) == expected
+    assert sum(alert.match_count for alert in alerts_of(database)) == matching
+    # Everything else is quarantined and counted.
     with database.read() as session:
         (minute,) = session.exec(select(ApiKeyMinute))
     assert minute.rejected == len(quarantined(database))
-    assert minute.received - minute.rejected == good + parts.count(QUIET)
-    assert minute.rejected >= sum(status == 400 for _, status in wanted)
+    assert minute.received - minute.rejected == matching + parts.count(QUIET)
+    assert minute.rejected >= sum(status == 400 for _, status in expected)
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_where_a_body_is_split_on_its_way_makes_no_difference(name: str) -> None:
-    body, _ = made(TABLE[name][0])
+def test_the_parts_in_which_a_body_arrives_make_no_difference(name: str) -> None:
+    body, _ = build_body(TABLE[name][0])
     for whole in (body, body.rstrip(b"\n")):
-        wanted = found([whole])
+        expected = split([whole])
         for size in (1, 7, 61, 1_000):
-            parts = [whole[at : at + size] for at in range(0, len(whole), size)]
-            assert found(parts) == wanted
+            parts = [whole[start : start + size] for start in range(0, len(whole), size)]
+            assert split(parts) == expected
 
 
-def found(parts: list[bytes]) -> tuple[list[RawEvent], list[Evaluation], bytes]:
-    """The events, what was refused, and the answer when all others are fine."""
+def split(parts: list[bytes]) -> tuple[list[RawEvent], list[RejectedEvent], bytes]:
+    """Return the events, the rejected lines, and the response if all events are accepted."""
     splitter = BulkSplitter(index=None, max_event_bytes=10**6, max_line_bytes=10**6, max_events=100)
     blocks = chain(chain.from_iterable(map(splitter.feed, parts)), splitter.end())
     events = list(chain.from_iterable(blocks))
-    refused = list(splitter.take_rejected())
-    rejected = [RejectedEvent(one.raw_event, one.rejection_reason or "") for one in refused]
-    return events, refused, splitter.response_body(rejected, took=0)
+    rejected = [event for event in events if isinstance(event, RejectedEvent)]
+    accepted = [event for event in events if isinstance(event, RawEvent)]
+    return accepted, rejected, splitter.response_body(rejected, took=0)
 
 
-def test_half_a_byte_order_mark_is_a_line_like_any_other() -> None:
-    events, refused, _ = found([b"\xef", b"\xbb"])
+def test_half_a_byte_order_mark_is_a_rejected_line() -> None:
+    events, rejected, _ = split([b"\xef", b"\xbb"])
     assert events == []
-    assert [one.raw_event for one in refused] == [RawEvent(0, 1, b"\xef\xbb")]
+    assert [event.raw_event for event in rejected] == [RawEvent(0, 1, b"\xef\xbb")]
 
 
-def test_what_is_refused_says_why_and_is_kept_with_its_bytes(
+def test_a_rejected_line_is_quarantined_with_its_reason(
     agent: AgentClient, database: Database
 ) -> None:
     delete = json_line({"delete": {"_index": "logs", "_id": "x"}})
-    told = bulk(agent, ndjson(CREATE, NOT_AN_EVENT, delete, b"{", CREATE, b"\xff")).json()["items"]
-    reasons = [one[verb]["error"]["reason"] for one in told for verb in one]
+    body = ndjson(CREATE, NOT_AN_EVENT, delete, b"{", CREATE, b"\xff")
+    items = [item for entry in bulk(agent, body).json()["items"] for item in entry.values()]
+    reasons = [item["error"]["reason"] for item in items]
     assert "no known agent format" in reasons[0]
     assert "not update or delete" in reasons[1]
     assert "neither an action nor an event" in reasons[2]
     assert "not UTF-8" in reasons[3]
-    assert {one[verb]["error"]["type"] for one in told for verb in one} == {
-        "document_parsing_exception"
-    }
-    kept = quarantined(database)
-    assert sorted(kept) == sorted(zip([NOT_AN_EVENT, delete, b"{", b"\xff"], reasons, strict=True))
+    assert {item["error"]["type"] for item in items} == {"document_parsing_exception"}
+    assert sorted(quarantined(database)) == sorted(
+        zip([NOT_AN_EVENT, delete, b"{", b"\xff"], reasons, strict=True)
+    )
 
 
-def test_a_thousand_mixed_actions_are_answered_in_their_order(
+def test_a_thousand_mixed_actions_get_their_items_in_request_order(
     agent: AgentClient, database: Database
 ) -> None:
     parts: list[object] = []
-    wanted: list[tuple[str, int]] = []
+    expected: list[tuple[str, int]] = []
     ids: list[str] = []
     for number in range(1_000):
         verb = ("create", "index", "update", "delete")[(number * 7 + number // 3) % 4]
-        good = number % 5 != 0
+        valid = number % 5 != 0
         parts.append({verb: {"_index": "logs", "_id": f"id-{number}"}})
         if verb != "delete":
-            parts.append(exec_event(event_id=f"event-{number}") if good else NOT_AN_EVENT)
-        taken = good and verb in ("create", "index")
-        wanted.append((verb, 201 if taken else 400))
+            parts.append(exec_event(event_id=f"event-{number}") if valid else NOT_AN_EVENT)
+        accepted = valid and verb in ("create", "index")
+        expected.append((verb, 201 if accepted else 400))
         ids.append(f"id-{number}")
     answer = bulk(agent, ndjson(*parts))
-    assert item_statuses(answer) == wanted
-    assert [item["_id"] for one in answer.json()["items"] for item in one.values()] == ids
+    assert item_statuses(answer) == expected
+    assert [item["_id"] for entry in answer.json()["items"] for item in entry.values()] == ids
     stored = sum(alert.match_count for alert in alerts_of(database))
-    assert stored == sum(status == 201 for _, status in wanted)
+    assert stored == sum(status == 201 for _, status in expected)
 
 
-def test_errors_stands_in_the_answer_as_vector_looks_for_it(agent: AgentClient) -> None:
-    good, bad = ndjson(CREATE, benign_event()), ndjson(CREATE, NOT_AN_EVENT)
-    assert b'"errors":false' in bulk(agent, good).content
-    assert b'"errors":true' in bulk(agent, bad + good).content
-    # Nor can an id that somebody chose say it.
-    chosen = ndjson({"create": {"_id": '"errors":true'}}, benign_event())
-    assert b'"errors":true' not in bulk(agent, chosen).content
+def test_the_response_has_errors_in_the_form_that_vector_searches_for(agent: AgentClient) -> None:
+    valid, invalid = ndjson(CREATE, benign_event()), ndjson(CREATE, NOT_AN_EVENT)
+    assert b'"errors":false' in bulk(agent, valid).content
+    assert b'"errors":true' in bulk(agent, invalid + valid).content
+    # An id cannot imitate it.
+    misleading = ndjson({"create": {"_id": '"errors":true'}}, benign_event())
+    assert b'"errors":true' not in bulk(agent, misleading).content
 
 
 @pytest.mark.parametrize("body", [b"", b"\n\n \r\n", b"\xef\xbb\xbf"])
-def test_a_body_without_a_line_is_refused_as_a_whole(agent: AgentClient, body: bytes) -> None:
-    answer = bulk(agent, body)
-    assert answer.status_code == 400
-    told = answer.json()
-    assert told["status"] == 400
-    assert "empty" in told["error"]["reason"]
+def test_a_body_without_lines_is_refused(agent: AgentClient, body: bytes) -> None:
+    response = bulk(agent, body)
+    assert response.status_code == 400
+    problem = response.json()
+    assert problem["status"] == 400
+    assert "empty" in problem["error"]["reason"]

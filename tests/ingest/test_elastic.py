@@ -1,4 +1,4 @@
-"""`/elastic/…`, request by request: what shippers ask before they send, keys, media types, errors."""
+"""`/elastic/…`: the requests of shippers before and while they send, API keys, media types, errors."""
 
 import base64
 import gzip
@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app.domain.errors import Unavailable
 from app.domain.principal import Role
-from app.ingest.body import MAX_EVENTS_PER_REQUEST
+from app.ingest.events import MAX_EVENTS_PER_REQUEST
 from app.settings import Settings, read_settings
 from app.store.database import Database
 from app.store.tables import Alert
@@ -43,13 +43,13 @@ def test_an_event_sent_by_bulk_opens_an_alert(agent: AgentClient, database: Data
     assert [alert.host for alert in alerts_of(database)] == ["node-11"]
 
 
-def test_the_same_event_again_is_answered_alike_and_changes_nothing(
+def test_a_duplicate_gets_the_same_response_and_changes_nothing(
     agent: AgentClient, database: Database
 ) -> None:
     body = ndjson({"index": {"_index": "logs", "_id": "one"}}, exec_event())
-    first, again = bulk(agent, body), bulk(agent, body)
-    assert first.json()["items"] == again.json()["items"]
-    assert item_statuses(again) == [("index", 201)]
+    first, second = bulk(agent, body), bulk(agent, body)
+    assert first.json()["items"] == second.json()["items"]
+    assert item_statuses(second) == [("index", 201)]
     assert [alert.match_count for alert in alerts_of(database)] == [1]
 
 
@@ -71,7 +71,7 @@ V8, V9 = (f"application/vnd.elasticsearch+json;compatible-with={n}" for n in (8,
         ("", None, JSON),
     ],
 )
-def test_the_answer_has_the_media_type_that_the_client_speaks(
+def test_the_response_has_the_media_type_of_the_client_version(
     agent: AgentClient, sent: str, accepted: str | None, answered: str
 ) -> None:
     headers = {"Content-Type": sent} | ({"Accept": accepted} if accepted else {})
@@ -80,11 +80,11 @@ def test_the_answer_has_the_media_type_that_the_client_speaks(
     assert answer.headers["content-type"] == answered
 
 
-def test_a_compressed_body_is_taken_and_a_damaged_one_refused(agent: AgentClient) -> None:
-    packed = gzip.compress(ndjson(CREATE, exec_event()))
-    assert item_statuses(bulk(agent, packed, **{"Content-Encoding": "gzip"})) == [CREATED]
-    assert bulk(agent, packed[:-4], **{"Content-Encoding": "gzip"}).status_code == 400
-    assert bulk(agent, packed, **{"Content-Encoding": "br"}).status_code == 415
+def test_a_compressed_body_is_accepted_and_a_damaged_one_refused(agent: AgentClient) -> None:
+    compressed = gzip.compress(ndjson(CREATE, exec_event()))
+    assert item_statuses(bulk(agent, compressed, **{"Content-Encoding": "gzip"})) == [CREATED]
+    assert bulk(agent, compressed[:-4], **{"Content-Encoding": "gzip"}).status_code == 400
+    assert bulk(agent, compressed, **{"Content-Encoding": "br"}).status_code == 415
 
 
 def _encoded(text: str) -> str:
@@ -100,14 +100,14 @@ def _encoded(text: str) -> str:
         lambda key: "Basic " + _encoded(f"elastic:{key}"),
     ],
 )
-def test_a_key_is_taken_however_a_shipper_dresses_it(
+def test_an_api_key_is_accepted_in_each_scheme_that_shippers_use(
     agent: AgentClient, header: Callable[[str], str]
 ) -> None:
     answer = bulk(agent, ndjson(CREATE, exec_event()), Authorization=header(agent.key))
     assert item_statuses(answer) == [CREATED]
 
 
-# What clients ask for before they send.
+# Requests that shippers make before they send.
 PREFLIGHT = [
     ("GET", "/elastic/"),
     ("GET", "/elastic"),
@@ -121,16 +121,16 @@ PREFLIGHT = [
 ]
 
 
-def test_what_shippers_ask_beforehand_is_answered(agent: AgentClient) -> None:
-    sent = {"Authorization": "ApiKey " + _encoded(f"id:{agent.key}")}
+def test_preflight_requests_of_shippers_succeed(agent: AgentClient) -> None:
+    headers = {"Authorization": "ApiKey " + _encoded(f"id:{agent.key}")}
     for method, path in PREFLIGHT:
-        answer = agent.client.request(method, path, headers=sent)
+        answer = agent.client.request(method, path, headers=headers)
         assert answer.status_code == 200, path
         assert answer.headers["x-elastic-product"] == "Elasticsearch"
         assert method != "HEAD" or answer.content == b""
 
 
-def test_filebeat_and_logstash_find_the_version_and_licence_they_insist_on(
+def test_filebeat_and_logstash_get_the_version_and_licence_they_require(
     agent: AgentClient,
 ) -> None:
     headers = {"Authorization": f"Bearer {agent.key}"}
@@ -142,11 +142,11 @@ def test_filebeat_and_logstash_find_the_version_and_licence_they_insist_on(
     assert (license["status"], license["type"]) == ("active", "basic")
     health = agent.client.get("/elastic/_cluster/health", headers=headers).json()
     assert (health["status"], health["timed_out"]) == ("green", False)
-    line_of_health = agent.client.get("/elastic/_cat/health", headers=headers).text.split()
-    assert line_of_health[1:4] == ["12:00:00", "deckwatch", "green"]
+    cat_health = agent.client.get("/elastic/_cat/health", headers=headers).text.split()
+    assert cat_health[1:4] == ["12:00:00", "deckwatch", "green"]
 
 
-def test_errors_too_name_the_product_and_say_why(
+def test_error_responses_have_the_product_header_and_a_reason(
     agent: AgentClient, make_key: Callable[[str, Role], str]
 ) -> None:
     analyst = AgentClient(agent.client, make_key("ana", Role.ANALYST))
@@ -162,13 +162,13 @@ def test_errors_too_name_the_product_and_say_why(
         assert answer.headers["x-elastic-product"] == "Elasticsearch"
         if status >= 400:
             assert answer.headers["content-type"] == "application/json"
-            told = answer.json()
-            assert told["status"] == status
-            assert told["error"]["type"].endswith("_exception")
-            assert told["error"]["reason"]
+            problem = answer.json()
+            assert problem["status"] == status
+            assert problem["error"]["type"].endswith("_exception")
+            assert problem["error"]["reason"]
 
 
-def test_a_mistake_of_ours_names_the_product_too(
+def test_an_internal_error_has_the_product_header(
     agent: AgentClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -182,7 +182,7 @@ def test_a_mistake_of_ours_names_the_product_too(
     assert "secret detail" not in answer.text
 
 
-def test_under_pressure_the_whole_request_is_refused_until_later(
+def test_a_busy_database_refuses_the_request_with_retry_after(
     agent: AgentClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: object, **__: object) -> None:
@@ -205,31 +205,29 @@ class TestWithSmallLimits:
             database_url=settings.database_url, max_body_bytes=20_000, max_event_bytes=2_000
         )
 
-    def test_a_body_that_is_too_large_is_refused_packed_or_not(self, agent: AgentClient) -> None:
+    def test_a_too_large_body_is_refused_compressed_or_not(self, agent: AgentClient) -> None:
         for path in ("/elastic/_bulk", "/elastic/logs/_bulk"):
             body = ndjson(*[CREATE, benign_event()] * 40)
             assert len(body) > 20_000
             assert bulk(agent, body, path).status_code == 413
-            packed = bulk(agent, gzip.compress(body), path, **{"Content-Encoding": "gzip"})
-            assert packed.status_code == 413
-            assert packed.json()["status"] == 413
+            compressed = bulk(agent, gzip.compress(body), path, **{"Content-Encoding": "gzip"})
+            assert compressed.status_code == 413
+            assert compressed.json()["status"] == 413
 
-    def test_an_event_that_is_too_large_is_refused_by_itself(self, agent: AgentClient) -> None:
+    def test_a_too_large_event_is_rejected_alone(self, agent: AgentClient) -> None:
         large = exec_event("ssh", "x" * 3_000)
         answer = bulk(agent, ndjson(CREATE, large, CREATE, exec_event(), large))
         assert item_statuses(answer) == [REJECTED, CREATED, STRAY_REJECTED]
         assert "2000 bytes" in answer.json()["items"][2]["index"]["error"]["reason"]
 
 
-def test_more_events_than_a_request_may_have_are_refused_as_a_whole(
-    agent: AgentClient, database: Database
-) -> None:
+def test_a_request_with_too_many_events_is_refused(agent: AgentClient, database: Database) -> None:
     body = ndjson(CREATE, exec_event()) + b'{"index":{}}\n{}\n' * MAX_EVENTS_PER_REQUEST
     assert bulk(agent, body).status_code == 413
     assert alerts_of(database) == []
 
 
-def test_an_address_cannot_make_the_answer_larger_than_the_names_of_indices_are(
+def test_an_index_name_in_the_url_is_limited_to_255_characters(
     agent: AgentClient,
 ) -> None:
     assert bulk(agent, ndjson(CREATE), f"/elastic/{'x' * 256}/_bulk").status_code == 404

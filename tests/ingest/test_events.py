@@ -1,4 +1,4 @@
-"""Sending events: what is accepted, what is rejected, and what the receipt says of both."""
+"""Sending events: accepted, rejected and duplicate events, and their receipt."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def test_an_in_container_ssh_is_matched_and_opens_an_alert(
     )
 
 
-def test_an_ordinary_process_is_received_and_leaves_nothing_behind(
+def test_an_event_without_a_match_is_accepted_and_not_stored(
     agent: AgentClient, database: Database
 ) -> None:
     assert agent.send_events(benign_event())["matched"] == 0
@@ -48,22 +48,24 @@ def test_an_ordinary_process_is_received_and_leaves_nothing_behind(
         assert session.exec(select(func.count()).select_from(Match)).one() == 0
 
 
-def test_the_same_event_again_changes_nothing(agent: AgentClient, database: Database) -> None:
+def test_a_duplicate_changes_nothing(agent: AgentClient, database: Database) -> None:
     event = exec_event()
     agent.send_events(event)
-    again = agent.send_events(event)
-    assert (again["matched"], again["duplicates"]) == (0, 1)
+    receipt = agent.send_events(event)
+    assert (receipt["matched"], receipt["duplicates"]) == (0, 1)
     (alert,) = alerts_of(database)
     assert alert.match_count == 1
 
 
-def test_an_event_twice_in_one_request_counts_once(agent: AgentClient, database: Database) -> None:
+def test_a_duplicate_in_the_same_request_changes_nothing(
+    agent: AgentClient, database: Database
+) -> None:
     event = exec_event()
     receipt = agent.send_events([event, event, event])
     assert (receipt["received"], receipt["matched"], receipt["duplicates"]) == (3, 1, 2)
 
 
-def test_event_ids_belong_to_the_key_that_sent_them(
+def test_the_same_event_id_from_another_key_is_no_duplicate(
     agent: AgentClient, make_key: Callable[[str, Role], str]
 ) -> None:
     event = exec_event()
@@ -72,7 +74,7 @@ def test_event_ids_belong_to_the_key_that_sent_them(
     assert other.send_events(event)["matched"] == 1
 
 
-def test_events_without_an_id_are_told_apart_by_what_happened(agent: AgentClient) -> None:
+def test_events_without_an_id_are_duplicates_if_their_content_is_equal(agent: AgentClient) -> None:
     first, second = exec_event(), exec_event()
     for event in (first, second):
         del event["event"]["id"]
@@ -81,7 +83,7 @@ def test_events_without_an_id_are_told_apart_by_what_happened(agent: AgentClient
     assert agent.send_events(second)["matched"] == 1
 
 
-def test_events_without_id_time_or_pid_are_not_taken_for_each_other(agent: AgentClient) -> None:
+def test_different_events_without_id_time_and_pid_are_no_duplicates(agent: AgentClient) -> None:
     def bare(container: str, note: str) -> dict[str, Any]:
         event = exec_event(container=container, note=note)
         del event["event"]["id"], event["@timestamp"], event["process"]["pid"]
@@ -123,7 +125,7 @@ def hit() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", [nested, dotted, mixed, hit])
-def test_an_event_matches_whichever_way_its_keys_are_written(
+def test_an_event_matches_with_nested_and_with_dotted_keys(
     agent: AgentClient, shape: Callable[[], dict[str, Any]]
 ) -> None:
     assert agent.send_events(shape())["matched"] == 1
@@ -135,24 +137,24 @@ def ndjson(events: list[dict[str, Any]]) -> bytes:
 
 BODIES: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
     "an array": lambda events: json.dumps(events).encode(),
-    "a printed array": lambda events: json.dumps(events, indent=2).encode(),
+    "a pretty-printed array": lambda events: json.dumps(events, indent=2).encode(),
     "lines": ndjson,
-    "lines with blank ones between and a last newline": lambda events: (
+    "lines with blank lines between them and a final line end": lambda events: (
         b"\r\n\r\n".join(json.dumps(event).encode() for event in events) + b"\n"
     ),
-    "lines behind a byte order mark": lambda events: b"\xef\xbb\xbf" + ndjson(events),
+    "lines after a byte order mark": lambda events: b"\xef\xbb\xbf" + ndjson(events),
 }
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-def test_many_events_come_as_an_array_or_as_lines(
+def test_events_can_be_sent_as_an_array_or_as_lines(
     agent: AgentClient, body: Callable[[list[dict[str, Any]]], bytes]
 ) -> None:
     receipt = agent.send_events(body([exec_event(), benign_event(), exec_event()]))
     assert (receipt["received"], receipt["matched"], receipt["rejected"]) == (3, 2, [])
 
 
-def test_one_event_may_be_printed_over_several_lines(agent: AgentClient) -> None:
+def test_one_event_can_be_pretty_printed(agent: AgentClient) -> None:
     body = json.dumps(exec_event(), indent=2).encode()
     assert agent.send_events(body) | {"rejected": []} == {
         "received": 1,
@@ -174,7 +176,7 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize(("name", "encode"), ENCODINGS.values(), ids=ENCODINGS.keys())
-def test_bodies_may_be_compressed(
+def test_a_body_can_be_compressed(
     agent: AgentClient, name: str, encode: Callable[[bytes], bytes]
 ) -> None:
     body = encode(ndjson([exec_event(), exec_event()]))
@@ -184,13 +186,13 @@ def test_bodies_may_be_compressed(
 REFUSED = {
     "an empty body": (b"", "", 400),
     "only white space": (b" \n\r\n ", "", 400),
-    "gzip that is none": (b"\x1f\x8bnot gzip", "gzip", 400),
-    "gzip cut short": (gzip.compress(b"{}" * 500)[:-9], "gzip", 400),
-    "zstd that is none": (b"not zstd at all", "zstd", 400),
-    "zstd cut short": (zstandard.compress(b'{"a":1}\n' * 500)[:-3], "zstd", 400),
-    "gzip with something behind it": (gzip.compress(b"{}") + b"behind " * 9, "gzip", 400),
+    "invalid gzip": (b"\x1f\x8bnot gzip", "gzip", 400),
+    "truncated gzip": (gzip.compress(b"{}" * 500)[:-9], "gzip", 400),
+    "invalid zstd": (b"not zstd at all", "zstd", 400),
+    "truncated zstd": (zstandard.compress(b'{"a":1}\n' * 500)[:-3], "zstd", 400),
+    "gzip with trailing data": (gzip.compress(b"{}") + b"behind " * 9, "gzip", 400),
     "an unknown encoding": (b"{}", "br", 415),
-    "a bomb": (gzip.compress(b" " * 3_000_000), "gzip", 413),
+    "a gzip bomb": (gzip.compress(b" " * 3_000_000), "gzip", 413),
     "a zstd bomb": (zstandard.compress(b" " * 3_000_000), "zstd", 413),
     "too many bytes": (b" " * 2_000_001, "", 413),
 }
@@ -202,7 +204,7 @@ class TestRefusedBodies:
         return read_settings(database_url=settings.database_url, max_body_bytes=2_000_000)
 
     @pytest.mark.parametrize(("body", "encoding", "status"), REFUSED.values(), ids=REFUSED.keys())
-    def test_a_body_that_cannot_be_taken_is_refused_whole_with_a_reason(
+    def test_an_unreadable_or_too_large_body_is_refused_with_a_reason(
         self, agent: AgentClient, database: Database, body: bytes, encoding: str, status: int
     ) -> None:
         answer = agent.send(body, **({"Content-Encoding": encoding} if encoding else {}))
@@ -222,16 +224,16 @@ BAD_EVENTS: dict[str, tuple[bytes, str]] = {
     "a list": (b"[1]", "a list"),
     "an unknown format": (b'{"msg":"hello"}', "no known agent format"),
     "bytes that are not UTF-8": (b'{"event":{"kind":"event"},"x":"\xff"}', "not UTF-8 at byte 31"),
-    "not a number": (b'{"event":{"kind":"event"},"x":NaN}', "NaN"),
+    "NaN": (b'{"event":{"kind":"event"},"x":NaN}', "NaN"),
     "too deep": (ndjson([exec_event()])[:-1] + b',"x":' + b"[" * 200 + b"]" * 200 + b"}", "deeper"),
     "far too deep": (b"[" * 100_000, "deeper"),
-    "a wrapped nothing": (b'{"_source":{"a":1}}', "_source"),
+    "an Elasticsearch hit without an event": (b'{"_source":{"a":1}}', "_source"),
     "trailing text": (b'{"event":{"kind":"event"}} x', "not JSON"),
 }
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
-def test_a_bad_line_is_named_and_kept_and_its_neighbours_count(
+def test_an_invalid_line_is_quarantined_and_its_neighbours_are_accepted(
     agent: AgentClient, database: Database, bad: bytes, reason: str
 ) -> None:
     body = ndjson([exec_event()]) + b"\n" + bad + b"\n\n" + ndjson([exec_event()])
@@ -241,55 +243,55 @@ def test_a_bad_line_is_named_and_kept_and_its_neighbours_count(
     assert (rejected["index"], rejected["line"]) == (1, 2)
     assert reason in rejected["error"]
     with database.read() as session:
-        (kept,) = session.exec(select(QuarantinedEvent))
-    assert kept.event == bad
-    assert kept.reason == rejected["error"]
+        (quarantined,) = session.exec(select(QuarantinedEvent))
+    assert quarantined.event == bad
+    assert quarantined.reason == rejected["error"]
 
 
 @pytest.mark.parametrize(
     ("bad", "rejected"),
     [(b"17", 1), (b'{"a":', 1), (b"", 1), (b'{"a":"unclosed', 1), (b"nonsense", 1)],
 )
-def test_a_bad_element_of_an_array_does_not_spoil_the_others(
+def test_an_invalid_array_element_does_not_affect_the_others(
     agent: AgentClient, bad: bytes, rejected: int
 ) -> None:
-    good = json.dumps(exec_event(note='with ] and , and " inside')).encode()
-    receipt = agent.send_events(b"[" + good + b"," + bad + b"]")
+    valid = json.dumps(exec_event(note='with ] and , and " inside')).encode()
+    receipt = agent.send_events(b"[" + valid + b"," + bad + b"]")
     assert receipt["matched"] == 1
     assert len(receipt["rejected"]) == rejected
 
 
-def test_an_array_that_stops_behind_an_event_is_told_to_lack_one(agent: AgentClient) -> None:
+def test_an_unclosed_array_counts_a_missing_event_as_rejected(agent: AgentClient) -> None:
     receipt = agent.send_events(json.dumps([exec_event(), exec_event()]).encode()[:-1])
     (rejected,) = receipt["rejected"]
     assert (receipt["received"], receipt["matched"], rejected["index"]) == (3, 2, 2)
 
 
-def test_an_event_with_a_number_of_thousands_of_digits_is_read(agent: AgentClient) -> None:
+def test_an_event_with_a_number_of_100_000_digits_is_accepted(agent: AgentClient) -> None:
     event = json.dumps(exec_event() | {"labels": {"n": 1}}).encode()
     receipt = agent.send_events(event.replace(b'"n": 1', b'"n": ' + b"7" * 100_000))
     assert (receipt["matched"], receipt["rejected"]) == (1, [])
 
 
-def test_what_was_received_is_what_was_accepted_and_what_was_rejected(agent: AgentClient) -> None:
+def test_received_counts_accepted_and_rejected_events(agent: AgentClient) -> None:
     lines = [ndjson([exec_event()]), b"{", ndjson([benign_event()]), b"null", b"{}"]
     receipt = agent.send_events(b"\n".join(lines))
     assert receipt["received"] == 5
-    assert [one["line"] for one in receipt["rejected"]] == [2, 4, 5]
+    assert [event["line"] for event in receipt["rejected"]] == [2, 4, 5]
 
 
-def test_an_event_above_the_size_limit_is_kept_in_quarantine(
+def test_an_event_above_the_size_limit_is_quarantined(
     agent: AgentClient, database: Database, settings: Settings
 ) -> None:
     event = exec_event(note="x" * settings.max_event_bytes)
     receipt = agent.send_events([event, exec_event()])
     assert (receipt["matched"], len(receipt["rejected"])) == (1, 1)
     with database.read() as session:
-        (kept,) = session.exec(select(QuarantinedEvent))
-    assert json.loads(kept.event) == event
+        (quarantined,) = session.exec(select(QuarantinedEvent))
+    assert json.loads(quarantined.event) == event
 
 
-def test_an_argument_with_a_lone_surrogate_still_raises_its_alert(
+def test_an_argument_with_a_lone_surrogate_still_opens_an_alert(
     agent: AgentClient, database: Database
 ) -> None:
     event = exec_event("ssh", "-o", "X=\udcff", "a\x00b", "host\u202e.example")
@@ -300,7 +302,9 @@ def test_an_argument_with_a_lone_surrogate_still_raises_its_alert(
     assert "\\x00" in alert.command_line
 
 
-def test_a_match_is_kept_byte_for_byte(agent: AgentClient, database: Database) -> None:
+def test_the_event_of_a_match_is_stored_byte_for_byte(
+    agent: AgentClient, database: Database
+) -> None:
     raw = json.dumps(exec_event(note="ünï"), ensure_ascii=False, indent=1).encode()
     agent.send_events(raw)
     with database.read() as session:

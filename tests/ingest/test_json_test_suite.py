@@ -1,4 +1,4 @@
-"""The files of JSONTestSuite through the front doors: what is JSON, what is not, and what may be either."""
+"""JSONTestSuite over HTTP: valid, invalid and implementation-defined JSON, in every form of body."""
 
 import json
 import zipfile
@@ -31,44 +31,45 @@ def _files() -> dict[str, bytes]:
 
 
 FILES = _files()
-SOUND = sorted(name for name in FILES if name.startswith("y_"))
-BROKEN = sorted(name for name in FILES if name.startswith("n_"))
-# Between two lines these are no line at all.
+VALID = sorted(name for name in FILES if name.startswith("y_"))
+INVALID = sorted(name for name in FILES if name.startswith("n_"))
+# These contain only white space, so they are no line.
 EMPTY = {"n_single_space", "n_structure_no_data"}
 
-# How a reason begins that is about the JSON, not about the event in it.
-NOT_JSON, NOT_UTF_8, NOTHING, DEEP = "not JSON", "not UTF-8", "nothing here", "nested deeper"
-SYNTAX = (NOT_JSON, NOT_UTF_8, NOTHING, DEEP)
-READ = "read"
+# Beginnings of the reasons that concern the JSON syntax, not the event.
+NOT_JSON, NOT_UTF_8, EMPTY_EVENT, DEEP = "not JSON", "not UTF-8", "nothing here", "nested deeper"
+SYNTAX = (NOT_JSON, NOT_UTF_8, EMPTY_EVENT, DEEP)
+ACCEPTED = "accepted"
 
-# What is done with those that may be either. Lone surrogates are read, since an argument with a byte that
-# is not UTF-8 reaches us so; numbers beyond any limit are read, since they say nothing of the rest.
-EITHER = {
-    "i_number_double_huge_neg_exp": READ,
-    "i_number_huge_exp": READ,
-    "i_number_neg_int_huge_exp": READ,
-    "i_number_pos_double_huge_exp": READ,
-    "i_number_real_neg_overflow": READ,
-    "i_number_real_pos_overflow": READ,
-    "i_number_real_underflow": READ,
-    "i_number_too_big_neg_int": READ,
-    "i_number_too_big_pos_int": READ,
-    "i_number_very_big_negative_int": READ,
-    "i_object_key_lone_2nd_surrogate": READ,
-    "i_string_1st_surrogate_but_2nd_missing": READ,
-    "i_string_1st_valid_surrogate_2nd_invalid": READ,
+# Implementation-defined files and how they are treated. Lone surrogates are accepted, because agents send an
+# argument with a byte that is not UTF-8 as one. Numbers beyond any limit are accepted, because they do not
+# affect the rest of the event.
+IMPLEMENTATION_DEFINED = {
+    "i_number_double_huge_neg_exp": ACCEPTED,
+    "i_number_huge_exp": ACCEPTED,
+    "i_number_neg_int_huge_exp": ACCEPTED,
+    "i_number_pos_double_huge_exp": ACCEPTED,
+    "i_number_real_neg_overflow": ACCEPTED,
+    "i_number_real_pos_overflow": ACCEPTED,
+    "i_number_real_underflow": ACCEPTED,
+    "i_number_too_big_neg_int": ACCEPTED,
+    "i_number_too_big_pos_int": ACCEPTED,
+    "i_number_very_big_negative_int": ACCEPTED,
+    "i_object_key_lone_2nd_surrogate": ACCEPTED,
+    "i_string_1st_surrogate_but_2nd_missing": ACCEPTED,
+    "i_string_1st_valid_surrogate_2nd_invalid": ACCEPTED,
     "i_string_UTF-16LE_with_BOM": NOT_UTF_8,
     "i_string_UTF-8_invalid_sequence": NOT_UTF_8,
     "i_string_UTF8_surrogate_U+D800": NOT_UTF_8,
-    "i_string_incomplete_surrogate_and_escape_valid": READ,
-    "i_string_incomplete_surrogate_pair": READ,
-    "i_string_incomplete_surrogates_escape_valid": READ,
-    "i_string_invalid_lonely_surrogate": READ,
-    "i_string_invalid_surrogate": READ,
+    "i_string_incomplete_surrogate_and_escape_valid": ACCEPTED,
+    "i_string_incomplete_surrogate_pair": ACCEPTED,
+    "i_string_incomplete_surrogates_escape_valid": ACCEPTED,
+    "i_string_invalid_lonely_surrogate": ACCEPTED,
+    "i_string_invalid_surrogate": ACCEPTED,
     "i_string_invalid_utf-8": NOT_UTF_8,
-    "i_string_inverted_surrogates_U+1D11E": READ,
+    "i_string_inverted_surrogates_U+1D11E": ACCEPTED,
     "i_string_iso_latin_1": NOT_UTF_8,
-    "i_string_lone_second_surrogate": READ,
+    "i_string_lone_second_surrogate": ACCEPTED,
     "i_string_lone_utf8_continuation_byte": NOT_UTF_8,
     "i_string_not_in_unicode_range": NOT_UTF_8,
     "i_string_overlong_sequence_2_bytes": NOT_UTF_8,
@@ -85,7 +86,7 @@ EITHER = {
 
 @dataclass
 class Service:
-    """A running Deckwatch; what was sent to it last can be looked up."""
+    """A running Deckwatch, with access to the rows stored since the last check."""
 
     client: TestClient
     database: Database
@@ -95,7 +96,7 @@ class Service:
     last_quarantined: int = 0
 
     def event(self) -> bytes:
-        """One that matches, on one line."""
+        """Return a new matching event on one line."""
         self.sent += 1
         return json.dumps(exec_event(event_id=f"neighbour-{self.sent}")).encode()
 
@@ -107,29 +108,30 @@ class Service:
         return answer.status_code, answer.json()
 
     def send_events(self, body: bytes) -> dict[str, Any]:
-        status, told = self.post(body)
-        assert status == 200, told
-        return told
+        status, receipt = self.post(body)
+        assert status == 200, receipt
+        return receipt
 
     def stored(self) -> int:
-        """How many events were stored in alerts since this was asked last."""
+        """Return the number of matches stored in alerts since the last call."""
         with self.database.read() as session:
-            found = session.exec(
+            ids = session.exec(
                 select(Match.id).where(
                     col(Match.id) > self.last_match, col(Match.alert_id).is_not(None)
                 )
             ).all()
-        self.last_match = max([self.last_match, *(one or 0 for one in found)])
-        return len(found)
+        self.last_match = max([self.last_match, *(match_id or 0 for match_id in ids)])
+        return len(ids)
 
     def quarantined(self) -> list[bytes]:
+        """Return the events quarantined since the last call."""
         with self.database.read() as session:
-            wanted = select(QuarantinedEvent.id, QuarantinedEvent.event).where(
+            query = select(QuarantinedEvent.id, QuarantinedEvent.event).where(
                 col(QuarantinedEvent.id) > self.last_quarantined
             )
-            found = session.exec(wanted.order_by(col(QuarantinedEvent.id))).all()
-        self.last_quarantined = max([self.last_quarantined, *(one or 0 for one, _ in found)])
-        return [event for _, event in found]
+            rows = session.exec(query.order_by(col(QuarantinedEvent.id))).all()
+        self.last_quarantined = max([self.last_quarantined, *(row_id or 0 for row_id, _ in rows)])
+        return [event for _, event in rows]
 
 
 @pytest.fixture(scope="module")
@@ -148,24 +150,24 @@ def is_about_json(reason: str) -> bool:
 
 
 def reasons(receipt: dict[str, Any]) -> list[str]:
-    return [one["error"] for one in receipt["rejected"]]
+    return [event["error"] for event in receipt["rejected"]]
 
 
 def on_a_line(raw: bytes) -> bytes:
-    """The same JSON; what has a line end in it would be two lines."""
+    """Return the same JSON on one line."""
     return raw.replace(b"\n", b" ").strip()
 
 
-def test_all_files_are_there() -> None:
-    assert (len(SOUND), len(BROKEN), len(EITHER), len(FILES)) == (95, 188, 35, 318)
-    assert {name for name in FILES if name.startswith("i_")} == EITHER.keys()
+def test_the_suite_is_complete() -> None:
+    assert (len(VALID), len(INVALID), len(IMPLEMENTATION_DEFINED), len(FILES)) == (95, 188, 35, 318)
+    assert {name for name in FILES if name.startswith("i_")} == IMPLEMENTATION_DEFINED.keys()
 
 
-class TestWhatIsJson:
-    """None of these is an event: as one each is refused, though never for its JSON."""
+class TestValidJson:
+    """None of these files is an event: each is rejected, but never for its syntax."""
 
-    def test_is_read_on_a_line(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in SOUND:
+    def test_is_parsed_on_a_line(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in VALID:
             with subtests.test(name):
                 lines = service.event(), on_a_line(FILES[name]), service.event()
                 receipt = service.send_events(b"\n".join(lines))
@@ -173,8 +175,8 @@ class TestWhatIsJson:
                 assert not is_about_json(reason)
                 assert (receipt["received"], receipt["matched"], service.stored()) == (3, 2, 2)
 
-    def test_is_read_in_an_array(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in SOUND:
+    def test_is_parsed_in_an_array(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in VALID:
             with subtests.test(name):
                 receipt = service.send_events(
                     b"[%b,%b,%b]" % (service.event(), FILES[name], service.event())
@@ -183,35 +185,34 @@ class TestWhatIsJson:
                 assert not is_about_json(reason)
                 assert (receipt["received"], receipt["matched"], service.stored()) == (3, 2, 2)
 
-    def test_is_read_as_a_whole_body(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in SOUND:
+    def test_is_parsed_as_a_whole_body(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in VALID:
             with subtests.test(name):
                 receipt = service.send_events(FILES[name])
                 assert not any(map(is_about_json, reasons(receipt)))
                 assert receipt["received"] == len(receipt["rejected"])
 
-    def test_is_read_inside_an_event(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in SOUND:
+    def test_is_parsed_inside_an_event(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in VALID:
             with subtests.test(name):
                 receipt = service.send_events(
                     service.event()[:-1] + b',"labels":' + FILES[name] + b"}"
                 )
                 assert (receipt["received"], receipt["rejected"], service.stored()) == (1, [], 1)
 
-    def test_is_read_from_a_bulk_body(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in SOUND:
+    def test_is_parsed_in_a_bulk_body(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in VALID:
             with subtests.test(name):
-                statuses, found = bulk(service, on_a_line(FILES[name]))
-                (reason,) = found
+                statuses, (reason,) = bulk(service, on_a_line(FILES[name]))
                 assert not is_about_json(reason)
                 assert (statuses, service.stored()) == ([201, 400, 201], 2)
 
 
-class TestWhatIsNotJson:
-    """Between two sound events, which are stored each time."""
+class TestInvalidJson:
+    """Invalid JSON is rejected, and the valid events around it are stored."""
 
-    def test_is_refused_on_its_lines(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in BROKEN:
+    def test_is_rejected_on_lines(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in INVALID:
             with subtests.test(name):
                 service.quarantined()
                 lines = [line for line in FILES[name].split(b"\n") if line.strip()]
@@ -223,30 +224,30 @@ class TestWhatIsNotJson:
                 assert service.stored() == 2
                 assert service.quarantined() == [line.strip() for line in lines]
 
-    def test_is_refused_in_an_array(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in BROKEN:
+    def test_is_rejected_in_an_array(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in INVALID:
             with subtests.test(name):
                 receipt = service.send_events(
                     b"[%b,%b,%b]" % (service.event(), FILES[name], service.event())
                 )
                 assert any(map(is_about_json, reasons(receipt)))
-                # A bracket or a quote that is left open holds on to what follows it.
+                # An unclosed bracket or quote may take the event behind it into the same element.
                 assert receipt["matched"] == service.stored() >= 1
 
-    def test_is_refused_as_a_whole_body(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in BROKEN:
+    def test_is_rejected_as_a_whole_body(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in INVALID:
             with subtests.test(name):
-                status, told = service.post(FILES[name])
+                status, response = service.post(FILES[name])
                 assert (status == 400) is (name in (*EMPTY, "n_structure_UTF8_BOM_no_data"))
-                assert status == 400 or any(map(is_about_json, reasons(told)))
+                assert status == 400 or any(map(is_about_json, reasons(response)))
 
-    def test_is_refused_inside_an_event(self, service: Service, subtests: pytest.Subtests) -> None:
-        """Also inside one that matches nothing, of which nobody reads more than the rules ask."""
-        for name in BROKEN:
+    def test_is_rejected_inside_an_event(self, service: Service, subtests: pytest.Subtests) -> None:
+        """Also inside an event without a match, of which only the fields that rules read are decoded."""
+        for name in INVALID:
             with subtests.test(name):
                 quiet = json.dumps(benign_event()).encode()
                 for event in (service.event(), quiet):
-                    # A line end would end the event; a tab is no less wrong in a text, nor more elsewhere.
+                    # A line end would end the event. A tab is equally invalid in strings and valid elsewhere.
                     inside = event[:-1] + b',"labels":' + FILES[name].replace(b"\n", b"\t") + b"}"
                     receipt = service.send_events(
                         b"\n".join((service.event(), inside, service.event()))
@@ -255,40 +256,42 @@ class TestWhatIsNotJson:
                     assert is_about_json(reason)
                     assert (receipt["received"], receipt["matched"], service.stored()) == (3, 2, 2)
 
-    def test_is_refused_in_a_bulk_body(self, service: Service, subtests: pytest.Subtests) -> None:
-        for name in BROKEN:
+    def test_is_rejected_in_a_bulk_body(self, service: Service, subtests: pytest.Subtests) -> None:
+        for name in INVALID:
             with subtests.test(name):
-                statuses, found = bulk(service, FILES[name])
+                statuses, bulk_reasons = bulk(service, FILES[name])
                 if name in EMPTY:
-                    assert found == [
-                        "an action without its event: another action follows, or nothing"
+                    assert bulk_reasons == [
+                        "an action without its event: the next line is another action, or there is none"
                     ]
                 else:
-                    assert any(map(is_about_json, found))
+                    assert any(map(is_about_json, bulk_reasons))
                 assert (statuses[0], statuses[-1], service.stored()) == (201, 201, 2)
                 assert set(statuses[1:-1]) == {400}
 
 
-def test_what_may_be_either_is_always_the_same(service: Service, subtests: pytest.Subtests) -> None:
-    for name in EITHER:
+def test_implementation_defined_json_is_treated_alike_in_every_form(
+    service: Service, subtests: pytest.Subtests
+) -> None:
+    for name in IMPLEMENTATION_DEFINED:
         with subtests.test(name):
             receipt = service.send_events(
                 b"\n".join((service.event(), FILES[name], service.event()))
             )
             (reason,) = reasons(receipt)
-            found = next((words for words in SYNTAX if reason.startswith(words)), READ)
-            assert found == EITHER[name]
+            result = next((prefix for prefix in SYNTAX if reason.startswith(prefix)), ACCEPTED)
+            assert result == IMPLEMENTATION_DEFINED[name]
             assert (receipt["received"], receipt["matched"], service.stored()) == (3, 2, 2)
             assert bulk(service, FILES[name]) == ([201, 400, 201], [reason])
             assert service.stored() == 2
 
 
 def bulk(service: Service, raw: bytes) -> tuple[list[int], list[str]]:
-    """Send it as a bulk body's event between two others; the statuses, and the reasons of those refused."""
+    """Send `raw` between two events in a bulk body; return all statuses and the rejection reasons."""
     action = b'{"create":{}}'
     lines = action, service.event(), action, raw, action, service.event(), b""
-    status, told = service.post(b"\n".join(lines), "/elastic/_bulk")
-    assert status == 200, told
-    items = [item for one in told["items"] for item in one.values()]
-    refused = [item["error"]["reason"] for item in items if item["status"] != 201]
-    return [item["status"] for item in items], refused
+    status, response = service.post(b"\n".join(lines), "/elastic/_bulk")
+    assert status == 200, response
+    items = [item for entry in response["items"] for item in entry.values()]
+    reasons = [item["error"]["reason"] for item in items if item["status"] != 201]
+    return [item["status"] for item in items], reasons

@@ -1,4 +1,4 @@
-"""Events cut from parts are those cut from the whole, and come as soon as they can."""
+"""Splitting a body that arrives in parts: same events as for the whole body, as early as possible."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -7,20 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.body import UnreadableBody, split_body
-from app.ingest.events import ContentTooLarge, RawEvent
-from app.ingest.split import split_stream
+from app.ingest.events import ContentTooLarge, RawEvent, UnreadableBody
+from app.ingest.split import split_body, split_stream
 
-MOST = 1_000
+MAX_LINE_BYTES = 1_000
 
 
 def from_parts(
     parts: Sequence[bytes], *, max_document_bytes: int = 100_000
 ) -> list[RawEvent] | None:
-    """None for a body without events."""
-    blocks = split_stream(iter(parts), max_document_bytes=max_document_bytes, max_event_bytes=MOST)
+    """Split the parts; None for a body without events."""
+    blocks = split_stream(
+        iter(parts), max_document_bytes=max_document_bytes, max_event_bytes=MAX_LINE_BYTES
+    )
     try:
-        return [item for items in blocks for item in items]
+        return [event for events in blocks for event in events]
     except UnreadableBody:
         return None
 
@@ -59,15 +60,15 @@ FRAGMENTS = (
 BODIES: dict[str, bytes] = {
     "lines": b'{"a":1}\n{"a":2}\n{"a":3}',
     "lines with empty ones between": b'\n\r\n{"a":1}\r\n \n\n{"a":2}\n\n',
-    "a mark at the start and at a line's": b'\xef\xbb\xbf{"a":1}\n\xef\xbb\xbf{"a":2}\n',
-    "a first line cut short": b'{"a":{"b":1\n{"a":2}\n{"a":3}\n',
-    "a first line cut short where a value may follow": b'{"a":\n{"a":2}\n{"a":3}\n',
-    "lines that are broken at the end": b'{"a":1}\n{"a":2\n[1\n',
-    "no line that is whole": b'{"a":1\n{"a":2\n{"a":3\n',
+    "a byte order mark at the start and on a line": b'\xef\xbb\xbf{"a":1}\n\xef\xbb\xbf{"a":2}\n',
+    "a truncated first line": b'{"a":{"b":1\n{"a":2}\n{"a":3}\n',
+    "a truncated first line that may continue": b'{"a":\n{"a":2}\n{"a":3}\n',
+    "invalid lines at the end": b'{"a":1}\n{"a":2\n[1\n',
+    "only invalid lines": b'{"a":1\n{"a":2\n{"a":3\n',
     "one object over several lines": PRINTED,
-    "two of them": PRINTED + PRINTED,
+    "two objects over several lines": PRINTED + PRINTED,
     "an array": b'[{"a":1},\n{"a":2},\n\n{"a":3}]',
-    "an array in lines, never closed": b'[{"a":1},\n{"a":2},\n{"a":3}\n',
+    "an array over several lines without an end": b'[{"a":1},\n{"a":2},\n{"a":3}\n',
     "an array on the second line": b'{"a":1}\n[{"a":2},{"a":3}]\n',
     "only white space": b" \n\r\n\t",
     "nothing": b"",
@@ -77,7 +78,7 @@ BODIES: dict[str, bytes] = {
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_chunks_yield_the_same_events_as_the_whole_body(body: bytes, size: int) -> None:
-    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
     assert from_parts(parts) == from_whole(body)
 
 
@@ -88,9 +89,9 @@ def test_random_chunks_yield_the_same_events_as_the_whole_body(parts: list[bytes
 
 ENDLESS: dict[str, tuple[bytes, ...]] = {
     "the first line": (b'{"a":1}\n',),
-    "one that came in two parts": (b'{"a"', b":1}\n"),
-    "the second, behind one cut short": (b'{"a":1\n', b'{"a":2}\n'),
-    "the second, behind one that might go on": (b'{"a":\n', b'{"a":2}\n', b'{"a":3}\n'),
+    "a line in two parts": (b'{"a"', b":1}\n"),
+    "the second line, after a truncated one": (b'{"a":1\n', b'{"a":2}\n'),
+    "the second line, after one that may continue": (b'{"a":\n', b'{"a":2}\n', b'{"a":3}\n'),
 }
 
 
@@ -98,43 +99,43 @@ ENDLESS: dict[str, tuple[bytes, ...]] = {
 def test_a_complete_line_is_yielded_at_once(parts: tuple[bytes, ...]) -> None:
     def endless() -> Iterator[bytes]:
         yield from parts
-        raise AssertionError("asked for more before it gave what there is")
+        raise AssertionError("read another part before it yielded the complete lines")
 
-    blocks = split_stream(endless(), max_document_bytes=100_000, max_event_bytes=MOST)
-    wanted = split_body(b"".join(parts))
-    found = islice(chain.from_iterable(blocks), len(wanted))
-    assert list(found) == wanted
+    blocks = split_stream(endless(), max_document_bytes=100_000, max_event_bytes=MAX_LINE_BYTES)
+    expected = split_body(b"".join(parts))
+    events = islice(chain.from_iterable(blocks), len(expected))
+    assert list(events) == expected
 
 
 LONG: dict[str, tuple[bytes, bool]] = {
-    "as long as it may be": (b"x" * MOST, False),
-    "one byte longer": (b"x" * (MOST + 1), True),
-    "very long": (b"x" * 50_000, True),
-    "white space before it": (b" " * 50_000 + b"x" * MOST, False),
-    "white space behind it": (b"x" * MOST + b" " * 50_000, False),
+    "at the limit": (b"x" * MAX_LINE_BYTES, False),
+    "one byte over the limit": (b"x" * (MAX_LINE_BYTES + 1), True),
+    "far over the limit": (b"x" * 50_000, True),
+    "white space before it": (b" " * 50_000 + b"x" * MAX_LINE_BYTES, False),
+    "white space after it": (b"x" * MAX_LINE_BYTES + b" " * 50_000, False),
     "white space in it": (b"x" + b" " * 50_000 + b"x", True),
 }
 
 
 @pytest.mark.parametrize("size", [1, 300, 100_000])
 @pytest.mark.parametrize(("line", "too_large"), LONG.values(), ids=LONG.keys())
-def test_an_endless_line_is_truncated_and_too_large(
+def test_a_line_over_the_limit_is_truncated_and_stays_too_large(
     line: bytes, too_large: bool, size: int
 ) -> None:
     rest = line + b'\n{"a":2}\n'
-    parts = [b'{"a":1}\n', *(rest[at : at + size] for at in range(0, len(rest), size))]
+    parts = [b'{"a":1}\n', *(rest[start : start + size] for start in range(0, len(rest), size))]
     first, second, third = from_parts(parts) or []
     assert (first.raw, third.raw, third.line) == (b'{"a":1}', b'{"a":2}', 3)
-    assert (len(second.raw) > MOST) is too_large
-    assert size > MOST or len(second.raw) <= MOST + 1 + size
+    assert (len(second.raw) > MAX_LINE_BYTES) is too_large
+    assert size > MAX_LINE_BYTES or len(second.raw) <= MAX_LINE_BYTES + 1 + size
     if not too_large:
         assert second.raw == line.strip()
 
 
 @pytest.mark.parametrize(
-    ("part", "words"),
+    ("part", "message"),
     [(b"[" + b"1," * 500, "an array of more than 2,000 bytes"), (b"{" * 500, "2,000 bytes")],
 )
-def test_a_body_that_must_be_buffered_is_limited(part: bytes, words: str) -> None:
-    with pytest.raises(ContentTooLarge, match=words):
+def test_a_body_that_must_be_buffered_has_a_size_limit(part: bytes, message: str) -> None:
+    with pytest.raises(ContentTooLarge, match=message):
         from_parts([part] * 10, max_document_bytes=2_000)

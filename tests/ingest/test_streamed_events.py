@@ -1,4 +1,4 @@
-"""Bodies that are judged while they arrive: receipts as for whole ones, all of a request or nothing."""
+"""Bodies that arrive in parts: same receipt as for a whole body, stored completely or not at all."""
 
 import asyncio
 import gzip
@@ -46,7 +46,7 @@ def count(database: Database, table: type[SQLModel]) -> int:
 
 
 def matching_lines(size: int) -> Iterator[bytes]:
-    """At least so many bytes of lines, of which the first, the last and one in a hundred match."""
+    """Yield lines of at least `size` bytes; the first, the last and about 1% of them match."""
     quiet = json.dumps(benign_event(note="x" * 2_000)).encode() + b"\n"
     while size > 0:
         yield json.dumps(exec_event()).encode() + b"\n"
@@ -56,7 +56,7 @@ def matching_lines(size: int) -> Iterator[bytes]:
     yield json.dumps(exec_event()).encode() + b"\n"
 
 
-def streamed(services: Services, parts: Sequence[bytes], encoding: str = "") -> Receipt:
+def ingest_parts(services: Services, parts: Sequence[bytes], encoding: str = "") -> Receipt:
     async def arriving() -> AsyncIterator[bytes]:
         for part in parts:
             yield part
@@ -67,29 +67,29 @@ def streamed(services: Services, parts: Sequence[bytes], encoding: str = "") -> 
 
 
 @pytest.mark.parametrize("size", [1_000, 65_536, BLOCK_BYTES, LIMIT])
-def test_a_body_means_the_same_in_whatever_parts_it_arrives(
+def test_the_parts_of_a_body_do_not_change_its_receipt(
     agent: AgentClient, services: Services, size: int
 ) -> None:
     lines = [*matching_lines(2 * BLOCK_BYTES), b"{broken\n", json.dumps(exec_event()).encode()]
     body = b"".join(lines)
-    parts = [body[at : at + size] for at in range(0, len(body), size)]
-    receipt = streamed(services, parts)
-    wanted = sum(b'"ssh"' in line for line in lines)
-    assert (receipt.received, receipt.matched) == (len(lines), wanted)
-    assert [(one.raw_event.index, one.raw_event.line) for one in receipt.rejected] == [
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    receipt = ingest_parts(services, parts)
+    matching = sum(b'"ssh"' in line for line in lines)
+    assert (receipt.received, receipt.matched) == (len(lines), matching)
+    assert [(event.raw_event.index, event.raw_event.line) for event in receipt.rejected] == [
         (len(lines) - 2, len(lines) - 1)
     ]
-    assert agent.send_events(body)["duplicates"] == wanted
+    assert agent.send_events(body)["duplicates"] == matching
 
 
 REFUSED_AT_THEIR_END: dict[str, tuple[str, bytes, int]] = {
     "a body too large": ("", b"".join(matching_lines(LIMIT)), 413),
-    "a bomb behind events": (
+    "a bomb after events": (
         "gzip",
         gzip.compress(b"".join(matching_lines(2 * BLOCK_BYTES)) + b"\n" * 50_000_000),
         413,
     ),
-    "gzip cut short": ("gzip", gzip.compress(b"".join(matching_lines(2 * BLOCK_BYTES)))[:-4], 400),
+    "truncated gzip": ("gzip", gzip.compress(b"".join(matching_lines(2 * BLOCK_BYTES)))[:-4], 400),
     "too many events": ("", b"".join(matching_lines(BLOCK_BYTES)) + b"1\n" * 100_001, 413),
 }
 
@@ -97,22 +97,22 @@ REFUSED_AT_THEIR_END: dict[str, tuple[str, bytes, int]] = {
 @pytest.mark.parametrize(
     ("encoding", "body", "status"), REFUSED_AT_THEIR_END.values(), ids=REFUSED_AT_THEIR_END.keys()
 )
-def test_nothing_is_stored_of_a_body_that_is_refused_at_its_end(
+def test_a_body_that_is_refused_at_its_end_stores_nothing(
     agent: AgentClient, database: Database, encoding: str, body: bytes, status: int
 ) -> None:
     assert agent.send(body, **{"Content-Encoding": encoding}).status_code == status
     assert (count(database, Match), count(database, QuarantinedEvent)) == (0, 0)
 
 
-def test_an_array_is_read_whole_however_it_arrives(agent: AgentClient, services: Services) -> None:
+def test_an_array_can_arrive_in_parts(agent: AgentClient, services: Services) -> None:
     events = [exec_event(note="x" * 3_000) for _ in range(500)]
     body = json.dumps(events, indent=1).encode()
-    parts = [body[at : at + 10_000] for at in range(0, len(body), 10_000)]
-    receipt = streamed(services, parts)
+    parts = [body[start : start + 10_000] for start in range(0, len(body), 10_000)]
+    receipt = ingest_parts(services, parts)
     assert (receipt.received, receipt.matched, receipt.rejected) == (500, 500, ())
 
 
-def test_a_request_that_finds_no_room_is_told_to_come_again_and_nothing_is_stored(
+def test_a_request_beyond_the_memory_budget_gets_503_and_stores_nothing(
     agent: AgentClient, services: Services, database: Database
 ) -> None:
     event = exec_event()
@@ -126,7 +126,7 @@ def test_a_request_that_finds_no_room_is_told_to_come_again_and_nothing_is_store
     assert services.pipeline.budget.reserved_bytes == 0
 
 
-def test_one_key_leaves_room_for_the_others() -> None:
+def test_one_key_cannot_use_the_whole_memory_budget() -> None:
     budget = MemoryBudget(100)
     with ExitStack() as stack:
         first, second, other = (stack.enter_context(budget.reserve(key)) for key in (1, 1, 2))
@@ -142,20 +142,20 @@ def test_one_key_leaves_room_for_the_others() -> None:
     assert budget.reserved_bytes == 0
 
 
-def test_a_request_alone_may_hold_whatever_its_own_limits_allow() -> None:
+def test_a_single_request_may_exceed_the_memory_budget() -> None:
     with MemoryBudget(100).reserve(1) as reservation:
         reservation.resize(1_000)
 
 
 def slow_body(pieces: Sequence[tuple[float, int]]) -> int:
-    """Bytes read of a body whose pieces come after so many seconds each, with so many bytes."""
+    """Return the bytes read of a body; `pieces` are pairs of a delay in seconds and a size in bytes."""
     now = 0.0
-    coming = iter(pieces)
+    remaining = iter(pieces)
     read = 0
 
     async def receive() -> Message:
         nonlocal now
-        seconds, size = next(coming)
+        seconds, size = next(remaining)
         now += seconds
         return {"type": "http.request", "body": b"x" * size, "more_body": True}
 
@@ -173,19 +173,19 @@ def slow_body(pieces: Sequence[tuple[float, int]]) -> int:
     return read
 
 
-def test_a_body_that_trickles_is_given_up() -> None:
+def test_a_body_that_arrives_too_slowly_is_refused() -> None:
     with pytest.raises(HTTPException, match="too slowly") as refusal:
         slow_body([(1, 1)] * (int(BODY_GRACE_SECONDS) + 2))
     assert refusal.value.status_code == 408
     assert refusal.value.headers == {"Connection": "close"}
 
 
-def test_a_slow_body_that_goes_on_coming_is_read() -> None:
+def test_a_slow_body_above_the_minimum_rate_is_read() -> None:
     pieces = [(1.0, MIN_BYTES_PER_SECOND)] * (4 * int(BODY_GRACE_SECONDS))
     assert slow_body(pieces) == len(pieces) * MIN_BYTES_PER_SECOND
 
 
-def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_stalls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "BODY_GRACE_SECONDS", 0.01)
 
     async def never() -> Message:
@@ -204,7 +204,7 @@ def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         run_in_new_event_loop(lambda: limited(scope, never, send))
 
 
-def test_what_was_given_up_before_its_turn_is_not_written(
+def test_a_batch_that_timed_out_in_the_queue_is_not_stored(
     database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "SHUTDOWN_GRACE_SECONDS", 0.01)
@@ -218,7 +218,7 @@ def test_what_was_given_up_before_its_turn_is_not_written(
     assert count(database, QuarantinedEvent) == 0
 
 
-def test_bodies_that_stall_hold_up_nobody(tmp_path: Path) -> None:
+def test_stalled_bodies_do_not_block_other_requests(tmp_path: Path) -> None:
     key = run(tmp_path, "key", "create", "fleet", "--role", "agent").stdout.strip()
     head = (
         b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"

@@ -1,4 +1,4 @@
-"""The first page: what needs a look, and what could keep somebody from seeing it."""
+"""Overview page: alerts by priority, and reminders about exclusions, agents and quarantine."""
 
 import re
 
@@ -7,11 +7,11 @@ from tests.exclusions.test_exclusions import propose_from_alert
 from tests.factories import exec_event
 
 
-def overview_text(person: UserClient) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", person.get("/").text).split())
+def overview_text(user: UserClient) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", user.get("/").text).split())
 
 
-def test_the_worst_alerts_come_first_whatever_came_last(
+def test_alerts_are_ordered_by_priority_not_by_time(
     agent: AgentClient, analyst: UserClient
 ) -> None:
     agent.send_events(
@@ -24,13 +24,13 @@ def test_the_worst_alerts_come_first_whatever_came_last(
     assert "18 open, low" in page
 
 
-def test_it_says_what_to_do_while_there_is_nothing(analyst: UserClient) -> None:
+def test_an_empty_overview_says_what_to_do(analyst: UserClient) -> None:
     page = overview_text(analyst)
-    assert "No alert yet" in page
-    assert "No agent has a key yet." in page
+    assert "No alerts yet" in page
+    assert "No agent is connected yet." in page
 
 
-def test_a_new_exclusion_one_to_review_and_one_that_ends_are_shown(
+def test_new_exclusions_and_exclusions_to_review_are_shown(
     agent: AgentClient, admin: UserClient, analyst: UserClient
 ) -> None:
     agent.send_events(exec_event())
@@ -41,10 +41,10 @@ def test_a_new_exclusion_one_to_review_and_one_that_ends_are_shown(
     assert "to review Please approve. proposed by ana" in page
 
 
-def test_a_silent_agent_and_unreadable_events_are_shown(
+def test_silent_agents_and_quarantined_events_are_shown(
     agent: AgentClient, admin: UserClient, clock: FakeClock
 ) -> None:
     agent.send_events(b'{"broken":')
-    assert "One event could not be read." in overview_text(admin)
+    assert "1 event could not be parsed." in overview_text(admin)
     clock.advance(minutes=20)
     assert "silent fleet 20 min ago" in overview_text(admin)

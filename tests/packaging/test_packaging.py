@@ -1,4 +1,4 @@
-"""What is shipped: a wheel that runs by itself, fitting lock files, vendored files as they came."""
+"""Packaging: a wheel that runs on its own, complete lock files, unmodified vendored files."""
 
 import os
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built as an installer would and unpacked."""
+    """Build the wheel as an installer does and return the folder with its content."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
@@ -24,15 +24,15 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
     )
     (wheel,) = folder.glob("*.whl")
-    there = folder / "installed"
-    zipfile.ZipFile(wheel).extractall(there)
-    return there
+    installed = folder / "installed"
+    zipfile.ZipFile(wheel).extractall(installed)
+    return installed
 
 
-def run_installed(unpacked: Path, *words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    # -P keeps this checkout off the path: only the wheel may answer.
+def run_installed(unpacked: Path, *arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    # -P keeps this checkout off the module path, so that only the wheel is imported.
     return subprocess.run(
-        [sys.executable, "-P", "-c", "from app.cli.main import main; main()", *words],
+        [sys.executable, "-P", "-c", "from app.cli.main import main; main()", *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(unpacked), "PYTHONSAFEPATH": "1"},
         capture_output=True,
@@ -41,7 +41,7 @@ def run_installed(unpacked: Path, *words: str, cwd: Path) -> "subprocess.Complet
     )
 
 
-def test_the_wheel_brings_its_rules_migrations_templates_and_static_files(
+def test_the_wheel_contains_rules_migrations_templates_and_static_files(
     unpacked: Path, tmp_path: Path
 ) -> None:
     assert (unpacked / "app/resources/templates/base.html").is_file()
@@ -52,7 +52,7 @@ def test_the_wheel_brings_its_rules_migrations_templates_and_static_files(
     assert "Now at revision" in upgraded.stderr
 
 
-def test_licences_are_shipped(unpacked: Path) -> None:
+def test_the_wheel_contains_all_licences(unpacked: Path) -> None:
     (info,) = unpacked.glob("deckwatch-*.dist-info")
     shipped = {str(path.relative_to(info)) for path in info.rglob("*") if path.is_file()}
     assert "licenses/LICENSE" in shipped
@@ -65,31 +65,33 @@ def names_in(lock: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", (ROOT / lock).read_text(), re.M))
 
 
-def test_every_dependency_is_locked_with_hashes_and_without_addresses() -> None:
+def test_every_dependency_is_locked_with_hashes_and_without_urls() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    named = {re.split(r"[\[<>=]", line)[0].lower() for line in project["project"]["dependencies"]}
-    assert named <= names_in("requirements.lock")
+    dependencies = {
+        re.split(r"[\[<>=]", line)[0].lower() for line in project["project"]["dependencies"]
+    }
+    assert dependencies <= names_in("requirements.lock")
     assert names_in("requirements.lock") <= names_in("requirements-dev.lock")
     for lock in ROOT.glob("*.lock"):
-        told = lock.read_text()
-        assert "://" not in told
-        assert told.count("==") <= told.count("--hash=sha256:")
+        content = lock.read_text()
+        assert "://" not in content
+        assert content.count("==") <= content.count("--hash=sha256:")
 
 
-def test_the_agpl_oracle_stays_out_of_what_runs() -> None:
+def test_the_agpl_package_eql_is_a_development_dependency_only() -> None:
     assert "eql" in names_in("requirements-dev.lock")
     assert "eql" not in names_in("requirements.lock")
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "static/vendor").iterdir()), ids=lambda p: p.name)
-def test_vendored_files_say_their_version_and_licence(folder: Path) -> None:
+def test_vendored_folders_state_their_version_and_licence(folder: Path) -> None:
     assert re.fullmatch(r"(@[a-z]+/)?[a-z.]+@\d+\.\d+\.\d+\n?", (folder / "VERSION").read_text())
     assert len((folder / "LICENSE").read_text()) > 300
 
 
-def test_no_page_fetches_anything_from_elsewhere() -> None:
+def test_no_page_loads_resources_from_other_sites() -> None:
     for path in [*(ROOT / "templates").rglob("*.html"), *(ROOT / "static").glob("*.*s")]:
-        told = path.read_text()
-        assert not re.search(r"""(src|url\(|@import)\s*=?\s*["'(]?https?://""", told), path
-        assert not re.search(r"<link[^>]+https?://", told), path
-        assert not re.search(r"\son[a-z]+=|\sstyle=|<style|<script>", told), path
+        content = path.read_text()
+        assert not re.search(r"""(src|url\(|@import)\s*=?\s*["'(]?https?://""", content), path
+        assert not re.search(r"<link[^>]+https?://", content), path
+        assert not re.search(r"\son[a-z]+=|\sstyle=|<style|<script>", content), path

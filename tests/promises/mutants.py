@@ -15,7 +15,7 @@ from app.ingest import writer
 from app.ingest.record import RecordResult
 from app.ingest.writer import Batch
 from app.settings import read_settings
-from app.store import database
+from app.store import dialect
 
 
 class EarlyAcknowledger(writer.Writer):
@@ -34,13 +34,13 @@ def early_acknowledger() -> None:
 
 def syncs_only_at_checkpoint() -> None:
     """Syncs when the write-ahead log is copied, not at each commit."""
-    sound = database._configure_sqlite
+    sound = dialect.configure_sqlite
 
     def prepare(connection: Any, _record: object) -> None:
         sound(connection, _record)
         connection.execute("PRAGMA synchronous = NORMAL")
 
-    database._configure_sqlite = prepare
+    dialect.configure_sqlite = prepare
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -1,4 +1,4 @@
-"""Events that are in quarantine already."""
+"""Fixture that adds events to quarantine directly."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ from tests.conftest import FakeClock
 
 @pytest.fixture
 def add_to_quarantine(database: Database, clock: FakeClock) -> Callable[..., int]:
-    """Put bytes in quarantine as an older version without some format would have; their number."""
+    """Return a function that quarantines bytes as an older version would, and returns the id."""
 
-    def kept(
+    def add(
         raw: bytes, key_id: int = 1, reason: str = "no known agent format: nothing fits"
     ) -> int:
         with database.write() as session:
@@ -23,4 +23,4 @@ def add_to_quarantine(database: Database, clock: FakeClock) -> Callable[..., int
             quarantine.insert_many(session, [row])
             return max(row.id or 0 for row in session.exec(select(QuarantinedEvent)))
 
-    return kept
+    return add

@@ -1,4 +1,4 @@
-"""Trying events in quarantine again, and deleting them."""
+"""Retrying and deleting quarantined events."""
 
 import json
 import re
@@ -32,13 +32,13 @@ def audit_entries(database: Database, action: str) -> list[AuditEntry]:
         return audit.search(session, AuditFilter(action=action), 10)
 
 
-def notice(person: UserClient, answer: Any) -> str:
-    """What the page tells after a form was answered by going elsewhere."""
-    assert answer.status_code == 303, answer.text
-    page = person.get(answer.headers["location"]).text
-    found = re.search(r'<div id="notice".*?<p>(.*?)</p>', page, re.DOTALL)
-    assert found is not None
-    return re.sub(r"<[^>]+>", "", found[1])
+def notice(user: UserClient, response: Any) -> str:
+    """Return the notice on the page that a form redirects to."""
+    assert response.status_code == 303, response.text
+    page = user.get(response.headers["location"]).text
+    match = re.search(r'<div id="notice".*?<p>(.*?)</p>', page, re.DOTALL)
+    assert match is not None
+    return re.sub(r"<[^>]+>", "", match[1])
 
 
 class TestRetry:
@@ -51,11 +51,9 @@ class TestRetry:
     ) -> None:
         raw = encoded(exec_event(event_id="late"))
         number = add_to_quarantine(raw)
-        assert "It would match:" in admin.get(f"/quarantine/{number}").text
-        answer = admin.post("/quarantine/retry", {"id": str(number)})
-        assert notice(admin, answer) == (
-            "Tried again: it matches a rule now, and left the quarantine."
-        )
+        assert "The event would match:" in admin.get(f"/quarantine/{number}").text
+        response = admin.post("/quarantine/retry", {"id": str(number)})
+        assert notice(admin, response) == "The event matches a rule now and left quarantine."
         assert quarantined_ids(database) == []
         with database.read() as session:
             match = session.exec(select(Match)).first()
@@ -68,7 +66,7 @@ class TestRetry:
         assert (entry.actor, entry.subject) == ("ada", f"quarantine {number}")
         assert "1 matched a rule (1 new matches)" in entry.detail
 
-    def test_a_readable_event_without_match_is_dropped_and_audited(
+    def test_an_event_that_matches_no_rule_is_deleted_and_audited(
         self,
         agent: AgentClient,
         admin: UserClient,
@@ -76,12 +74,12 @@ class TestRetry:
         add_to_quarantine: Callable[..., int],
     ) -> None:
         number = add_to_quarantine(encoded(benign_event()))
-        answer = admin.post("/quarantine/retry", {"id": str(number)})
-        assert "matches no rule, so it left the quarantine and is not kept" in notice(admin, answer)
+        response = admin.post("/quarantine/retry", {"id": str(number)})
+        assert "matches no rule, so it was deleted" in notice(admin, response)
         assert quarantined_ids(database) == []
         assert len(audit_entries(database, "quarantine.retried")) == 1
 
-    def test_an_unreadable_event_stays_with_the_new_reason(
+    def test_an_event_that_cannot_be_parsed_stays_with_the_new_reason(
         self,
         agent: AgentClient,
         admin: UserClient,
@@ -89,8 +87,8 @@ class TestRetry:
         add_to_quarantine: Callable[..., int],
     ) -> None:
         number = add_to_quarantine(b"17", reason="an old reason")
-        answer = admin.post("/quarantine/retry", {"id": str(number)})
-        assert "still cannot be read, and stays" in notice(admin, answer)
+        response = admin.post("/quarantine/retry", {"id": str(number)})
+        assert "still cannot be parsed and stays" in notice(admin, response)
         page = admin.get("/quarantine").text
         assert "an old reason" not in page
         assert "this is a number" in page
@@ -108,10 +106,9 @@ class TestRetry:
         add_to_quarantine(b"17")
         add_to_quarantine(encoded(exec_event()), reason="something else")
         form = {"reason": "no known", "up_to": "9"}
-        told = notice(admin, admin.post("/quarantine/retry", form))
-        assert told == (
-            "Of 3, 1 matched a rule (1 new matches), 1 could be read and match no rule, "
-            "1 still cannot be read."
+        text = notice(admin, admin.post("/quarantine/retry", form))
+        assert text == (
+            "Of 3, 1 matched a rule (1 new matches), 1 matched no rule, 1 still cannot be parsed."
         )
         assert quarantined_ids(database) == [3, 4]
 
@@ -127,7 +124,7 @@ class TestRetry:
         admin.post("/quarantine/retry", {"up_to": "2"})
         assert quarantined_ids(database) == [3]
 
-    def test_an_event_that_was_stored_meanwhile_is_a_duplicate(
+    def test_an_event_that_was_stored_before_is_a_duplicate(
         self,
         agent: AgentClient,
         admin: UserClient,
@@ -141,7 +138,7 @@ class TestRetry:
         with database.read() as session:
             assert len(session.exec(select(Match)).all()) == 1
         (entry,) = audit_entries(database, "quarantine.retried")
-        assert "1 stored before" in entry.detail
+        assert "1 duplicates" in entry.detail
 
     def test_events_over_the_retry_limit_are_left_for_the_next_retry(
         self,
@@ -170,9 +167,9 @@ class TestRetry:
         monkeypatch.setattr("app.ingest.retry.MAX_BYTES_PER_RETRY", 1)
         for _ in range(2):
             add_to_quarantine(encoded(benign_event()))
-        told = notice(admin, admin.post("/quarantine/retry", {"up_to": "9"}))
-        assert told.startswith("Of 1, 0 matched a rule")
-        assert "There are more" in told
+        text = notice(admin, admin.post("/quarantine/retry", {"up_to": "9"}))
+        assert text.startswith("Of 1, 0 matched a rule")
+        assert "There are more" in text
         assert quarantined_ids(database) == [1]
 
 
@@ -181,9 +178,9 @@ class TestDelete:
         self, agent: AgentClient, admin: UserClient, database: Database
     ) -> None:
         agent.send_events(b"17")
-        answer = admin.post("/quarantine/delete", {"id": "1"})
-        assert answer.headers["location"] == "/quarantine"
-        assert notice(admin, answer) == "One event was deleted."
+        response = admin.post("/quarantine/delete", {"id": "1"})
+        assert response.headers["location"] == "/quarantine"
+        assert notice(admin, response) == "1 event was deleted."
         assert quarantined_ids(database) == []
         (entry,) = audit_entries(database, "quarantine.deleted")
         assert entry.subject == "quarantine 1"
@@ -195,14 +192,14 @@ class TestDelete:
         agent.send_events(INVALID_UTF8)
         agent.send_events(b"17")
         agent.send_events(b"18")
-        answer = admin.post("/quarantine/delete", {"key": "1", "reason": "number", "up_to": "2"})
-        assert answer.headers["location"] == "/quarantine?key=1&reason=number"
+        response = admin.post("/quarantine/delete", {"key": "1", "reason": "number", "up_to": "2"})
+        assert response.headers["location"] == "/quarantine?key=1&reason=number"
         assert quarantined_ids(database) == [1, 3]
         (entry,) = audit_entries(database, "quarantine.deleted")
-        assert "agent fleet, reason with “number”" in entry.detail
+        assert "agent fleet, reason contains “number”" in entry.detail
 
     @pytest.mark.parametrize("action", ["retry", "delete"])
-    def test_a_form_that_does_not_say_which_events_does_nothing(
+    def test_a_form_without_a_valid_selection_changes_nothing(
         self, agent: AgentClient, admin: UserClient, database: Database, action: str
     ) -> None:
         agent.send_events(b"17")
@@ -214,7 +211,7 @@ class TestDelete:
         assert audit_entries(database, "quarantine") == []
 
     @pytest.mark.parametrize("action", ["retry", "delete"])
-    def test_analysts_may_look_and_not_change(
+    def test_analysts_cannot_retry_or_delete(
         self, agent: AgentClient, analyst: UserClient, database: Database, action: str
     ) -> None:
         agent.send_events(b"17")

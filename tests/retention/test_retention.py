@@ -1,4 +1,4 @@
-"""Long, for all of it needs alerts over years: what is too old goes, what is worked on stays."""
+"""Retention: expired data is deleted, open alerts are kept; one file, because all tests share fixtures."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from app.domain.principal import CLI_PRINCIPAL, Role
 from app.jobs import retention as actions
 from app.main import create_app
 from app.settings import Settings, read_settings
-from app.store import audit, pruning, retention
+from app.store import audit, pruning, retention, retention_lease
 from app.store.audit import AuditFilter
 from app.store.database import Database
 from app.store.retention import DeletedCounts
@@ -30,21 +30,27 @@ INVALID_JSON = b'{"not": '
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Begins long ago, so that commands, which ask the real clock, find old things."""
+    """A clock that starts 400 days ago, because commands use the real clock and must see expired data."""
     clock = FakeClock()
     clock.now = utc_now().replace(microsecond=0)
     clock.advance(days=-400)
     return clock
 
 
+@pytest.fixture(autouse=True)
+def _no_background_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the running application's own job from deleting data in the middle of a slow test."""
+    monkeypatch.setattr(actions, "FIRST_RUN_DELAY_SECONDS", 3600.0)
+
+
 @dataclass
 class Admin:
-    """By key: a session would not last for the years that these tests take."""
+    """An admin with an API key, because a session would expire in the years that these tests span."""
 
     client: TestClient
     key: str
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def request(self, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"}
         return self.client.request(method, path, json=body, headers=headers)
 
@@ -61,8 +67,8 @@ def close(admin: Admin) -> Callable[..., None]:
             change = {"status": status}
             if status == "closed":
                 change |= {"verdict": "false positive", "reason": "A test."}
-            answer = admin.ask("PATCH", f"/api/v1/alerts/{alert}", change)
-            assert answer.status_code == 200, answer.text
+            response = admin.request("PATCH", f"/api/v1/alerts/{alert}", change)
+            assert response.status_code == 200, response.text
 
     return closed
 
@@ -78,21 +84,21 @@ def ids(database: Database, table: str = "alert") -> list[int]:
 
 
 def is_consistent(database: Database) -> bool:
-    """Whether every alert has as many matches as it says, and no row refers to one that is gone."""
-    wrong = query_rows(
+    """Return whether all match counts are correct and no row refers to a deleted row."""
+    wrong_counts = query_rows(
         database,
         "SELECT id FROM alert WHERE match_count !="
         " (SELECT count(*) FROM rule_match WHERE alert_id = alert.id)",
     )
-    return wrong == [] and query_rows(database, "PRAGMA foreign_key_check") == []
+    return wrong_counts == [] and query_rows(database, "PRAGMA foreign_key_check") == []
 
 
 def pruning_audit_details(database: Database) -> list[str]:
-    """What the audit log says of it, newest first; its chain must be whole."""
+    """Return the audit entries of retention, newest first; the chain of entries must be valid."""
     with database.read() as session:
         assert audit.first_invalid_entry(session) is None
-        found = audit.search(session, AuditFilter(action="retention"), 100)
-        return [f"{entry.actor}: {entry.detail}" for entry in found]
+        entries = audit.search(session, AuditFilter(action="retention"), 100)
+        return [f"{entry.actor}: {entry.detail}" for entry in entries]
 
 
 def prune(database: Database, clock: FakeClock, settings: Settings, **more: Any) -> DeletedCounts:
@@ -100,7 +106,7 @@ def prune(database: Database, clock: FakeClock, settings: Settings, **more: Any)
     return actions.prune(database, limits, clock=clock, principal=CLI_PRINCIPAL, **more)
 
 
-def test_the_command_removes_what_is_old_and_leaves_what_is_worked_on(
+def test_db_prune_deletes_expired_data_and_keeps_open_alerts(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -117,36 +123,34 @@ def test_the_command_removes_what_is_old_and_leaves_what_is_worked_on(
     agent.send_events(INVALID_JSON)
     close(4)
     minutes = query_rows(database, "SELECT count(*) FROM key_minute")
-    dry = run(tmp_path, "db", "prune", "--dry-run")
-    expected = (
-        "1 closed alerts with 2 matches, 1 events in quarantine, 1 minutes of traffic figures"
-    )
-    assert (dry.returncode, dry.stderr) == (0, f"Would remove {expected}.\n")
+    dry_run = run(tmp_path, "db", "prune", "--dry-run")
+    expected = "1 closed alerts with 2 matches, 1 quarantined events, 1 minutes of traffic counts"
+    assert (dry_run.returncode, dry_run.stderr) == (0, f"Would delete {expected}.\n")
     assert ids(database) == [1, 2, 3, 4]
     assert pruning_audit_details(database) == []
-    done = run(tmp_path, "db", "prune")
-    assert (done.returncode, done.stderr, done.stdout) == (0, f"Removed {expected}.\n", "")
+    result = run(tmp_path, "db", "prune")
+    assert (result.returncode, result.stderr, result.stdout) == (0, f"Deleted {expected}.\n", "")
     assert ids(database) == [2, 3, 4]
     assert ids(database, "quarantine") == [2]
     assert query_rows(database, "SELECT count(*) FROM key_minute") == [(minutes[0][0] - 1,)]
     assert is_consistent(database)
     assert pruning_audit_details(database) == [f"command line: {expected}"]
-    again = run(tmp_path, "db", "prune")
-    assert (again.returncode, again.stderr) == (0, "Removed nothing.\n")
+    second_result = run(tmp_path, "db", "prune")
+    assert (second_result.returncode, second_result.stderr) == (0, "Deleted nothing.\n")
     assert len(pruning_audit_details(database)) == 1
     assert run(tmp_path, "db", "check").returncode == 0
 
 
-def test_a_command_without_a_database_is_one_sentence(tmp_path: Path) -> None:
-    ended = run(tmp_path, "db", "prune")
-    assert ended.returncode == 1
-    assert ended.stderr == "deckwatch: There is no database deckwatch.db.\n".replace(
+def test_db_prune_without_a_database_prints_one_sentence(tmp_path: Path) -> None:
+    result = run(tmp_path, "db", "prune")
+    assert result.returncode == 1
+    assert result.stderr == "deckwatch: There is no database deckwatch.db.\n".replace(
         "deckwatch.db", str(tmp_path / "deckwatch.db")
     )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_alert_that_an_open_one_was_seen_before_as_stays_and_goes_with_it(
+def test_the_previous_alert_is_kept_until_its_successor_is_closed(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -165,11 +169,11 @@ def test_the_alert_that_an_open_one_was_seen_before_as_stays_and_goes_with_it(
     close(3)
     assert prune(database, clock, settings).alerts == 1
     assert query_rows(database, "SELECT id, previous_id FROM alert") == [(3, None)]
-    assert admin.ask("GET", "/api/v1/alerts/3").status_code == 200
+    assert admin.request("GET", "/api/v1/alerts/3").status_code == 200
     assert is_consistent(database)
 
 
-def test_an_exclusion_outlives_the_alert_it_was_made_from_and_what_it_hid_goes_by_age(
+def test_an_exclusion_is_kept_when_its_alert_and_its_suppressed_matches_expire(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -178,8 +182,8 @@ def test_an_exclusion_outlives_the_alert_it_was_made_from_and_what_it_hid_goes_b
     admin: Admin,
 ) -> None:
     agent.send_events(exec_event())
-    made = admin.ask("POST", "/api/v1/exclusions", create_exclusion(admin, clock))
-    assert made.status_code == 201, made.text
+    response = admin.request("POST", "/api/v1/exclusions", exclusion_body(admin, clock))
+    assert response.status_code == 201, response.text
     agent.send_events(exec_event())
     close(1)
     clock.advance(days=300)
@@ -190,11 +194,11 @@ def test_an_exclusion_outlives_the_alert_it_was_made_from_and_what_it_hid_goes_b
     )
     assert ids(database) == [2]
     assert is_consistent(database)
-    assert admin.ask("GET", "/api/v1/exclusions/1").status_code == 200
+    assert admin.request("GET", "/api/v1/exclusions/1").status_code == 200
 
 
-def create_exclusion(admin: Admin, clock: FakeClock) -> dict[str, Any]:
-    alert = admin.ask("GET", "/api/v1/alerts/1").json()
+def exclusion_body(admin: Admin, clock: FakeClock) -> dict[str, Any]:
+    alert = admin.request("GET", "/api/v1/alerts/1").json()
     return {
         "rule_id": alert["rule_id"],
         "conditions": [
@@ -208,7 +212,7 @@ def create_exclusion(admin: Admin, clock: FakeClock) -> dict[str, Any]:
     }
 
 
-def test_an_alert_too_large_for_one_piece_goes_in_several_and_is_whole_in_between(
+def test_an_alert_too_large_for_one_batch_is_deleted_in_several_consistent_batches(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -221,21 +225,23 @@ def test_an_alert_too_large_for_one_piece_goes_in_several_and_is_whole_in_betwee
     agent.send_events([exec_event() for _ in range(100)])
     close(1)
     clock.advance(days=366)
-    pieces: list[int] = []
+    deleted_matches: list[int] = []
 
-    def between(went: DeletedCounts) -> None:
-        pieces.append(went.matches)
+    def between_batches(deleted: DeletedCounts) -> None:
+        deleted_matches.append(deleted.matches)
         assert is_consistent(database)
-        assert admin.ask("GET", "/api/v1/alerts/1").status_code == (404 if went.alerts else 200)
+        assert admin.request("GET", "/api/v1/alerts/1").status_code == (
+            404 if deleted.alerts else 200
+        )
 
-    assert prune(database, clock, settings, on_progress=between) == DeletedCounts(
+    assert prune(database, clock, settings, on_progress=between_batches) == DeletedCounts(
         alerts=1, matches=100
     )
-    assert len(pieces) > 5
+    assert len(deleted_matches) > 5
     assert pruning_audit_details(database) == ["command line: 1 closed alerts with 100 matches"]
 
 
-def test_an_alert_that_is_reopened_meanwhile_keeps_what_it_still_has(
+def test_an_alert_that_is_reopened_during_a_run_keeps_its_remaining_matches(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -248,23 +254,23 @@ def test_an_alert_that_is_reopened_meanwhile_keeps_what_it_still_has(
     agent.send_events([exec_event() for _ in range(50)])
     close(1)
     clock.advance(days=366)
-    reopened: list[DeletedCounts] = []
+    counts_at_reopening: list[DeletedCounts] = []
 
-    def between(went: DeletedCounts) -> None:
-        if not reopened:
-            reopened.append(went)
+    def between_batches(deleted: DeletedCounts) -> None:
+        if not counts_at_reopening:
+            counts_at_reopening.append(deleted)
             close(1, status="open")
 
-    went = prune(database, clock, settings, on_progress=between)
-    assert went == reopened[0]
-    assert went.alerts == 0
-    kept = admin.ask("GET", "/api/v1/alerts/1").json()
+    deleted = prune(database, clock, settings, on_progress=between_batches)
+    assert deleted == counts_at_reopening[0]
+    assert deleted.alerts == 0
+    kept = admin.request("GET", "/api/v1/alerts/1").json()
     assert kept["status"] == "open"
-    assert kept["match_count"] == 50 - went.matches > 0
+    assert kept["match_count"] == 50 - deleted.matches > 0
     assert is_consistent(database)
 
 
-def test_two_do_not_prune_at_once(
+def test_a_second_run_at_the_same_time_fails_with_a_conflict(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -274,19 +280,19 @@ def test_two_do_not_prune_at_once(
     agent.send_events(exec_event())
     close(1)
     clock.advance(days=366)
-    refused: list[str] = []
+    conflicts: list[str] = []
 
-    def second(_: DeletedCounts) -> None:
+    def run_again(_: DeletedCounts) -> None:
         with pytest.raises(Conflict) as caught:
             prune(database, clock, settings)
-        refused.append(str(caught.value))
+        conflicts.append(str(caught.value))
 
-    assert prune(database, clock, settings, on_progress=second).alerts == 1
-    assert refused == ["Something else is removing what is too old; try again in a minute."]
+    assert prune(database, clock, settings, on_progress=run_again).alerts == 1
+    assert conflicts == ["Another process is deleting expired data; try again in a minute."]
     assert len(pruning_audit_details(database)) == 1
 
 
-def test_what_a_killed_run_removed_is_told_by_the_next(
+def test_the_next_run_records_the_deletions_of_a_killed_run(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -298,13 +304,13 @@ def test_what_a_killed_run_removed_is_told_by_the_next(
     clock.advance(days=366)
     limits = actions.retention_limits(settings, clock())
     with database.write() as session:
-        pruning.acquire_lease(session, "killed", clock(), clock() + actions.LEASE_DURATION)
+        retention_lease.acquire_lease(session, "killed", clock(), clock() + actions.LEASE_DURATION)
     with database.read() as session:
         batch = retention.next_batch(session, limits, clock(), 1)
     assert batch is not None
     with database.write() as session:
-        went = pruning.delete_batch(session, batch)
-        pruning.renew_lease(session, "killed", clock() + actions.LEASE_DURATION, went)
+        deleted = pruning.delete_batch(session, batch)
+        retention_lease.renew_lease(session, "killed", clock() + actions.LEASE_DURATION, deleted)
     with pytest.raises(Conflict):
         prune(database, clock, settings)
     clock.advance(minutes=2)
@@ -312,7 +318,7 @@ def test_what_a_killed_run_removed_is_told_by_the_next(
     assert pruning_audit_details(database) == ["command line: 2 closed alerts with 2 matches"]
 
 
-def test_a_size_takes_the_oldest_first_and_never_what_is_open_or_under_a_live_exclusion(
+def test_the_maximum_size_deletes_the_oldest_closed_alerts_and_keeps_open_and_live_data(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -320,38 +326,39 @@ def test_a_size_takes_the_oldest_first_and_never_what_is_open_or_under_a_live_ex
     admin: Admin,
 ) -> None:
     agent.send_events(exec_event(image="shop/web"))
-    made = admin.ask("POST", "/api/v1/exclusions", create_exclusion(admin, clock))
-    assert made.status_code == 201, made.text
+    response = admin.request("POST", "/api/v1/exclusions", exclusion_body(admin, clock))
+    assert response.status_code == 201, response.text
     agent.send_events(exec_event(image="shop/web", padding="x" * 200_000))
     for number in range(12):
-        # Another image, so that the exclusion does not cover them.
+        # With another image, so that the exclusion does not cover it.
         event = exec_event(host=f"big-{number}", image="other", padding="x" * 200_000)
         agent.send_events(event)
         clock.advance(minutes=1)
         close(number + 2)
     limit = 2 * 1024 * 1024
     settings = read_settings(database_url=str(database.engine.url), retention_max_bytes=limit)
-    went = prune(database, clock, settings)
-    left = ids(database)
-    assert 0 < went.alerts < 12
-    assert left == [1, *range(2 + went.alerts, 14)]  # the open one and the newest
+    deleted = prune(database, clock, settings)
+    remaining = ids(database)
+    assert 0 < deleted.alerts < 12
+    open_alert, newest_closed = 1, range(2 + deleted.alerts, 14)
+    assert remaining == [open_alert, *newest_closed]
     assert query_rows(database, "SELECT count(*) FROM rule_match WHERE exclusion_id = 1") == [(1,)]
     with database.read() as session:
         assert not retention.exceeds_max_size(session, actions.retention_limits(settings, clock()))
     assert is_consistent(database)
 
 
-def test_a_size_that_cannot_be_reached_is_said(
+def test_db_prune_fails_if_the_maximum_size_cannot_be_reached(
     agent: AgentClient, database: Database, tmp_path: Path
 ) -> None:
     agent.send_events(exec_event(padding="x" * 1_500_000))
-    ended = run(tmp_path, "db", "prune", RETENTION_MAX_BYTES=str(1024 * 1024))
-    assert ended.returncode == 1
-    assert "nothing more may go" in ended.stderr
+    result = run(tmp_path, "db", "prune", RETENTION_MAX_BYTES=str(1024 * 1024))
+    assert result.returncode == 1
+    assert "nothing more may go" in result.stderr
     assert ids(database) == [1]
 
 
-def test_a_running_server_prunes_by_itself_and_says_so_in_the_audit_log(
+def test_a_running_server_prunes_by_itself_and_writes_an_audit_entry(
     settings: Settings,
     agent: AgentClient,
     clock: FakeClock,
@@ -367,10 +374,10 @@ def test_a_running_server_prunes_by_itself_and_says_so_in_the_audit_log(
     with TestClient(create_app(settings, clock=clock)):
         wait_until(lambda: pruning_audit_details(database) != [], "the alert is gone")
     assert pruning_audit_details(database) == ["Deckwatch: 1 closed alerts with 1 matches"]
-    assert admin.ask("GET", "/api/v1/alerts/1").status_code == 404
+    assert admin.request("GET", "/api/v1/alerts/1").status_code == 404
 
 
-def test_a_locked_database_ends_a_run_and_the_next_goes_on(
+def test_a_locked_database_ends_a_run_and_the_next_run_continues(
     agent: AgentClient,
     clock: FakeClock,
     close: Callable[..., None],
@@ -383,8 +390,8 @@ def test_a_locked_database_ends_a_run_and_the_next_goes_on(
     clock.advance(days=400)
     with closing(sqlite3.connect(tmp_path / "deckwatch.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        ended = run(tmp_path, "db", "prune")
+        result = run(tmp_path, "db", "prune")
         other.execute("ROLLBACK")
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert "The database is busy" in ended.stderr
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "The database is busy" in result.stderr
     assert prune(database, clock, settings).alerts == 1

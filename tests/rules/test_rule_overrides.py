@@ -149,7 +149,7 @@ def test_a_change_based_on_an_old_version_is_refused(
     late = switch_rule(other, ON, "no", version="0", next="/rules?state=enabled")
     assert late.headers["location"] == "/rules?state=enabled"
     page = other.get("/rules?state=enabled").text
-    assert "ada enabled the rule while you were looking. Nothing was changed." in page
+    assert "ada enabled the rule while you were viewing it. Nothing was changed." in page
     assert agent.send_events(exec_event(ON))["matched"] == 1
 
 

@@ -1,22 +1,21 @@
-"""What browsers are told of changes: each once, whoever made it, and none that is lost."""
+"""Live updates: browsers get one event for each change, whichever process made it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from app.domain.errors import Unavailable
 from app.web import live
 from app.web.live import LiveUpdates
-from tests.processes import TIMEOUT_SECONDS, wait_until
+from tests.loops import run_in_new_event_loop
+from tests.processes import wait_until
 
 CHANGED_EVENT = b"event: alerts\ndata: changed\n\n"
 
 
 class RevisionCounter:
-    """Stands for the one in the database, which every process bumps."""
+    """Stands in for the counter in the database, which every process increments."""
 
     def __init__(self) -> None:
         self.value = 7
@@ -30,23 +29,17 @@ class RevisionCounter:
         return self.value
 
 
-def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """On a loop of its own, in a thread of its own: a browser test leaves its loop in the main one."""
-    with ThreadPoolExecutor(1) as own:
-        own.submit(lambda: asyncio.run(asyncio.wait_for(work(), TIMEOUT_SECONDS))).result()
-
-
 async def open_stream(streams: LiveUpdates) -> AsyncIterator[bytes]:
-    """A browser's stream, connected."""
+    """Return the stream of a connected browser."""
     stream = streams.stream()
     assert (await anext(stream)).startswith(b"retry:")
     return stream
 
 
 async def wait_for_polls(counter: RevisionCounter, times: int = 2) -> None:
-    """Wait until the watch has looked so often again."""
-    wanted = counter.polls + times
-    await asyncio.to_thread(wait_until, lambda: counter.polls >= wanted, "looks")
+    """Wait until the counter was polled `times` more times."""
+    target = counter.polls + times
+    await asyncio.to_thread(wait_until, lambda: counter.polls >= target, "the counter is polled")
 
 
 @pytest.fixture
@@ -59,7 +52,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> RevisionCounter:
 async def assert_no_event(
     streams: LiveUpdates, counter: RevisionCounter, stream: AsyncIterator[bytes]
 ) -> None:
-    """Nothing is told while the watch looks."""
+    """Assert that the stream sends no event while the counter is polled."""
     waiting = asyncio.ensure_future(anext(stream))
     watching = asyncio.create_task(streams.watch())
     await wait_for_polls(counter)
@@ -69,7 +62,7 @@ async def assert_no_event(
     await asyncio.wait([watching, waiting])
 
 
-def test_a_change_made_here_is_told_at_once_and_not_again_when_it_is_looked_for(
+def test_a_change_in_this_process_is_sent_immediately_and_only_once(
     counter: RevisionCounter,
 ) -> None:
     async def work() -> None:
@@ -82,10 +75,10 @@ def test_a_change_made_here_is_told_at_once_and_not_again_when_it_is_looked_for(
         assert await anext(stream) == CHANGED_EVENT
         await assert_no_event(streams, counter, stream)
 
-    run(work)
+    run_in_new_event_loop(work)
 
 
-def test_a_change_made_in_another_process_is_told_once(counter: RevisionCounter) -> None:
+def test_a_change_in_another_process_is_sent_once(counter: RevisionCounter) -> None:
     async def work() -> None:
         streams = LiveUpdates(counter)
         streams.start(asyncio.get_running_loop())
@@ -96,10 +89,10 @@ def test_a_change_made_in_another_process_is_told_once(counter: RevisionCounter)
         watching.cancel()
         await assert_no_event(streams, counter, stream)
 
-    run(work)
+    run_in_new_event_loop(work)
 
 
-def test_a_change_is_told_to_whoever_connects_first_and_when_the_counter_cannot_be_read(
+def test_the_first_browser_gets_changes_even_if_the_counter_cannot_be_read(
     counter: RevisionCounter,
 ) -> None:
     async def work() -> None:
@@ -114,4 +107,27 @@ def test_a_change_is_told_to_whoever_connects_first_and_when_the_counter_cannot_
         await asyncio.to_thread(streams.publish_change, counter.value)
         assert await anext(stream) == CHANGED_EVENT
 
-    run(work)
+    run_in_new_event_loop(work)
+
+
+def test_polling_continues_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise changes by another worker would never be sent again, and the shutdown would fail."""
+    revisions: Iterator[int | Unavailable] = iter([1, Unavailable("busy"), *range(2, 1_000)])
+
+    def read_revision() -> int:
+        revision = next(revisions)
+        if isinstance(revision, Unavailable):
+            raise revision
+        return revision
+
+    async def work() -> None:
+        streams = LiveUpdates(read_revision)
+        streams.start(asyncio.get_running_loop())
+        watching = asyncio.create_task(streams.watch())
+        stream = await open_stream(streams)
+        assert await anext(stream) == CHANGED_EVENT
+        assert not watching.done()
+        watching.cancel()
+
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.001)
+    run_in_new_event_loop(work)

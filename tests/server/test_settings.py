@@ -1,4 +1,4 @@
-"""Settings: what the environment may say, and the sentence for what it may not."""
+"""Settings from the environment: defaults, invalid values and the secret key file."""
 
 import stat
 from pathlib import Path
@@ -10,9 +10,9 @@ from app.settings import load_or_create_secret_key, read_settings, with_default_
 
 INVALID_VALUES = [
     ("DATABASE_URL", "mysql://x", "sqlite:///"),
-    ("BASE_URL", "deckwatch.example", "give the address people type"),
-    ("BASE_URL", "https://deckwatch.example/sub", "without a path"),
-    ("BASE_URL", "ftp://deckwatch.example", "give the address people type"),
+    ("BASE_URL", "deckwatch.example", "must be the URL that users open"),
+    ("BASE_URL", "https://deckwatch.example/sub", "must have no path"),
+    ("BASE_URL", "ftp://deckwatch.example", "must be the URL that users open"),
     ("SECRET_KEY", "short", "at least 32 characters"),
     ("MAX_BODY_BYTES", "many", "valid integer"),
     ("MAX_BODY_BYTES", "-1", "greater than or equal to 1024"),
@@ -45,7 +45,7 @@ def test_defaults_are_a_local_sqlite_file_and_localhost() -> None:
     assert settings.max_body_bytes == 64 * 1024 * 1024
 
 
-def test_rule_folders_are_separated_like_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rule_folders_are_separated_like_the_path_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DECKWATCH_RULES", "/etc/deckwatch/rules:more")
     assert read_settings().rules == (Path("/etc/deckwatch/rules"), Path("more"))
 
@@ -55,14 +55,16 @@ def test_rule_folders_are_separated_like_a_path(monkeypatch: pytest.MonkeyPatch)
     [
         (None, "127.0.0.1", "http://127.0.0.1:8123"),
         (None, "::1", "http://[::1]:8123"),
-        ("https://deckwatch.example/", "0.0.0.0", "https://deckwatch.example"),  # noqa: S104 (only named)
+        ("https://deckwatch.example/", "0.0.0.0", "https://deckwatch.example"),  # noqa: S104 (nothing listens on it)
     ],
 )
 def test_the_base_url_defaults_to_the_listening_address(
     monkeypatch: pytest.MonkeyPatch, base_url: str | None, host: str, expected_url: str
 ) -> None:
     monkeypatch.setenv("DECKWATCH_BASE_URL", "x")
-    monkeypatch.delenv("DECKWATCH_BASE_URL")  # so that what is set here goes with the test
+    monkeypatch.delenv(
+        "DECKWATCH_BASE_URL"
+    )  # makes monkeypatch restore the value that the test sets
     if base_url:
         monkeypatch.setenv("DECKWATCH_BASE_URL", base_url)
     assert with_default_base_url(read_settings(), host, 8123).base_url == expected_url
@@ -71,11 +73,11 @@ def test_the_base_url_defaults_to_the_listening_address(
 def test_the_secret_key_is_created_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     settings = read_settings(database_url=f"sqlite:///{tmp_path / 'my.db'}")
     first = load_or_create_secret_key(settings)
-    kept = tmp_path / "my.secret"
+    key_file = tmp_path / "my.secret"
     assert len(first) >= 32
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     assert load_or_create_secret_key(settings) == first
-    kept.write_text("cut")
+    key_file.write_text("cut")
     with pytest.raises(FatalError, match="is damaged"):
         load_or_create_secret_key(settings)
 

@@ -111,4 +111,4 @@ def test_a_client_is_told_in_its_own_words_that_its_key_is_unknown(
     ):
         client.info()
     assert raised.value.status_code == 401
-    assert "Present a key" in raised.value.body["error"]["reason"]
+    assert "An API key is required" in raised.value.body["error"]["reason"]

@@ -1,7 +1,7 @@
-"""A database as every past revision left it, with its data, comes to the newest one and loses nothing.
+"""Migration of databases of every earlier revision, without loss of data.
 
-`databases/REVISION.sql` is what Python's sqlite3 dumped of a database with a row in every table; whoever
-adds a migration adds the dump of the revision before it.
+`databases/REVISION.sql` is a dump by Python's sqlite3 of a database with a row in every table. With each
+new migration, add the dump of the revision before it.
 """
 
 import sqlite3
@@ -29,12 +29,12 @@ Rows: TypeAlias = dict[str, list[dict[str, Any]]]
 
 
 def read_rows(file: Path) -> Rows:
-    """Every row of every table but Alembic's own."""
+    """Return every row of every table except Alembic's."""
     with closing(sqlite3.connect(file)) as connection:
         connection.row_factory = sqlite3.Row
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {
-            name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]  # noqa: S608 (ours)
+            name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]  # noqa: S608
             for (name,) in names
             if name != "alembic_version"
         }
@@ -42,30 +42,30 @@ def read_rows(file: Path) -> Rows:
 
 @pytest.fixture
 def restore_dump(tmp_path: Path) -> Callable[[str], Path]:
-    def made(revision: str) -> Path:
+    def restore(revision: str) -> Path:
         file = tmp_path / "deckwatch.db"
         with closing(sqlite3.connect(file)) as connection:
             connection.executescript((DUMPS / f"{revision}.sql").read_text())
         return file
 
-    return made
+    return restore
 
 
 @pytest.mark.parametrize("revision", PAST_REVISIONS)
-def test_every_past_revision_has_a_dump_with_something_in_every_table(
+def test_every_earlier_revision_has_a_dump_with_a_row_in_every_table(
     restore_dump: Callable[[str], Path], revision: str
 ) -> None:
     file = restore_dump(revision)
-    assert [name for name, found in read_rows(file).items() if not found] == []
+    assert [name for name, rows in read_rows(file).items() if not rows] == []
     settings = read_settings(database_url=f"sqlite:///{file}")
-    told: list[str] = []
-    open_migrated_database(settings, on_migrated=told.append).close()
+    messages: list[str] = []
+    open_migrated_database(settings, on_migrated=messages.append).close()
     newest = schema.known_revisions()[-1]
-    assert told == [f"Migrated the database from revision {revision} to {newest}."]
+    assert messages == [f"Migrated the database from revision {revision} to {newest}."]
 
 
 @pytest.mark.parametrize("revision", PAST_REVISIONS)
-def test_a_past_database_keeps_its_data_and_works_on(
+def test_a_migrated_database_keeps_its_data_and_works(
     restore_dump: Callable[[str], Path], revision: str
 ) -> None:
     file = restore_dump(revision)
@@ -73,9 +73,9 @@ def test_a_past_database_keeps_its_data_and_works_on(
     settings = read_settings(database_url=f"sqlite:///{file}")
     database = open_migrated_database(settings, on_migrated=lambda _: None)
     after = read_rows(file)
-    for table, kept in before.items():
-        # A column may be new; what was there is still there.
-        assert [{name: row[name] for name in kept[0]} for row in after[table]] == kept, table
+    for table, rows in before.items():
+        # Migrations may add columns.
+        assert [{name: row[name] for name in rows[0]} for row in after[table]] == rows, table
     assert schema.check(database) == []
     with database.read() as session:
         assert audit.first_invalid_entry(session) is None
@@ -83,5 +83,7 @@ def test_a_past_database_keeps_its_data_and_works_on(
     _, key = api_keys.create(database, "reader", Role.ANALYST, principal=CLI_PRINCIPAL, at=at)
     database.close()
     with TestClient(create_app(settings, clock=lambda: at), base_url=ORIGIN) as client:
-        answer = client.get("/api/v1/alerts?status=all", headers={"Authorization": f"Bearer {key}"})
-    assert len(answer.json()["alerts"]) == len(before["alert"])
+        response = client.get(
+            "/api/v1/alerts?status=all", headers={"Authorization": f"Bearer {key}"}
+        )
+    assert len(response.json()["alerts"]) == len(before["alert"])

@@ -1,4 +1,4 @@
-"""What the database promises: durable connections, times, constraints, migrations, the audit chain."""
+"""The database: durability, transactions, times, constraints, migrations and the audit chain."""
 
 import threading
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def make_user(**more: Any) -> User:
-    told: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "name": "ada",
         "name_folded": "ada",
         "role": "admin",
@@ -30,7 +30,7 @@ def make_user(**more: Any) -> User:
         "disabled_at": None,
         "last_login_at": None,
     }
-    return User(**told | more)
+    return User(**columns | more)
 
 
 @pytest.mark.parametrize(
@@ -40,24 +40,24 @@ def make_user(**more: Any) -> User:
 def test_every_connection_is_durable_and_strict(
     database: Database, pragma: str, value: object
 ) -> None:
-    with database.read() as one, database.read() as other:
-        for session in (one, other):
+    with database.read() as first, database.read() as second:
+        for session in (first, second):
             assert session.connection().execute(text(f"PRAGMA {pragma}")).scalar() == value
 
 
-def test_a_write_takes_the_lock_when_it_begins(database: Database) -> None:
-    """A second process's writer would otherwise find out only at its first write."""
+def test_a_writing_transaction_takes_the_lock_when_it_begins(database: Database) -> None:
+    """Otherwise a writer of a second process would fail at its first write, instead of waiting."""
     other = Database(str(database.engine.url))
     began = threading.Event()
     order: list[str] = []
 
-    def second() -> None:
+    def write_second() -> None:
         began.set()
         with other.write():
             order.append("second")
 
     with database.write():
-        thread = threading.Thread(target=second)
+        thread = threading.Thread(target=write_second)
         thread.start()
         began.wait(5)
         order.append("first")
@@ -66,7 +66,7 @@ def test_a_write_takes_the_lock_when_it_begins(database: Database) -> None:
     assert order == ["first", "second"]
 
 
-def test_a_block_that_raises_writes_nothing(database: Database) -> None:
+def test_a_write_block_that_raises_writes_nothing(database: Database) -> None:
     def write_and_fail() -> None:
         with database.write() as session:
             session.add(make_user())
@@ -83,7 +83,7 @@ def test_commit_listeners_get_the_counters_that_a_committed_transaction_incremen
     database: Database,
 ) -> None:
     calls: list[dict[str, int]] = []
-    database.on_commit(lambda revisions: calls.append(dict(revisions)))
+    database.on_commit(lambda counters: calls.append(dict(counters)))
 
     def increment_and_fail() -> None:
         with database.write() as session:
@@ -103,17 +103,17 @@ def test_commit_listeners_get_the_counters_that_a_committed_transaction_incremen
     assert calls == [{"alerts": 1, "keys": 1}, {"alerts": 2}]
 
 
-def test_times_come_back_aware_and_in_utc(database: Database) -> None:
+def test_times_are_returned_aware_and_in_utc(database: Database) -> None:
     local = datetime(2026, 11, 24, 14, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     with database.write() as session:
         session.add(make_user(created_at=local))
     with database.read() as session:
-        found = session.exec(select(User)).one().created_at
-    assert found == local
-    assert found.tzinfo is UTC
+        created_at = session.exec(select(User)).one().created_at
+    assert created_at == local
+    assert created_at.tzinfo is UTC
 
 
-def test_a_naive_time_never_reaches_the_database(database: Database) -> None:
+def test_a_naive_time_is_refused(database: Database) -> None:
     with pytest.raises(StatementError, match="naive"), database.write() as session:
         session.add(make_user(created_at=datetime(2026, 1, 1)))  # noqa: DTZ001 (naive on purpose)
 
@@ -162,13 +162,13 @@ class TestConstraints:
     @pytest.mark.parametrize(
         ("status", "verdict"), [("closed", "NULL"), ("open", "'duplicate'"), ("gone", "NULL")]
     )
-    def test_a_verdict_and_being_closed_go_together(
+    def test_exactly_the_closed_alerts_have_a_verdict(
         self, database: Database, status: str, verdict: str
     ) -> None:
         with pytest.raises(IntegrityError):
             execute_sql(database, INSERT_ALERT.format(status=status, verdict=verdict))
 
-    def test_a_match_belongs_to_an_alert_or_to_an_exclusion(self, database: Database) -> None:
+    def test_a_match_belongs_to_an_existing_alert_or_exclusion(self, database: Database) -> None:
         execute_sql(database, INSERT_ALERT.format(status="open", verdict="NULL"))
         match = (
             "INSERT INTO rule_match (rule_id, key_id, event_id, received_at, alert_id, exclusion_id,"
@@ -182,23 +182,23 @@ class TestConstraints:
 
 
 class TestMigrations:
-    def test_an_empty_database_comes_to_what_the_tables_say(self, database: Database) -> None:
+    def test_migrations_produce_exactly_the_defined_tables(self, database: Database) -> None:
         with database.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             assert compare_metadata(context, tables.metadata) == []
 
-    def test_the_newest_revision_is_what_an_upgrade_leads_to(self, database: Database) -> None:
+    def test_an_upgrade_leads_to_the_newest_revision(self, database: Database) -> None:
         assert schema.current_revision(database) == schema.known_revisions()[-1]
         assert schema.upgrade(database)[0] == schema.known_revisions()[-1]
         assert schema.check(database) == []
 
     def test_a_database_newer_than_the_program_is_refused(self, database: Database) -> None:
         execute_sql(database, "UPDATE alembic_version SET version_num = '9999'")
-        for refuse in (schema.upgrade, schema.check):
+        for function in (schema.upgrade, schema.check):
             with pytest.raises(FatalError, match="newer than this Deckwatch"):
-                refuse(database)
+                function(database)
 
-    def test_two_programs_that_start_at_once_migrate_once(self, tmp_path: Path) -> None:
+    def test_programs_that_start_at_the_same_time_migrate_once(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path / 'new.db'}"
         problems: list[BaseException] = []
 
@@ -218,20 +218,14 @@ class TestMigrations:
             thread.join(30)
         assert problems == []
 
-    @pytest.mark.parametrize(
-        ("content", "words"),
-        [(b"this is not a database, but long enough to be one" * 50, "not a database")],
-    )
-    def test_a_file_that_is_no_database_is_named(
-        self, tmp_path: Path, content: bytes, words: str
-    ) -> None:
+    def test_the_error_for_a_file_that_is_no_database_names_it(self, tmp_path: Path) -> None:
         path = tmp_path / "other.db"
-        path.write_bytes(content)
-        with pytest.raises(FatalError, match=words) as caught:
+        path.write_bytes(b"this is not a database, but long enough to be one" * 50)
+        with pytest.raises(FatalError, match="not a database") as caught:
             schema.upgrade(Database(f"sqlite:///{path}"))
         assert "other.db" in str(caught.value)
 
-    def test_a_folder_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
+    def test_the_error_for_a_missing_folder_names_it(self, tmp_path: Path) -> None:
         with pytest.raises(FatalError, match=r"the folder .*nowhere does not exist"):
             schema.upgrade(Database(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}"))
 
@@ -245,12 +239,12 @@ class TestAuditChain:
                     session, at=NOW, actor="ada", action="key.created", subject=f"key {number}"
                 )
 
-    def broken(self, database: Database) -> int | None:
+    def first_invalid(self, database: Database) -> int | None:
         with database.read() as session:
             return audit.first_invalid_entry(session)
 
-    def test_an_untouched_log_is_whole(self, database: Database) -> None:
-        assert self.broken(database) is None
+    def test_an_unchanged_log_is_valid(self, database: Database) -> None:
+        assert self.first_invalid(database) is None
 
     @pytest.mark.parametrize(
         ("tampering", "entry"),
@@ -262,13 +256,13 @@ class TestAuditChain:
             ("UPDATE audit_entry SET detail = 'x' WHERE id = 5", 5),
         ],
     )
-    def test_a_changed_or_missing_entry_shows(
+    def test_a_changed_or_deleted_entry_is_detected(
         self, database: Database, tampering: str, entry: int
     ) -> None:
         execute_sql(database, tampering)
-        assert self.broken(database) == entry
+        assert self.first_invalid(database) == entry
 
-    def test_entries_written_at_once_form_one_chain(self, database: Database) -> None:
+    def test_entries_of_concurrent_transactions_form_one_chain(self, database: Database) -> None:
         def write() -> None:
             for _ in range(10):
                 with database.write() as session:
@@ -279,6 +273,6 @@ class TestAuditChain:
             thread.start()
         for thread in threads:
             thread.join(60)
-        assert self.broken(database) is None
+        assert self.first_invalid(database) is None
         with database.read() as session:
             assert len(session.exec(select(AuditEntry.id)).all()) == 45

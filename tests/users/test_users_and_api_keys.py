@@ -1,4 +1,4 @@
-"""People and keys: invited, demoted, made, revoked; and what the audit log tells of it."""
+"""Users page, API keys and the audit log: invitations, roles, creation and revocation."""
 
 import re
 from collections.abc import Callable
@@ -21,35 +21,35 @@ from tests.factories import exec_event
 from tests.processes import wait_until
 
 
-class TestPeople:
-    def test_an_invited_person_chooses_a_password_by_a_link_that_works_once(
+class TestUsers:
+    def test_an_invited_user_sets_a_password_with_a_link_that_works_once(
         self, app: FastAPI, admin: UserClient
     ) -> None:
         page = admin.post("/users", {"name": "cleo", "role": "analyst"})
         assert page.status_code == 201
-        found = re.search(r"http://127\.0\.0\.1:8000(/setup/[\w-]+)", page.text)
-        assert found is not None
+        link = re.search(r"http://127\.0\.0\.1:8000(/setup/[\w-]+)", page.text)
+        assert link is not None
         client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
-        form = client.get(found[1]).text
+        form = client.get(link[1]).text
         fields = {
             "csrf": token_of(form),
             "name": "mallory",
             "password": PASSWORD,
             "again": PASSWORD,
         }
-        assert client.post(found[1], data=fields).status_code == 303
+        assert client.post(link[1], data=fields).status_code == 303
         assert "cleo" in client.get("/account").text
-        assert client.get(found[1]).status_code == 404
+        assert client.get(link[1]).status_code == 404
         client.cookies.clear()
         assert login(client, "cleo", PASSWORD).status_code == 303
 
-    def test_a_name_is_given_once(self, admin: UserClient) -> None:
+    def test_user_names_are_unique_regardless_of_case(self, admin: UserClient) -> None:
         admin.post("/users", {"name": "cleo", "role": "analyst"})
-        answer = admin.post("/users", {"name": "CLEO", "role": "analyst"})
-        assert answer.status_code == 422
-        assert "exists already" in answer.text
+        response = admin.post("/users", {"name": "CLEO", "role": "analyst"})
+        assert response.status_code == 422
+        assert "already exists" in response.text
 
-    def test_the_only_admin_stays_one(
+    def test_the_only_admin_cannot_be_demoted_or_disabled(
         self,
         admin: UserClient,
         database: Database,
@@ -65,7 +65,7 @@ class TestPeople:
         assert admin.get("/users").status_code == 200
         assert other.get("/users").status_code == 303
 
-    def test_an_entry_link_signs_in_once(
+    def test_a_sign_in_link_works_once(
         self, anonymous: TestClient, database: Database, admin: UserClient, clock: FakeClock
     ) -> None:
         token = users.create_link(
@@ -78,7 +78,7 @@ class TestPeople:
 
 
 class TestKeys:
-    def test_a_key_is_shown_once_and_works_until_it_is_revoked(
+    def test_a_key_is_shown_once_and_works_until_revoked(
         self, admin: UserClient, anonymous: TestClient
     ) -> None:
         page = admin.post("/agents/keys", {"name": "edge", "role": "agent"})
@@ -92,49 +92,49 @@ class TestKeys:
         assert sender.send(exec_event()).status_code == 401
         assert "revoked" in admin.get("/agents").text
 
-    def test_a_key_that_another_process_revokes_is_refused_soon(
+    def test_a_key_revoked_by_another_process_is_refused_soon(
         self, agent: AgentClient, database: Database, clock: FakeClock
     ) -> None:
         assert agent.send_events(exec_event())["matched"] == 1
         api_keys.revoke(database, "fleet", principal=CLI_PRINCIPAL, at=clock())
         wait_until(lambda: agent.send(exec_event()).status_code == 401, "the key is refused")
 
-    def test_a_key_revoked_while_it_is_looked_up_is_not_kept(
+    def test_a_key_revoked_during_its_lookup_is_not_cached(
         self, database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _, text = api_keys.create(database, "edge", Role.AGENT, principal=CLI_PRINCIPAL, at=clock())
-        ring = ApiKeyCache(database)
+        cache = ApiKeyCache(database)
 
         def revoked_meanwhile(session: Session, key_hash: str) -> ApiKey | None:
-            found = get_by_hash(session, key_hash)
+            key = get_by_hash(session, key_hash)
             api_keys.revoke(database, "edge", principal=CLI_PRINCIPAL, at=clock())
-            ring.refresh()
-            return found
+            cache.refresh()
+            return key
 
         monkeypatch.setattr("app.store.api_keys.get_by_hash", revoked_meanwhile)
-        assert ring.look_up(text) is not None
-        assert ring.get_cached(text) is None
+        assert cache.look_up(text) is not None
+        assert cache.get_cached(text) is None
 
-    def test_no_key_is_known_while_nobody_can_tell_which_are_revoked(
+    def test_the_cache_is_empty_while_revocations_cannot_be_read(
         self, database: Database, clock: FakeClock
     ) -> None:
         _, text = api_keys.create(database, "edge", Role.AGENT, principal=CLI_PRINCIPAL, at=clock())
-        ring = ApiKeyCache(database)
-        assert ring.look_up(text) == ring.get_cached(text) is not None
+        cache = ApiKeyCache(database)
+        assert cache.look_up(text) == cache.get_cached(text) is not None
         with database.write() as session:
             session.connection().exec_driver_sql("ALTER TABLE revision RENAME TO gone")
         with pytest.raises(Unavailable):
-            ring.refresh()
-        assert ring.get_cached(text) is None
+            cache.refresh()
+        assert cache.get_cached(text) is None
 
-    def test_a_revoked_keys_name_is_not_given_again(self, admin: UserClient) -> None:
+    def test_the_name_of_a_revoked_key_cannot_be_reused(self, admin: UserClient) -> None:
         admin.post("/agents/keys", {"name": "edge", "role": "agent"})
         admin.post("/agents/keys/1/revoke")
-        answer = admin.post("/agents/keys", {"name": "edge", "role": "agent"})
-        assert answer.status_code == 422
-        assert "stays in the records" in answer.text
+        response = admin.post("/agents/keys", {"name": "edge", "role": "agent"})
+        assert response.status_code == 422
+        assert "names are not reused" in response.text
 
-    def test_the_page_shows_what_a_key_sent(
+    def test_the_agents_page_counts_events_matches_and_rejections(
         self, agent: AgentClient, admin: UserClient, clock: FakeClock
     ) -> None:
         agent.send_events([exec_event(), {"no": "event"}])
@@ -146,7 +146,7 @@ class TestKeys:
         clock.advance(minutes=16)
         assert "silent" in admin.get("/agents").text
 
-    def test_quarantined_bytes_are_handed_out_as_they_came(
+    def test_quarantined_bytes_are_downloaded_unchanged(
         self, agent: AgentClient, admin: UserClient
     ) -> None:
         agent.send_events(b'{"a":"\xff<script>"}')
@@ -154,17 +154,15 @@ class TestKeys:
         assert "not UTF-8 at byte 6" in page
         assert "\\xff" in page
         assert "<script>" not in page.replace('<script src="', "")
-        answer = admin.get("/quarantine/1/event.bin")
-        assert answer.content == b'{"a":"\xff<script>"}'
-        assert "attachment" in answer.headers["content-disposition"]
+        response = admin.get("/quarantine/1/event.bin")
+        assert response.content == b'{"a":"\xff<script>"}'
+        assert "attachment" in response.headers["content-disposition"]
 
 
-def test_the_audit_log_tells_who_came_and_what_they_changed(
-    admin: UserClient, app: FastAPI
-) -> None:
+def test_the_audit_log_records_sign_ins_and_changes(admin: UserClient, app: FastAPI) -> None:
     admin.post("/agents/keys", {"name": "edge", "role": "agent"})
     login(TestClient(app, base_url=ORIGIN), "ada", "wrong")
     page = admin.get("/audit").text
-    for told in ("session.opened", "session.refused", "key.created", "user.created"):
-        assert told in page
+    for action in ("session.opened", "session.refused", "key.created", "user.created"):
+        assert action in page
     assert "key.created" not in admin.get("/audit?who=command+line").text

@@ -1,0 +1,1 @@
+"""Generation of Python functions from rules. `generator.generate` is the entry point."""

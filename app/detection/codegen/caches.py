@@ -1,38 +1,74 @@
-"""From what an event has in a field to the blocks of rules that this leaves possible.
+"""Caches of results by field value, used by the generated functions.
 
-A rule that asks `process.name == "ssh"` need not be looked at for an event of `bash`. Which blocks a
-value leaves is worked out when it is first seen, and kept: hosts run few programs, again and again.
+Hosts run few different programs again and again, so most values occur more than once.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeAlias, TypeVar
 
 from app.detection.eql.coercion import ValueMatcher, as_sequence, as_text, ascii_lower
 from app.detection.eql.predicates import Predicate, TextIn, compile_any
 
 RuleBlock: TypeAlias = tuple[int, Callable[..., None]]
-"""A function for some rules, with the bit of what else must hold for all of them (see `Gate`)."""
+"""A generated function that tests some rules, with the bit of their common terms (`CommonTermCache`)."""
 
+MAX_PREDICATE_ENTRIES = 512
 MAX_ENTRIES = 4_096
 MAX_KEY_LENGTH = 128
 MAX_TUPLE_LENGTH = 8
-"""Values, characters of one, and texts of a list, that are kept. Whoever writes events may make up
-values without end; they are answered too, only more slowly."""
+"""Limits on what is cached: entries, characters of a text, and texts of a tuple. The sender of events can
+invent any number of values; values beyond the limits are evaluated without the cache."""
+
+_Key = TypeVar("_Key")
+_Result = TypeVar("_Result")
 
 
-# Most events lack most of the fields that many rules look into.
-_NO_VALUE: dict[object, Sequence[RuleBlock]] = {None: ()}
+class BoundedCache(dict[_Key, _Result], Generic[_Key, _Result]):
+    """A dict that is reset to `initial` when an entry is stored while it is full."""
+
+    def __init__(self, max_entries: int, initial: Mapping[_Key, _Result]) -> None:
+        super().__init__(initial)
+        self._max_entries, self._initial = max_entries, initial
+
+    def store(self, key: _Key, result: _Result) -> None:
+        if len(self) >= self._max_entries:
+            self.clear()
+            self.update(self._initial)
+        self[key] = result
 
 
-class FieldIndex(dict[object, Sequence[RuleBlock]]):
-    """By one field: `index[found]` for None, a text or a tuple of texts, `index.look(found)` for all else
-    that an event may have.
+class PredicateCache(BoundedCache[object, bool]):
+    """`cache[value]`: whether the text predicate holds for any text of a field value.
 
-    `blocks` pairs questions, of which a value of the field must fit one, with a block of rules.
+    A field value is None, a text or a tuple of texts.
+    """
+
+    def __init__(self, predicate: Predicate) -> None:
+        super().__init__(MAX_PREDICATE_ENTRIES, {None: False})
+        self._matches: ValueMatcher = predicate.compile()
+        self._any_matches = predicate.compile_for_list()
+
+    def __missing__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return isinstance(key, tuple) and self._any_matches(key)
+        result = bool(self._matches(key))
+        if len(key) <= MAX_KEY_LENGTH:
+            self.store(key, result)
+        return result
+
+
+class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
+    """Index from the value of one field to the blocks of rules that the value leaves possible.
+
+    For example, a rule with `process.name == "ssh"` is not tested for an event of `bash`.
+
+    `index[value]` takes None, a text or a tuple of texts; `index.lookup(value)` takes any field value.
+    `blocks` has pairs of predicates and a block; the block is possible if a value matches any of them.
     """
 
     def __init__(self, blocks: Sequence[tuple[Sequence[Predicate], RuleBlock]]) -> None:
-        super().__init__(_NO_VALUE)
+        # None is preset because most events lack most of the fields that many rules read.
+        super().__init__(MAX_ENTRIES, {None: ()})
         self._exact: dict[str, list[RuleBlock]] = {}
         self._lowered: dict[str, list[RuleBlock]] = {}
         others: dict[Predicate, list[RuleBlock]] = {}
@@ -43,35 +79,32 @@ class FieldIndex(dict[object, Sequence[RuleBlock]]):
                     continue
                 by_text = self._lowered if predicate.ignore_case else self._exact
                 for text in predicate.texts:
-                    by_text.setdefault(
-                        ascii_lower(text) if predicate.ignore_case else text, []
-                    ).append(block)
+                    key = ascii_lower(text) if predicate.ignore_case else text
+                    by_text.setdefault(key, []).append(block)
         self._other_predicates: list[tuple[ValueMatcher, list[RuleBlock]]] = [
-            (predicate.compile(), found) for predicate, found in others.items()
+            (predicate.compile(), blocks_of_predicate)
+            for predicate, blocks_of_predicate in others.items()
         ]
         self._matches_any_other = compile_any(list(others))
 
     def __missing__(self, text: object) -> Sequence[RuleBlock]:
         if not isinstance(text, str):
             return self.lookup(text)
-        found = [*self._exact.get(text, ()), *self._lowered.get(ascii_lower(text), ())]
+        matching = [*self._exact.get(text, ()), *self._lowered.get(ascii_lower(text), ())]
         if self._matches_any_other(text):
-            found += (
+            matching += (
                 block
                 for matches, blocks in self._other_predicates
                 if matches(text)
                 for block in blocks
             )
-        possible = tuple(dict.fromkeys(found))
+        possible = tuple(dict.fromkeys(matching))
         if len(text) <= MAX_KEY_LENGTH:
-            if len(self) >= MAX_ENTRIES:
-                self.clear()
-                self.update(_NO_VALUE)
-            self[text] = possible
+            self.store(text, possible)
         return possible
 
     def lookup(self, field_value: object) -> Sequence[RuleBlock]:
-        """The blocks that any of the values in `found` leaves possible, each once."""
+        """Return the blocks that any value of `field_value` leaves possible, without duplicates."""
         if field_value is None:
             return ()
         possible: dict[RuleBlock, None] = {}
@@ -82,15 +115,15 @@ class FieldIndex(dict[object, Sequence[RuleBlock]]):
         return tuple(possible)
 
 
-class CommonTermCache(dict[tuple[object, ...], int]):
-    """From the values of several fields with few values, `gate[values]`, to bits: one for each of `tests`.
+class CommonTermCache(BoundedCache[tuple[object, ...], int]):
+    """`cache[values]`: a bit mask with one bit for each of `tests`, for the values of several fields.
 
-    Each value is None, a scalar, or a tuple of them; a test gets them all. One more bit is always set,
-    so that an answer is never 0.
+    Each value is None, a scalar or a tuple of scalars; every test takes all of them. One more bit is
+    always set, so that the mask is never 0.
     """
 
     def __init__(self, tests: Sequence[Callable[..., object]]) -> None:
-        super().__init__()
+        super().__init__(MAX_ENTRIES, {})
         self._tests = tests
 
     def __missing__(self, values: tuple[object, ...]) -> int:
@@ -98,14 +131,12 @@ class CommonTermCache(dict[tuple[object, ...], int]):
         for number, holds in enumerate(self._tests):
             common_bits |= bool(holds(*values)) << number
         if all(map(_is_cacheable, values)):
-            if len(self) >= MAX_ENTRIES:
-                self.clear()
-            self[values] = common_bits
+            self.store(values, common_bits)
         return common_bits
 
 
 def _is_cacheable(value: object) -> bool:
-    """Texts only: to a dict 1, 1.0 and True are the same, to a rule they are not."""
+    """Return whether `value` has only texts: 1, 1.0 and True are the same dict key, but differ in rules."""
     if isinstance(value, tuple):
         return len(value) <= MAX_TUPLE_LENGTH and all(map(_is_cacheable, value))
     return value is None or (isinstance(value, str) and len(value) <= MAX_KEY_LENGTH)

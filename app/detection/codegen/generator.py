@@ -1,301 +1,257 @@
-"""The Python source of the functions that decide which rules an event matches.
+"""Generation of the match functions of a set of rules.
 
-Three things keep the way short for an event that matches nothing. Rules that ask a question of the
-same field are reached through an index of that field, or if they ask either of several, through one
-of each. What rules ask of fields with few values, such as
-the operating system, is answered for all of them at once, and only when an index led to a rule. What
-several rules ask alike besides is asked once for all of them.
+`generate` compiles each query to terms (`terms`), generates functions for the terms (`blocks`) and executes
+the source. The match function exists in two forms with the same conditions:
+
+- `match_json` takes the JSON of an event and decodes only the fields that the rules read. It handles nearly
+  all events.
+- `match_values` takes the values of each field. It handles dotted keys and completely decoded documents.
+
+For example, the rule `ssh_by_user` with the query
+
+    process where process.name == "ssh" and not user.name == "deploy"
+
+gives this source of `match_json` and the functions that it calls:
+
+    # 0: 'ssh_by_user'
+    # q0_TextIn = TextIn(texts=frozenset({'process'}), ignore_case=False)
+    # q1_TextIn = TextIn(texts=frozenset({'ssh'}), ignore_case=False)
+    # q2_TextIn = TextIn(texts=frozenset({'deploy'}), ignore_case=False)
+
+    def nested_holds0(f0_event_category):
+        return q0_TextIn[f0_event_category]
+
+    def nested_common_bits(event):
+        n0_event = event.k0 or empty_n0_event
+        f0_event_category = n0_event.k0
+        return nested_common_terms[(f0_event_category, )]
+
+    def nested_block2(event, matched):
+        n1_user = event.k2 or empty_n1_user
+        f2_user_name = n1_user.k0
+        if (
+            (not q2_TextIn[f2_user_name])
+        ):
+            matched += [0]
+
+    def match_json(raw):
+        try:
+            event = decode(raw)
+            n2_process = event.k1 or empty_n2_process
+            f1_process_name = n2_process.k0
+            possible0 = nested_index0[f1_process_name]
+            if not (possible0):
+                return ()
+            matched = []
+            common_bits = nested_common_bits(event)
+            for bit, block in possible0:
+                if common_bits & bit:
+                    block(event, matched)
+            return rules_by_number(matched) if matched else ()
+        except ValidationError:
+            return match_mixed(raw)
+        except DECODE_ERRORS:
+            return None
+
+`event` is a msgspec struct with the attributes `k0`, `k1` and so on, and `empty_n0_event` is such a struct
+without values. `q0_TextIn` and `q2_TextIn` are of class `PredicateCache`, `nested_index0` is a `FieldIndex`
+and `nested_common_terms` a `CommonTermCache`. The index replaces the term `q1_TextIn`: for an event whose
+`process.name` is not `ssh`, `possible0` is empty and `match_json` returns at the first `return ()`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from app.detection.codegen.terms import (
-    COMMON_FIELD_PREFIXES,
-    HIGH_CARDINALITY_SUFFIXES,
-    Term,
-    cheapest_alternatives,
-)
-from app.detection.eql.coercion import ValueType
-from app.detection.eql.predicates import Predicate
+import msgspec
 
-MIN_RULES_FOR_INDEX = 2
-"""Rules for which an index pays inside a block: it costs about as much as asking two questions."""
+from app.detection.codegen.blocks import BlockGenerator, PendingRule, all_indexable
+from app.detection.codegen.caches import CommonTermCache, FieldIndex
+from app.detection.codegen.terms import TermCompiler
+from app.detection.fields import FieldType, field_type
+from app.detection.partial_decoder import PartialDecoder
 
-MIN_RULES_FOR_JOINT_INDEX = 4
-"""Rules for which indexes of several fields pay, some of whose values are often new."""
+if TYPE_CHECKING:
+    from app.detection.rule import Rule
 
-MAX_DEPTH = 20
-"""Conditions inside conditions; Python takes a hundred levels of indentation."""
+MAX_RULES_FOR_LAZY_DECODING = 20
+_LAZY_PREFIXES = ("host.os.", "process.entry_leader.", "data_stream.")
+"""Prefixes of fields that exclude few events. With up to MAX_RULES_FOR_LAZY_DECODING rules, objects that
+contain only such fields are decoded when a rule first reads them. With more rules, it is faster to decode
+everything at once."""
 
+_RETURN_STATEMENT = "return rules_by_number(matched) if matched else ()"
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-IndexEntry: TypeAlias = tuple[tuple[Predicate, ...], int, str]
-"""Of an index: what is asked of its field, and the function that this leads to, with a bit."""
+MatchingRules: TypeAlias = "tuple[Rule, ...]"
+FastPathResult: TypeAlias = "tuple[Rule, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)
-class PendingRule:
-    """A rule by its `number`, with the terms that are still to be asked.
+class GeneratedFunctions:
+    """The match functions of some rules.
 
-    `indexed` are fields whose index has led to it: another one would tell nothing new.
+    `match_values` takes a list of values for each of `fields`. `decode` is the JSON decoder of `match_json`,
+    for benchmarks. `source` is the source of `match_json` and
+    the functions that it calls, with comments that explain the numbers and names in it.
     """
 
-    number: int
-    terms: tuple[Term, ...]
-    indexed_fields: frozenset[str] = frozenset()
-
-    def without_terms(self, met: Iterable[Term]) -> "PendingRule":
-        gone = set(met)
-        return replace(self, terms=tuple(term for term in self.terms if term not in gone))
+    match_json: Callable[[bytes], FastPathResult]
+    match_values: Callable[[Sequence[object]], MatchingRules]
+    decode: Callable[[bytes], object]
+    fields: tuple[str, ...]
+    source: str
 
 
-@dataclass(slots=True)
-class CodeGenerator:
-    """The source of a function and of those it calls, and how their tables are made.
+def generate(
+    rules: "Sequence[Rule]",
+    *,
+    non_ecs_keys: Sequence[str] = (),
+    ecs_marker_fields: Sequence[str] = (),
+) -> GeneratedFunctions:
+    """Return the match functions of `rules`. See `Detector` for the arguments."""
+    marker_fields = list(dict.fromkeys(ecs_marker_fields))
+    rule_fields = [name for rule in rules for name in rule.tree.fields]
 
-    The functions read fields of `argument` with the statements that `reading` gives, into the
-    variables that `local` names; where `is_text`, one holds None, a text or a tuple of texts, which can
-    be looked up as it is. They put the numbers of matching rules into the list `found`.
-
-    `indexes` has, for each index by its name, what is asked and the function that this leads to, with a
-    bit. `tests` has, for each bit, the function that tells from the values of common fields whether it
-    is set.
-    """
-
-    prefix: str
-    argument: str
-    read_statements: Callable[[Iterable[str]], Iterable[str]]
-    local_name: Callable[[str], str]
-    is_text: Callable[[str], bool]
-    functions: list[str] = field(default_factory=list)
-    indexes: dict[str, list[IndexEntry]] = field(default_factory=dict)
-    common_term_tests: list[str] = field(default_factory=list)
-
-    def generate_statements(self, rules: Sequence[PendingRule]) -> tuple[set[str], list[str]]:
-        """Fields to be read, and the statements that decide all of `rules` and leave `found`."""
-        fields: set[str] = set()
-        groups: dict[frozenset[Term], int] = {}
-        bits: dict[int, int] = {}
-        rest: list[PendingRule] = []
-        for rule in rules:
-            common = frozenset(term for term in rule.terms if term.is_common)
-            bits[rule.number] = 1 << groups.setdefault(common, len(groups))
-            rest.append(rule.without_terms(common))
-        self._add_common_terms_function(list(groups))
-        lines, possible, rest = self._top_level_indexes(rest, bits, fields)
-        if possible and not rest:
-            lines.append(f"if not ({' or '.join(possible)}):")
-            lines.append("    return ()")
-        lines += ["matched = []", f"common_bits = {self.prefix}_common_bits({self.argument})"]
-        for one in possible:
-            lines += [f"for bit, block in {one}:", "    if common_bits & bit:"]
-            lines.append(f"        block({self.argument}, matched)")
-        for bit in dict.fromkeys(bits[rule.number] for rule in rest):
-            block = self._add_block([rule for rule in rest if bits[rule.number] == bit], 0)
-            lines += [f"if common_bits & {bit}:", f"    {block}({self.argument}, matched)"]
-        return fields, lines
-
-    def _top_level_indexes(
-        self, rules: Sequence[PendingRule], bits: Mapping[int, int], fields: set[str]
-    ) -> tuple[list[str], list[str], list[PendingRule]]:
-        """Statements that ask the indexes, the locals that then hold blocks, and rules that none leads to."""
-        lines: list[str] = []
-        possible: list[str] = []
-        rest = list(rules)
-        while best_index := _best_index_field(rest, min_rules=1, high_cardinality=False, bits=bits):
-            name, by_predicates = best_index
-            rest = _except(rest, by_predicates.values())
-            possible.append(f"possible{len(possible)}")
-            lines.append(f"{possible[-1]} = {self._add_index(name, by_predicates, fields, 0)}")
-        by_field, rest = self._joint_index_entries(rest, bits)
-        if by_field:
-            # A set, since two fields may lead to one block.
-            asked = (f"*({self._index_lookup(*entries, fields)})" for entries in by_field.items())
-            possible.append(f"possible{len(possible)}")
-            lines.append(f"{possible[-1]} = {{{', '.join(asked)}}}")
-        return lines, possible, rest
-
-    def _add_common_terms_function(self, groups: Sequence[frozenset[Term]]) -> None:
-        """A function that tells which of `groups` hold, as bits; the highest one is always set."""
-        asked = sorted({name for terms in groups for term in terms for name in term.fields})
-        values = list(map(self.local_name, asked))
-        for terms in groups:
-            lines = [f"return {' and '.join(t.source for t in sorted(terms, key=_cost)) or True}"]
-            self.common_term_tests.append(self._add_function("holds", ", ".join(values), lines))
-        lines = list(self.read_statements(asked))
-        for name, value in zip(asked, values, strict=True):
-            if not self.is_text(name):
-                lines.append(f"if type({value}) is list:")
-                lines.append(f"    {value} = tuple({value})")
-        lines.append(
-            f"return {self.prefix}_common_terms[({''.join(f'{value}, ' for value in values)})]"
-        )
-        self.functions.append(
-            "\n    ".join([f"def {self.prefix}_common_bits({self.argument}):", *lines]) + "\n"
+    def build_decoder(*, lazy: bool) -> PartialDecoder:
+        return PartialDecoder(
+            [*marker_fields[:1], *rule_fields],
+            mixed_only=marker_fields[1:],
+            forbidden_keys=non_ecs_keys,
+            nested_forbidden_keys=() if marker_fields else non_ecs_keys,
+            is_text=_is_always_text,
+            is_lazy=lambda name: lazy and name.startswith(_LAZY_PREFIXES),
         )
 
-    def _add_block(self, rules: Sequence[PendingRule], depth: int) -> str:
-        fields: set[str] = set()
-        lines = list(self._block_statements(rules, depth, fields))
-        return self._add_function(
-            "block", f"{self.argument}, matched", [*self.read_statements(fields), *lines]
-        )
+    decoder = build_decoder(lazy=False)
+    json_terms = TermCompiler(decoder.local_name, _is_always_text)
+    pending = _pending_rules(json_terms, rules)
+    if len(rules) <= MAX_RULES_FOR_LAZY_DECODING and all_indexable(pending):
+        decoder = build_decoder(lazy=True)
 
-    def _add_function(self, kind: str, parameters: str, lines: Iterable[str]) -> str:
-        name = f"{self.prefix}_{kind}{len(self.functions)}"
-        self.functions.append("\n    ".join([f"def {name}({parameters}):", *lines]) + "\n")
-        return name
+    def rules_by_number(numbers: Iterable[int]) -> MatchingRules:
+        return tuple(rules[number] for number in sorted(numbers))
 
-    def _block_statements(
-        self, rules: Sequence[PendingRule], depth: int, fields: set[str]
-    ) -> Iterator[str]:
-        rest = yield from self._nested_indexes(rules, depth, fields, high_cardinality=False)
-        if matched := [rule.number for rule in rest if not rule.terms]:
-            yield f"matched += {matched}"
-        rest = [rule for rule in rest if rule.terms]
-        while rest:
-            sharing = _rules_sharing_a_term(rest) if depth < MAX_DEPTH else rest[:1]
-            if len(sharing) == 1:
-                before = rest
-                rest = yield from self._nested_indexes(rest, depth, fields, high_cardinality=True)
-                if rest != before:
-                    continue
-            shared = [term for term in sharing[0].terms if all(term in r.terms for r in sharing)]
-            fields.update(*(term.fields for term in shared))
-            yield from _condition(shared)
-            inner = [rule.without_terms(shared) for rule in sharing]
-            yield from (f"    {line}" for line in self._block_statements(inner, depth + 1, fields))
-            rest = [rule for rule in rest if rule not in sharing]
+    value_terms = TermCompiler(decoder.local_name)
+    value_blocks = BlockGenerator(
+        "values",
+        "values",
+        lambda names: _value_assignments(decoder, names),
+        decoder.local_name,
+        lambda _name: False,
+    )
+    value_lines = _match_values_lines(value_blocks, decoder, _pending_rules(value_terms, rules))
+    match_values = _execute(
+        value_blocks, value_lines, {**value_terms.namespace, "rules_by_number": rules_by_number}
+    )["match_values"]
 
-    def _nested_indexes(
-        self, rules: Sequence[PendingRule], depth: int, fields: set[str], *, high_cardinality: bool
-    ) -> Generator[str, None, list[PendingRule]]:
-        """Gives back the rules that no index leads to."""
-        rest = list(rules)
-        while depth < MAX_DEPTH and (
-            best_index := _best_index_field(
-                rest, min_rules=MIN_RULES_FOR_INDEX, high_cardinality=high_cardinality, bits={}
-            )
-        ):
-            name, by_predicates = best_index
-            rest = _except(rest, by_predicates.values())
-            yield f"for _, block in {self._add_index(name, by_predicates, fields, depth)}:"
-            yield f"    block({self.argument}, matched)"
-        return rest
-
-    def _joint_index_entries(
-        self, rules: Sequence[PendingRule], bits: Mapping[int, int]
-    ) -> tuple[dict[str, list[IndexEntry]], list[PendingRule]]:
-        """By each field, what it asks for the rules that can be led to by several together; and the rest."""
-        led: dict[tuple[int, tuple[tuple[str, tuple[Predicate, ...]], ...]], list[PendingRule]] = {}
-        for rule in rules:
-            if asked := cheapest_alternatives(
-                [term.alternatives for term in rule.terms if term.alternatives]
-            ):
-                led.setdefault((bits[rule.number], tuple(asked.items())), []).append(rule)
-        by_field: dict[str, list[IndexEntry]] = {}
-        if sum(map(len, led.values())) < MIN_RULES_FOR_JOINT_INDEX:
-            return by_field, list(rules)
-        for (bit, pairs), members in led.items():
-            block = self._add_block(members, 1)
-            for name, predicates in pairs:
-                by_field.setdefault(name, []).append((predicates, bit, block))
-        return by_field, _except(rules, led.values())
-
-    def _add_index(
-        self, name: str, by_predicates: "RulesByPredicates", fields: set[str], depth: int
-    ) -> str:
-        """An expression for the blocks that the field `name` leaves possible, with their bits."""
-        entries = [
-            (predicates, bit, self._add_block(members, depth + 1))
-            for (predicates, bit), members in by_predicates.items()
-        ]
-        return self._index_lookup(name, entries, fields)
-
-    def _index_lookup(self, name: str, entries: list[IndexEntry], fields: set[str]) -> str:
-        index = f"{self.prefix}_index{len(self.indexes)}"
-        self.indexes[index] = entries
-        fields.add(name)
-        value = self.local_name(name)
-        if self.is_text(name) and not name.endswith(HIGH_CARDINALITY_SUFFIXES):
-            return f"{index}[{value}]"
-        return f"{index}[{value}] if type({value}) is str else {index}.lookup({value})"
-
-
-RulesByPredicates: TypeAlias = dict[tuple[tuple[Predicate, ...], int], list[PendingRule]]
-
-
-def _except(
-    rules: Sequence[PendingRule], taken: Iterable[Sequence[PendingRule]]
-) -> list[PendingRule]:
-    numbers = {rule.number for members in taken for rule in members}
-    return [rule for rule in rules if rule.number not in numbers]
-
-
-def _cost(term: Term) -> int:
-    return term.cost
-
-
-def _condition(terms: Sequence[Term]) -> Iterator[str]:
-    """The head of an `if` statement, the cheapest term first."""
-    first, *others = sorted(terms, key=_cost)
-    yield "if ("
-    yield f"    {first.source}"
-    yield from (f"    and {other.source}" for other in others)
-    yield "):"
-
-
-def _rules_sharing_a_term(rules: Sequence[PendingRule]) -> list[PendingRule]:
-    """The rules with the term that most of `rules` have."""
-    counts = Counter(term for rule in rules for term in rule.terms)
-    most = max(counts, key=lambda term: (counts[term], -term.cost))
-    return [rule for rule in rules if most in rule.terms]
-
-
-def all_indexable(rules: Iterable[PendingRule]) -> bool:
-    """Whether an index leads to each of `rules`, so that most events end there."""
-    return all(_indexable_terms(rule, high_cardinality=False) for rule in rules)
-
-
-def _best_index_field(
-    rules: Sequence[PendingRule], *, min_rules: int, high_cardinality: bool, bits: Mapping[int, int]
-) -> tuple[str, RulesByPredicates] | None:
-    """The field by which an index leads to most of `rules`, and those rules by what they ask of it.
-
-    A term that asks no more than the index has answered is not asked again.
-    """
-    indexable = {
-        rule.number: _indexable_terms(rule, high_cardinality=high_cardinality) for rule in rules
+    json_blocks = BlockGenerator(
+        "nested", "event", decoder.read_statements, decoder.local_name, _is_always_text
+    )
+    json_lines = _match_json_lines(json_blocks, decoder, pending, marker_fields[:1])
+    namespace = {
+        **decoder.namespace,
+        **json_terms.namespace,
+        "decode": decoder.decode_nested,
+        "match_mixed": _match_mixed(decoder, marker_fields, match_values),
+        "rules_by_number": rules_by_number,
+        "ValidationError": msgspec.ValidationError,
+        "DECODE_ERRORS": _DECODE_ERRORS,
     }
-    counts = Counter(name for found in indexable.values() for name in found)
-    if not counts or max(counts.values()) < min_rules:
-        return None
-    name = max(counts, key=lambda name: (counts[name], name))
-    by_predicates: RulesByPredicates = {}
-    for rule in rules:
-        if term := indexable[rule.number].get(name):
-            left = rule.without_terms([term]) if term.is_exact else rule
-            left = replace(left, indexed_fields=left.indexed_fields | {name})
-            key = (term.implied_predicates[name], bits.get(rule.number, 0))
-            by_predicates.setdefault(key, []).append(left)
-    return name, by_predicates
+    match_json = _execute(json_blocks, json_lines, namespace)["match_json"]
+    comments = [
+        *(f"# {number}: {rule.slug!r}" for number, rule in enumerate(rules)),
+        *(f"# {name} = {predicate!r}" for name, predicate in json_terms.legend()),
+    ]
+    source = "\n".join([*comments, "", *json_blocks.functions, *json_lines])
+    return GeneratedFunctions(
+        match_json, match_values, decoder.decode_nested, decoder.fields, source
+    )
 
 
-def _indexable_terms(rule: PendingRule, *, high_cardinality: bool) -> dict[str, Term]:
-    """For each field that an index could have, the term that says most about it for least."""
-    found: dict[str, Term] = {}
-    for term in sorted(rule.terms, key=lambda term: (not term.is_exact, term.cost)):
-        for name, predicates in term.implied_predicates.items():
-            fit = (
-                not name.startswith(COMMON_FIELD_PREFIXES)
-                and name.endswith(HIGH_CARDINALITY_SUFFIXES) is high_cardinality
-            )
-            if (
-                name not in rule.indexed_fields
-                and fit
-                and all(predicate.value_type is ValueType.TEXT for predicate in predicates)
-            ):
-                found.setdefault(name, term)
-    return found
+def _pending_rules(compiler: TermCompiler, rules: "Sequence[Rule]") -> list[PendingRule]:
+    return [
+        PendingRule(number, tuple(compiler.compile_terms(rule.tree)))
+        for number, rule in enumerate(rules)
+    ]
+
+
+def _match_json_lines(
+    blocks: BlockGenerator,
+    decoder: PartialDecoder,
+    rules: Sequence[PendingRule],
+    marker_fields: Sequence[str],
+) -> list[str]:
+    fields, statements = blocks.generate_statements(rules)
+    body = ["event = decode(raw)", *decoder.read_statements([*marker_fields, *fields])]
+    for name in marker_fields:
+        body += [f"if not {decoder.local_name(name)}:", "    return match_mixed(raw)"]
+    return [
+        "def match_json(raw):",
+        "    try:",
+        *(f"        {line}" for line in [*body, *statements, _RETURN_STATEMENT]),
+        "    except ValidationError:",
+        "        return match_mixed(raw)",
+        "    except DECODE_ERRORS:",
+        "        return None",
+    ]
+
+
+def _match_values_lines(
+    blocks: BlockGenerator, decoder: PartialDecoder, rules: Sequence[PendingRule]
+) -> list[str]:
+    fields, statements = blocks.generate_statements(rules)
+    body = [*_value_assignments(decoder, fields), *statements, _RETURN_STATEMENT]
+    return ["def match_values(values):", *(f"    {line}" for line in body)]
+
+
+def _value_assignments(decoder: PartialDecoder, names: Iterable[str]) -> Iterator[str]:
+    for position, name in enumerate(decoder.fields):
+        if name in names:
+            yield f"{decoder.local_name(name)} = values[{position}]"
+
+
+def _match_mixed(
+    decoder: PartialDecoder,
+    marker_fields: Sequence[str],
+    match_values: Callable[[Sequence[object]], MatchingRules],
+) -> Callable[[bytes], FastPathResult]:
+    """Return the function that `match_json` calls for events with dotted keys or without a marker."""
+    marker_positions = [decoder.fields.index(name) for name in marker_fields]
+
+    def match_mixed(raw: bytes) -> FastPathResult:
+        try:
+            event = decoder.decode_mixed(raw)
+        except _DECODE_ERRORS:
+            return None
+        values = decoder.collect_values(event)
+        if marker_positions and not any(values[position] for position in marker_positions):
+            return None
+        return match_values(values)
+
+    return match_mixed
+
+
+def _execute(
+    blocks: BlockGenerator, lines: Sequence[str], namespace: dict[str, Any]
+) -> dict[str, Any]:
+    """Execute the generated source in `namespace`, add the indexes and caches, and return `namespace`.
+
+    The source contains no text from rules except parts of field names, reduced to a-z, 0-9 and _, inside
+    longer names.
+    """
+    code = compile("\n".join([*blocks.functions, *lines]), "<rules>", "exec")
+    exec(code, namespace)  # noqa: S102
+    for name, entries in blocks.indexes.items():
+        namespace[name] = FieldIndex(
+            [(predicates, (bit, namespace[block])) for predicates, bit, block in entries]
+        )
+    namespace[f"{blocks.prefix}_common_terms"] = CommonTermCache(
+        [namespace[test] for test in blocks.common_term_tests]
+    )
+    return namespace
+
+
+def _is_always_text(name: str) -> bool:
+    """Return whether agents send only text in the field. For user ids, some send numbers."""
+    return field_type(name) is FieldType.TEXT and not name.endswith(".id")

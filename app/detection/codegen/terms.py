@@ -1,45 +1,46 @@
-"""Query trees to Python source: the terms of a condition, and what the names in them mean.
+"""Compilation of a query to terms: Python expressions that must all be true for the query to match.
 
-Nothing of a query's text goes into the source. Fields are the caller's local variables; texts,
-numbers and patterns are bound to generated names, one per distinct question.
+The expressions contain no text of the query. Fields are local variables, and each distinct predicate is
+bound to a generated name such as `q3_TextIn`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from app.detection.eql.clauses import Clause, build_clause, category_clause
+from app.detection.codegen.caches import PredicateCache
+from app.detection.eql.clauses import Clause
 from app.detection.eql.coercion import ANY_VALUE_TESTS, ValueType
 from app.detection.eql.computations import Computation
-from app.detection.eql.predicate_cache import PredicateCache
 from app.detection.eql.predicates import Exists, Predicate, TextIn
-from app.detection.eql.syntax_tree import And, Expression, Not, Or, Query
+from app.detection.eql.query import CompiledQuery
+from app.detection.eql.syntax_tree import And, Expression, Not, Or
 
 _BindingKey: TypeAlias = Predicate | tuple[Predicate, str] | tuple[Computation, Predicate, bool]
 
 _FAST_PATH_TYPES = {ValueType.TEXT: "str", ValueType.ANY: "str", ValueType.NUMBER: "int"}
 _COST: dict[type, int] = {TextIn: 1, Exists: 1}
 HIGH_CARDINALITY_SUFFIXES = (".args", ".command_line", ".pid", ".entity_id", ".id", ".title")
-"""Ends of fields with so many values that answers about one are hardly asked for again."""
+"""Suffixes of fields with so many different values that caching results per value does not pay."""
 
 _SELECTIVE_SUFFIXES = (".name", ".executable")
-"""Ends of fields with many values, few of which a rule looks for: asking them first saves the rest."""
+"""Suffixes of fields whose terms are tested first, because they are false for most events."""
 COMMON_FIELD_PREFIXES = ("event.", "host.os.", "data_stream.", "ecs.")
-"""Fields with few values, the same in most events: asking them early decides little."""
+"""Prefixes of fields with the same few values in most events. Testing them first excludes little."""
 
 
 FieldPredicates: TypeAlias = dict[str, tuple[Predicate, ...]]
+"""Predicates by field name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One of the conditions that an event must meet, all of them, for a query to match.
+    """A condition that must be true for a query to match.
 
-    `source` is a Python expression; equal terms have equal sources. `fields` are read by it.
-    `implied` has questions about single fields of which, for each field, one must be answered with
-    yes for the term to hold; `exact` says that there is no more to the term than that. `either` has such
-    questions about several fields, of which one must be answered with yes in one of them. `cost`
-    tells which term to ask first.
+    `source` is its Python expression; terms with the same source are equal. `fields` are the fields that
+    it reads. If the term is true, then for each field in `implied_predicates` one of the predicates
+    holds; if `is_exact`, the reverse is also true. If the term is true and has `alternatives`, one of
+    their predicates holds for at least one of their fields. Terms with a lower `cost` are tested first.
     """
 
     source: str
@@ -51,16 +52,17 @@ class Term:
 
     @property
     def is_common(self) -> bool:
+        """Whether the term reads only fields that have few values."""
         return bool(self.fields) and all(
             name.startswith(COMMON_FIELD_PREFIXES) for name in self.fields
         )
 
 
-class Compiler:
-    """Compiles queries that share a namespace.
+class TermCompiler:
+    """Compiles queries to terms that share a namespace.
 
-    `local` gives the local variable of a field, which holds None, a scalar, or a list of scalars and
-    None; where `is_text`, None, a text, or a tuple of texts.
+    `local_name` returns the local variable of a field. The variable holds None, a scalar, or a list of
+    scalars and None. If `is_text` is true for the field, it holds None, a text or a tuple of texts.
     """
 
     def __init__(
@@ -72,30 +74,30 @@ class Compiler:
         self.namespace: dict[str, object] = {
             str(value_type): function for value_type, function in ANY_VALUE_TESTS.items()
         }
-        """What the names in compiled conditions stand for."""
+        """The objects that the names in the terms refer to."""
 
     def legend(self) -> list[tuple[str, object]]:
-        """Each generated name with the question it asks, for whoever reads the source."""
+        """Return each generated name with its predicate, for the comments of the generated source."""
         return [(name, predicate) for predicate, name in self._bindings.items()]
 
-    def compile_terms(self, query: Query) -> list[Term]:
-        """What an event must meet to match `query`, each term once."""
-        category = category_clause(query)
-        found = [] if category is None else [self._clause_term(category)]
+    def compile_terms(self, query: CompiledQuery) -> list[Term]:
+        """Return the terms of `query` without duplicates. The query matches if all are true."""
+        category = query.category_clause
+        terms = [] if category is None else [self._clause_term(category)]
         pending: list[Expression] = [query.condition]
         while pending:
             node = pending.pop()
             if isinstance(node, And):
                 pending.extend(reversed(node.operands))
             else:
-                found.append(self._term(node))
-        return list(dict.fromkeys(found))
+                terms.append(self._term(node, query))
+        return list(dict.fromkeys(terms))
 
-    def _term(self, node: Expression, *, polarity: bool = True) -> Term:
-        """`wanted` is what `node` must be for the query to match; each `not` turns it round."""
+    def _term(self, node: Expression, query: CompiledQuery, *, polarity: bool = True) -> Term:
+        """Return the term of `node`. `polarity` is the value of `node` that lets the query match."""
         if isinstance(node, And | Or):
-            # Order changes nothing but the speed: a condition is true or false, never unknown.
-            terms = [self._term(operand, polarity=polarity) for operand in node.operands]
+            # The order affects only the speed, because a condition is never unknown, only true or false.
+            terms = [self._term(operand, query, polarity=polarity) for operand in node.operands]
             terms.sort(key=lambda term: term.cost)
             word, merge_implied, merge_alternatives = (
                 (" and ", _implied_by_all, cheapest_alternatives)
@@ -110,30 +112,28 @@ class Compiler:
                 alternatives=merge_alternatives([term.alternatives for term in terms]),
             )
         if isinstance(node, Not):
-            term = self._term(node.operand, polarity=not polarity)
+            term = self._term(node.operand, query, polarity=not polarity)
             return Term(f"(not {term.source})", term.cost + 1, term.fields, {})
-        found = build_clause(node)
-        return (
-            Term(str(found), 0, frozenset(), {})
-            if isinstance(found, bool)
-            else self._clause_term(found, polarity)
-        )
+        clause = query.clauses[node]
+        if isinstance(clause, bool):
+            return Term(str(clause), 0, frozenset(), {})
+        return self._clause_term(clause, polarity)
 
-    def _clause_term(self, found: Clause, polarity: bool = True) -> Term:
-        cost = _COST.get(type(found.predicate), 5 if isinstance(found.target, str) else 20)
-        cost += (
-            3 * any(name.startswith(COMMON_FIELD_PREFIXES) for name in found.fields) + found.negated
-        )
-        cost -= all(name.endswith(_SELECTIVE_SUFFIXES) for name in found.fields)
-        fields = frozenset(found.fields)
-        if isinstance(found.target, Computation):
-            source = self._computation_source(found.target, found, polarity is not found.negated)
-            return Term(f"(not {source})" if found.negated else source, cost, fields, {})
-        source = self._field_source(found.target, found.predicate)
-        if found.negated:
+    def _clause_term(self, clause: Clause, polarity: bool = True) -> Term:
+        target, predicate = clause.target, clause.predicate
+        cost = _COST.get(type(predicate), 5 if isinstance(target, str) else 20)
+        cost += 3 * any(name.startswith(COMMON_FIELD_PREFIXES) for name in clause.fields)
+        cost += clause.negated
+        cost -= all(name.endswith(_SELECTIVE_SUFFIXES) for name in clause.fields)
+        fields = frozenset(clause.fields)
+        if isinstance(target, Computation):
+            source = self._computation_source(target, clause, polarity is not clause.negated)
+            return Term(f"(not {source})" if clause.negated else source, cost, fields, {})
+        source = self._field_source(target, predicate)
+        if clause.negated:
             return Term(f"(not {source})", cost, fields, {})
-        field_predicates: FieldPredicates = {found.target: (found.predicate,)}
-        usable = found.predicate.value_type is ValueType.TEXT and not found.target.startswith(
+        field_predicates: FieldPredicates = {target: (predicate,)}
+        usable = predicate.value_type is ValueType.TEXT and not target.startswith(
             COMMON_FIELD_PREFIXES
         )
         return Term(
@@ -152,7 +152,7 @@ class Compiler:
         if self._is_text(name) and predicate.value_type is ValueType.TEXT:
             if not name.endswith(HIGH_CARDINALITY_SUFFIXES):
                 return f"{self._bind(predicate, predicate, lambda: PredicateCache(predicate))}[{variable}]"
-            test = self._bind((predicate, "new"), predicate, predicate.compile)
+            test = self._bind((predicate, "uncached"), predicate, predicate.compile)
             of_list = f"{test}_of_list"
             self.namespace[of_list] = predicate.compile_for_list()
             return (
@@ -165,10 +165,10 @@ class Compiler:
             return f"({test}({variable}) if type({variable}) is {fast_path_type} else {source})"
         return source
 
-    def _computation_source(self, computation: Computation, found: Clause, polarity: bool) -> str:
-        key = (computation, found.predicate, polarity)
-        test = self._bind(key, found.predicate, lambda: found.compile(result_over_limit=polarity))
-        return f"{test}({', '.join(map(self._local_name, found.fields))})"
+    def _computation_source(self, computation: Computation, clause: Clause, polarity: bool) -> str:
+        key = (computation, clause.predicate, polarity)
+        test = self._bind(key, clause.predicate, lambda: clause.compile(result_over_limit=polarity))
+        return f"{test}({', '.join(map(self._local_name, clause.fields))})"
 
     def _bind(
         self,
@@ -184,6 +184,7 @@ class Compiler:
 
 
 def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
+    """Return the implied predicates of a conjunction: those of the first part with the field."""
     implied_predicates: FieldPredicates = {}
     for part in parts:
         for name, predicates in part.items():
@@ -192,6 +193,7 @@ def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
+    """Return the implied predicates of a disjunction: fields that all parts have, with all predicates."""
     first, *others = parts
     return {
         name: tuple(dict.fromkeys([*predicates, *(q for other in others for q in other[name])]))
@@ -201,16 +203,16 @@ def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Of those that must all hold, the one that asks least of fields whose values are often new."""
+    """Return the part with the fewest high-cardinality fields, of parts that must all hold."""
 
-    def new(part: FieldPredicates) -> tuple[int, int]:
+    def cost(part: FieldPredicates) -> tuple[int, int]:
         return sum(name.endswith(HIGH_CARDINALITY_SUFFIXES) for name in part), len(part)
 
-    return min(filter(None, parts), key=new, default={})
+    return min(filter(None, parts), key=cost, default={})
 
 
 def _union_of_alternatives(parts: Sequence[FieldPredicates]) -> FieldPredicates:
-    """Of those of which one must hold, all together; nothing if one of them can hold without any."""
+    """Return the union of parts of which one must hold, or nothing if a part has no alternatives."""
     if not all(parts):
         return {}
     field_predicates: dict[str, dict[Predicate, None]] = {}

@@ -1,1 +1,1 @@
-"""Single-event EQL: text to tree (`parser`), to questions (`clauses`), to Python (`compiler`)."""
+"""Single-event EQL. `query.compile_query` is the entry point; it uses `parser` and `clauses`."""

@@ -1,23 +1,23 @@
-"""The comparisons of a query tree as questions about an event, and every complaint on the way.
+"""Translation of the comparisons in a syntax tree to clauses: a field or computation with a predicate.
 
-The meaning is Elasticsearch's, which turns a single-event query into its query DSL
+Clauses have the meaning of the query DSL that Elasticsearch generates for a single-event query
 (elastic/elasticsearch, x-pack/plugin/eql, `QueryTranslator` and `querytranslator_tests.txt`):
 
-- `==`, `in`: a term query. Exact and case-sensitive; `*` is a character like any other.
+- `==`, `in`: term query, exact and case-sensitive; `*` is literal.
 - `:` and `like~`: term or wildcard query with `case_insensitive`. `like`: the same without it.
-  `in~`: term query with `case_insensitive`; `*` is literal there too.
-- `!=` and `not`: `must_not` around the positive query. They hold for an event without the field,
-  and fail as soon as one value fits; `not f > 1` is not `f <= 1`.
-- `< <= > >=`: a range query, false for an event without the field.
-- `== null`, `!= null`: `must_not` around an exists query, and an exists query.
-- A boolean field or function standing alone means `== true`; of a function, `== false` means `not`.
-- Functions: a script over each value of a field, of which none holds for null; `not` is outside.
+  `in~`: term query with `case_insensitive`; `*` is literal.
+- `!=` and `not`: `must_not` around the positive query. They hold for an event without the field, and fail
+  if any value matches; `not f > 1` is not `f <= 1`.
+- `< <= > >=`: range query, false for an event without the field.
+- `== null`: `must_not` around an exists query. `!= null`: exists query.
+- A boolean field or function without a comparison means `== true`. `== false` for a function means `not`.
+- Functions: a script over each value of a field, false for null; `not` is outside the script.
 
-Types are those of ECS. Elasticsearch takes `?field` for null where the index does not know the
-field. Here there is no index, so it is a field like any other that an event may have or not.
+Field types are those of ECS. In Elasticsearch, `?field` is null if the index does not have the field. Here
+is no index, so `?field` is a field that an event may or may not have.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,7 +29,6 @@ from app.detection.eql.comparisons import (
     range_predicate,
 )
 from app.detection.eql.computations import Computation, compile_any_row
-from app.detection.eql.errors import EqlError
 from app.detection.eql.operands import (
     TypedOperand,
     as_field_predicate,
@@ -39,18 +38,13 @@ from app.detection.eql.operands import (
 )
 from app.detection.eql.predicates import ORDERING_FUNCTIONS, Exists, IsNull, Predicate, TextIn
 from app.detection.eql.syntax_tree import (
-    And,
     BooleanOperand,
     Call,
     Comparison,
     ComparisonOperator,
-    Expression,
     Literal,
     Lookup,
-    Not,
     Operand,
-    Or,
-    Query,
 )
 
 LeafCondition: TypeAlias = Comparison | Lookup | BooleanOperand
@@ -65,9 +59,9 @@ _MIRRORED = {
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """`question` about the values of a field, or about what is computed of several.
+    """A predicate for the values of a field or the results of a computation.
 
-    It holds if any value fits; if `negated`, unless any fits.
+    It holds if any value matches or, if `negated`, if no value matches.
     """
 
     target: str | Computation
@@ -79,30 +73,31 @@ class Clause:
         return (self.target,) if isinstance(self.target, str) else self.target.fields
 
     def compile(self, *, result_over_limit: bool) -> Callable[..., bool]:
-        """Whether any value fits, of what an event has in each of `fields` (see `values`).
+        """Return a test of the field values (see `coercion`), one argument for each of `fields`.
 
-        `past_most` is the answer for an event with more combinations than are tried.
+        It is true if any value matches; it ignores `negated`. `result_over_limit` is its result for an
+        event with more than MAX_ROWS combinations.
         """
         if isinstance(self.target, str):
             any_matches, matches = (
                 ANY_VALUE_TESTS[self.predicate.value_type],
                 self.predicate.compile(),
             )
-            return lambda found: any_matches(found, matches)
+            return lambda field_value: any_matches(field_value, matches)
         return compile_any_row(self.target, self.predicate, result_over_limit=result_over_limit)
 
 
-def category_clause(query: Query) -> Clause | None:
-    """What `process where` asks: that `event.category` has `process`. None for `any where`."""
-    if query.category is None:
+def category_clause(category: str | None) -> Clause | None:
+    """Return the clause of `process where`: `event.category` has `process`. None for `any where`."""
+    if category is None:
         return None
-    return Clause("event.category", TextIn(frozenset((query.category,)), ignore_case=False), False)
+    return Clause("event.category", TextIn(frozenset((category,)), ignore_case=False), False)
 
 
 def build_clause(node: LeafCondition) -> Clause | bool:
-    """What `node` asks, or its answer if that is the same for every event (`where true`).
+    """Return the clause of `node`, or its result if it is the same for every event (`where true`).
 
-    Raises EqlError for what does not exist and for constants that the other side cannot equal.
+    Raises EqlError for unknown fields and functions, and for types that cannot be compared.
     """
     if isinstance(node, BooleanOperand):
         return _boolean_clause(node.operand, polarity=True)
@@ -111,53 +106,31 @@ def build_clause(node: LeafCondition) -> Clause | bool:
     return _comparison_clause(node)
 
 
-def semantic_errors(query: Query) -> Iterator[EqlError]:
-    """Everything wrong with the meaning of `query`, in no particular order."""
-    for leaf in leaf_conditions(query.condition):
-        try:
-            build_clause(leaf)
-        except EqlError as error:
-            yield error
-
-
-def leaf_conditions(condition: Expression) -> Iterator[LeafCondition]:
-    """The comparisons of `condition`, from left to right."""
-    pending: list[Expression] = [condition]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Not):
-            pending.append(node.operand)
-        elif isinstance(node, And | Or):
-            pending.extend(reversed(node.operands))
-        else:
-            yield node
-
-
 def _boolean_clause(operand: Operand, *, polarity: bool) -> Clause | bool:
-    found = check_operand(operand)
-    if isinstance(found, Literal):
+    checked = check_operand(operand)
+    if isinstance(checked, Literal):
         may_be_null = isinstance(operand, Call) and returns_boolean(operand)
-        if not isinstance(found.value, bool) and not may_be_null:
-            refuse(found, "a condition is a comparison, true or false")
-        return found.value is True if polarity else found.value is not True
-    if isinstance(found.node, Call) and (field_predicate := as_field_predicate(found.node)):
+        if not isinstance(checked.value, bool) and not may_be_null:
+            refuse(checked, "a condition must be a comparison or a boolean")
+        return checked.value is True if polarity else checked.value is not True
+    if isinstance(checked.node, Call) and (field_predicate := as_field_predicate(checked.node)):
         return Clause(*field_predicate, not polarity)
-    return Clause(found.target, is_true_predicate(found), not polarity)
+    return Clause(checked.target, is_true_predicate(checked), not polarity)
 
 
 def _lookup_clause(node: Lookup) -> Clause | bool:
     operand = check_operand(node.operand)
     if isinstance(operand, Literal):
-        refuse(operand, "a constant cannot stand here; name a field")
+        refuse(operand, "the left side must be a field or a function, not a constant")
     literals = [_require_constant(value) for value in node.values]
     return Clause(operand.target, lookup_predicate(operand, node.operator, literals), False)
 
 
 def _require_constant(operand: Operand) -> Literal:
-    found = check_operand(operand)
-    if isinstance(found, TypedOperand):
-        refuse(operand, f"{found.description} is a field, and only constants can be listed here")
-    return found
+    checked = check_operand(operand)
+    if isinstance(checked, TypedOperand):
+        refuse(operand, f"{checked.description} is not a constant; list constants only")
+    return checked
 
 
 def _comparison_clause(node: Comparison) -> Clause | bool:
@@ -173,7 +146,7 @@ def _comparison_clause(node: Comparison) -> Clause | bool:
         return Clause(left.target, range_predicate(left, comparator, right), False)
     equal = comparator is ComparisonOperator.EQUAL
     if right.value is None:
-        # A field is null when there is nothing to ask; a function may be null for one value of many.
+        # A field is null if it has no values; a function can be null for one of several values.
         if isinstance(left.target, Computation):
             return Clause(left.target, IsNull(), not equal)
         return Clause(left.target, Exists(), equal)
@@ -183,22 +156,15 @@ def _comparison_clause(node: Comparison) -> Clause | bool:
 
 
 def _compare_constants(left: Literal, comparator: ComparisonOperator, right: Literal) -> bool:
-    """Two constants compared; null equals null and nothing else."""
+    """Return the result of comparing two constants. Null equals only null."""
     first, second = left.value, right.value
     if comparator in ORDERING_FUNCTIONS:
         if first is None or second is None:
             return False
         if isinstance(first, bool) or isinstance(second, bool):
-            refuse(right, f"'{comparator}' orders numbers and texts")
+            refuse(right, f"'{comparator}' compares numbers and strings")
         if isinstance(first, str) is not isinstance(second, str):
-            refuse(right, "a text and a number cannot be compared")
+            refuse(right, "a string and a number cannot be compared")
         return bool(ORDERING_FUNCTIONS[comparator](first, second))
     same = first == second and isinstance(first, bool) is isinstance(second, bool)
     return same is (comparator is ComparisonOperator.EQUAL)
-
-
-def fields_read_by(query: Query) -> Sequence[str]:
-    """Every field that `query` reads, `event.category` included, each once."""
-    asked = [category_clause(query), *map(build_clause, leaf_conditions(query.condition))]
-    found = (one.fields for one in asked if isinstance(one, Clause))
-    return list(dict.fromkeys(name for names in found for name in names))

@@ -1,13 +1,15 @@
-"""What an event has in a field, read by the field's type, and put to a test value by value.
+"""Conversion of an event's field values to the field's type, and tests of all values of a field.
 
-What an event has in a field, as the generated code hands it over, is None for nothing, a scalar, or
-a list or tuple of scalars and None. Anything else (an object that stands where a scalar was expected) counts
-as nothing, as it does in `app.domain.ecs_fields.values`.
+A field value is None (no value), a scalar, or a list or tuple of scalars and None. Any other value, such
+as an object in place of a scalar, counts as no value, as in `app.domain.ecs_fields.field_values`.
 
-The rules are Elasticsearch's, whose index knows neither order nor any type but the field's: a
-condition holds if any value fits; a number sent for a keyword is its text; a text sent for a number
-is read as one (mapping parameter `coerce`); a date is ISO 8601 text or milliseconds since 1970
-(mapping parameter `format`).
+Conversion follows Elasticsearch, where an index stores each value with the type of its field and does
+not keep the order of values:
+
+- a condition holds if it holds for any value;
+- a keyword field stores a number as its text;
+- a numeric field stores a numeric string as a number (mapping parameter `coerce`);
+- a date is ISO 8601 text or milliseconds since 1970 (mapping parameter `format`).
 """
 
 import math
@@ -25,11 +27,15 @@ from ipaddress import (
 )
 from typing import Any, TypeAlias
 
+from app.domain.ecs_fields import Scalar
+
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
-Scalar: TypeAlias = str | int | float | bool
+NullableScalar: TypeAlias = Scalar | None
+"""None is EQL's null."""
+
 ValueMatcher: TypeAlias = Callable[[Any], object]
-"""A test of one value; what it is given depends on the reader."""
+"""A test of one value. Its argument has the type that the `any_*` function converts to."""
 
 _NUMBER_TEXT = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,4})?"
@@ -44,7 +50,7 @@ _BOOLEAN_TEXTS = {"true": True, "false": False, "": False}
 
 
 class ValueType(StrEnum):
-    """The functions of this module that put a test to a field, by name."""
+    """Type that a field value is converted to. The values name the `any_*` functions of this module."""
 
     ANY = "any_value"
     TEXT = "any_text"
@@ -54,7 +60,10 @@ class ValueType(StrEnum):
 
 
 def any_value(field_value: object, matches: ValueMatcher) -> bool:
-    """An empty list and `[null]` are no value, as Elasticsearch's exists query has it."""
+    """Return whether `matches` holds for any scalar.
+
+    An empty list and `[null]` have no value, as in Elasticsearch's exists query.
+    """
     return any(
         isinstance(value, str | int | float) and matches(value)
         for value in as_sequence(field_value)
@@ -64,9 +73,8 @@ def any_value(field_value: object, matches: ValueMatcher) -> bool:
 def any_text(field_value: object, matches: ValueMatcher) -> bool:
     if field_value is None:
         return False
-    for value in as_sequence(
-        field_value
-    ):  # a loop, not any(): this runs for each event with a list
+    # A loop is faster than any(), and this runs for every event with a list.
+    for value in as_sequence(field_value):
         text = value if type(value) is str else as_text(value)
         if text is not None and matches(text):
             return True
@@ -107,7 +115,7 @@ def as_sequence(field_value: object) -> Sequence[object]:
 
 
 def as_text(value: object) -> str | None:
-    """`value` as a keyword field would index it. A float is written as Python writes it."""
+    """Return `value` as a keyword field would index it, or None. Floats are formatted by Python's `str`."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -118,7 +126,7 @@ def as_text(value: object) -> str | None:
 
 
 def as_number(value: object) -> int | float | None:
-    """`value` as a numeric field would index it; None for what it would refuse."""
+    """Return `value` as a numeric field would index it, or None if that field would reject it."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -130,14 +138,17 @@ def as_number(value: object) -> int | float | None:
 
 
 def as_boolean(value: object) -> bool | None:
-    """`value` as a boolean field would index it; None for what it would refuse."""
+    """Return `value` as a boolean field would index it, or None if that field would reject it."""
     if isinstance(value, bool):
         return value
     return _BOOLEAN_TEXTS.get(value) if isinstance(value, str) else None
 
 
 def as_date(value: object) -> int | None:
-    """`value` as a date field would index it: milliseconds since 1970, without a zone in UTC."""
+    """Return `value` as a date field would index it, in milliseconds since 1970, or None.
+
+    A date without a time zone is UTC.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -152,13 +163,13 @@ def as_date(value: object) -> int | None:
     day, time, fraction, zone = parts.groups()
     try:
         moment = datetime.fromisoformat(f"{day}T{time or '00:00'}{zone or 'Z'}")
-    except ValueError:  # a 13th month, a 25th hour
+    except ValueError:  # for example month 13 or hour 25
         return None
     return (moment - _EPOCH) // timedelta(milliseconds=1) + int(f"{fraction or ''}000"[:3])
 
 
 def as_address(text: str) -> Address | None:
-    """`text` as an ip field would index it: an IPv4 address in IPv6 clothes is the IPv4 one."""
+    """Return `text` as an ip field would index it, or None. An IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -167,14 +178,14 @@ def as_address(text: str) -> Address | None:
 
 
 def to_ipv4_mapped(address: IPv4Address) -> IPv6Address:
-    """The IPv6 address that stands for an IPv4 one (RFC 4291, section 2.5.5.2)."""
+    """Return the IPv4-mapped IPv6 address of `address` (RFC 4291, section 2.5.5.2)."""
     return IPv6Address(bytes(10) + b"\xff\xff" + address.packed)
 
 
 def as_network(text: str) -> Network | None:
-    """`text` as a term query on an ip field reads it: an address, or a block in CIDR notation.
+    """Return the network that a term query on an ip field reads from `text`, or None.
 
-    Bits of the address below the length of the prefix do not count.
+    `text` is an address or a CIDR block. Address bits after the prefix are ignored.
     """
     address, slash, length = text.partition("/")
     parsed = as_address(address)
@@ -182,12 +193,12 @@ def as_network(text: str) -> Network | None:
         return None
     bits = int(length) if slash else parsed.max_prefixlen
     if slash and ":" in address and parsed.version == 4:
-        bits -= 96  # ::ffff:0:0/96 is where IPv6 keeps the addresses of IPv4
+        bits -= 96  # IPv4-mapped addresses are in ::ffff:0:0/96
     if not 0 <= bits <= parsed.max_prefixlen:
         return None
     return ip_network((parsed.packed, bits), strict=False)
 
 
 def ascii_lower(text: str) -> str:
-    """`text` with its ASCII letters lowered: Elasticsearch's `case_insensitive` folds no others."""
+    """Return `text` with ASCII letters in lower case, like Elasticsearch's `case_insensitive`."""
     return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)

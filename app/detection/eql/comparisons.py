@@ -1,11 +1,13 @@
-"""Which question a comparison with constants asks, by the type of what is compared."""
+"""Predicates of comparisons with constants, by the type of the compared operand."""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from app.detection.eql.coercion import (
     Network,
+    ValueType,
     as_boolean,
     as_date,
     as_network,
@@ -16,19 +18,16 @@ from app.detection.eql.lucene_regex import RegexError, compile_regexes
 from app.detection.eql.operands import TypedOperand, check_regex, comparable_type, refuse
 from app.detection.eql.predicates import (
     AddressIn,
-    BooleanIn,
-    DateIn,
-    DateRange,
-    NumberIn,
-    NumberRange,
     Predicate,
+    Range,
     TextIn,
-    TextRange,
     TextRegex,
+    ValueIn,
     wildcard_predicate,
 )
 from app.detection.eql.syntax_tree import ComparisonOperator, Literal, LookupOperator
 from app.detection.fields import FieldType
+from app.domain.ecs_fields import Scalar
 
 _FULL_DATE_TIME = re.compile(r"[0-9-]+T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _MIN_DATE, _MAX_DATE = -62_135_596_800_000, 253_402_300_799_999
@@ -42,44 +41,38 @@ _IGNORE_CASE = {
 
 
 def is_true_predicate(operand: TypedOperand) -> Predicate:
-    """What a field or function asks that stands alone."""
+    """Return the predicate of a field or function that is a condition without a comparison."""
     if comparable_type(operand) not in (FieldType.BOOLEAN, FieldType.DYNAMIC):
-        refuse(
-            operand.node, f"{operand.description} is not true or false, so it needs a comparison"
-        )
-    return BooleanIn(frozenset((True,)))
+        refuse(operand.node, f"{operand.description} is not boolean; compare it with a value")
+    return ValueIn(ValueType.BOOLEAN, frozenset((True,)))
 
 
 def equality_predicate(operand: TypedOperand, literals: Sequence[Literal]) -> Predicate:
-    """What `==` and `in` ask."""
+    """Return the predicate of `==` and `in`."""
     for literal in literals:
         _refuse_null(literal)
     field_type = comparable_type(operand)
     if field_type is FieldType.DYNAMIC:
         field_type = _common_type(literals)
-    match field_type:
-        case FieldType.NUMBER:
-            return NumberIn(frozenset(_number(operand, literal) for literal in literals))
-        case FieldType.BOOLEAN:
-            return BooleanIn(frozenset(_boolean(operand, literal) for literal in literals))
-        case FieldType.IP:
-            return AddressIn(frozenset(_network(operand, literal) for literal in literals))
-        case FieldType.DATE:
-            return DateIn(frozenset(_date(operand, literal) for literal in literals))
-        case _:
-            texts = frozenset(as_text(literal.value) or "" for literal in literals)
-            return TextIn(texts, ignore_case=False)
+    if field_type is FieldType.IP:
+        return AddressIn(frozenset(_network(operand, literal) for literal in literals))
+    if field_type in _CONVERSIONS:
+        values = frozenset(_converted(operand, field_type, literal) for literal in literals)
+        return ValueIn(_CONVERSIONS[field_type][0], values)
+    texts = frozenset(as_text(literal.value) or "" for literal in literals)
+    return TextIn(texts, ignore_case=False)
 
 
 def lookup_predicate(
     operand: TypedOperand, operator: LookupOperator, literals: Sequence[Literal]
 ) -> Predicate:
-    """What `:`, `in`, `like`, `regex` and their forms with `~` ask."""
+    """Return the predicate of `:`, `in`, `like`, `regex` and their forms with `~`."""
     if operator is LookupOperator.IN:
         return equality_predicate(operand, literals)
     if comparable_type(operand) not in (FieldType.TEXT, FieldType.DYNAMIC):
         message = (
-            f"'{operator}' compares texts, and {operand.description} is none; use '==' or 'in'"
+            f"'{operator}' compares strings, but {operand.description} is not a string;"
+            " use '==' or 'in'"
         )
         refuse(operand.node, message)
     texts = tuple(_text(literal, operator) for literal in literals)
@@ -94,18 +87,20 @@ def lookup_predicate(
 def range_predicate(
     operand: TypedOperand, comparator: ComparisonOperator, literal: Literal
 ) -> Predicate:
-    """What `<`, `<=`, `>` and `>=` ask, `subject` being on the left."""
+    """Return the predicate of `operand < literal`, `<=`, `>` or `>=`."""
     field_type = comparable_type(operand)
-    if field_type is FieldType.DATE:
-        return DateRange(comparator, _date(operand, literal))
-    if field_type is FieldType.NUMBER or (
-        field_type is FieldType.DYNAMIC and not isinstance(literal.value, str)
-    ):
-        return NumberRange(comparator, _number(operand, literal))
-    if field_type not in (FieldType.TEXT, FieldType.DYNAMIC):
-        message = f"'{comparator}' orders numbers, dates and texts, and {operand.description} is none of these"
+    if field_type is FieldType.DYNAMIC:
+        field_type = FieldType.TEXT if isinstance(literal.value, str) else FieldType.NUMBER
+    if field_type is FieldType.TEXT:
+        return Range(ValueType.TEXT, comparator, _text(literal, comparator))
+    if field_type not in (FieldType.NUMBER, FieldType.DATE):
+        message = (
+            f"'{comparator}' compares numbers, dates and strings,"
+            f" but {operand.description} has another type"
+        )
         refuse(operand.node, message)
-    return TextRange(comparator, _text(literal, comparator))
+    bound = _converted(operand, field_type, literal)
+    return Range(_CONVERSIONS[field_type][0], comparator, bound)
 
 
 def _regex(literals: Sequence[Literal], texts: tuple[str, ...], ignore_case: bool) -> Predicate:
@@ -113,14 +108,14 @@ def _regex(literals: Sequence[Literal], texts: tuple[str, ...], ignore_case: boo
         check_regex(literal, text)
     try:
         compile_regexes(texts, ignore_case=ignore_case)
-    except RegexError as error:  # each is fine, all together are too large
+    except RegexError as error:  # each pattern is valid, but together they are too large
         refuse(literals[0], str(error))
     return TextRegex(texts, ignore_case)
 
 
 def _refuse_null(literal: Literal) -> None:
     if literal.value is None:
-        refuse(literal, "null goes with '==' and '!=' only")
+        refuse(literal, "null can only be compared with '==' and '!='")
 
 
 def _common_type(literals: Sequence[Literal]) -> FieldType:
@@ -131,42 +126,58 @@ def _common_type(literals: Sequence[Literal]) -> FieldType:
     return FieldType.TEXT
 
 
-def _text(literal: Literal, what: str) -> str:
+def _text(literal: Literal, operator: LookupOperator | ComparisonOperator) -> str:
     _refuse_null(literal)
     if not isinstance(literal.value, str):
-        refuse(literal, f"'{what}' needs a text in double quotes here")
+        refuse(literal, f"'{operator}' needs a string in double quotes here")
     return literal.value
-
-
-def _number(operand: TypedOperand, literal: Literal) -> int | float:
-    _refuse_null(literal)
-    number = as_number(literal.value)
-    if number is None or not math.isfinite(number):
-        refuse(literal, f"{operand.description} is a number, and this is none")
-    return number
-
-
-def _boolean(operand: TypedOperand, literal: Literal) -> bool:
-    flag = as_boolean(literal.value)
-    if flag is None:
-        refuse(literal, f"{operand.description} is true or false, and this is neither")
-    return flag
 
 
 def _network(operand: TypedOperand, literal: Literal) -> Network:
     network = as_network(literal.value) if isinstance(literal.value, str) else None
     if network is None:
-        refuse(
-            literal,
-            f"{operand.description} is an IP address, and this is neither one nor a CIDR block",
-        )
+        reason = "is an IP address, but this value is neither an address nor a CIDR block"
+        refuse(literal, f"{operand.description} {reason}")
     return network
 
 
-def _date(operand: TypedOperand, literal: Literal) -> int:
-    value = literal.value
-    moment = as_date(value) if isinstance(value, str) and _FULL_DATE_TIME.match(value) else None
-    if moment is None or not _MIN_DATE <= moment <= _MAX_DATE:
-        message = f"{operand.description} is a date; write day and time in full, such as 2026-03-01T10:00:00Z"
-        refuse(literal, message)
-    return moment
+def _converted(operand: TypedOperand, field_type: FieldType, literal: Literal) -> Scalar:
+    _, convert, reason = _CONVERSIONS[field_type]
+    _refuse_null(literal)
+    value = convert(literal.value)
+    if value is None:
+        refuse(literal, f"{operand.description} {reason}")
+    return value
+
+
+def _finite_number(value: object) -> int | float | None:
+    number = as_number(value)
+    return None if number is None or not math.isfinite(number) else number
+
+
+def _timestamp(value: object) -> int | None:
+    is_complete = isinstance(value, str) and _FULL_DATE_TIME.match(value)
+    timestamp = as_date(value) if is_complete else None
+    return None if timestamp is None or not _MIN_DATE <= timestamp <= _MAX_DATE else timestamp
+
+
+_Conversion: TypeAlias = tuple[ValueType, Callable[[object], Scalar | None], str]
+
+_CONVERSIONS: dict[FieldType, _Conversion] = {
+    FieldType.NUMBER: (
+        ValueType.NUMBER,
+        _finite_number,
+        "is a number, but this value is not",
+    ),
+    FieldType.BOOLEAN: (
+        ValueType.BOOLEAN,
+        as_boolean,
+        "is true or false, but this value is neither",
+    ),
+    FieldType.DATE: (
+        ValueType.DATE,
+        _timestamp,
+        "is a date; write the full date and time, such as 2026-03-01T10:00:00Z",
+    ),
+}
+"""For each field type: value type, conversion of a constant, and the error if it returns None."""

@@ -1,8 +1,8 @@
-"""What functions and arithmetic make of the values of one event.
+"""Evaluation of function calls and arithmetic for the field values of an event.
 
-A field that a condition names twice stands for any two of its values, as in Elasticsearch, which
-tries every combination (its `multiValueDocValues`, one for each place that names a field). A field
-without values is tried once, as null.
+Each place in a call that names a field is a slot. A condition is tested for every combination of one
+value per slot, even if two slots name the same field, as in Elasticsearch (`multiValueDocValues`). A slot
+whose field has no values is null.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from itertools import product
 from typing import TypeAlias
 
 from app.detection.eql.coercion import (
-    Scalar,
+    NullableScalar,
     ValueMatcher,
     as_boolean,
     as_network,
@@ -19,7 +19,7 @@ from app.detection.eql.coercion import (
     as_sequence,
     as_text,
 )
-from app.detection.eql.functions import FUNCTIONS, ArgumentType, Function, NullableScalar
+from app.detection.eql.functions import FUNCTIONS, ArgumentType, Function
 from app.detection.eql.predicates import (
     AddressIn,
     IsNull,
@@ -31,13 +31,14 @@ from app.detection.eql.predicates import (
 )
 from app.detection.eql.syntax_tree import Call, Field, Literal, Operand
 from app.detection.fields import FieldType, field_type
+from app.domain.ecs_fields import Scalar
 
 MAX_ROWS = 10_000
-"""Combinations of the values of several fields that are tried for one condition. An event that offers
-more was made to, and is answered so that the rule matches: hiding behind bulk must not work."""
+"""Maximum number of combinations that are tested for one condition. Only a crafted event has more; the
+condition then gets the result that lets the rule match, so that many values cannot hide an attack."""
 
 MAX_TOTAL_CHARACTERS = 20_000_000
-"""And characters of all these combinations together, about."""
+"""Approximate maximum number of characters in all tested combinations of one condition."""
 
 Row: TypeAlias = Sequence[object]
 Compute: TypeAlias = Callable[[Row], NullableScalar]
@@ -46,7 +47,7 @@ Coercion: TypeAlias = Callable[[object], NullableScalar]
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """What `call` makes of one value for each of `fields`, its places from left to right."""
+    """A function call with the field of each slot, from left to right."""
 
     call: Call
     fields: tuple[str, ...]
@@ -56,32 +57,35 @@ def build_computation(call: Call) -> Computation:
     return Computation(call, tuple(_field_slots(call)))
 
 
-def compile_computation(found: Computation) -> Compute:
-    """A function of a row of values, one for each place; None is EQL's null. It raises nothing."""
-    compute = _call(found.call, iter(range(len(found.fields))))
+def compile_computation(computation: Computation) -> Compute:
+    """Return a function of a row of values, one per slot. It never raises; None is EQL's null."""
+    compute = _call(computation.call, iter(range(len(computation.fields))))
 
     def compute_or_null(row: Row) -> NullableScalar:
         try:
             return compute(row)
-        except (ArithmeticError, ValueError):  # infinity, or a number past all bounds
+        except (ArithmeticError, ValueError):  # infinite, or too large for a float
             return None
 
     return compute_or_null
 
 
 def compile_any_row(
-    found: Computation, predicate: Predicate, *, result_over_limit: bool
+    computation: Computation, predicate: Predicate, *, result_over_limit: bool
 ) -> Callable[..., bool]:
-    """A test of what an event has in each place, whether any combination gives what fits.
+    """Return a function of the field value of each slot that tests whether any combination matches.
 
-    `past_most` is the answer where there are more than MOST_ROWS and none of them fits.
+    `result_over_limit` is its result if there are more than MAX_ROWS combinations and none of those
+    tested matches. A single slot has no limit.
     """
-    compute, null_matches = compile_computation(found), isinstance(predicate, IsNull)
+    compute, null_matches = compile_computation(computation), isinstance(predicate, IsNull)
     matches: ValueMatcher = predicate.compile()
-    is_one = len(found.fields) == 1
+    has_one_slot = len(computation.fields) == 1
 
     def test(*columns: object) -> bool:
-        limit = None if is_one else min(MAX_ROWS, MAX_TOTAL_CHARACTERS // _longest_row(columns))
+        limit = (
+            None if has_one_slot else min(MAX_ROWS, MAX_TOTAL_CHARACTERS // _longest_row(columns))
+        )
         for number, row in enumerate(value_combinations(columns)):
             if number == limit:
                 return result_over_limit
@@ -94,26 +98,30 @@ def compile_any_row(
 
 
 def _longest_row(columns: Sequence[object]) -> int:
-    """Characters of the longest row of texts, at least 1."""
-    texts = (
-        (len(value) for value in as_sequence(one) if isinstance(value, str)) for one in columns
+    """Return the number of characters in the longest combination, at least 1."""
+    text_lengths = (
+        (len(value) for value in as_sequence(column) if isinstance(value, str))
+        for column in columns
     )
-    return max(1, sum(max(lengths, default=0) for lengths in texts))
+    return max(1, sum(max(lengths, default=0) for lengths in text_lengths))
 
 
 def value_combinations(columns: Sequence[object]) -> Iterator[Row]:
-    """Every combination of the values that an event has in each column."""
-    return product(*([*filter(_is_scalar, as_sequence(found))] or [None] for found in columns))
+    """Return every combination of one value per column; a column without values is null."""
+    return product(*([*filter(_is_scalar, as_sequence(column))] or [None] for column in columns))
 
 
 def fold_constant(call: Call) -> NullableScalar:
-    """What a call without fields gives for every event."""
+    """Return the result of a call that reads no fields."""
     return compile_computation(Computation(call, ()))(())
 
 
 def predicate_of_call(call: Call, function: Function) -> Predicate | None:
-    """The question that a function asks of its first argument, the others being constants."""
-    constants = [one.value for one in call.arguments[1:] if isinstance(one, Literal)]
+    """Return the predicate that `call` applies to its first argument.
+
+    None if the function is not a predicate, or if another argument is not a text constant.
+    """
+    constants = [argument.value for argument in call.arguments[1:] if isinstance(argument, Literal)]
     texts = tuple(text for text in constants if isinstance(text, str))
     if len(texts) != len(call.arguments) - 1:
         return None
@@ -146,7 +154,7 @@ def _call(call: Call, slots: Iterator[int]) -> Compute:
     function = FUNCTIONS[call.name.lower()]
     if function.apply is None:
         predicate = predicate_of_call(call, function)
-        assert predicate is not None  # noqa: S101 (checked where the query is)
+        assert predicate is not None  # noqa: S101 (operands.check_operand has checked the call)
         inner = _operand(call.arguments[0], ArgumentType.TEXT, slots)
         matches: ValueMatcher = predicate.compile()
 
@@ -156,7 +164,7 @@ def _call(call: Call, slots: Iterator[int]) -> Compute:
 
         return test_predicate
     apply = function.apply_ignoring_case if call.ignore_case else function.apply
-    assert apply is not None  # noqa: S101 (checked where the query is)
+    assert apply is not None  # noqa: S101 (operands.check_operand has checked the call)
     arguments = [
         _operand(argument, function.parameter_type(number), slots)
         for number, argument in enumerate(call.arguments)
@@ -170,17 +178,17 @@ def _operand(operand: Operand, kind: ArgumentType, slots: Iterator[int]) -> Comp
         return lambda _row: value
     if isinstance(operand, Call):
         return _call(operand, slots)
-    place, read = next(slots), _coercion(operand, kind)
-    return lambda row: read(row[place])
+    slot, coerce = next(slots), _coercion(operand, kind)
+    return lambda row: coerce(row[slot])
 
 
 def _coercion(field: Field, kind: ArgumentType) -> Coercion:
     if kind is ArgumentType.ANY:
-        found = field_type(field.name)
-        if found in (None, FieldType.DYNAMIC):
+        ecs_type = field_type(field.name)
+        if ecs_type in (None, FieldType.DYNAMIC):
             return _as_sent
         kind = {FieldType.NUMBER: ArgumentType.NUMBER, FieldType.BOOLEAN: ArgumentType.BOOLEAN}.get(
-            found, ArgumentType.TEXT
+            ecs_type, ArgumentType.TEXT
         )
     return {ArgumentType.NUMBER: as_number, ArgumentType.BOOLEAN: as_boolean}.get(kind, as_text)
 

@@ -1,10 +1,12 @@
-"""What is wrong with a query, and where in it."""
+"""Errors in EQL queries, with line and column."""
+
+from collections.abc import Sequence
 
 from app.detection.eql.syntax_tree import Span
 
 
 class EqlError(Exception):
-    """A query that cannot be read or compiled. `line` and `column` count from 1 in the query."""
+    """One error in a query. `line` and `column` count from 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -15,3 +17,11 @@ class EqlError(Exception):
     @classmethod
     def at(cls, span: Span, message: str) -> "EqlError":
         return cls(message, span.line, span.column)
+
+
+class InvalidQueryError(Exception):
+    """A query with errors. `errors` is not empty and is in the order of the query."""
+
+    def __init__(self, errors: Sequence[EqlError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = tuple(errors)

@@ -1,20 +1,21 @@
-"""The functions of EQL: what they take and give, and what they compute from the values of one event.
+"""EQL functions: parameters, result types and implementations.
 
-Their meaning is that of Elasticsearch's EQL function reference. What an argument lacks (a missing
-field, a text that is no number, a division by zero) makes the result None, EQL's null, of which
-nothing holds. Positions and lengths count code points.
+They follow Elasticsearch's EQL function reference. The result is None, EQL's null, for a missing field, a
+text that is not a number, or a division by zero; no comparison with null holds. Positions and lengths
+count code points.
 """
 
 import math
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from app.detection.eql.coercion import Scalar, ascii_lower
+from app.detection.eql.coercion import NullableScalar, ascii_lower
+from app.domain.ecs_fields import Scalar
 
-NullableScalar: TypeAlias = Scalar | None
 Implementation: TypeAlias = Callable[..., NullableScalar]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
@@ -26,9 +27,9 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class ArgumentType(StrEnum):
-    """What an argument must be, and what a function gives. The values are words for a complaint."""
+    """Type of an argument or a result. The values are used in error messages."""
 
-    TEXT = "a text"
+    TEXT = "a string"
     NUMBER = "a number"
     BOOLEAN = "true or false"
     ADDRESS = "an IP address"
@@ -38,16 +39,16 @@ class ArgumentType(StrEnum):
 
 
 CONSTANT_ONLY_TYPES = frozenset({ArgumentType.PATTERN, ArgumentType.CIDR_BLOCK})
-"""Kinds of which a query must give the value itself, so that it can be read once, at load."""
+"""Types that must be constants in the query, so that they are parsed when the rule is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`takes` names the kind of each argument; the last `optional` may be left out.
+    """Signature and implementation of a function.
 
-    `repeats` allows more arguments of the last kind. `apply_any_case` is the form with `~`, None
-    where there is none. `apply` is None for the functions that ask a question of their first
-    argument: `wildcard`, `match` and `cidrMatch`.
+    The last `optional_count` parameters are optional. If `is_variadic`, the last parameter can be
+    repeated. `apply_ignoring_case` implements the form with `~`; it is None if there is none. `apply` is
+    None for `wildcard`, `match` and `cidrMatch`, which are predicates of their first argument.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Function:
     is_variadic: bool = False
 
     def parameter_type(self, number: int) -> ArgumentType:
-        """What argument `number`, counted from 0, must be."""
+        """Return the type of argument `number`, counted from 0."""
         return self.parameters[min(number, len(self.parameters) - 1)]
 
     @property
@@ -68,44 +69,56 @@ class Function:
 
     @property
     def count_text(self) -> str:
-        """How many arguments it takes, in words."""
-        least, most = len(self.parameters) - self.optional_count, len(self.parameters)
-        told = (
-            f"at least {least}"
-            if self.is_variadic
-            else str(most)
-            if least == most
-            else f"{least} or {most}"
-        )
-        return f"{told} argument{'' if told.endswith('1') else 's'}"
+        """The accepted number of arguments, for error messages."""
+        minimum, maximum = self._min_count, len(self.parameters)
+        if self.is_variadic:
+            count = f"at least {minimum}"
+        else:
+            count = str(maximum) if minimum == maximum else f"{minimum} or {maximum}"
+        return f"{count} argument{'' if count.endswith('1') else 's'}"
 
-    def accepts_count(self, arguments: int) -> bool:
-        least = len(self.parameters) - self.optional_count
-        return least <= arguments and (self.is_variadic or arguments <= len(self.parameters))
+    def accepts_count(self, count: int) -> bool:
+        return self._min_count <= count and (self.is_variadic or count <= len(self.parameters))
 
-
-def _length(text: str | None) -> NullableScalar:
-    return None if text is None else len(text)
+    @property
+    def _min_count(self) -> int:
+        return len(self.parameters) - self.optional_count
 
 
-def _starts_with(text: str | None, start: str | None) -> NullableScalar:
-    return None if text is None or start is None else text.startswith(start)
+def _null_propagating(apply: Implementation) -> Implementation:
+    """Return `apply` with the result null if any argument is null."""
+
+    def apply_unless_null(*arguments: NullableScalar) -> NullableScalar:
+        return None if None in arguments else apply(*arguments)
+
+    return apply_unless_null
 
 
-def _ends_with(text: str | None, end: str | None) -> NullableScalar:
-    return None if text is None or end is None else text.endswith(end)
+@_null_propagating
+def _length(text: str) -> int:
+    return len(text)
 
 
-def _string_contains(text: str | None, part: str | None) -> NullableScalar:
-    """False for an empty part, as the function reference has it."""
-    return None if text is None or part is None else part != "" and part in text
+@_null_propagating
+def _starts_with(text: str, start: str) -> bool:
+    return text.startswith(start)
 
 
-def _index_of(text: str | None, part: str | None, start: NullableScalar = 0) -> NullableScalar:
-    if text is None or part is None or start is None:
-        return None
-    found = text.find(part, max(0, int(start)))
-    return None if found < 0 else found
+@_null_propagating
+def _ends_with(text: str, end: str) -> bool:
+    return text.endswith(end)
+
+
+@_null_propagating
+def _string_contains(text: str, part: str) -> bool:
+    """False for an empty part, as in the function reference."""
+    return part != "" and part in text
+
+
+@_null_propagating
+def _index_of(text: str, part: str, start: Scalar = 0) -> int | None:
+    index = text.find(part, max(0, int(start)))
+    return None if index < 0 else index
 
 
 def _substring(
@@ -147,19 +160,19 @@ def _text_between(
     return text[start:end] if end >= 0 else ""
 
 
-def _concat(*values: NullableScalar) -> NullableScalar:
-    texts = [_string(value) for value in values]
-    return None if None in texts else "".join(str(text) for text in texts)
+@_null_propagating
+def _concat(*values: Scalar) -> str:
+    return "".join(map(_as_string, values))
 
 
-def _string(value: NullableScalar) -> str | None:
+def _as_string(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return None if value is None else str(value)
+    return str(value)
 
 
 def _number(text: str | None, base: NullableScalar = None) -> NullableScalar:
-    """Surrounding white space is ignored; "0x" means base 16 unless another is given."""
+    """Surrounding white space is ignored. A "0x" prefix means base 16 unless `base` is another."""
     if text is None:
         return None
     text = text.strip()
@@ -178,38 +191,20 @@ def _number(text: str | None, base: NullableScalar = None) -> NullableScalar:
     return int(sign + digits, base)
 
 
-def _add(left: NullableScalar, right: NullableScalar) -> NullableScalar:
-    return (
-        None
-        if left is None or right is None
-        else _null_if_too_large(_as_number(left) + _as_number(right))
-    )
+def _arithmetic(apply: Callable[[Any, Any], int | float]) -> Implementation:
+    @_null_propagating
+    def calculate(left: Scalar, right: Scalar) -> int | float | None:
+        result = apply(_as_number(left), _as_number(right))
+        # The result is null if it is infinite or too large for a double.
+        return result if abs(result) < _MAX_NUMBER else None
+
+    return calculate
 
 
-def _subtract(left: NullableScalar, right: NullableScalar) -> NullableScalar:
-    return (
-        None
-        if left is None or right is None
-        else _null_if_too_large(_as_number(left) - _as_number(right))
-    )
-
-
-def _multiply(left: NullableScalar, right: NullableScalar) -> NullableScalar:
-    return (
-        None
-        if left is None or right is None
-        else _null_if_too_large(_as_number(left) * _as_number(right))
-    )
-
-
-def _null_if_too_large(number: int | float) -> NullableScalar:
-    """Null for a number that is infinite, or past what a double holds."""
-    return number if abs(number) < _MAX_NUMBER else None
-
-
-def _divide(left: NullableScalar, right: NullableScalar) -> NullableScalar:
-    """Two whole numbers give a whole one, cut towards zero (EQL syntax reference, math operators)."""
-    if left is None or right is None or right == 0:
+@_null_propagating
+def _divide(left: Scalar, right: Scalar) -> int | float | None:
+    """Dividing two integers truncates towards zero (EQL syntax reference, math operators)."""
+    if right == 0:
         return None
     dividend, divisor = _as_number(left), _as_number(right)
     if isinstance(dividend, int) and isinstance(divisor, int):
@@ -218,9 +213,10 @@ def _divide(left: NullableScalar, right: NullableScalar) -> NullableScalar:
     return dividend / divisor
 
 
-def _modulo(left: NullableScalar, right: NullableScalar) -> NullableScalar:
-    """The sign is the dividend's."""
-    if left is None or right is None or right == 0:
+@_null_propagating
+def _modulo(left: Scalar, right: Scalar) -> int | float | None:
+    """The result has the sign of the dividend."""
+    if right == 0:
         return None
     dividend, divisor = _as_number(left), _as_number(right)
     if isinstance(dividend, int) and isinstance(divisor, int):
@@ -250,9 +246,9 @@ _TEXT, _NUMBER_TYPE, _BOOLEAN = ArgumentType.TEXT, ArgumentType.NUMBER, Argument
 _TWO_NUMBERS = (_NUMBER_TYPE, _NUMBER_TYPE)
 
 _FUNCTIONS = (
-    Function("add", _TWO_NUMBERS, _NUMBER_TYPE, _add),
-    Function("subtract", _TWO_NUMBERS, _NUMBER_TYPE, _subtract),
-    Function("multiply", _TWO_NUMBERS, _NUMBER_TYPE, _multiply),
+    Function("add", _TWO_NUMBERS, _NUMBER_TYPE, _arithmetic(operator.add)),
+    Function("subtract", _TWO_NUMBERS, _NUMBER_TYPE, _arithmetic(operator.sub)),
+    Function("multiply", _TWO_NUMBERS, _NUMBER_TYPE, _arithmetic(operator.mul)),
     Function("divide", _TWO_NUMBERS, _NUMBER_TYPE, _divide),
     Function("modulo", _TWO_NUMBERS, _NUMBER_TYPE, _modulo),
     Function("length", (_TEXT,), _NUMBER_TYPE, _length),
@@ -283,7 +279,7 @@ _FUNCTIONS = (
         optional_count=1,
     ),
     Function("concat", (ArgumentType.ANY,), _TEXT, _concat, is_variadic=True),
-    Function("string", (ArgumentType.ANY,), _TEXT, _string),
+    Function("string", (ArgumentType.ANY,), _TEXT, _null_propagating(_as_string)),
     Function("number", (_TEXT, _NUMBER_TYPE), _NUMBER_TYPE, _number, optional_count=1),
     Function(
         "cidrMatch",
@@ -297,4 +293,4 @@ _FUNCTIONS = (
 )
 
 FUNCTIONS = {function.name.lower(): function for function in _FUNCTIONS}
-"""By name in lower case: Elasticsearch reads function names in any case."""
+"""Functions by lower-case name: Elasticsearch ignores the case of function names."""

@@ -1,8 +1,8 @@
-"""Lucene's regular expressions, which `regex` and `match` take, in RE2's words: linear time.
+"""Translation of Lucene regular expressions (`regex`, `match`) to RE2, which matches in linear time.
 
-Lucene (its RegExp class, and Elasticsearch's regexp syntax reference) has no anchors, since an
-expression always describes the whole text; `.` is any character; `"` quotes; `@` is any text. Its
-complement, intersection, empty language and number ranges have no equal in RE2 and are refused.
+Lucene syntax (its RegExp class, and Elasticsearch's regexp syntax reference) has no anchors, because an
+expression always matches the complete text. `.` is any character, `"` quotes, and `@` is any text.
+Complement, intersection, the empty language and number ranges have no equivalent in RE2 and are refused.
 """
 
 import re
@@ -17,28 +17,26 @@ MAX_PATTERN_LENGTH = 10_000
 _REPEAT_COUNTS = re.compile(r"\{[0-9]{1,5}(?:,[0-9]{0,5})?\}")
 _CLASS_ESCAPES = {"d": "0-9", "s": r"\t\n\r\x20", "w": "0-9A-Z_a-z"}
 _UNSUPPORTED = {
-    "~": "'~' (all but)",
-    "&": "'&' (both)",
-    "#": "'#' (nothing)",
-    "<": "'<' (a range of numbers)",
+    "~": "'~' (complement)",
+    "&": "'&' (intersection)",
+    "#": "'#' (empty language)",
+    "<": "'<' (number range)",
 }
 _RE2_MAX_MEMORY = 1 << 26
-"""Bytes that RE2 may use for one expression; what it builds as texts are seen is thrown away when
-this is full."""
-
+"""Bytes that RE2 may use for one expression. RE2 drops its lazily built states when they are used up."""
 
 _MAX_PROGRAM_SIZE = 4_000
-"""Instructions of RE2 that an expression may compile to: larger ones outgrow its fast way."""
+"""Maximum number of RE2 instructions of an expression. Larger programs are too large for RE2's DFA."""
 
 
 class RegexError(Exception):
-    """An expression that is wrong or not supported; the first argument says why."""
+    """An invalid or unsupported expression. The first argument is the reason."""
 
 
 def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable[[str], bool]:
-    """A test whether one of `patterns` describes a whole text; raises RegexError.
+    """Return a test whether any of `patterns` matches a complete text; raises RegexError.
 
-    `any_case` folds ASCII letters only, as every insensitive operator of EQL does here.
+    `ignore_case` folds ASCII letters only, like the other EQL operators that ignore case.
     """
     return _surrogate_safe(_compile(patterns, ignore_case).fullmatch)
 
@@ -46,9 +44,9 @@ def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable
 def compile_regexes_for_list(
     patterns: tuple[str, ...], *, ignore_case: bool
 ) -> Callable[[Sequence[str]], bool]:
-    """The same for a list of texts, of which any may fit.
+    """Return a test whether any of `patterns` matches any text of a list; raises RegexError.
 
-    A process can have a million arguments: a look at all of them together comes first.
+    A process can have a million arguments, so the test first searches all of them in one joined text.
     """
     compiled = _compile(patterns, ignore_case)
     matches, possible = _surrogate_safe(compiled.fullmatch), _surrogate_safe(compiled.search)
@@ -73,7 +71,7 @@ def _compile(patterns: tuple[str, ...], ignore_case: bool) -> Any:
             f"this regular expression cannot be used: {_error_message(error)}"
         ) from None
     if compiled.programsize > _MAX_PROGRAM_SIZE:
-        raise RegexError("this regular expression repeats too much to be looked for quickly")
+        raise RegexError("this regular expression has too many repetitions to match fast enough")
     return compiled
 
 
@@ -82,17 +80,20 @@ def _surrogate_safe(matches: Callable[[str], object]) -> Callable[[str], bool]:
         try:
             return matches(text) is not None
         except UnicodeEncodeError:
-            # A byte that was not UTF-8 arrives as a lone surrogate: a character like any other.
-            known = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            return matches(known) is not None
+            # RE2 takes UTF-8, which has no lone surrogates. They count as one character each.
+            replaced = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return matches(replaced) is not None
 
     return test
 
 
 def compile_literal_search(
-    parts: tuple[str, ...], otherwise: Callable[[str], bool]
+    parts: tuple[str, ...], fallback: Callable[[str], bool]
 ) -> Callable[[str], bool]:
-    """A test whether a text has one of `parts` anywhere; `otherwise` is the same without RE2."""
+    """Return a test whether a text contains any of `parts`.
+
+    `fallback` is the same test without RE2, for texts with lone surrogates.
+    """
     options = re2.Options()
     options.literal = True
     options.max_mem = _RE2_MAX_MEMORY
@@ -107,7 +108,7 @@ def compile_literal_search(
         try:
             return bool(match(text))
         except UnicodeEncodeError:
-            return otherwise(text)
+            return fallback(text)
 
     return test
 
@@ -118,7 +119,7 @@ def _error_message(error: Exception) -> str:
 
 
 def to_re2(pattern: str, *, ignore_case: bool) -> str:
-    """`pattern` in RE2's syntax, as one group; raises RegexError."""
+    """Return `pattern` in RE2 syntax, as one group; raises RegexError."""
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise RegexError(f"a regular expression may have at most {MAX_PATTERN_LENGTH:,} characters")
     return _Translator(pattern, ignore_case).translate()
@@ -126,7 +127,7 @@ def to_re2(pattern: str, *, ignore_case: bool) -> str:
 
 @dataclass(slots=True)
 class _Translator:
-    """`groups` are the groups open at `at`: for each its alternatives, for each of them its atoms."""
+    """Parser state. `groups` has the open groups; each is a list of alternatives, each a list of atoms."""
 
     pattern: str
     ignore_case: bool
@@ -172,9 +173,9 @@ class _Translator:
         else:
             self._literal_character(escaped)
 
-    def _take(self, what: str) -> str:
+    def _take(self, previous: str) -> str:
         if self.position == len(self.pattern):
-            raise RegexError(f"this regular expression ends after {what}")
+            raise RegexError(f"this regular expression ends after {previous}")
         self.position += 1
         return self.pattern[self.position - 1]
 
@@ -183,7 +184,7 @@ class _Translator:
 
     def _close_group(self, _: str) -> None:
         if len(self.groups) == 1:
-            raise RegexError("a ')' in this regular expression closes nothing")
+            raise RegexError("a ')' in this regular expression has no matching '('")
         closed = self._pop_group()
         self._append_atom(closed)
 
@@ -193,18 +194,18 @@ class _Translator:
     def _repeat(self, sign: str) -> None:
         atoms = self.groups[-1][-1]
         if not atoms:
-            raise RegexError(f"nothing stands before a '{sign}' of this regular expression")
+            raise RegexError(f"a '{sign}' in this regular expression has nothing to repeat")
         if sign == "{":
             counts = _REPEAT_COUNTS.match(self.pattern, self.position - 1)
             if counts is None:
-                raise RegexError("a '{' is followed by one or two numbers and a '}'")
+                raise RegexError("a '{' must be followed by one or two numbers and a '}'")
             sign, self.position = counts.group(), counts.end()
-        # In a group of its own: RE2 would take `a*?` for a lazy star, which Lucene does not have.
+        # The group prevents RE2 from reading `a*?` as a lazy quantifier, which Lucene does not have.
         atoms[-1] = f"(?:{atoms[-1]}{sign})"
 
     def _reject_unsupported(self, character: str) -> None:
         raise RegexError(
-            f"{_UNSUPPORTED[character]} is not supported; write it with a '\\' for itself"
+            f"{_UNSUPPORTED[character]} is not supported; write '\\{character}' for the character"
         )
 
     def _character_class(self, _: str) -> None:
@@ -213,7 +214,7 @@ class _Translator:
         parts: list[str] = []
         while (first := self._take("a '['")) != "]" or not parts:
             if first == "]":
-                raise RegexError("'[]' describes no character")
+                raise RegexError("'[]' matches no character")
             if first == "\\":
                 first = self._take("a backslash")
                 if ranges := _CLASS_ESCAPES.get(first):
@@ -234,12 +235,12 @@ class _Translator:
             if last == "\\":
                 last = self._take("a backslash")
             if last < first:
-                raise RegexError(f"'{first}-{last}' goes backwards")
-        written = f"{_escape_for_re2(first)}-{_escape_for_re2(last)}"
-        return written + self._other_case(first, last) if self.ignore_case else written
+                raise RegexError(f"the range '{first}-{last}' is in reverse order")
+        source = f"{_escape_for_re2(first)}-{_escape_for_re2(last)}"
+        return source + self._other_case(first, last) if self.ignore_case else source
 
     def _other_case(self, first: str, last: str) -> str:
-        """The ASCII letters of a range in their other case."""
+        """Return ranges with the ASCII letters of `first`-`last` in the opposite case."""
         parts = []
         for low, high in (("a", "z"), ("A", "Z")):
             start, end = max(first, low), min(last, high)

@@ -1,4 +1,4 @@
-"""What a comparison is about, checked: a field, what a function makes of fields, or a constant."""
+"""Type checks of the operands of a comparison: fields, function calls and constants."""
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -21,8 +21,8 @@ from app.detection.fields import FieldType, closest_field, field_type
 MAX_NAME_PARTS = 20
 
 _INCOMPARABLE = {
-    FieldType.GEO_POINT: "is a place on the globe, which EQL cannot compare",
-    FieldType.OBJECT: "is an object; compare one of the fields below it",
+    FieldType.GEO_POINT: "is a geographic point, which EQL cannot compare",
+    FieldType.OBJECT: "is an object; compare one of the fields inside it",
 }
 _RESULT_TYPES = {
     ArgumentType.TEXT: FieldType.TEXT,
@@ -40,7 +40,7 @@ _ACCEPTED_TYPES: dict[ArgumentType, frozenset[FieldType]] = {
 
 @dataclass(frozen=True, slots=True)
 class TypedOperand:
-    """`of` is the field's name or the computation; `kind` is what its values are."""
+    """A field or call with its type. `target` is the field name or the computation."""
 
     target: str | Computation
     field_type: FieldType
@@ -48,7 +48,7 @@ class TypedOperand:
 
     @property
     def description(self) -> str:
-        """What a complaint calls it."""
+        """The operand as error messages name it."""
         if isinstance(self.node, Call):
             return f"the result of '{self.node.operator_symbol or self.node.name}'"
         return f"'{self.node.name}'"
@@ -58,20 +58,23 @@ CheckedOperand: TypeAlias = TypedOperand | Literal
 
 
 def check_operand(operand: Operand) -> CheckedOperand:
-    """`operand`, found meaningful; raises EqlError. Calls without fields are folded to a constant."""
+    """Return `operand` with its type; raises EqlError. A call that reads no fields becomes a constant."""
     if isinstance(operand, Literal):
         return operand
     if isinstance(operand, Field):
         return TypedOperand(operand.name, _check_field(operand), operand)
     function, call = _check_call(operand)
-    found = build_computation(call)
-    if not found.fields:
+    computation = build_computation(call)
+    if not computation.fields:
         return Literal(fold_constant(call), call.span)
-    return TypedOperand(found, _RESULT_TYPES[function.returns], call)
+    return TypedOperand(computation, _RESULT_TYPES[function.returns], call)
 
 
 def as_field_predicate(call: Call) -> tuple[str, Predicate] | None:
-    """The field, and what is asked of it, when a checked boolean function asks a plain question."""
+    """Return (field, predicate) if `call` applies a predicate directly to a field, else None.
+
+    `call` has passed `check_operand`.
+    """
     function, call = _check_call(call)
     first = call.arguments[0]
     if function.returns is not ArgumentType.BOOLEAN or not isinstance(first, Field):
@@ -81,18 +84,19 @@ def as_field_predicate(call: Call) -> tuple[str, Predicate] | None:
 
 
 def returns_boolean(call: Call) -> bool:
-    """Whether a call, found meaningful before, is a condition by itself."""
+    """Return whether `call`, which has passed `check_operand`, can be a condition."""
     return FUNCTIONS[call.name.lower()].returns is ArgumentType.BOOLEAN
 
 
 def comparable_type(operand: TypedOperand) -> FieldType:
-    """The kind of `subject`'s values; raises EqlError for what cannot be compared."""
+    """Return the type of `operand`; raises EqlError if EQL cannot compare that type."""
     if operand.field_type in _INCOMPARABLE:
         refuse(operand.node, f"{operand.description} {_INCOMPARABLE[operand.field_type]}")
     return operand.field_type
 
 
 def refuse(at: Operand, message: str) -> NoReturn:
+    """Raise an EqlError at the position of `at`."""
     raise EqlError.at(at.span, message)
 
 
@@ -103,30 +107,28 @@ def _check_field(field: Field) -> FieldType:
         refuse(field, "a part of this field name is empty")
     if bad := next((c for c in field.name if c in '"\\' or ord(c) < 32), None):
         refuse(field, f"field names with {bad!r} are not supported")
-    found = field_type(field.name)
-    if found is None and not field.optional:
+    ecs_type = field_type(field.name)
+    if ecs_type is None and not field.optional:
         near = closest_field(field.name)
-        hint = f"did you mean '{near}'?" if near else f"if agents do send it, write '?{field.name}'"
+        hint = f"did you mean '{near}'?" if near else f"write '?{field.name}' if agents send it"
         refuse(field, f"unknown field '{field.name}'; {hint}")
-    return found or FieldType.DYNAMIC
+    return ecs_type or FieldType.DYNAMIC
 
 
 def _check_call(call: Call) -> tuple[Function, Call]:
-    """The function, and `call` with its constant arguments folded."""
+    """Return the function, and `call` with constant arguments folded; raises EqlError."""
     function = FUNCTIONS.get(call.name.lower())
     if function is None:
-        names = [one.name for one in FUNCTIONS.values()]
+        names = [known.name for known in FUNCTIONS.values()]
         near = get_close_matches(call.name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
+        hint = f"did you mean '{near[0]}'?" if near else f"the functions are {', '.join(names)}"
         refuse(call, f"unknown function '{call.name}'; {hint}")
     if call.ignore_case and not function.has_ignore_case_form:
-        refuse(call, f"'{function.name}' has no form with '~'")
+        refuse(call, f"'{function.name}' does not support '~'")
     if not function.accepts_count(len(call.arguments)):
         given = len(call.arguments)
-        refuse(
-            call,
-            f"'{function.name}' takes {function.count_text}; here {'is' if given == 1 else 'are'} {given}",
-        )
+        was = "was" if given == 1 else "were"
+        refuse(call, f"'{function.name}' takes {function.count_text}, but {given} {was} given")
     arguments = tuple(
         _check_argument(call, function, number, argument)
         for number, argument in enumerate(call.arguments)
@@ -141,37 +143,39 @@ def _check_argument(call: Call, function: Function, number: int, operand: Operan
         if call.operator_symbol
         else f"argument {number + 1} of '{function.name}'"
     )
-    wanted = f"{place} needs {kind}" if call.operator_symbol else f"{place} must be {kind}"
-    found = check_operand(operand)
-    if isinstance(found, Literal):
-        _check_constant(function, kind, found, wanted)
-        return found
+    requirement = f"{place} {'needs' if call.operator_symbol else 'must be'} {kind}"
+    argument = check_operand(operand)
+    if isinstance(argument, Literal):
+        _check_constant(function, kind, argument, requirement)
+        return argument
     if kind in CONSTANT_ONLY_TYPES:
-        refuse(operand, wanted)
-    if found.field_type is not FieldType.DYNAMIC and found.field_type not in _ACCEPTED_TYPES[kind]:
-        refuse(operand, f"{wanted}, and {found.description} is none")
-    return found.target.call if isinstance(found.target, Computation) else operand
+        refuse(operand, requirement)
+    if argument.field_type not in _ACCEPTED_TYPES[kind] | {FieldType.DYNAMIC}:
+        refuse(operand, f"{requirement}, but {argument.description} is not")
+    return argument.target.call if isinstance(argument.target, Computation) else operand
 
 
-def _check_constant(function: Function, kind: ArgumentType, literal: Literal, wanted: str) -> None:
+def _check_constant(
+    function: Function, kind: ArgumentType, literal: Literal, requirement: str
+) -> None:
     value = literal.value
     if value is None and kind not in CONSTANT_ONLY_TYPES:
-        return  # null gives null
+        return  # the result is null
     fits = {
         ArgumentType.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
         ArgumentType.BOOLEAN: isinstance(value, bool),
         ArgumentType.ANY: True,
     }.get(kind, isinstance(value, str))
     if not fits:
-        refuse(literal, wanted)
+        refuse(literal, requirement)
     if kind is ArgumentType.CIDR_BLOCK and as_network(str(value)) is None:
-        refuse(literal, f"'{value}' is no CIDR block, such as 10.0.0.0/8")
+        refuse(literal, f"'{value}' is not a CIDR block such as 10.0.0.0/8")
     if function.name == "match" and kind is ArgumentType.PATTERN:
         check_regex(literal, str(value))
 
 
 def check_regex(literal: Literal, pattern: str) -> None:
-    """Raises EqlError if `pattern`, which `literal` holds, cannot be used."""
+    """Raise EqlError at `literal` if `pattern` is not a supported regular expression."""
     try:
         compile_regexes((pattern,), ignore_case=False)
     except RegexError as error:

@@ -1,7 +1,7 @@
-"""EQL text to syntax tree, one grammar in one file; whether fields exist and types agree, `clauses` checks.
+"""Parser for single-event EQL queries; long, because one module holds all handlers of one grammar.
 
-The syntax is Elasticsearch's (its EQL syntax reference and the grammar of its EQL plug-in), cut to
-queries that one event can answer.
+The syntax follows Elasticsearch's EQL syntax reference and the grammar of its EQL plugin. The parser does
+not check whether fields exist or types match; `clauses` does.
 """
 
 import re
@@ -33,11 +33,11 @@ from app.detection.eql.syntax_tree import (
 )
 
 MAX_DEPTH = 50
-"""How many levels of conditions, functions and arithmetic a query may nest: far more than people
-write, and few enough for everything that walks a tree, Python's own compiler included."""
+"""Maximum nesting of conditions, functions and arithmetic in a query. Rules need far less, and it is small
+enough for every recursive function over the tree, including Python's compiler."""
 
 MAX_CONDITIONS = 2_000
-"""Conditions, and functions in them, that a query may have."""
+"""Maximum number of conditions and function calls in a query."""
 
 MAX_NUMBER_LENGTH = 300
 
@@ -47,7 +47,7 @@ _MULTI_EVENT_KEYWORD = re.compile(
     r"(?>\s++|//[^\n]*+|/\*(?>.*?\*/))*+(sequence|sample|join)(?![\w.])", re.DOTALL
 )
 _ESCAPE_SEQUENCE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
-# The apostrophe's is needless, and in no documentation; public rules write it all the same.
+# `\\'` is not documented, but published rules use it.
 _ESCAPED_CHARACTERS = {
     "b": "\b",
     "t": "\t",
@@ -59,30 +59,30 @@ _ESCAPED_CHARACTERS = {
     "\\": "\\",
 }
 _HINTS = {
-    "=": "'=' is not an operator; use '==' (exact) or ':' (any case, wildcards)",
-    "'": "texts are written in double quotes",
-    '"': "this text is not closed on its line",
+    "=": "'=' is not an operator; use '==' (exact) or ':' (ignores case, allows wildcards)",
+    "'": "strings must be in double quotes",
+    '"': "this string is not closed on its line",
     "`": "this field name is not closed",
-    "[": "array positions are not supported: a comparison asks whether any value fits",
+    "[": "array indexes are not supported: a comparison holds if any value matches",
 }
 
 
 def parse(text: str) -> Query:
-    """The tree of `text`.
+    """Return the syntax tree of `text`.
 
-    Raises EqlError, with line and column, for what is not a query of a single event, for what is
-    not supported yet, and for nesting deeper than DEEPEST.
+    Raises EqlError if `text` is not a single-event query, uses unsupported syntax, is nested deeper than
+    MAX_DEPTH or has more than MAX_CONDITIONS conditions.
     """
-    if found := _MULTI_EVENT_KEYWORD.match(text):
+    if keyword := _MULTI_EVENT_KEYWORD.match(text):
         raise EqlError(
-            f"'{found[1]}' relates several events; Deckwatch decides each event by itself",
-            *_line_and_column(text, found.start(1)),
+            f"'{keyword[1]}' correlates several events; Deckwatch evaluates each event separately",
+            *_line_and_column(text, keyword.start(1)),
         )
     try:
         query = _parser().parse(text)
     except UnexpectedInput as error:
         raise _syntax_error(error, text) from None
-    assert isinstance(query, Query)  # noqa: S101 (what the grammar's start rule builds)
+    assert isinstance(query, Query)  # noqa: S101 (the start rule of the grammar builds a Query)
     _check_limits(query)
     return query
 
@@ -99,12 +99,12 @@ def _line_and_column(text: str, offset: int) -> tuple[int, int]:
 
 def _syntax_error(error: UnexpectedInput, text: str) -> EqlError:
     if isinstance(error, UnexpectedCharacters):
-        hint = _HINTS.get(error.char, f"{error.char!r} has no meaning here")
+        hint = _HINTS.get(error.char, f"unexpected character {error.char!r}")
         return EqlError(hint, error.line, error.column)
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        return EqlError(f"'{error.token}' does not belong here", error.line, error.column)
+        return EqlError(f"unexpected '{error.token}'", error.line, error.column)
     line, column = _line_and_column(text, len(text.rstrip()))
-    return EqlError("the query ends too early", line, column)
+    return EqlError("the query ends unexpectedly", line, column)
 
 
 def _check_limits(query: Query) -> None:
@@ -119,7 +119,7 @@ def _check_limits(query: Query) -> None:
             )
         if depth > MAX_DEPTH:
             raise EqlError.at(node.span, f"conditions are nested more than {MAX_DEPTH} levels deep")
-        pending.extend((below, depth + 1) for below in _children(node))
+        pending.extend((child, depth + 1) for child in _children(node))
 
 
 def _children(node: Expression | Operand) -> Sequence[Expression | Operand]:
@@ -141,7 +141,7 @@ def _children(node: Expression | Operand) -> Sequence[Expression | Operand]:
 def _span(*nodes: _ParseNode) -> Span:
     first, last = nodes[0], nodes[-1]
     if isinstance(first, Token):
-        # lark types positions as optional; tokens of its own lexer always have them.
+        # lark declares positions as optional, but every token from its lexer has them.
         line, column, start = first.line or 1, first.column or 1, first.start_pos or 0
     else:
         line, column, start = first.span.line, first.span.column, first.span.start
@@ -149,12 +149,12 @@ def _span(*nodes: _ParseNode) -> Span:
     return Span(line, column, start, end)
 
 
-def _refuse(at: _ParseNode, what: str) -> NoReturn:
-    raise EqlError.at(_span(at), what)
+def _refuse(at: _ParseNode, message: str) -> NoReturn:
+    raise EqlError.at(_span(at), message)
 
 
 def _as_operand(node: _ParseNode) -> Operand:
-    if isinstance(node, BooleanOperand):  # the field of `(field) == "x"`
+    if isinstance(node, BooleanOperand):  # for example `(field)` in `(field) == "x"`
         return node.operand
     if not isinstance(node, Field | Literal | Call):
         _refuse(node, "a condition can be compared with true and false only")
@@ -175,26 +175,29 @@ _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%":
 
 
 def _comparison_polarity(operator: _ParseNode, node: _ParseNode) -> bool | None:
-    """Whether comparing a condition with `node` leaves it as it is; None if that is no comparison."""
+    """Return whether `operator node` keeps (True) or negates (False) the condition on its other side.
+
+    None if `node` is not a boolean constant or `operator` is not `==` or `!=`.
+    """
     if not isinstance(node, Literal) or not isinstance(node.value, bool):
         return None
     return {"==": node.value, "!=": not node.value}.get(str(operator))
 
 
 def _unescape(token: Token) -> str:
-    def character(found: re.Match[str]) -> str:
-        if found[1]:
-            code = int(found[1], 16)
+    def character(escape: re.Match[str]) -> str:
+        if escape[1]:
+            code = int(escape[1], 16)
             if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-                wrong(found, "is not a Unicode character")
+                refuse_escape(escape, "is not a Unicode character")
             return chr(code)
-        if found[2] not in _ESCAPED_CHARACTERS:
-            wrong(found, r"is not an escape; known are \b \t \n \f \r \" \\ and \u{…}")
-        return _ESCAPED_CHARACTERS[found[2]]
+        if escape[2] not in _ESCAPED_CHARACTERS:
+            refuse_escape(escape, r"is not an escape sequence; use \b \t \n \f \r \" \\ or \u{…}")
+        return _ESCAPED_CHARACTERS[escape[2]]
 
-    def wrong(found: re.Match[str], what: str) -> NoReturn:
-        column = (token.column or 1) + 1 + found.start()
-        raise EqlError(f"'{found[0]}' {what}", token.line or 1, column)
+    def refuse_escape(escape: re.Match[str], reason: str) -> NoReturn:
+        column = (token.column or 1) + 1 + escape.start()
+        raise EqlError(f"'{escape[0]}' {reason}", token.line or 1, column)
 
     return _ESCAPE_SEQUENCE.sub(character, token[1:-1])
 
@@ -204,15 +207,15 @@ def _field_name_part(token: Token) -> str:
 
 
 class _TreeBuilder(Transformer[Token, Query]):
-    """Called by the parser for each rule it has read, innermost first, so nothing recurses.
+    """Builds tree nodes. The parser calls a method for each grammar rule, innermost first.
 
-    A method is named like its rule of eql.lark and gets what the rule consists of.
+    Each method has the name of its rule in eql.lark and takes the parts of that rule.
     """
 
     def start(self, nodes: tuple[Literal, _ParseNode, Token | None]) -> Query:
         category, condition, pipe = nodes
         if pipe is not None:
-            _refuse(pipe, "pipes are not supported: a rule decides each event by itself")
+            _refuse(pipe, "pipes are not supported: a rule evaluates each event separately")
         name = None if category.value is None else str(category.value)
         return Query(name, _as_condition(condition), _span(category, condition))
 
@@ -251,15 +254,15 @@ class _TreeBuilder(Transformer[Token, Query]):
         )
 
     def _with_polarity(self, condition: Expression, polarity: bool, span: Span) -> Expression:
-        """`(a > 1) == true` is the condition, `== false` its opposite."""
+        """Return `condition` for `(condition) == true`, and its negation for `== false`."""
         return replace(condition, span=span) if polarity else Not(condition, span)
 
     def lookup(self, nodes: list[_ParseNode]) -> Expression:
         negated = nodes[1] == "not"
         operator = LookupOperator(str(nodes[2 if negated else 1]))
         values = tuple(_as_operand(node) for node in nodes[1:] if not isinstance(node, Token))
-        found = Lookup(_as_operand(nodes[0]), operator, values, _span(*nodes))
-        return Not(found, found.span) if negated else found
+        condition = Lookup(_as_operand(nodes[0]), operator, values, _span(*nodes))
+        return Not(condition, condition.span) if negated else condition
 
     def addition(self, nodes: list[_ParseNode]) -> Call:
         left, sign, right = nodes
@@ -282,11 +285,13 @@ class _TreeBuilder(Transformer[Token, Query]):
 
     def call(self, nodes: list[_ParseNode | None]) -> Call:
         name, tilde, *rest = nodes
-        assert isinstance(name, Token)  # noqa: S101 (what the grammar begins a call with)
-        given = tuple(_as_operand(node) for node in rest if node and not isinstance(node, Token))
+        assert isinstance(name, Token)  # noqa: S101 (a call starts with a NAME token)
+        arguments = tuple(
+            _as_operand(node) for node in rest if node and not isinstance(node, Token)
+        )
         last = rest[-1]
-        assert isinstance(last, Token)  # noqa: S101 (and what it ends one with)
-        return Call(str(name), tilde is not None, given, _span(name, last))
+        assert isinstance(last, Token)  # noqa: S101 (a call ends with a closing parenthesis)
+        return Call(str(name), tilde is not None, arguments, _span(name, last))
 
     def field(self, nodes: list[Token | None]) -> Field:
         optional, *parts = nodes

@@ -1,27 +1,25 @@
-"""What a question expects, in words that follow the name of what it is asked of."""
+"""Descriptions of clauses in English, for explanations of a match."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from app.detection.eql.clauses import Clause
+from app.detection.eql.coercion import ValueType
 from app.detection.eql.predicates import (
     AddressIn,
-    BooleanIn,
-    DateIn,
-    DateRange,
     Exists,
     IsNull,
-    NumberIn,
-    NumberRange,
     Predicate,
+    Range,
     SubstringPosition,
     TextIn,
     TextLike,
-    TextRange,
     TextRegex,
     TextSubstring,
+    ValueIn,
 )
 from app.detection.eql.syntax_tree import ComparisonOperator
+from app.domain.ecs_fields import Scalar
 
 _ORDER_TEXTS = {
     ComparisonOperator.LESS: "less than",
@@ -37,7 +35,10 @@ _POSITION_TEXTS = {
 
 
 def describe_expectation(clause: Clause) -> str:
-    """Such as `is one of “ssh”, “sshd”`, or `has no value that is “root”`."""
+    """Return the condition as text that follows a field name.
+
+    For example `is one of “ssh”, “sshd”`, or `has no value that is “root”`.
+    """
     predicate = clause.predicate
     if isinstance(predicate, Exists):
         return "has no value" if clause.negated else "has a value"
@@ -60,26 +61,27 @@ def _describe(predicate: Predicate) -> str:
         case TextRegex(patterns, ignore_case):
             text = _list_text(map(_quoted, patterns), "any of")
             return f"matches the regular expression {text}{_case_text(ignore_case)}"
-        case TextRange(comparator, bound):
-            return f"comes {'after' if '>' in comparator else 'before'} {_quoted(bound)}" + (
-                " or is the same" if "=" in comparator else ""
-            )
-        case NumberIn(numbers):
-            return f"is {_list_text(map(str, sorted(numbers)))}"
-        case NumberRange(comparator, bound):
+        case ValueIn(ValueType.DATE, timestamps):
+            return f"is {_list_text(map(_date_text, sorted(map(int, timestamps))))}"
+        case ValueIn(_, values):
+            return f"is {_list_text(str(value).lower() for value in sorted(values, key=float))}"
+        case Range(ValueType.NUMBER, comparator, bound):
             return f"is {_ORDER_TEXTS[comparator]} {bound}"
-        case BooleanIn(booleans):
-            return f"is {_list_text('true' if flag else 'false' for flag in sorted(booleans))}"
-        case DateIn(timestamps):
-            return f"is {_list_text(map(_date_text, sorted(timestamps)))}"
-        case DateRange(comparator, timestamp):
-            return f"is {'after' if '>' in comparator else 'before'} {_date_text(timestamp)}" + (
-                " or then" if "=" in comparator else ""
-            )
+        case Range(value_type, comparator, bound):
+            return _describe_order(value_type, comparator, bound)
         case AddressIn(networks):
             return f"is in {_list_text(sorted(map(_network_text, networks)))}"
-        case _:  # Exists and IsNull, which have words of their own
+        case _:  # describe_expectation handles Exists and IsNull
             return ""
+
+
+def _describe_order(value_type: ValueType, comparator: ComparisonOperator, bound: Scalar) -> str:
+    direction = "after" if ">" in comparator else "before"
+    if value_type is ValueType.DATE:
+        verb, bound_text, equal_text = "is", _date_text(int(bound)), " or then"
+    else:
+        verb, bound_text, equal_text = "comes", _quoted(str(bound)), " or is the same"
+    return f"{verb} {direction} {bound_text}{equal_text if '=' in comparator else ''}"
 
 
 def _quoted(text: str) -> str:
@@ -91,13 +93,13 @@ def _case_text(ignore_case: bool) -> str:
 
 
 def _list_text(texts: Iterable[str], prefix: str = "one of") -> str:
-    found = list(texts)
-    return found[0] if len(found) == 1 else f"{prefix} {', '.join(found)}"
+    items = list(texts)
+    return items[0] if len(items) == 1 else f"{prefix} {', '.join(items)}"
 
 
 def _date_text(timestamp: int) -> str:
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=timestamp)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=timestamp)
+    return date.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _network_text(network: object) -> str:

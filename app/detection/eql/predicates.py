@@ -1,7 +1,7 @@
-"""Questions that a condition asks of a field's values; which field, and when, `clauses` says.
+"""Predicates: tests of one value of a field, without the field.
 
-Each is a value: equal questions are the same question, so that generated code can ask once. Its
-`test` is a function of one value, which `reader` (see `values`) puts to each value of a field.
+Predicates are values. Two equal predicates are the same test, so generated code can share the result.
+`clauses` joins a predicate with its field.
 """
 
 import operator
@@ -23,13 +23,14 @@ from app.detection.eql.syntax_tree import ComparisonOperator
 from app.detection.eql.text_matchers import (
     any_in_list,
     any_matcher,
-    compile_contains,
-    compile_ends_with,
     compile_like_any,
     compile_like_any_for_list,
-    compile_starts_with,
+    contains_any,
+    ends_with_any,
     on_ascii_lower,
+    starts_with_any,
 )
+from app.domain.ecs_fields import Scalar
 
 ORDERING_FUNCTIONS: dict[ComparisonOperator, Callable[[Any, Any], bool]] = {
     ComparisonOperator.LESS: operator.lt,
@@ -40,22 +41,29 @@ ORDERING_FUNCTIONS: dict[ComparisonOperator, Callable[[Any, Any], bool]] = {
 
 
 class BasePredicate:
-    """What all questions have: `test`, of one value, and the `reader` that puts it to a field's."""
+    """Base of all predicates. `value_type` is the type that a value is converted to before the test."""
 
     __slots__ = ()
-    value_type: ClassVar[ValueType]
 
     def compile(self) -> ValueMatcher:
+        """Return the test of one value."""
         raise NotImplementedError
 
     def compile_for_list(self) -> Callable[[Sequence[str]], bool]:
-        """For a question about texts: the test of a list of them, whether any fits."""
+        """For text predicates: return a test whether any text of a list matches."""
         return any_in_list(self.compile())
+
+
+class TextPredicate(BasePredicate):
+    """Base of the predicates that always test text."""
+
+    __slots__ = ()
+    value_type: ClassVar[ValueType] = ValueType.TEXT
 
 
 @dataclass(frozen=True, slots=True)
 class Exists(BasePredicate):
-    """Is there any value?"""
+    """The field has a value."""
 
     value_type: ClassVar[ValueType] = ValueType.ANY
 
@@ -64,12 +72,11 @@ class Exists(BasePredicate):
 
 
 @dataclass(frozen=True, slots=True)
-class TextIn(BasePredicate):
-    """Is a value one of these texts? Wildcards are literal."""
+class TextIn(TextPredicate):
+    """The value is one of `texts`. `*` and `?` are literal."""
 
     texts: frozenset[str]
     ignore_case: bool
-    value_type: ClassVar[ValueType] = ValueType.TEXT
 
     def compile(self) -> Callable[[str], object]:
         if self.ignore_case:
@@ -84,12 +91,11 @@ class TextIn(BasePredicate):
 
 
 @dataclass(frozen=True, slots=True)
-class TextLike(BasePredicate):
-    """Is a value described by one of these wildcard patterns?"""
+class TextLike(TextPredicate):
+    """The value matches one of these wildcard patterns."""
 
     patterns: tuple[str, ...]
     ignore_case: bool
-    value_type: ClassVar[ValueType] = ValueType.TEXT
 
     def compile(self) -> Callable[[str], object]:
         return compile_like_any(self.patterns, ignore_case=self.ignore_case)
@@ -99,7 +105,7 @@ class TextLike(BasePredicate):
 
 
 def wildcard_predicate(texts: tuple[str, ...], *, ignore_case: bool) -> TextIn | TextLike:
-    """Texts in which `*` and `?` are wildcards; without any, equality says the same for less."""
+    """Return the predicate for texts in which `*` and `?` are wildcards; without wildcards, `TextIn`."""
     if any("*" in text or "?" in text for text in texts):
         return TextLike(texts, ignore_case)
     return TextIn(frozenset(texts), ignore_case)
@@ -111,35 +117,36 @@ class SubstringPosition(StrEnum):
     ANYWHERE = "stringContains"
 
 
-_SUBSTRING_MATCHERS = {
-    SubstringPosition.START: compile_starts_with,
-    SubstringPosition.END: compile_ends_with,
-    SubstringPosition.ANYWHERE: compile_contains,
+_SUBSTRING_MATCHERS: dict[SubstringPosition, Callable[[Sequence[str]], ValueMatcher]] = {
+    SubstringPosition.START: starts_with_any,
+    SubstringPosition.END: ends_with_any,
+    SubstringPosition.ANYWHERE: contains_any,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class TextSubstring(BasePredicate):
-    """Does a value have `part` at its start, at its end, or anywhere?"""
+class TextSubstring(TextPredicate):
+    """The value has `substring` at `position`."""
 
     position: SubstringPosition
     substring: str
     ignore_case: bool
-    value_type: ClassVar[ValueType] = ValueType.TEXT
 
     def compile(self) -> Callable[[str], object]:
         if self.position is SubstringPosition.ANYWHERE and self.substring == "":
-            return lambda _text: False  # EQL function reference, stringContains: empty strings
-        return _SUBSTRING_MATCHERS[self.position](self.substring, ignore_case=self.ignore_case)
+            return lambda _text: False  # EQL function reference: stringContains
+        build_matcher = _SUBSTRING_MATCHERS[self.position]
+        if self.ignore_case:
+            return on_ascii_lower(build_matcher([ascii_lower(self.substring)]))
+        return build_matcher([self.substring])
 
 
 @dataclass(frozen=True, slots=True)
-class TextRegex(BasePredicate):
-    """Is a value described, from its first character to its last, by one of these expressions?"""
+class TextRegex(TextPredicate):
+    """One of these Lucene regular expressions matches the complete value."""
 
     patterns: tuple[str, ...]
     ignore_case: bool
-    value_type: ClassVar[ValueType] = ValueType.TEXT
 
     def compile(self) -> Callable[[str], object]:
         return compile_regexes(self.patterns, ignore_case=self.ignore_case)
@@ -149,91 +156,50 @@ class TextRegex(BasePredicate):
 
 
 @dataclass(frozen=True, slots=True)
-class TextRange(BasePredicate):
-    """Does a value come before or after `bound`, by code point?"""
+class ValueIn(BasePredicate):
+    """The value is one of `values`: numbers, booleans, or dates in milliseconds since 1970."""
 
+    value_type: ValueType
+    values: frozenset[Scalar]
+
+    def compile(self) -> Callable[[Scalar], object]:
+        return self.values.__contains__
+
+
+@dataclass(frozen=True, slots=True)
+class Range(BasePredicate):
+    """The value is before or after `bound`. Texts are compared by code point."""
+
+    value_type: ValueType
     comparator: ComparisonOperator
-    bound: str
-    value_type: ClassVar[ValueType] = ValueType.TEXT
+    bound: Scalar
 
-    def compile(self) -> Callable[[str], object]:
+    def compile(self) -> Callable[[Any], object]:
         order, bound = ORDERING_FUNCTIONS[self.comparator], self.bound
-        return lambda text: order(text, bound)
+        return lambda value: order(value, bound)
 
 
 @dataclass(frozen=True, slots=True)
-class NumberIn(BasePredicate):
-    numbers: frozenset[int | float]
-    value_type: ClassVar[ValueType] = ValueType.NUMBER
-
-    def compile(self) -> Callable[[int | float], object]:
-        return self.numbers.__contains__
-
-
-@dataclass(frozen=True, slots=True)
-class NumberRange(BasePredicate):
-    comparator: ComparisonOperator
-    bound: int | float
-    value_type: ClassVar[ValueType] = ValueType.NUMBER
-
-    def compile(self) -> Callable[[int | float], object]:
-        order, bound = ORDERING_FUNCTIONS[self.comparator], self.bound
-        return lambda number: order(number, bound)
-
-
-@dataclass(frozen=True, slots=True)
-class BooleanIn(BasePredicate):
-    booleans: frozenset[bool]
-    value_type: ClassVar[ValueType] = ValueType.BOOLEAN
-
-    def compile(self) -> Callable[[bool], object]:
-        return self.booleans.__contains__
-
-
-@dataclass(frozen=True, slots=True)
-class DateIn(BasePredicate):
-    """Is a value one of these moments, in milliseconds since 1970?"""
-
-    timestamps: frozenset[int]
-    value_type: ClassVar[ValueType] = ValueType.DATE
-
-    def compile(self) -> Callable[[int], object]:
-        return self.timestamps.__contains__
-
-
-@dataclass(frozen=True, slots=True)
-class DateRange(BasePredicate):
-    comparator: ComparisonOperator
-    bound: int
-    value_type: ClassVar[ValueType] = ValueType.DATE
-
-    def compile(self) -> Callable[[int], object]:
-        order, bound = ORDERING_FUNCTIONS[self.comparator], self.bound
-        return lambda moment: order(moment, bound)
-
-
-@dataclass(frozen=True, slots=True)
-class AddressIn(BasePredicate):
-    """Is a value an IP address, however it is written, in one of these blocks?"""
+class AddressIn(TextPredicate):
+    """The value is an IP address, in any notation, in one of `networks`."""
 
     networks: frozenset[Network]
-    value_type: ClassVar[ValueType] = ValueType.TEXT
 
     def compile(self) -> Callable[[str], object]:
         def test(text: str) -> bool:
             address = as_address(text)
             if address is None:
                 return False
-            # An index keeps IPv4 addresses inside IPv6, so that ::/0 has all of them.
-            both = (address, to_ipv4_mapped(address)) if address.version == 4 else (address,)
-            return any(one in network for network in self.networks for one in both)
+            # Elasticsearch stores IPv4 addresses as IPv6, so that ::/0 contains them too.
+            forms = (address, to_ipv4_mapped(address)) if address.version == 4 else (address,)
+            return any(form in network for network in self.networks for form in forms)
 
         return test
 
 
 @dataclass(frozen=True, slots=True)
 class IsNull(BasePredicate):
-    """Is what a function makes of an event null? Of a field, `Exists` asks instead."""
+    """The result of a function is null. For a field, use `Exists`."""
 
     value_type: ClassVar[ValueType] = ValueType.ANY
 
@@ -242,32 +208,21 @@ class IsNull(BasePredicate):
 
 
 Predicate: TypeAlias = (
-    Exists
-    | IsNull
-    | TextIn
-    | TextLike
-    | TextSubstring
-    | TextRegex
-    | TextRange
-    | NumberIn
-    | NumberRange
-    | BooleanIn
-    | DateIn
-    | DateRange
-    | AddressIn
+    Exists | IsNull | TextIn | TextLike | TextSubstring | TextRegex | ValueIn | Range | AddressIn
 )
 
 
 def compile_any(predicates: Sequence[Predicate]) -> ValueMatcher:
-    """Whether a text fits any of `questions`, all of texts, for less than asking one by one."""
-    likes: dict[bool, list[str]] = {}
-    others: list[ValueMatcher] = []
+    """Return a test whether any of the text predicates holds. It merges wildcard patterns for speed."""
+    patterns: dict[bool, list[str]] = {}
+    matchers: list[ValueMatcher] = []
     for predicate in predicates:
         if isinstance(predicate, TextLike):
-            likes.setdefault(predicate.ignore_case, []).extend(predicate.patterns)
+            patterns.setdefault(predicate.ignore_case, []).extend(predicate.patterns)
         else:
-            others.append(predicate.compile())
-    together = [
-        compile_like_any(dict.fromkeys(found), ignore_case=case) for case, found in likes.items()
+            matchers.append(predicate.compile())
+    merged = [
+        compile_like_any(dict.fromkeys(texts), ignore_case=ignore_case)
+        for ignore_case, texts in patterns.items()
     ]
-    return any_matcher([*together, *others])
+    return any_matcher([*merged, *matchers])

@@ -1,6 +1,6 @@
-"""The syntax tree of a single-event EQL query; meaning is added by `clauses` and `compiler`.
+"""Syntax tree of a single-event EQL query, as `parser` builds it.
 
-Nodes keep the place they were written at, so that a complaint or an explanation can point there.
+Each node has its position in the query text, for error messages and explanations.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a node stands in the query: `line` and `column` from 1, `start` and `end` offsets."""
+    """Position of a node in the query. `line` and `column` count from 1; `start` and `end` are offsets."""
 
     line: int
     column: int
@@ -28,7 +28,7 @@ class ComparisonOperator(StrEnum):
 
 
 class LookupOperator(StrEnum):
-    """Operators that take one value or a list of them. Those with `~`, and `:`, ignore case."""
+    """Operators that take a value or a list of values. `:` and the operators with `~` ignore case."""
 
     COLON = ":"
     IN = "in"
@@ -41,7 +41,7 @@ class LookupOperator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field by its full dotted name; `optional` when written `?name`."""
+    """A field with its full dotted name. `optional` is true for `?name`."""
 
     name: str
     optional: bool
@@ -50,9 +50,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant. 1, 1.0 and true are equal to Python, and here they are not: `concat` tells them apart.
+    """A constant.
 
-    `written` makes the difference.
+    `value_repr` makes 1, 1.0 and true different constants, which Python compares as equal: the result
+    of `concat` depends on the type.
     """
 
     value: str | int | float | bool | None
@@ -65,9 +66,9 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`name(arguments)`, or `name~(arguments)` with `any_case`.
+    """`name(arguments)`, or `name~(arguments)` if `ignore_case`.
 
-    `a + b` is a call of `add`, written with the `sign` +.
+    `a + b` is a call of `add` with the `operator_symbol` "+".
     """
 
     name: str
@@ -82,7 +83,7 @@ Operand: TypeAlias = Field | Literal | Call
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`left operator right`, as written: either side may be the constant."""
+    """`left operator right`. Either side may be the constant."""
 
     left: Operand
     operator: ComparisonOperator
@@ -92,7 +93,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """`operand operator values`; `not in` is a `Not` around one."""
+    """`operand operator values`. `not in` is a `Not` with a `Lookup` inside."""
 
     operand: Operand
     operator: LookupOperator
@@ -102,7 +103,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class BooleanOperand:
-    """An operand that stands alone as a condition: `true`, a boolean field or function."""
+    """An operand used as a condition: `true`, a boolean field or a boolean function."""
 
     operand: Operand
     span: Span = field(compare=False)
@@ -136,9 +137,3 @@ class Query:
     category: str | None
     condition: Expression
     span: Span = field(compare=False)
-
-
-MATCH_NOTHING = Query(
-    None, BooleanOperand(Literal(False, Span(1, 1, 0, 0)), Span(1, 1, 0, 0)), Span(1, 1, 0, 0)
-)
-"""`any where false`: stands in for a query that could not be read, where reading goes on."""

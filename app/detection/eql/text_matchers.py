@@ -1,6 +1,6 @@
-"""Wildcard patterns and parts of texts as tests of one text, each in the cheapest way that is right.
+"""Matchers for wildcard patterns and substrings, each compiled to the fastest equivalent test.
 
-Tests run for most events, so they are plain loops, and say what `any` would say in more words.
+A matcher runs for most events. Loops are therefore written out instead of using the slower `any()`.
 """
 
 import re
@@ -11,42 +11,43 @@ from app.detection.eql.lucene_regex import compile_literal_search
 from app.domain.wildcard import compile_wildcards
 
 MAX_SEQUENTIAL_SEARCHES = 12
-"""Texts to look for one after the other; RE2 looks for more of them at once."""
+"""Maximum number of substrings that are searched one by one. RE2 is faster for more of them."""
 
 MIN_CHECKED_LENGTH = 3
-"""Characters from which on it pays to look first whether a text is long enough."""
+"""Minimum pattern length for which a length check before the match saves time."""
 
 _WILDCARD_RUN = re.compile(r"[*?]+")
 
 
 def compile_like_any(patterns: Iterable[str], *, ignore_case: bool) -> ValueMatcher:
-    """Whether a text is described by one of `patterns` (see `app.domain.wildcard`).
+    """Return a test whether any of `patterns` matches a text (see `app.domain.wildcard`).
 
-    Most have stars at their ends only and need no regular expression. `any_case` folds ASCII letters.
+    Most patterns have `*` at their ends only and need no regular expression. `ignore_case` folds ASCII
+    letters.
     """
     folded = [ascii_lower(pattern) if ignore_case else pattern for pattern in patterns]
-    whole, starts, ends, parts, others = set(), [], [], [], []
+    exact, prefixes, suffixes, substrings, others = set(), [], [], [], []
     for pattern in folded:
         text = pattern.strip("*")
         if _WILDCARD_RUN.search(text):
             others.append(pattern)
         elif text == pattern:
-            whole.add(text)
+            exact.add(text)
         elif not pattern.startswith("*"):
-            starts.append(text)
+            prefixes.append(text)
         elif not pattern.endswith("*"):
-            ends.append(text)
+            suffixes.append(text)
         else:
-            parts.append(text)
+            substrings.append(text)
     tests: list[ValueMatcher] = []
-    if whole:
-        tests.append(frozenset(whole).__contains__)
-    if starts:
-        tests.append(_starts_with_any(tuple(starts)))
-    if ends:
-        tests.append(_ends_with_any(tuple(ends)))
-    if parts:
-        tests.append(_contains_any(parts))
+    if exact:
+        tests.append(frozenset(exact).__contains__)
+    if prefixes:
+        tests.append(starts_with_any(prefixes))
+    if suffixes:
+        tests.append(ends_with_any(suffixes))
+    if substrings:
+        tests.append(contains_any(substrings))
     if others:
         tests.append(_matches_regex(others))
     test = any_matcher(tests)
@@ -56,26 +57,26 @@ def compile_like_any(patterns: Iterable[str], *, ignore_case: bool) -> ValueMatc
 def compile_like_any_for_list(
     patterns: Iterable[str], *, ignore_case: bool
 ) -> Callable[[Sequence[str]], bool]:
-    """The same for a list of texts, of which any may fit.
+    """Return a test whether any of `patterns` matches any text of a list.
 
-    Most lists have nothing of what the patterns look for, which is seen at once in all texts together.
+    Most lists contain no literal part of any pattern. One search in the joined texts rules these out.
     """
-    known = tuple(patterns)
-    each_in_turn = any_in_list(compile_like_any(known, ignore_case=ignore_case))
-    pieces = {
-        _longest_literal(ascii_lower(pattern) if ignore_case else pattern) for pattern in known
+    patterns = tuple(patterns)
+    test_each_text = any_in_list(compile_like_any(patterns, ignore_case=ignore_case))
+    literals = {
+        _longest_literal(ascii_lower(pattern) if ignore_case else pattern) for pattern in patterns
     }
-    if "" in pieces or len(pieces) > MAX_SEQUENTIAL_SEARCHES:
-        return each_in_turn
-    possible = (
-        on_ascii_lower(_contains_any(sorted(pieces)))
-        if ignore_case
-        else _contains_any(sorted(pieces))
-    )
-    return lambda texts: bool(possible("\0".join(texts))) and each_in_turn(texts)
+    if "" in literals or len(literals) > MAX_SEQUENTIAL_SEARCHES:
+        return test_each_text
+    possible = contains_any(sorted(literals))
+    if ignore_case:
+        possible = on_ascii_lower(possible)
+    return lambda texts: bool(possible("\0".join(texts))) and test_each_text(texts)
 
 
 def any_in_list(matches: ValueMatcher) -> Callable[[Sequence[str]], bool]:
+    """Return a test whether `matches` holds for any text of a list."""
+
     def test(texts: Sequence[str]) -> bool:
         for text in texts:  # noqa: SIM110
             if matches(text):
@@ -85,32 +86,11 @@ def any_in_list(matches: ValueMatcher) -> Callable[[Sequence[str]], bool]:
     return test
 
 
-def compile_starts_with(part: str, *, ignore_case: bool) -> ValueMatcher:
-    return (
-        on_ascii_lower(_starts_with_any((ascii_lower(part),)))
-        if ignore_case
-        else _starts_with_any((part,))
-    )
-
-
-def compile_ends_with(part: str, *, ignore_case: bool) -> ValueMatcher:
-    return (
-        on_ascii_lower(_ends_with_any((ascii_lower(part),)))
-        if ignore_case
-        else _ends_with_any((part,))
-    )
-
-
-def compile_contains(part: str, *, ignore_case: bool) -> ValueMatcher:
-    return (
-        on_ascii_lower(_contains_any([ascii_lower(part)])) if ignore_case else _contains_any([part])
-    )
-
-
 def on_ascii_lower(matches: ValueMatcher, min_length: int = 0) -> ValueMatcher:
-    """`asked` about a text with its letters folded, if it has `least` characters or more.
+    """Return `matches` applied to the text in ASCII lower case.
 
-    Most arguments are short and most patterns long; and `fold` is written out, as this runs often.
+    It is false for texts shorter than `min_length`: most arguments are short and most patterns long. The
+    body of `ascii_lower` is repeated here to save a function call.
     """
     if min_length < MIN_CHECKED_LENGTH:
         return lambda text: matches(text.lower() if text.isascii() else ascii_lower(text))
@@ -120,7 +100,7 @@ def on_ascii_lower(matches: ValueMatcher, min_length: int = 0) -> ValueMatcher:
 
 
 def any_matcher(tests: Sequence[ValueMatcher]) -> ValueMatcher:
-    """Whether any of `tests` holds; never, if there are none."""
+    """Return a test whether any of `tests` holds. It is always false if there are none."""
     if len(tests) == 1:
         return tests[0]
 
@@ -133,16 +113,21 @@ def any_matcher(tests: Sequence[ValueMatcher]) -> ValueMatcher:
     return test
 
 
-def _starts_with_any(starts: tuple[str, ...]) -> ValueMatcher:
+def starts_with_any(prefixes: Iterable[str]) -> ValueMatcher:
+    """Return a test whether a text starts with any of `prefixes`."""
+    starts = tuple(prefixes)
     return lambda text: text.startswith(starts)
 
 
-def _ends_with_any(ends: tuple[str, ...]) -> ValueMatcher:
+def ends_with_any(suffixes: Iterable[str]) -> ValueMatcher:
+    """Return a test whether a text ends with any of `suffixes`."""
+    ends = tuple(suffixes)
     return lambda text: text.endswith(ends)
 
 
-def _contains_any(texts: Iterable[str]) -> ValueMatcher:
-    parts = tuple(dict.fromkeys(texts))
+def contains_any(substrings: Iterable[str]) -> ValueMatcher:
+    """Return a test whether a text contains any of `substrings`."""
+    parts = tuple(dict.fromkeys(substrings))
     if len(parts) == 1:
         (part,) = parts
         return lambda text: part in text
@@ -157,18 +142,21 @@ def _contains_any(texts: Iterable[str]) -> ValueMatcher:
 
 
 def _matches_regex(patterns: Sequence[str]) -> ValueMatcher:
-    """By a regular expression, after a look for a piece of text that one of them has."""
+    """Test by regular expression, after a search for a literal part of the patterns."""
     matches = compile_wildcards(tuple(patterns), ignore_case=False).match
-    pieces = set(map(_longest_literal, patterns))
-    if "" in pieces:
+    literals = set(map(_longest_literal, patterns))
+    if "" in literals:
         return matches
-    possible = _contains_any(sorted(pieces))
+    possible = contains_any(sorted(literals))
     return lambda text: possible(text) and matches(text)
 
 
 def _longest_literal(pattern: str) -> str:
-    """The piece of text that tells most; of two as long, not a dash or a slash, which many texts have."""
-    return max(_WILDCARD_RUN.split(pattern), key=lambda piece: (len(piece), piece.isalnum()))
+    """Return the longest literal part of `pattern`.
+
+    If two are equally long, prefer the alphanumeric one: dashes and slashes occur in many texts.
+    """
+    return max(_WILDCARD_RUN.split(pattern), key=lambda part: (len(part), part.isalnum()))
 
 
 def _min_length(pattern: str) -> int:

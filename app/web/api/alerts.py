@@ -1,4 +1,4 @@
-"""Alerts for programs: searched, read, changed."""
+"""API for alerts: search, read and change them."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -49,11 +49,13 @@ class PriorityPart(BaseModel):
 
 
 class AlertOut(BaseModel):
-    """An alert. Its texts come from events, so an attacker may have written them."""
+    """An alert. Its text fields come from events, so an attacker may have written them."""
 
     id: int
     status: Status
-    version: int = Field(description="Send it back with a change, so that none is lost.")
+    version: int = Field(
+        description="Send it with a change, so that a concurrent change is not overwritten."
+    )
     rule_id: str
     rule_name: str
     severity: str
@@ -71,7 +73,9 @@ class AlertOut(BaseModel):
     process_name: str | None
     destination: str | None
     role: str | None
-    first_seen: datetime = Field(description="Receipt of the first match, by the server's clock.")
+    first_seen: datetime = Field(
+        description="Time when the first match was received, by the server's clock."
+    )
     last_seen: datetime
     match_count: int
     assignee: str | None
@@ -79,12 +83,12 @@ class AlertOut(BaseModel):
     reason: str | None
     closed_at: datetime | None
     closed_by: str | None
-    previous: int | None = Field(description="The alert before this one with the same fingerprint.")
+    previous: int | None = Field(description="Id of the previous alert with the same fingerprint.")
 
 
 class AlertPageOut(BaseModel):
     alerts: list[AlertOut]
-    next_cursor: str | None = Field(description="For the next page; null on the last.")
+    next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class ActivityOut(BaseModel):
@@ -100,17 +104,17 @@ class MatchOut(BaseModel):
     id: int
     event_id: str
     received_at: datetime
-    occurred_at: datetime | None = Field(description="By the agent's own clock.")
+    occurred_at: datetime | None = Field(description="Time by the agent's clock.")
     event_href: str
 
 
 class WholeAlertOut(AlertOut):
-    matches: list[MatchOut] = Field(description="The newest 20.")
+    matches: list[MatchOut] = Field(description="The newest 20 matches.")
     activity: list[ActivityOut] = Field(description="Newest first.")
 
 
 class AlertChange(BaseModel):
-    """What to change. Closing needs a verdict and a reason."""
+    """A change of an alert. Closing requires a verdict and a reason."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -118,9 +122,11 @@ class AlertChange(BaseModel):
     verdict: StorableText | None = None
     reason: StorableText | None = None
     assignee: StorableText | None = Field(
-        default=None, description="A person's name; empty for nobody."
+        default=None, description="Name of a user; empty to unassign."
     )
-    version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
+    version: int | None = Field(
+        default=None, description="Version that the change is based on; 409 if it is not current."
+    )
 
 
 def _alert_fields(alert: Alert, names: dict[int, str]) -> dict[str, object]:
@@ -134,7 +140,7 @@ def _alert_fields(alert: Alert, names: dict[int, str]) -> dict[str, object]:
 
 
 def _enum_query(*kinds: str) -> Any:
-    """What the document says of it; `read_filter` checks it."""
+    """Return a query parameter documented as an enum; `read_filter` validates it."""
     return Query(json_schema_extra={"enum": ["", *map(str, kinds)]})
 
 
@@ -149,11 +155,13 @@ def search_alerts(
     principal: Analyst,
     services: ServicesDep,
     status: Annotated[str, _enum_query(*Status, "all")] = "open",
-    q: Annotated[str, Query(description="words that must all occur")] = "",
+    q: Annotated[str, Query(description="Words that must all occur.")] = "",
     severity: Annotated[str, _enum_query(*Severity)] = "",
     verdict: Annotated[str, _enum_query(*Verdict)] = "",
     role: Annotated[str, _enum_query(*SshRole)] = "",
-    assignee: Annotated[str, Query(description="a name, or nobody")] = "",
+    assignee: Annotated[
+        str, Query(description="Name of a user, or `nobody` for unassigned alerts.")
+    ] = "",
     rule: str = "",
     host: str = "",
     container: str = "",
@@ -163,24 +171,26 @@ def search_alerts(
     user: str = "",
     destination: str = "",
     sort: Annotated[str, _enum_query(*Sort)] = "time",
-    cursor: Annotated[str, Query(description="next_cursor of the page before")] = "",
+    cursor: Annotated[str, Query(description="`next_cursor` of the previous page.")] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
 ) -> AlertPageOut:
-    """Pages of alerts; by default the open ones, newest receipt first."""
+    """A page of alerts, by default open alerts with the newest match first."""
     unknown = sorted(set(request.query_params) - _KNOWN_PARAMETERS)
     if unknown:
-        raise InvalidInput({unknown[0]: f"“{unknown[0]}” is not a filter."})
+        raise InvalidInput({unknown[0]: f"Unknown parameter “{unknown[0]}”."})
     with services.database.read() as session:
-        wanted, problem = read_filter(dict(request.query_params), session, principal)
+        alert_filter, problem = read_filter(dict(request.query_params), session, principal)
         if problem:
             raise InvalidInput({"filter": problem})
-        found = alerts.search(session, wanted, limit + 1)
-        rows = found[:limit]
+        matching = alerts.search(session, alert_filter, limit + 1)
+        rows = matching[:limit]
         names = users.names_by_id(session, (alert.assignee_id for alert in rows))
     next_cursor = None
-    if len(found) > limit:
+    if len(matching) > limit:
         last = rows[-1]
-        next_cursor = urls.encode_cursor(Cursor(alerts.sort_key(last, wanted.sort), last.id or 0))
+        next_cursor = urls.encode_cursor(
+            Cursor(alerts.sort_key(last, alert_filter.sort), last.id or 0)
+        )
     alerts_out = [AlertOut.model_validate(_alert_fields(alert, names)) for alert in rows]
     return AlertPageOut(alerts=alerts_out, next_cursor=next_cursor)
 
@@ -192,9 +202,9 @@ def _get_or_404(session: Session, alert_id: int) -> Alert:
     return alert
 
 
-@router.get(PATH + "/{alert_id}", summary="One alert", responses=problem_responses(404))
+@router.get(PATH + "/{alert_id}", summary="Get an alert", responses=problem_responses(404))
 def get_alert(alert_id: RowId, principal: Analyst, services: ServicesDep) -> WholeAlertOut:
-    """With its newest matches and everything that was done to it."""
+    """An alert with its newest matches and its complete activity."""
     with services.database.read() as session:
         alert = _get_or_404(session, alert_id)
         newest = matches.list_by_alert(session, alert_id, before=None, limit=20)
@@ -220,7 +230,7 @@ def get_alert(alert_id: RowId, principal: Analyst, services: ServicesDep) -> Who
     )
 
 
-_MOVE_TO_STATUS = {
+_ACTION_BY_TARGET_STATUS = {
     Status.OPEN: AlertAction.REOPEN,
     Status.ACKNOWLEDGED: AlertAction.ACKNOWLEDGE,
     Status.CLOSED: AlertAction.CLOSE,
@@ -235,17 +245,17 @@ _MOVE_TO_STATUS = {
 def change_alert(
     alert_id: RowId, change: AlertChange, principal: Analyst, services: ServicesDep
 ) -> WholeAlertOut:
-    """Status, with verdict and reason when closing, or assignee."""
+    """Change the status, the assignee or both; all changes are applied or none."""
     with services.database.read() as session:
         _get_or_404(session, alert_id)
     if change.status is None and "assignee" not in change.model_fields_set:
-        raise InvalidInput({"status": "Say what to change: status, or assignee."})
+        raise InvalidInput({"status": "Send a status or an assignee."})
     changes: list[actions.StatusChange | actions.Assignment] = []
     if "assignee" in change.model_fields_set:
         changes.append(actions.Assignment(change.assignee))
     if change.status is not None:
-        move = _MOVE_TO_STATUS[change.status]
-        changes.append(actions.StatusChange(move, change.verdict, change.reason))
+        action = _ACTION_BY_TARGET_STATUS[change.status]
+        changes.append(actions.StatusChange(action, change.verdict, change.reason))
     actions.change(
         services.database,
         alert_id,

@@ -1,4 +1,4 @@
-"""`/elastic/…`: as much of Elasticsearch as its shippers ask for before and while they send events."""
+"""API compatible with Elasticsearch, as far as log shippers need it to connect and send events."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from app.domain.errors import Unavailable
-from app.ingest.body import MAX_EVENTS_PER_REQUEST
 from app.ingest.bulk import BulkSplitter
+from app.ingest.events import MAX_EVENTS_PER_REQUEST
 from app.web.access import Agent
 from app.web.api.openapi import (
     AUTH_STATUSES,
@@ -27,7 +27,7 @@ router = APIRouter(
 )
 PREFIX = "/elastic"
 
-# As long as Elasticsearch lets names of indices be; the answer repeats it for each event.
+# Elasticsearch's limit for index names. The response repeats the name for each event.
 IndexName = Annotated[str, Path(max_length=255)]
 
 _CLUSTER_NAME = "deckwatch"
@@ -36,9 +36,9 @@ _INFO_BODY = {
     "cluster_name": _CLUSTER_NAME,
     "cluster_uuid": _CLUSTER_NAME,
     "version": {
-        # Above any release: a Beat may insist on a server that is no older than itself.
+        # Higher than any release: a Beat may require a server that is not older than itself.
         "number": "9.99.0",
-        # Logstash and the clients of version 7 go on only for this flavour and this tag line.
+        # Logstash and clients of version 7 require this flavour and the tagline below.
         "build_flavor": "default",
         "build_type": "unknown",
         "build_hash": "unknown",
@@ -76,18 +76,18 @@ _REFRESH_BODY = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
 
 
 @router.api_route(PREFIX, methods=["GET", "HEAD"], include_in_schema=False)
-@router.get(f"{PREFIX}/", summary="What this is, for a shipper")
+@router.get(f"{PREFIX}/", summary="Product and version, as Elasticsearch reports them")
 @router.head(f"{PREFIX}/", include_in_schema=False)
 def about(request: Request, agent: Agent) -> Response:
     return _json_response(request, json.dumps(_INFO_BODY).encode())
 
 
-@router.get(f"{PREFIX}/_license", summary="A licence, as shippers want to see one")
+@router.get(f"{PREFIX}/_license", summary="Licence, as Elasticsearch reports it")
 def license_of(request: Request, agent: Agent) -> Response:
     return _json_response(request, json.dumps(_LICENSE_BODY).encode())
 
 
-@router.get(f"{PREFIX}/_cluster/health", summary="Whether events are taken")
+@router.get(f"{PREFIX}/_cluster/health", summary="Health: whether events are accepted")
 def cluster_health(request: Request, agent: Agent, services: ServicesDep) -> Response:
     _require_ready(services)
     return _json_response(request, json.dumps(_HEALTH_BODY).encode())
@@ -95,7 +95,7 @@ def cluster_health(request: Request, agent: Agent, services: ServicesDep) -> Res
 
 @router.get(
     f"{PREFIX}/_cat/health",
-    summary="Whether events are taken, in a line of text",
+    summary="Health: whether events are accepted, as a line of text",
     response_class=PlainTextResponse,
 )
 def cat_health(agent: Agent, services: ServicesDep) -> Response:
@@ -114,12 +114,12 @@ def _require_ready(services: Services) -> None:
 
 @router.post(
     f"{PREFIX}/{{index}}/_refresh",
-    summary="The same by POST",
+    summary="Refresh an index (no effect; alias for GET)",
     responses=problem_responses(404, model=ShipperProblem),
 )
 @router.get(
     f"{PREFIX}/{{index}}/_refresh",
-    summary="Nothing to do: what was answered is stored",
+    summary="Refresh an index (no effect: accepted events are already stored)",
     responses=problem_responses(404, model=ShipperProblem),
 )
 def refresh(request: Request, index: IndexName, agent: Agent) -> Response:
@@ -129,28 +129,31 @@ def refresh(request: Request, index: IndexName, agent: Agent) -> Response:
 class BulkItem(BaseModel):
     index: str = Field(alias="_index")
     id: str | None = Field(default=None, alias="_id")
-    status: int = Field(description="201, or 400 for what is kept in quarantine.")
+    status: int = Field(description="201, or 400 for a rejected event, which is quarantined.")
     result: str | None = None
     error: ErrorCause | None = None
 
 
 class BulkAnswer(BaseModel):
-    errors: bool = Field(description="Whether any item failed.")
-    took: int = Field(description="Milliseconds.")
-    items: list[dict[str, BulkItem]] = Field(description="By create, index, …; in order.")
+    errors: bool = Field(description="Whether any item was rejected.")
+    took: int = Field(description="Duration in milliseconds.")
+    items: list[dict[str, BulkItem]] = Field(
+        description="One item per action, in order, keyed by the action (create, index, …)."
+    )
 
 
 _REQUEST_BODY = {
     "requestBody": {
         "required": True,
-        "description": "Lines: an action, its event, and so on. Content-Encoding: identity, gzip or zstd.",
+        "description": "NDJSON: alternating lines of an action and its event. "
+        "Content-Encoding: identity, gzip or zstd.",
         "content": {"application/x-ndjson": {"schema": {"type": "string", "pattern": "[!-~]"}}},
     }
 }
 
 
 def _bulk_route(*statuses: int) -> dict[str, Any]:
-    """What the document says of a bulk request."""
+    """Return the OpenAPI arguments of a bulk route that can also fail with `statuses`."""
     return {
         "response_model": BulkAnswer,
         "openapi_extra": _REQUEST_BODY,
@@ -158,18 +161,24 @@ def _bulk_route(*statuses: int) -> dict[str, Any]:
     }
 
 
-@router.put(f"{PREFIX}/_bulk", summary="The same by PUT", **_bulk_route())
+@router.put(f"{PREFIX}/_bulk", summary="Bulk request (alias for POST)", **_bulk_route())
 @router.post(
-    f"{PREFIX}/_bulk", summary="Send events by Elasticsearch's bulk protocol", **_bulk_route()
+    f"{PREFIX}/_bulk",
+    summary="Bulk request: send events by Elasticsearch's bulk protocol",
+    **_bulk_route(),
 )
 async def take_bulk(request: Request, agent: Agent, services: ServicesDep) -> Response:
     return await _ingest_bulk(request, agent, services, None)
 
 
-@router.put(f"{PREFIX}/{{index}}/_bulk", summary="The same by PUT", **_bulk_route(404))
+@router.put(
+    f"{PREFIX}/{{index}}/_bulk",
+    summary="Bulk request for an index (alias for POST)",
+    **_bulk_route(404),
+)
 @router.post(
     f"{PREFIX}/{{index}}/_bulk",
-    summary="The same, for actions that name no index",
+    summary="Bulk request with a default index for its actions",
     **_bulk_route(404),
 )
 async def take_bulk_of_index(
@@ -181,7 +190,7 @@ async def take_bulk_of_index(
 async def _ingest_bulk(
     request: Request, agent: Agent, services: Services, index: str | None
 ) -> Response:
-    """Answered only after every match is durable."""
+    """Ingest a bulk request and respond after every match is durable."""
     started = perf_counter()
     splitter = BulkSplitter(
         index=index,
@@ -205,10 +214,10 @@ _COMPATIBLE_MEDIA_TYPE = re.compile(
 
 
 def _json_response(request: Request, body: bytes) -> Response:
-    """JSON, under the media type that the client asks for: its own version's, or the plain one."""
+    """Return JSON in the versioned media type that the client requests, or as application/json."""
     requested = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
-    found = _COMPATIBLE_MEDIA_TYPE.search(requested)
+    compatible = _COMPATIBLE_MEDIA_TYPE.search(requested)
     media_type = "application/json"
-    if found:
-        media_type = f"application/vnd.elasticsearch+json;compatible-with={found[1]}"
+    if compatible:
+        media_type = f"application/vnd.elasticsearch+json;compatible-with={compatible[1]}"
     return Response(body, media_type=media_type)

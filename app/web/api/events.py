@@ -1,4 +1,4 @@
-"""`POST /api/v1/events`: a body of events in, a receipt out, after the commit."""
+"""API for agents: `POST /api/v1/events` ingests events and returns a receipt after the commit."""
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -14,7 +14,7 @@ PATH = "/api/v1/events"
 _REQUEST_BODY = {
     "requestBody": {
         "required": True,
-        "description": "One JSON object, an array of them, or one a line (NDJSON). "
+        "description": "A JSON object, an array of objects, or one object per line (NDJSON). "
         "Content-Encoding: identity, gzip or zstd.",
         "content": {
             "application/json": {
@@ -32,20 +32,20 @@ _REQUEST_BODY = {
 
 
 class RejectedEvent(BaseModel):
-    """One event that could not be read; its bytes are kept in quarantine."""
+    """An event that could not be parsed. Its bytes are kept in quarantine."""
 
-    index: int = Field(description="Place among the events of the request, from 0.")
-    line: int = Field(description="Line of the body on which it starts, from 1.")
+    index: int = Field(description="Index among the events of the request, from 0.")
+    line: int = Field(description="Line of the body on which the event starts, from 1.")
     error: str
 
 
 class EventReceipt(BaseModel):
-    """What became of the events of one request."""
+    """The result of ingesting the events of one request."""
 
-    received: int = Field(description="All events: those accepted and those rejected.")
-    matched: int = Field(description="Matches stored by this request.")
-    suppressed: int = Field(description="Those of them that an exclusion covered.")
-    duplicates: int = Field(description="Matches that were stored before: sent again.")
+    received: int = Field(description="Number of events, accepted and rejected.")
+    matched: int = Field(description="Number of matches stored by this request.")
+    suppressed: int = Field(description="Number of these matches that an exclusion suppressed.")
+    duplicates: int = Field(description="Number of matches that were already stored.")
     rejected: list[RejectedEvent]
 
 
@@ -57,7 +57,7 @@ class EventReceipt(BaseModel):
     summary="Send events",
 )
 async def take_events(request: Request, agent: Agent, services: ServicesDep) -> Response:
-    """Answered only after every match is durable. Sending the same event again changes nothing."""
+    """The response follows after every match is durable. Sending an event again changes nothing."""
     receipt = await services.pipeline.ingest_stream(
         request.stream(),
         encoding=request.headers.get("content-encoding", ""),

@@ -1,23 +1,32 @@
-"""Exclusions for programs: listed, read, proposed, edited, approved, ended."""
+"""API for exclusions: list, read, preview, propose, edit, approve and end them."""
 
-from datetime import datetime
-from typing import Literal
+from dataclasses import replace
+from datetime import UTC
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from app.actions import exclusion_draft
 from app.actions import exclusions as actions
+from app.actions.exclusion_draft import ExclusionDraft
 from app.actions.exclusion_preview import build_preview
-from app.actions.exclusions import ExclusionDraft
 from app.domain.errors import InvalidInput, NotFound
 from app.domain.exclusion import validate_conditions
 from app.domain.principal import Principal
 from app.store import exclusions, matches
-from app.store.exclusions import ExclusionHistory, State, conditions_of
-from app.store.tables import ExclusionVersion
+from app.store.exclusions import ExclusionHistory, State
 from app.web.access import Analyst
-from app.web.api.fields import StorableText
+from app.web.api.exclusion_models import (
+    ExclusionChange,
+    ExclusionIn,
+    ExclusionOut,
+    ExclusionsOut,
+    PreviewIn,
+    PreviewOut,
+    condition_tuples,
+    conditions_out,
+    exclusion_out,
+)
 from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
 from app.web.api.parameters import NO_REPEATED_PARAMETERS
 from app.web.services import Services, ServicesDep
@@ -27,123 +36,33 @@ router = APIRouter(tags=["exclusions"], responses=problem_responses(*AUTH_STATUS
 PATH = "/api/v1/exclusions"
 
 
-class ConditionModel(BaseModel):
-    """One condition; all of an exclusion's must hold."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    field: StorableText = Field(description="Such as container.image.name or ssh.destination.")
-    operator: StorableText = Field(description="is, is not, is one of, matches, exists, …")
-    values: list[StorableText] = []
-
-
-class ExclusionIn(BaseModel):
-    """A new exclusion. `ends_at` needs a time zone."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    rule_id: StorableText
-    conditions: list[ConditionModel]
-    reason: StorableText
-    owner: StorableText
-    ends_at: datetime
-    from_alert: int | None = Field(default=None, ge=0, lt=2**63)
-
-
-class ExclusionChange(BaseModel):
-    """Either a decision on the version that waits, or the fields of a further version."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision: Literal["approve", "decline"] | None = None
-    conditions: list[ConditionModel] | None = None
-    reason: StorableText | None = None
-    owner: StorableText | None = None
-    ends_at: datetime | None = None
-    version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
-
-
-class VersionOut(BaseModel):
-    version: int
-    conditions: list[ConditionModel]
-    reason: str
-    owner: str
-    ends_at: datetime
-    proposed_by: str
-    proposed_at: datetime
-    decision: str
-    decided_by: str | None
-    decided_at: datetime | None
-
-
-class ExclusionOut(BaseModel):
-    id: int
-    rule_id: str
-    state: State
-    from_alert: int | None
-    live_version: int | None
-    newest_version: int
-    ended_at: datetime | None
-    ended_by: str | None
-    suppressed: int = Field(description="Matches it has hidden, over all versions.")
-    versions: list[VersionOut] = Field(description="Oldest first.")
-
-
-class ExclusionsOut(BaseModel):
-    exclusions: list[ExclusionOut]
-
-
-def _version_out(version: ExclusionVersion) -> VersionOut:
-    fields = {name: getattr(version, name) for name in VersionOut.model_fields}
-    fields["conditions"] = [
-        ConditionModel(field=c.field, operator=str(c.operator), values=list(c.values))
-        for c in conditions_of(version)
-    ]
-    return VersionOut.model_validate(fields)
-
-
-def _out(
-    whole: ExclusionHistory, hits: dict[int, tuple[int, datetime]], at: datetime
-) -> ExclusionOut:
-    record = whole.record
-    return ExclusionOut(
-        id=record.id or 0,
-        rule_id=record.rule_id,
-        state=whole.state(at),
-        from_alert=record.from_alert_id,
-        live_version=record.live_version,
-        newest_version=record.newest_version,
-        ended_at=record.ended_at,
-        ended_by=record.ended_by,
-        suppressed=hits.get(record.id or 0, (0, None))[0],
-        versions=[_version_out(version) for version in whole.versions],
-    )
-
-
-def _load(services: Services, exclusion_id: int) -> ExclusionOut:
+def _get_or_404(services: Services, exclusion_id: int) -> ExclusionHistory:
     with services.database.read() as session:
-        whole = exclusions.get(session, exclusion_id)
-        if whole is None:
-            raise NotFound(f"There is no exclusion {exclusion_id}.")
-        hits = matches.suppression_counts(session)
-    return _out(whole, hits, services.clock())
+        history = exclusions.get(session, exclusion_id)
+    if history is None:
+        raise NotFound(f"There is no exclusion {exclusion_id}.")
+    return history
 
 
-def _check_draft(services: Services, draft: ExclusionDraft) -> actions.ValidExclusion:
-    return actions.validate(
+def _with_suppressed_count(services: Services, history: ExclusionHistory) -> ExclusionOut:
+    with services.database.read() as session:
+        suppressed = matches.suppression_counts(session)
+    return exclusion_out(history, suppressed, services.clock())
+
+
+def _validate(services: Services, draft: ExclusionDraft) -> exclusion_draft.ValidExclusion:
+    if draft.ends_at is not None and draft.ends_at.tzinfo is None:
+        raise InvalidInput(
+            {"ends_at": "Give the end with its time zone, such as 2027-02-22T00:00:00Z."}
+        )
+    valid = exclusion_draft.validate(
         draft,
         at=services.clock(),
         longest=services.settings.exclusion_max_duration,
         rule_ids=[rule.id for rule in services.rules.rules],
     )
-
-
-def _require_time_zone(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise InvalidInput(
-            {"ends_at": "Give the end with its time zone, such as 2027-02-22T00:00:00Z."}
-        )
-    return moment
+    # The response contains the end as the database stores it, in UTC.
+    return replace(valid, ends_at=valid.ends_at.astimezone(UTC))
 
 
 @router.get(
@@ -155,13 +74,18 @@ def _require_time_zone(moment: datetime) -> datetime:
 def list_exclusions(
     principal: Analyst, services: ServicesDep, state: State | None = None
 ) -> ExclusionsOut:
-    """Newest first, with all their versions."""
+    """Exclusions with all their versions, newest first."""
     at = services.clock()
     with services.database.read() as session:
-        everything = exclusions.list_all(session)
-        hits = matches.suppression_counts(session)
-    chosen = [whole for whole in everything if state is None or whole.state(at) is state]
-    return ExclusionsOut(exclusions=[_out(whole, hits, at) for whole in chosen])
+        histories = exclusions.list_all(session)
+        suppressed = matches.suppression_counts(session)
+    return ExclusionsOut(
+        exclusions=[
+            exclusion_out(history, suppressed, at)
+            for history in histories
+            if state is None or history.state(at) is state
+        ]
+    )
 
 
 @router.post(
@@ -171,40 +95,21 @@ def list_exclusions(
     responses=problem_responses(*JSON_BODY_STATUSES, 404),
 )
 def propose_exclusion(
-    wanted: ExclusionIn, principal: Analyst, services: ServicesDep
+    exclusion: ExclusionIn, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """Live at once when an admin proposes it; otherwise it waits for one."""
+    """Proposed by an admin it is live immediately, otherwise after an admin approves it."""
     draft = ExclusionDraft(
-        rule_id=wanted.rule_id,
-        conditions=[(c.field, c.operator, c.values) for c in wanted.conditions],
-        reason=wanted.reason,
-        owner=wanted.owner,
-        ends_at=_require_time_zone(wanted.ends_at),
-        from_alert_id=wanted.from_alert,
+        rule_id=exclusion.rule_id,
+        conditions=condition_tuples(exclusion.conditions),
+        reason=exclusion.reason,
+        owner=exclusion.owner,
+        ends_at=exclusion.ends_at,
+        from_alert_id=exclusion.from_alert,
     )
-    checked = _check_draft(services, draft)
-    proposal = actions.propose(services.database, checked, principal=principal, at=services.clock())
-    whole = proposal.exclusion
-    return _load(services, whole.record.id or 0)
-
-
-class PreviewIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    rule_id: str
-    conditions: list[ConditionModel]
-
-
-class PreviewOut(BaseModel):
-    """What the conditions would have hidden among the rule's matches of the last 30 days."""
-
-    examined: int = Field(description="Matches looked at, newest first.")
-    complete: bool = Field(description="False when there were more matches than were looked at.")
-    hidden: int
-    alerts: list[int] = Field(description="Alerts of which it would have hidden a match.")
-    true_positives: list[int] = Field(description="Those of them closed as true positive.")
-    distinct: dict[str, int] = Field(description="Different images, containers, hosts, …")
-    samples: list[int] = Field(description="Ids of some of the matches, newest first.")
+    proposal = actions.propose(
+        services.database, _validate(services, draft), principal=principal, at=services.clock()
+    )
+    return _with_suppressed_count(services, proposal.exclusion)
 
 
 @router.post(
@@ -212,12 +117,12 @@ class PreviewOut(BaseModel):
     summary="Preview an exclusion",
     responses=problem_responses(*JSON_BODY_STATUSES),
 )
-def preview_exclusion(wanted: PreviewIn, principal: Analyst, services: ServicesDep) -> PreviewOut:
-    """Saves nothing. Refuses what saving would refuse."""
-    if services.find_rule(wanted.rule_id) is None:
-        raise InvalidInput({"rule_id": "There is no such rule."})
-    conditions = validate_conditions([(c.field, c.operator, c.values) for c in wanted.conditions])
-    result = build_preview(services.database, wanted.rule_id, conditions, at=services.clock())
+def preview_exclusion(preview: PreviewIn, principal: Analyst, services: ServicesDep) -> PreviewOut:
+    """Saves nothing, and validates the conditions as saving them would."""
+    if services.find_rule(preview.rule_id) is None:
+        raise InvalidInput({"rule_id": "This rule does not exist."})
+    conditions = validate_conditions(condition_tuples(preview.conditions))
+    result = build_preview(services.database, preview.rule_id, conditions, at=services.clock())
     return PreviewOut(
         examined=result.examined,
         complete=result.complete,
@@ -229,26 +134,27 @@ def preview_exclusion(wanted: PreviewIn, principal: Analyst, services: ServicesD
     )
 
 
-@router.get(PATH + "/{exclusion_id}", summary="One exclusion", responses=problem_responses(404))
+@router.get(PATH + "/{exclusion_id}", summary="Get an exclusion", responses=problem_responses(404))
 def get_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep) -> ExclusionOut:
-    return _load(services, exclusion_id)
+    return _with_suppressed_count(services, _get_or_404(services, exclusion_id))
 
 
 @router.patch(
     PATH + "/{exclusion_id}",
-    summary="Decide on or edit an exclusion",
+    summary="Approve, decline or edit an exclusion",
     responses=problem_responses(*JSON_BODY_STATUSES, 404, 409),
 )
 def change_exclusion(
     exclusion_id: RowId, change: ExclusionChange, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """A decision needs the role admin. An edit is a further version; the live one stays until then."""
-    _load(services, exclusion_id)
+    """A decision requires the role admin. An edit creates a new version; until an admin approves it, the
+    live version stays in force."""
+    history = _get_or_404(services, exclusion_id)
     edits = change.model_fields_set - {"decision", "version"}
     if bool(edits) == (change.decision is not None):
-        raise InvalidInput({"decision": "Send either a decision, or what to edit."})
+        raise InvalidInput({"decision": "Send either a decision or the fields to edit."})
     if change.decision is not None:
-        actions.decide(
+        history = actions.decide(
             services.database,
             exclusion_id,
             approve=change.decision == "approve",
@@ -257,35 +163,29 @@ def change_exclusion(
             at=services.clock(),
         )
     else:
-        _edit(services, exclusion_id, change, principal)
-    return _load(services, exclusion_id)
+        history = _edit(services, history, change, principal)
+    return _with_suppressed_count(services, history)
 
 
 def _edit(
-    services: Services, exclusion_id: int, change: ExclusionChange, principal: Principal
-) -> None:
-    with services.database.read() as session:
-        whole = exclusions.get(session, exclusion_id)
-    if whole is None:
-        raise NotFound(f"There is no exclusion {exclusion_id}.")
-    newest = whole.newest
-    conditions = (
-        [(c.field, c.operator, c.values) for c in change.conditions]
-        if change.conditions is not None
-        else [(c.field, str(c.operator), c.values) for c in conditions_of(newest)]
-    )
+    services: Services, history: ExclusionHistory, change: ExclusionChange, principal: Principal
+) -> ExclusionHistory:
+    newest = history.newest
+    conditions = change.conditions
+    if conditions is None:
+        conditions = conditions_out(newest)
     draft = ExclusionDraft(
-        rule_id=whole.record.rule_id,
-        conditions=conditions,
+        rule_id=history.record.rule_id,
+        conditions=condition_tuples(conditions),
         reason=newest.reason if change.reason is None else change.reason,
         owner=newest.owner if change.owner is None else change.owner,
-        ends_at=newest.ends_at if change.ends_at is None else _require_time_zone(change.ends_at),
+        ends_at=newest.ends_at if change.ends_at is None else change.ends_at,
     )
-    actions.edit(
+    return actions.edit(
         services.database,
-        exclusion_id,
-        _check_draft(services, draft),
-        # What was merged here was the newest version: nobody else's may be lost unseen.
+        history.record.id or 0,
+        _validate(services, draft),
+        # The draft is merged with the newest version; if that changes meanwhile, the edit is a conflict.
         base_version=newest.version if change.version is None else change.version,
         principal=principal,
         at=services.clock(),
@@ -299,8 +199,7 @@ def _edit(
     responses=problem_responses(404, 409),
 )
 def end_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """It and what it hid stay on record; the next such match raises an alert."""
-    _load(services, exclusion_id)
+    """The exclusion and its suppressed matches stay stored. The next such match raises an alert."""
     actions.end(
         services.database, exclusion_id, version=None, principal=principal, at=services.clock()
     )

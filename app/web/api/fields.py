@@ -1,4 +1,4 @@
-"""Text in JSON bodies, made storable as events and forms are: no NUL or lone surrogate gets further."""
+"""Type for text in JSON bodies. Escapes NUL and lone surrogates, which databases cannot store."""
 
 from typing import Annotated, TypeAlias
 

@@ -1,4 +1,4 @@
-"""The stored event of a match, for programs."""
+"""API for the stored event of a match."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -15,11 +15,11 @@ router = APIRouter(tags=["alerts"], responses=problem_responses(*AUTH_STATUSES))
 
 @router.get(
     "/api/v1/matches/{match_id}/event",
-    summary="The event of a match",
+    summary="Get the event of a match",
     responses=problem_responses(404),
 )
 def get_event(match_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """As its agent wrote it, byte for byte."""
+    """The event as the agent sent it, byte for byte."""
     with services.database.read() as session:
         match = matches.get(session, match_id)
     if match is None:

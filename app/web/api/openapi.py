@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI finds out, and what it cannot: who may ask, and how requests fail."""
+"""The OpenAPI document: FastAPI's, with security requirements and error responses added."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,35 +12,35 @@ from app import __version__
 from app.web.access import RequireRole, declared_access
 
 TITLE = "Deckwatch"
-SUMMARY = "SSH in containers: events in, alerts out."
+SUMMARY = "Detection of SSH in containers: send events, handle alerts."
 
-# Whoever needs a key can be refused for it, or find that the database cannot be read.
+# Error statuses of routes that require authentication, which reads the database.
 AUTH_STATUSES = (401, 403, 503)
-# A body can also be cut off, come too slowly, be too large, or say what does not fit.
+# Error statuses of routes that read a body.
 JSON_BODY_STATUSES = (400, 408, 413, 422)
 STREAMED_BODY_STATUSES = (400, 408, 413, 415)
 
 _SECURITY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "The key."},
-    "basic": {"type": "http", "scheme": "basic", "description": "The key as the password."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The API key."},
+    "basic": {"type": "http", "scheme": "basic", "description": "The API key as the password."},
     "apiKey": {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "ApiKey KEY, or ApiKey base64(id:KEY) as Elasticsearch's clients send it.",
+        "description": "`ApiKey KEY`, or `ApiKey base64(id:KEY)` as Elasticsearch's clients send it.",
     },
 }
 _STATUS_DESCRIPTIONS = {
-    400: "The request cannot be read.",
-    401: "No key, or one that is not known.",
-    403: "The role of the key does not allow this.",
-    404: "There is no such thing.",
-    408: "The body came too slowly; nothing of it was taken.",
-    409: "It changed meanwhile, or is not in a state for this.",
+    400: "The request is invalid or incomplete.",
+    401: "The API key is missing or unknown.",
+    403: "The role does not permit this.",
+    404: "The resource does not exist.",
+    408: "The body arrived too slowly. Nothing was stored.",
+    409: "The resource was changed meanwhile, or its state does not allow this.",
     413: "The body is too large.",
-    415: "A Content-Encoding that is not read here.",
-    422: "Something does not fit; `errors` says what.",
-    503: "Not now; nothing was taken or changed. Retry-After says when to try again.",
+    415: "The Content-Encoding is not supported.",
+    422: "The input is invalid; `errors` lists the fields.",
+    503: "Temporarily unavailable. Nothing was stored or changed; retry after `Retry-After` seconds.",
 }
 
 
@@ -50,9 +50,9 @@ class Problem(BaseModel):
     type: str
     title: str
     status: int
-    detail: str = Field(description="What is wrong and what to do, for a person.")
-    request_id: str = Field(description="The log has it too.")
-    errors: dict[str, str] = Field(default={}, description="By field, for 422.")
+    detail: str = Field(description="Explanation for a user, with a hint what to do.")
+    request_id: str = Field(description="Id of the request in the log.")
+    errors: dict[str, str] = Field(default={}, description="Messages by field, for status 422.")
 
 
 class ErrorCause(BaseModel):
@@ -61,7 +61,7 @@ class ErrorCause(BaseModel):
 
 
 class ShipperProblem(Problem):
-    """The same as Elasticsearch's clients read it."""
+    """Problem details with the error object that Elasticsearch's clients read."""
 
     error: ErrorCause
 
@@ -69,14 +69,14 @@ class ShipperProblem(Problem):
 def problem_responses(
     *statuses: int, model: type[Problem] = Problem
 ) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`."""
+    """Return the `responses` argument of a route that can fail with `statuses`."""
     return {
         status: {"model": model, "description": _STATUS_DESCRIPTIONS[status]} for status in statuses
     }
 
 
 def build_document(routers: Iterable[APIRouter]) -> dict[str, Any]:
-    """The document for the routes of `routers` that programs use: those with a tag."""
+    """Return the OpenAPI document of all routes with a tag; pages have none."""
     routes = [
         route
         for router in routers
@@ -97,7 +97,7 @@ def build_document(routers: Iterable[APIRouter]) -> dict[str, Any]:
                 operation["security"] = [{name: []} for name in _SECURITY_SCHEMES]
     components = document["components"]
     components["securitySchemes"] = _SECURITY_SCHEMES
-    # FastAPI's own, which nothing here answers.
+    # Schemas that FastAPI adds for its own error responses, which Deckwatch replaces.
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
     return document
@@ -110,7 +110,7 @@ _PROBLEM_MEDIA_TYPES = {
 
 
 def _set_problem_media_types(responses: dict[str, Any]) -> None:
-    """A problem has a media type of its own, whatever that of the answer to what goes well."""
+    """Set the media type of error responses; FastAPI uses that of the successful response."""
     for status, response in list(responses.items()):
         for content in list(response.get("content", {}).values()):
             name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""What no query of the API may have."""
+"""Validation of query parameters that all API routes share."""
 
 from collections import Counter
 
@@ -8,11 +8,11 @@ from app.domain.errors import InvalidInput
 
 
 async def _reject_repeated_parameters(request: Request) -> None:
-    """Raises InvalidInput for a parameter that is there twice: nobody knows which of the two was meant."""
+    """Raise InvalidInput if a parameter occurs more than once: it is ambiguous which value applies."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in counts.items():
         if count > 1:
-            raise InvalidInput({name: f"“{name}” is there more than once; give it once."})
+            raise InvalidInput({name: f"“{name}” occurs more than once; send it once."})
 
 
 NO_REPEATED_PARAMETERS = Depends(_reject_repeated_parameters)

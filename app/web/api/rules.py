@@ -1,13 +1,12 @@
-"""Rules for programs: listed, enabled, disabled."""
+"""API for rules: list, enable and disable them."""
 
 from datetime import datetime
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.actions.rules import get_rule
-from app.detection.rule import Rule
-from app.detection.switches import is_enabled
+from app.actions.rules import get_rule, set_rule_enabled
+from app.detection.rule import Rule, is_enabled
 from app.domain.severity import Severity
 from app.resources import rule_file_label
 from app.store import rule_overrides
@@ -15,7 +14,6 @@ from app.store.tables import RuleSwitch
 from app.web.access import Admin, Analyst
 from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
 from app.web.api.parameters import NO_REPEATED_PARAMETERS
-from app.web.rule_switch import set_rule_enabled
 from app.web.services import ServicesDep
 
 router = APIRouter(tags=["rules"], responses=problem_responses(*AUTH_STATUSES))
@@ -23,17 +21,19 @@ PATH = "/api/v1/rules"
 
 
 class RuleOut(BaseModel):
-    """A rule that is loaded. Until somebody switches it, it goes by its file."""
+    """A loaded rule. The setting in its file applies until a user enables or disables it."""
 
     id: str
-    slug: str = Field(description="The name of its file, without the ending.")
+    slug: str = Field(description="Name of the rule's file without the extension.")
     name: str
     severity: Severity
     risk_score: int
-    enabled: bool = Field(description="Whether it decides.")
+    enabled: bool = Field(description="Whether the rule is evaluated.")
     enabled_in_file: bool
     file: str
-    version: int = Field(description="Grows when somebody switches it; 0 before that.")
+    version: int = Field(
+        description="Incremented when a user enables or disables the rule; initially 0."
+    )
     changed_by: str | None
     changed_at: datetime | None
 
@@ -46,10 +46,12 @@ class RuleChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     enabled: bool = Field(strict=True)
-    version: int | None = Field(default=None, description="The version you saw; 409 if it is old.")
+    version: int | None = Field(
+        default=None, description="Version that the change is based on; 409 if it is not current."
+    )
 
 
-def _out(rule: Rule, switch: RuleSwitch | None) -> RuleOut:
+def _rule_out(rule: Rule, switch: RuleSwitch | None) -> RuleOut:
     return RuleOut(
         id=rule.id,
         slug=rule.slug,
@@ -72,10 +74,10 @@ def _out(rule: Rule, switch: RuleSwitch | None) -> RuleOut:
     dependencies=[NO_REPEATED_PARAMETERS],
 )
 def list_rules(principal: Analyst, services: ServicesDep, enabled: bool | None = None) -> RulesOut:
-    """All that are loaded, in the order of their files."""
+    """All loaded rules, in the order of their files."""
     with services.database.read() as session:
-        switched = rule_overrides.list_all(session)
-    rules = [_out(rule, switched.get(rule.id)) for rule in services.rules.rules]
+        overrides = rule_overrides.list_all(session)
+    rules = [_rule_out(rule, overrides.get(rule.id)) for rule in services.rules.rules]
     return RulesOut(rules=[rule for rule in rules if enabled is None or rule.enabled is enabled])
 
 
@@ -87,10 +89,15 @@ def list_rules(principal: Analyst, services: ServicesDep, enabled: bool | None =
 def change_rule(
     rule_id: str, change: RuleChange, principal: Admin, services: ServicesDep
 ) -> RuleOut:
-    """From the answer on; other worker processes follow within a second. Alerts that exist stay."""
+    """Applies from the response on, in other worker processes within a second. Alerts are not changed."""
     rule = get_rule(services.rules.rules, rule_id)
     set_rule_enabled(
-        services, rule, enabled=change.enabled, version=change.version, principal=principal
+        services.database,
+        rule,
+        enabled=change.enabled,
+        version=change.version,
+        principal=principal,
+        at=services.clock(),
     )
     with services.database.read() as session:
-        return _out(rule, rule_overrides.get(session, rule.id))
+        return _rule_out(rule, rule_overrides.get(session, rule.id))

@@ -1,4 +1,4 @@
-"""What operators and browsers ask: is it alive, is it ready, what changed, what does the API offer."""
+"""Health checks, metrics, the event stream, and the OpenAPI document with its reference page."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -10,14 +10,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from app.web.access import PUBLIC, Analyst
 from app.web.api.openapi import AUTH_STATUSES, problem_responses
 from app.web.metrics import CONTENT_TYPE
-from app.web.page_response import render_page
-from app.web.pages.api_docs.page import build_api_docs_page
 from app.web.services import ServicesDep
 
 router = APIRouter(tags=["system"])
 
 
-@router.get("/healthz", dependencies=[Depends(PUBLIC)], summary="The process is alive")
+@router.get("/healthz", dependencies=[Depends(PUBLIC)], summary="Liveness check")
 def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
@@ -30,9 +28,9 @@ class ReadyOut(BaseModel):
 @router.get(
     "/readyz",
     dependencies=[Depends(PUBLIC)],
-    summary="The database is writable",
+    summary="Readiness check",
     response_model=ReadyOut,
-    responses={503: {"model": ReadyOut, "description": "It is not, and why."}},
+    responses={503: {"model": ReadyOut, "description": "Not ready; `reason` says why."}},
 )
 def readyz(services: ServicesDep) -> Response:
     problem = services.readiness.problem()
@@ -44,11 +42,11 @@ def readyz(services: ServicesDep) -> Response:
 @router.get(
     "/metrics",
     dependencies=[Depends(PUBLIC)],
-    summary="Figures for Prometheus",
+    summary="Prometheus metrics",
     response_class=PlainTextResponse,
 )
 def metrics(services: ServicesDep) -> Response:
-    """Sums over all worker processes since the start; nothing in it names anybody."""
+    """Counters are sums over all worker processes since the start. No label identifies a user or host."""
     return Response(services.metrics.render(services.database_collector), media_type=CONTENT_TYPE)
 
 
@@ -71,7 +69,7 @@ _EVENT = {
     | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse:
-    """`event: alerts` whenever an alert was opened or changed; ask the alerts for what it is."""
+    """Sends `event: alerts` after an alert was opened or changed; request the alerts to see the change."""
 
     async def body() -> AsyncIterator[bytes]:
         async for part in services.live_updates.stream():
@@ -84,9 +82,3 @@ async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse
 def openapi(request: Request, principal: Analyst) -> JSONResponse:
     document: dict[str, Any] = request.app.openapi()
     return JSONResponse(document)
-
-
-@router.get("/api/docs", include_in_schema=False)
-def docs(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    context = build_api_docs_page(request.app.openapi(), services.settings.base_url)
-    return render_page(request, principal, "pages/api_docs.html", context, title="API")

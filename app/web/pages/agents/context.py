@@ -1,26 +1,21 @@
-"""What the agents page and the page of one agent are given."""
+"""Template contexts of the agents page and the page of one agent."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.web.page_frame import Chip, ConnectStep, Tab
+from app.store.traffic import TrafficCounts
+from app.web.components import Chip, ConnectStep, Tab
+from app.web.key_states import KeyState
 from app.web.pages.agents.connect import ConnectInstructions
+from app.web.quarantine_rows import QuarantineRow
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """Counts are of the last 24 hours; `sparkline_points` are the points of the last hour's line, if it sent any."""
+    """A key in the list. `counts` cover the last 24 hours; `sparkline_points` the last hour, if any."""
 
-    id: int
-    name: str
-    href: str
-    role: str
-    hint: str  # the last four characters of the key
-    last_seen: datetime | None
-    silent: bool
-    received: int
-    matched: int
-    rejected: int
+    state: KeyState
+    counts: TrafficCounts
     sparkline_points: str | None
     chips: tuple[Chip, ...]
     revoke_action: str | None
@@ -34,7 +29,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made: shown this once."""
+    """A key that was just created, with its plain text, which is shown only once."""
 
     name: str
     key: str
@@ -42,23 +37,11 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
-class QuarantineRow:
-    """`text_segments` are the beginning of the bytes: (text, whether it stands for bytes that are no text)."""
-
-    id: int
-    href: str
-    received_at: datetime
-    agent: str
-    reason: str
-    size: int
-    text_segments: tuple[tuple[str, bool], ...]
-    raw_href: str
-
-
-@dataclass(frozen=True, slots=True)
 class AgentsPage:
-    """Blocks `keys`, `connect_kind` and `quarantine`. The new-key form posts csrf, name, role and connect to
-    create_action; `connect_instructions` are all set-ups, when a key was just made.
+    """Context of the agents page, with the blocks `keys`, `connect` and `quarantine`.
+
+    The form for a new key posts csrf, name, role and connect to `create_action`.
+    `connect_instructions` holds the steps of all kinds of agent after a key was created.
     """
 
     stats: tuple[Stat, ...]
@@ -77,7 +60,7 @@ class AgentsPage:
     create_action: str
     name: str
     name_error: str | None
-    role_options: tuple[tuple[str, str], ...]  # (value, what it may do)
+    role_options: tuple[tuple[str, str], ...]  # (role, what the role allows)
     selected_role: str
     new_key: NewKey | None
     connect_kind: str
@@ -91,7 +74,7 @@ class AgentsPage:
 
 @dataclass(frozen=True, slots=True)
 class ChartRow:
-    """A row of the table that the chart is drawn from. The rates are a minute, the rest are sums."""
+    """A row of the chart's table: rates per minute, and sums of matches, duplicates and rejections."""
 
     at: datetime
     epoch: int
@@ -113,27 +96,19 @@ class SilenceRow:
 
 @dataclass(frozen=True, slots=True)
 class AgentPage:
-    """Block `traffic` is the chart, its table and the sums of the chosen time."""
+    """Context of the page of one agent. The block `traffic` is the chart with its table and sums."""
 
-    id: int
-    name: str
-    role: str
-    hint: str
-    created_at: datetime
-    created_by: str
-    revoked_at: datetime | None
-    revoked_by: str | None
-    revoke_action: str | None
-    state: str
-    tone: str
+    state: KeyState
     state_summary: str
     chips: tuple[Chip, ...]
-    last_seen: datetime | None
+    created_by: str
+    revoked_by: str
+    revoke_action: str | None
     tabs: tuple[Tab, ...]
-    range_description: str  # the chosen time in words
+    range_description: str
     stats: tuple[Stat, ...]
     chart_rows: tuple[ChartRow, ...]
-    # All that came came within a minute that is not over, and steps are of those that are.
+    # Traffic exists, but only in the current minute; the chart shows complete minutes.
     only_current_minute: bool
     step_duration: str
     as_of: datetime

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from app.domain.alert import AlertAction
 from app.domain.event import Process
 from app.store.tables import Alert, AlertActivity, GuideTick, Match
-from app.web.page_frame import SelectOption, Tab
+from app.web.components import SelectOption, Tab
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from app.store import alerts, api_keys, matches, users
 from app.store.database import Session
 from app.store.tables import Alert, AlertActivity, GuideTick, Match
 from app.web import urls
+from app.web.components import SelectOption, Tab
 from app.web.guide_view import PART_LABELS, parse_guide_part
-from app.web.page_frame import SelectOption, Tab
 from app.web.pages.alerts import event_view
 from app.web.pages.alerts.alert_context import (
     ActivityRow,
@@ -22,7 +22,7 @@ from app.web.pages.alerts.alert_context import (
     MatchRow,
 )
 from app.web.paths import ALERTS_PATH
-from app.web.rendering import MARKDOWN, format_relative_time
+from app.web.rendering import format_relative_time, markdown_to_html
 from app.web.services import Services
 from app.web.stored_event import parse_match_event
 
@@ -118,7 +118,7 @@ def _build_guide_view(
     return GuideView(
         part=str(part_name),
         tabs=tuple(tabs),
-        introduction_html=str(MARKDOWN.to_html(current.text)) if current and current.text else "",
+        introduction_html=str(markdown_to_html(current.text)) if current and current.text else "",
         steps=_guide_steps(alert, current, ticks) if current else (),
     )
 
@@ -133,7 +133,7 @@ def _guide_steps(
         steps.append(
             GuideStepView(
                 key=step.key,
-                html=str(MARKDOWN.to_html(step.markdown)),
+                html=str(markdown_to_html(step.markdown)),
                 tick=ticks.get((str(part.name), step.key)),
                 exclude_href=exclude_href if fields else None,
             )

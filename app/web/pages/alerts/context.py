@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.store.tables import Alert
-from app.web.page_frame import Chip, SelectOption, Tab
+from app.web.components import Chip, SelectOption, Tab
 
 
 @dataclass(frozen=True, slots=True)

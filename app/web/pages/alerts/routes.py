@@ -21,8 +21,9 @@ from app.store.tables import Alert
 from app.web import urls
 from app.web.access import Analyst
 from app.web.alert_query import ANY_ASSIGNEE, CURRENT_USER, EXACT_FILTERS, NO_ASSIGNEE, read_filter
+from app.web.components import Chip, SelectOption, Tab
 from app.web.forms import FormDep
-from app.web.page_frame import Chip, Notice, SelectOption, Tab
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.alerts.context import AlertRow, AlertsPage, FilterChip
 from app.web.pages.alerts.event_view import finding_tone

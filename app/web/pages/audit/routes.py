@@ -1,7 +1,6 @@
-"""The audit log: who did what to access, keys, exclusions and rules, newest first."""
+"""Audit log page: who changed what, newest first."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -17,30 +16,27 @@ from app.web.services import ServicesDep
 
 AUDIT_PATH = "/audit"
 PAGE_SIZE = 50
+_SUBJECT_HREFS = {"exclusion": "/exclusions/{}", "rule": "/rules/{}"}
 router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    at: datetime
-    actor: str
-    action: str
-    subject: str
+    """An entry; `subject_href` is None if the subject has no page."""
+
+    entry: AuditEntry
     subject_href: str | None
-    detail: str
-    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Block `list`."""
+    """Context of the audit log, with the block `list`."""
 
     rows: tuple[AuditRow, ...]
     first_href: str | None
     older_href: str | None
     actor: str
     action: str
-    hidden_inputs: tuple[tuple[str, str], ...] = ()
 
 
 @router.get(AUDIT_PATH)
@@ -48,36 +44,25 @@ def show(request: Request, principal: Admin, services: ServicesDep) -> Response:
     query = {name: value for name, value in request.query_params.items() if value}
     audit_filter = AuditFilter(
         actor=escape_unstorable(query.get("who", "").strip()),
-        # Longer than any action; SQLite refuses to look for patterns of 50,000 characters.
+        # Longer than any action; SQLite refuses patterns longer than 50,000 bytes.
         action=escape_unstorable(query.get("what", "").strip()[:100]),
         before=urls.parse_row_id(query.get("before", "")),
     )
     with services.database.read() as session:
-        found = audit.search(session, audit_filter, PAGE_SIZE + 1)
-    rows = found[:PAGE_SIZE]
+        entries = audit.search(session, audit_filter, PAGE_SIZE + 1)
+    page_entries = entries[:PAGE_SIZE]
     view = {name: value for name, value in query.items() if name in ("who", "what")}
-    older = rows[-1].id if len(found) > PAGE_SIZE else None
+    before = page_entries[-1].id if len(entries) > PAGE_SIZE else None
     context = AuditPage(
-        rows=tuple(_row(entry) for entry in rows),
+        rows=tuple(AuditRow(entry, _subject_href(entry.subject)) for entry in page_entries),
         first_href=urls.href(AUDIT_PATH, view) if audit_filter.before else None,
-        older_href=urls.href(AUDIT_PATH, view, before=older) if older else None,
+        older_href=urls.href(AUDIT_PATH, view, before=before) if before else None,
         actor=audit_filter.actor,
         action=AUDIT_PATH,
     )
     return render_page(request, principal, "pages/audit.html", context, title="Audit log")
 
 
-_SUBJECT_HREFS = {"exclusion": "/exclusions/{}", "rule": "/rules/{}"}
-
-
-def _row(entry: AuditEntry) -> AuditRow:
-    kind, _, name = entry.subject.partition(" ")
-    return AuditRow(
-        at=entry.at,
-        actor=entry.actor,
-        action=entry.action,
-        subject=entry.subject,
-        subject_href=_SUBJECT_HREFS[kind].format(name) if kind in _SUBJECT_HREFS else None,
-        detail=entry.detail,
-        address=entry.address,
-    )
+def _subject_href(subject: str) -> str | None:
+    kind, _, name = subject.partition(" ")
+    return _SUBJECT_HREFS[kind].format(name) if kind in _SUBJECT_HREFS else None

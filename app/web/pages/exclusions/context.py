@@ -6,7 +6,7 @@ from datetime import datetime
 from app.domain.event import Event
 from app.store.exclusions import State
 from app.store.tables import ExclusionRecord, ExclusionVersion, Match
-from app.web.page_frame import Tab
+from app.web.components import Tab
 
 
 @dataclass(frozen=True, slots=True)

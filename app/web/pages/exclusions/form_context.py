@@ -5,7 +5,7 @@ from datetime import date
 
 from app.store.exclusions import ExclusionHistory
 from app.store.tables import Alert
-from app.web.page_frame import SelectOption
+from app.web.components import SelectOption
 from app.web.pages.exclusions.forms import FormInput
 
 

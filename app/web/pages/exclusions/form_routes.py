@@ -5,6 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.actions import exclusion_draft
 from app.actions import exclusions as actions
 from app.domain.alert import Status
 from app.domain.errors import Conflict, InvalidInput, NotFound
@@ -15,8 +16,9 @@ from app.store import exclusions
 from app.store.exclusions import ExclusionHistory, State
 from app.web import urls
 from app.web.access import Analyst
+from app.web.components import SelectOption
 from app.web.forms import Form, FormDep
-from app.web.page_frame import Notice, SelectOption
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.exclusions.form_context import ConditionRow, ExclusionFormPage
 from app.web.pages.exclusions.form_source import (
@@ -122,8 +124,8 @@ def _changes_conditions(form: Form) -> bool:
 
 def _validate(
     services: Services, form_input: FormInput, source: FormSource
-) -> actions.ValidExclusion:
-    return actions.validate(
+) -> exclusion_draft.ValidExclusion:
+    return exclusion_draft.validate(
         form_input.as_draft(source.alert),
         at=services.clock(),
         longest=services.settings.exclusion_max_duration,

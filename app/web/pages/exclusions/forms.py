@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from app.actions.exclusions import ExclusionDraft
+from app.actions.exclusion_draft import ExclusionDraft
 from app.domain.exclusion import Operator
 from app.domain.text import escape_unstorable
 from app.store.tables import Alert

@@ -16,8 +16,9 @@ from app.store.exclusions import ExclusionHistory, State
 from app.store.tables import ExclusionVersion
 from app.web import urls
 from app.web.access import Admin, Analyst
+from app.web.components import Tab
 from app.web.forms import Form, FormDep
-from app.web.page_frame import Notice, Tab
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.exclusions.context import (
     ConditionView,

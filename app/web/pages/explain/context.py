@@ -13,7 +13,7 @@ from app.ingest.explain import (
     ExclusionExplanation,
     RuleExplanation,
 )
-from app.web.page_frame import SelectOption
+from app.web.components import SelectOption
 
 ENABLED_RULES, ALL_RULES = "", "all"
 DETAILED_RULES_LIMIT = 10

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.detection.rule import Rule
-from app.detection.switches import enabled_rules
+from app.detection.rule import Rule, enabled_rules
 from app.domain.errors import DeckwatchError, NotFound
 from app.domain.principal import Principal
-from app.ingest.body import split_body
 from app.ingest.explain import EventExplanation, explain_raw_event
+from app.ingest.split import split_body
 from app.store import alerts, exclusions, matches, rule_overrides
 from app.web import urls
 from app.web.access import Analyst

@@ -1,4 +1,6 @@
-"""Trying events in quarantine again, and deleting them; for admins, since either takes bytes away."""
+"""Routes that retry and delete quarantined events; for admins only, since both remove events."""
+
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -12,87 +14,106 @@ from app.web.access import Admin
 from app.web.forms import Form, FormDep
 from app.web.page_frame import Notice
 from app.web.page_response import see_other
-from app.web.pages.quarantine.context import QUARANTINE_PATH, filter_parameters, read_filter
+from app.web.pages.quarantine.context import filter_parameters, read_filter
+from app.web.quarantine_rows import QUARANTINE_PATH
 from app.web.services import Services, ServicesDep
 
-# What one click changes at most; the notice says when there are more.
+# Limit of events per request; the notice says if there are more.
 BULK_LIMIT = 500
 router = APIRouter()
 
 
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Events that a form selects; `description` says how, for the audit log."""
+
+    ids: tuple[int, ...]
+    has_more: bool
+    description: str
+    back_href: str
+
+
 @router.post(QUARANTINE_PATH + "/retry")
 def retry(request: Request, principal: Admin, services: ServicesDep, form: FormDep) -> Response:
-    """For admins: what can be read today and matches no rule is gone afterwards."""
-    ids, more, why, back = _read_selection(services, form)
-    found = retry_quarantined(
+    """Evaluate events again. Events that can be parsed and match no rule are deleted."""
+    selection = _read_selection(services, form)
+    result = retry_quarantined(
         services.database,
-        ids,
+        selection.ids,
         services.current_detector.detector,
         services.settings.max_event_bytes,
-        why=why,
+        why=selection.description,
         principal=principal,
         at=services.clock(),
     )
-    if not found.retried:
-        return see_other(request, back, Notice("warning", "There was nothing to try again."))
-    told = f"Of {found.retried:,}, {describe_retry(found)}."
-    if len(ids) == 1:
-        told = f"Tried again: {_single_result(found.events_matched, found.events_unmatched)}."
-    elif more or found.retried < len(ids):
-        told += " There are more; try again for those."
-    kind = "warning" if found.still_rejected == found.retried else "done"
-    return see_other(request, back, Notice(kind, told))
+    if not result.retried:
+        return see_other(
+            request, selection.back_href, Notice("warning", "There was nothing to retry.")
+        )
+    if len(selection.ids) == 1:
+        text = _single_result(result.events_matched, result.events_unmatched)
+    else:
+        text = f"Of {result.retried:,}, {describe_retry(result)}."
+        if selection.has_more or result.retried < len(selection.ids):
+            text += " There are more; retry again to include them."
+    kind = "warning" if result.still_rejected == result.retried else "done"
+    return see_other(request, selection.back_href, Notice(kind, text))
 
 
-def _single_result(became: int, unmatched: int) -> str:
-    if became:
-        return "it matches a rule now, and left the quarantine"
+def _single_result(matched: int, unmatched: int) -> str:
+    if matched:
+        return "The event matches a rule now and left quarantine."
     if unmatched:
-        return "it can be read and matches no rule, so it left the quarantine and is not kept"
-    return "it still cannot be read, and stays"
+        return "The event can be parsed now and matches no rule, so it was deleted."
+    return "The event still cannot be parsed and stays in quarantine."
 
 
 @router.post(QUARANTINE_PATH + "/delete")
 def delete(request: Request, principal: Admin, services: ServicesDep, form: FormDep) -> Response:
-    ids, more, why, back = _read_selection(services, form)
-    gone = actions.delete_events(
-        services.database, ids, why=why, principal=principal, at=services.clock()
+    selection = _read_selection(services, form)
+    deleted = actions.delete_events(
+        services.database,
+        selection.ids,
+        why=selection.description,
+        principal=principal,
+        at=services.clock(),
     )
-    if not gone:
-        return see_other(request, back, Notice("warning", "There was nothing to delete."))
-    told = "One event was deleted." if gone == 1 else f"{gone:,} events were deleted."
-    more_told = " There are more; delete again for those." if more else ""
-    return see_other(
-        request, QUARANTINE_PATH if form["id"] else back, Notice("done", told + more_told)
-    )
+    if not deleted:
+        return see_other(
+            request, selection.back_href, Notice("warning", "There was nothing to delete.")
+        )
+    text = "1 event was deleted." if deleted == 1 else f"{deleted:,} events were deleted."
+    if selection.has_more:
+        text += " There are more; delete again to include them."
+    return see_other(request, selection.back_href, Notice("done", text))
 
 
-def _read_selection(services: Services, form: Form) -> tuple[tuple[int, ...], bool, str, str]:
-    """The ids a form is about, whether there are more, how they were chosen, and where to go back.
+def _read_selection(services: Services, form: Form) -> _Selection:
+    """Return the events that a form selects.
 
-    It names one event, or everything that fits the filter and was there when the page was made.
+    The form names one event, or all events that match the filter and existed when the page was
+    rendered (`up_to` is the newest of them).
     """
     form.allow_fields("id", "key", "reason", "up_to")
     if form["id"]:
-        one = urls.parse_row_id(form["id"])
-        if one is None:
-            raise InvalidInput({"id": "“id” is the number of an event in quarantine."})
-        return (one,), False, "chosen by itself", QUARANTINE_PATH
+        event_id = urls.parse_row_id(form["id"])
+        if event_id is None:
+            raise InvalidInput({"id": "“id” must be the number of a quarantined event."})
+        return _Selection((event_id,), False, "selected individually", QUARANTINE_PATH)
     event_filter = read_filter(form.__getitem__)
     if event_filter.up_to is None:
-        raise InvalidInput({"up_to": "Say which events: “id”, or “up_to” with a filter."})
+        raise InvalidInput({"up_to": "Specify the events: “id”, or “up_to” with a filter."})
     with services.database.read() as session:
-        found = quarantine.search(session, event_filter, BULK_LIMIT)
+        result = quarantine.search(session, event_filter, BULK_LIMIT)
         names = api_keys.names_by_id(
             session, [event_filter.key_id] if event_filter.key_id is not None else []
         )
-    agent = names.get(event_filter.key_id or 0, "every agent")
-    why = f"agent {agent}" + (
-        f", reason with “{event_filter.reason}”" if event_filter.reason else ""
-    )
-    return (
-        found.ids,
-        found.next_before is not None,
-        why,
+    description = f"agent {names[event_filter.key_id or 0]}" if names else "all agents"
+    if event_filter.reason:
+        description += f", reason contains “{event_filter.reason}”"
+    return _Selection(
+        result.ids,
+        result.next_before is not None,
+        description,
         urls.href(QUARANTINE_PATH, filter_parameters(event_filter)),
     )

@@ -1,4 +1,4 @@
-"""What the pages of quarantine are given, and the filter that their addresses and forms hold."""
+"""Template contexts of the quarantine pages, and the filter in their URLs and forms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from app.domain.text import escape_unstorable
 from app.store.quarantine import QuarantineFilter
 from app.web import urls
-from app.web.page_frame import SelectOption
-from app.web.pages.agents.context import QuarantineRow
+from app.web.components import SelectOption
 from app.web.pages.quarantine.hex_dump import HexDump
-
-QUARANTINE_PATH = "/quarantine"
+from app.web.quarantine_rows import QuarantineRow
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonCount:
-    """A kind of reason, its numbers left out, and how many of the newest events have it."""
+    """A kind of rejection reason, without its details, and its count among the newest events."""
 
     text: str
     count: int
@@ -25,7 +23,7 @@ class ReasonCount:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePage:
-    """Block `list`. The two forms post csrf, key, reason and up_to."""
+    """Context of the quarantine page, with the block `list`. Both forms post `hidden_inputs`."""
 
     rows: tuple[QuarantineRow, ...]
     total: str
@@ -49,10 +47,9 @@ class QuarantinePage:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedEventPage:
-    """One event. `retry_preview` is what would become of it now; the forms post csrf and id."""
+    """Context of the page of one event. `retry_preview` says what a retry would do now."""
 
     row: QuarantineRow
-    agent_href: str
     hex_dump: HexDump
     previous_href: str | None
     next_href: str | None
@@ -61,14 +58,13 @@ class QuarantinedEventPage:
     can_manage: bool
     retry_action: str
     delete_action: str
-    hidden_inputs: tuple[tuple[str, str], ...]
 
 
 def read_filter(field: Callable[[str], str]) -> QuarantineFilter:
-    """The filter in a query or a form: `key` is a key's id, `reason` a part of the reason."""
+    """Read the filter of a query or a form: `key` is a key's id, `reason` a part of the reason."""
     return QuarantineFilter(
         key_id=urls.parse_row_id(field("key")),
-        # Longer than any reason of ours; SQLite refuses to look for patterns of 50,000 characters.
+        # Longer than any reason; SQLite refuses patterns longer than 50,000 bytes.
         reason=escape_unstorable(field("reason").strip())[:200],
         before=urls.parse_row_id(field("before")),
         up_to=urls.parse_row_id(field("up_to")),

@@ -1,4 +1,4 @@
-"""Events in quarantine as a file: NDJSON, since a tool that reads them wants to know why and when, too."""
+"""Export of quarantined events as NDJSON, with the reason and time of each rejection."""
 
 import base64
 import json
@@ -12,19 +12,22 @@ from app.store.database import Database
 from app.store.quarantine import QuarantineFilter
 from app.web import urls
 from app.web.access import Analyst
-from app.web.pages.quarantine.context import QUARANTINE_PATH, filter_parameters, read_filter
+from app.web.pages.quarantine.context import filter_parameters, read_filter
+from app.web.quarantine_rows import QUARANTINE_PATH, REMOVED_KEY_NAME
 from app.web.services import ServicesDep
 
-# What one export holds at most; its last line says when there are more.
+# Limits of one export. If events remain, its last line links to the next export.
 EXPORT_EVENTS_LIMIT = 10_000
 EXPORT_BYTES_LIMIT = 256 * 1024 * 1024
+EXPORT_PATH = f"{QUARANTINE_PATH}/export.ndjson"
 router = APIRouter()
 
 
-@router.get(QUARANTINE_PATH + "/export.ndjson")
+@router.get(EXPORT_PATH)
 def export(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    """What fits the filter, one JSON object a line, newest first; the bytes as base64, since they may
-    be no text at all.
+    """Export the events that match the filter, newest first, one JSON object per line.
+
+    The bytes are in base64, since they may not be valid text.
     """
     event_filter = read_filter(lambda name: request.query_params.get(name, ""))
     return StreamingResponse(
@@ -36,38 +39,34 @@ def export(request: Request, principal: Analyst, services: ServicesDep) -> Respo
 
 def _export_lines(database: Database, event_filter: QuarantineFilter) -> Iterator[bytes]:
     with database.read() as session:
-        found = quarantine.search(session, event_filter, EXPORT_EVENTS_LIMIT)
+        result = quarantine.search(session, event_filter, EXPORT_EVENTS_LIMIT)
         names = {key.id or 0: key.name for key in api_keys.list_all(session)}
     size = 0
-    more = found.next_before
-    for at, quarantine_id in enumerate(found.ids):
-        with database.read() as session:  # one at a time: an event may have megabytes
+    next_before = result.next_before
+    for index, quarantine_id in enumerate(result.ids):
+        # One event per read, since each may be megabytes long.
+        with database.read() as session:
             row = quarantine.get(session, quarantine_id)
         if row is None:
             continue
         size += len(row.event)
-        if at and size > EXPORT_BYTES_LIMIT:
-            more = found.ids[at - 1]
+        if index and size > EXPORT_BYTES_LIMIT:
+            next_before = result.ids[index - 1]
             break
         yield _line(
             {
                 "id": row.id,
                 "received_at": row.received_at.isoformat(),
-                "agent": names.get(row.key_id, "a removed key"),
+                "agent": names.get(row.key_id, REMOVED_KEY_NAME),
                 "reason": row.reason,
                 "size": len(row.event),
                 "base64": base64.b64encode(row.event).decode(),
             }
         )
-    if more is not None:
-        yield _line(
-            {
-                "more": urls.href(
-                    f"{QUARANTINE_PATH}/export.ndjson", filter_parameters(event_filter), before=more
-                )
-            }
-        )
+    if next_before is not None:
+        parameters = filter_parameters(event_filter)
+        yield _line({"more": urls.href(EXPORT_PATH, parameters, before=next_before)})
 
 
-def _line(told: dict[str, object]) -> bytes:
-    return json.dumps(told).encode() + b"\n"
+def _line(record: dict[str, object]) -> bytes:
+    return json.dumps(record).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Events that could not be read: which, whose, why, and their bytes."""
+"""Quarantine pages: the list of rejected events, and one event with its bytes."""
 
 import re
 from collections import Counter
@@ -10,34 +10,34 @@ from starlette.responses import Response
 from app.domain.errors import NotFound
 from app.domain.principal import Role
 from app.domain.text import truncate_with_count
-from app.ingest.retry import evaluate_quarantined
+from app.ingest.retry import QuarantinedEvaluation, evaluate_quarantined
 from app.store import api_keys, quarantine
 from app.store.database import Session
-from app.store.quarantine import QuarantineFilter, QuarantinePreview
+from app.store.quarantine import QuarantineFilter
+from app.store.tables import QuarantinedEvent
 from app.web import urls
 from app.web.access import Analyst
-from app.web.key_states import format_capped_count
-from app.web.page_frame import SelectOption
+from app.web.components import SelectOption
+from app.web.number_format import format_capped_count
 from app.web.page_response import render_page
-from app.web.pages.agents.context import QuarantineRow
 from app.web.pages.quarantine.change_routes import BULK_LIMIT
 from app.web.pages.quarantine.context import (
-    QUARANTINE_PATH,
     QuarantinedEventPage,
     QuarantinePage,
     ReasonCount,
     filter_parameters,
     read_filter,
 )
-from app.web.pages.quarantine.export import EXPORT_EVENTS_LIMIT
-from app.web.pages.quarantine.hex_dump import hex_dump, split_invalid_utf8
+from app.web.pages.quarantine.export import EXPORT_EVENTS_LIMIT, EXPORT_PATH
+from app.web.pages.quarantine.hex_dump import hex_dump
+from app.web.quarantine_rows import QUARANTINE_PATH, REMOVED_KEY_NAME, build_quarantine_rows
 from app.web.services import ServicesDep
 from app.web.urls import RowId
 
 PAGE_SIZE = 25
-PREVIEW_BYTES = 300
-# Reasons are counted among so many of the newest events.
+# Reasons are counted among this many of the newest events.
 REASON_SAMPLE_SIZE = 1_000
+REASON_COUNTS_LIMIT = 8
 router = APIRouter()
 
 
@@ -46,41 +46,40 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
     event_filter = read_filter(lambda name: request.query_params.get(name, ""))
     view = filter_parameters(event_filter)
     with services.database.read() as session:
-        found = quarantine.search(session, event_filter, PAGE_SIZE)
-        rows = build_quarantine_rows(session, found.ids)
-        newest = quarantine.search(
+        result = quarantine.search(session, event_filter, PAGE_SIZE)
+        rows = build_quarantine_rows(session, result.ids)
+        newest_ids = quarantine.search(
             session, QuarantineFilter(event_filter.key_id, event_filter.reason), 1
         ).ids
         total = quarantine.count(session, event_filter.key_id)
-        names = {key.id or 0: key.name for key in api_keys.list_all(session)}
-        kept = quarantine.counts_by_key(session)
+        agent_options = _agent_options(session, event_filter.key_id)
         reasons = quarantine.newest_reasons(session, event_filter.key_id, REASON_SAMPLE_SIZE)
-    full = len(found.ids) == PAGE_SIZE
+    is_full_page = len(result.ids) == PAGE_SIZE
     context = QuarantinePage(
         rows=rows,
-        total=format_capped_count(total),
-        agent_options=_agent_options(names, kept, event_filter.key_id),
+        total=format_capped_count(total, quarantine.COUNT_LIMIT),
+        agent_options=agent_options,
         reason=event_filter.reason,
         reasons=_reason_counts(reasons, event_filter),
         reason_sample_size=len(reasons),
         filtered=bool(event_filter.reason or event_filter.key_id is not None),
         action=QUARANTINE_PATH,
         newest_href=urls.href(QUARANTINE_PATH, view) if event_filter.before else None,
-        older_href=urls.href(QUARANTINE_PATH, view, before=found.next_before)
-        if found.next_before
+        older_href=urls.href(QUARANTINE_PATH, view, before=result.next_before)
+        if result.next_before
         else None,
         search_limit_note=None
-        if full or found.next_before is None
-        else f"{quarantine.SCAN_LIMIT:,} events were looked through, down to number "
-        f"{found.next_before:,}. “Older” goes on from there.",
-        export_href=urls.href(f"{QUARANTINE_PATH}/export.ndjson", view),
+        if is_full_page or result.next_before is None
+        else f"Searched {quarantine.SCAN_LIMIT:,} events, down to number "
+        f"{result.next_before:,}. “Older” continues the search.",
+        export_href=urls.href(EXPORT_PATH, view),
         export_limit=EXPORT_EVENTS_LIMIT,
         can_manage=principal.has_role(Role.ADMIN),
         retry_action=f"{QUARANTINE_PATH}/retry",
         delete_action=f"{QUARANTINE_PATH}/delete",
         hidden_inputs=tuple(
             (name, str(value))
-            for name, value in {**view, "up_to": newest[0] if newest else 0}.items()
+            for name, value in {**view, "up_to": newest_ids[0] if newest_ids else 0}.items()
             if value is not None
         ),
         bulk_limit=BULK_LIMIT,
@@ -88,24 +87,25 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
     return render_page(request, principal, "pages/quarantine.html", context, title="Quarantine")
 
 
-def _agent_options(
-    names: dict[int, str], kept: dict[int, int], chosen: int | None
-) -> tuple[SelectOption, ...]:
-    some = sorted((names.get(key_id, "a removed key"), key_id) for key_id in kept)
-    if chosen is not None and chosen not in kept and chosen in names:
-        some.append((names[chosen], chosen))
+def _agent_options(session: Session, selected_id: int | None) -> tuple[SelectOption, ...]:
+    names = {key.id or 0: key.name for key in api_keys.list_all(session)}
+    counts = quarantine.counts_by_key(session)
+    agents = sorted((names.get(key_id, REMOVED_KEY_NAME), key_id) for key_id in counts)
+    if selected_id is not None and selected_id not in counts and selected_id in names:
+        agents.append((names[selected_id], selected_id))
     options = tuple(
         SelectOption(
             str(key_id),
-            f"{truncate_with_count(name, 60)} ({format_capped_count(kept.get(key_id, 0))})",
-            key_id == chosen,
+            f"{truncate_with_count(name, 60)} "
+            f"({format_capped_count(counts.get(key_id, 0), quarantine.COUNT_LIMIT)})",
+            key_id == selected_id,
         )
-        for name, key_id in some
+        for name, key_id in agents
     )
-    return (SelectOption("", "Every agent", chosen is None), *options)
+    return (SelectOption("", "All agents", selected_id is None), *options)
 
 
-# A reason begins with its kind; what follows differs from event to event.
+# A reason starts with its kind; the details after it differ from event to event.
 _REASON_DETAILS = re.compile(r": | at byte ")
 
 
@@ -121,28 +121,7 @@ def _reason_counts(
             urls.href(QUARANTINE_PATH, view, reason="" if text == event_filter.reason else text),
             text == event_filter.reason,
         )
-        for text, count in kinds.most_common(8)
-    )
-
-
-def build_quarantine_rows(session: Session, ids: Sequence[int]) -> tuple[QuarantineRow, ...]:
-    """The rows of a list, newest first."""
-    found = quarantine.list_previews(session, ids, PREVIEW_BYTES)
-    names = api_keys.names_by_id(session, (kept.key_id for kept in found))
-    return tuple(_row(kept, names) for kept in found)
-
-
-def _row(kept: QuarantinePreview, names: dict[int, str]) -> QuarantineRow:
-    pieces = split_invalid_utf8(kept.first_bytes)
-    return QuarantineRow(
-        id=kept.id,
-        href=f"{QUARANTINE_PATH}/{kept.id}",
-        received_at=kept.received_at,
-        agent=names.get(kept.key_id, "a removed key"),
-        reason=kept.reason,
-        size=kept.size,
-        text_segments=(*pieces, ("…", False)) if kept.size > len(kept.first_bytes) else pieces,
-        raw_href=f"{QUARANTINE_PATH}/{kept.id}/event.bin",
+        for text, count in kinds.most_common(REASON_COUNTS_LIMIT)
     )
 
 
@@ -151,58 +130,61 @@ def show_event(
     request: Request, quarantine_id: RowId, principal: Analyst, services: ServicesDep
 ) -> Response:
     with services.database.read() as session:
-        row = quarantine.get(session, quarantine_id)
-        if row is None:
-            raise NotFound(_not_found_message(quarantine_id))
-        (told,) = build_quarantine_rows(session, [quarantine_id])
+        event = _get_event(session, quarantine_id)
+        (row,) = build_quarantine_rows(session, [quarantine_id])
     requested_offset = urls.parse_row_id(request.query_params.get("from", ""))
-    shown = hex_dump(row.event, row.reason, requested_offset)
-    here = f"{QUARANTINE_PATH}/{quarantine_id}"
-    today = evaluate_quarantined(
-        row.event,
-        row.key_id,
-        services.current_detector.detector,
-        services.settings.max_event_bytes,
+    dump = hex_dump(event.event, event.reason, requested_offset)
+    retry_preview, tone = _retry_preview(
+        evaluate_quarantined(
+            event.event,
+            event.key_id,
+            services.current_detector.detector,
+            services.settings.max_event_bytes,
+        )
     )
-    if today.rejection_reason is not None:
-        would, tone = f"It still could not be read: {today.rejection_reason}.", "plain"
-    elif today.matches:
-        would, tone = f"It would match: {', '.join(today.rule_names)}.", "warning"
-    else:
-        would, tone = "It could be read, and no enabled rule would match it.", "success"
     context = QuarantinedEventPage(
-        row=told,
-        agent_href=f"/agents/{row.key_id}",
-        hex_dump=shown,
-        previous_href=None
-        if shown.previous_start is None
-        else f"{here}?from={shown.previous_start}#bytes",
-        next_href=None if shown.next_start is None else f"{here}?from={shown.next_start}#bytes",
-        retry_preview=would,
+        row=row,
+        hex_dump=dump,
+        previous_href=_bytes_href(quarantine_id, dump.previous_start),
+        next_href=_bytes_href(quarantine_id, dump.next_start),
+        retry_preview=retry_preview,
         retry_preview_tone=tone,
         can_manage=principal.has_role(Role.ADMIN),
         retry_action=f"{QUARANTINE_PATH}/retry",
         delete_action=f"{QUARANTINE_PATH}/delete",
-        hidden_inputs=(("id", str(quarantine_id)),),
     )
-    title = f"Event {quarantine_id} in quarantine"
+    title = f"Quarantined event {quarantine_id}"
     return render_page(request, principal, "pages/quarantined.html", context, title=title)
+
+
+def _retry_preview(evaluation: QuarantinedEvaluation) -> tuple[str, str]:
+    """Return what a retry would do, and the tone of that text."""
+    if evaluation.rejection_reason is not None:
+        return f"The event would be rejected again: {evaluation.rejection_reason}.", "plain"
+    if evaluation.matches:
+        return f"The event would match: {', '.join(evaluation.rule_names)}.", "warning"
+    return "The event can be parsed now and matches no enabled rule.", "success"
+
+
+def _bytes_href(quarantine_id: int, start: int | None) -> str | None:
+    return None if start is None else f"{QUARANTINE_PATH}/{quarantine_id}?from={start}#bytes"
 
 
 @router.get(QUARANTINE_PATH + "/{quarantine_id}/event.bin")
 def download_event(quarantine_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """The bytes exactly as they came, as a download: no browser should try to make sense of them."""
+    """Download the bytes as received; the media type keeps browsers from interpreting them."""
     with services.database.read() as session:
-        row = quarantine.get(session, quarantine_id)
-    if row is None:
-        raise NotFound(_not_found_message(quarantine_id))
+        event = _get_event(session, quarantine_id)
     name = f"quarantine-{quarantine_id}.bin"
     return Response(
-        row.event,
+        event.event,
         media_type="application/octet-stream",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-def _not_found_message(quarantine_id: int) -> str:
-    return f"There is no event {quarantine_id} in quarantine."
+def _get_event(session: Session, quarantine_id: int) -> QuarantinedEvent:
+    event = quarantine.get(session, quarantine_id)
+    if event is None:
+        raise NotFound(f"There is no event {quarantine_id} in quarantine.")
+    return event

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from app.detection.rule import Rule
-from app.detection.switches import is_enabled
+from app.detection.rule import Rule, is_enabled
 from app.domain.principal import Principal, Role
 from app.store.alerts import RuleStatistics
 from app.store.tables import ExclusionVersion, RuleSwitch
-from app.web.page_frame import Tab
+from app.web.components import Tab
 
 
 @dataclass(frozen=True, slots=True)

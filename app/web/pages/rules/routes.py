@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.actions.rules import get_rule
+from app.actions.rules import get_rule, set_rule_enabled
 from app.detection.rule import Rule
 from app.detection.rule_file_problem import RuleFileProblem
 from app.domain.errors import Conflict, InvalidInput
@@ -17,8 +17,9 @@ from app.store.alerts import RuleStatistics
 from app.store.exclusions import State
 from app.web import urls
 from app.web.access import Admin, Analyst
+from app.web.components import Tab
 from app.web.forms import Form, FormDep
-from app.web.page_frame import Notice, Tab
+from app.web.page_frame import Notice
 from app.web.page_response import render_page, see_other
 from app.web.pages.rules.context import (
     ProblemRow,
@@ -28,7 +29,6 @@ from app.web.pages.rules.context import (
     switch_view,
 )
 from app.web.paths import RULES_PATH
-from app.web.rule_switch import set_rule_enabled
 from app.web.services import ServicesDep
 
 PAGE_SIZE = 100
@@ -143,7 +143,12 @@ def switch(
     back = urls.safe_redirect_path(form["next"], f"{RULES_PATH}/{rule.id}")
     try:
         changed = set_rule_enabled(
-            services, rule, enabled=enabled, version=form.get_int("version"), principal=principal
+            services.database,
+            rule,
+            enabled=enabled,
+            version=form.get_int("version"),
+            principal=principal,
+            at=services.clock(),
         )
     except Conflict as error:
         return see_other(request, back, Notice("warning", str(error)))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.detection.rule import Rule, Technique, run_tests
+from app.detection.rule import Rule, Technique
+from app.detection.rule_tests import run_tests
 from app.domain.errors import NotFound
 from app.domain.principal import Principal
 from app.domain.text import escape_unstorable
@@ -16,8 +17,8 @@ from app.store.database import Session
 from app.store.exclusions import State
 from app.web import urls
 from app.web.access import Analyst
+from app.web.components import Tab
 from app.web.guide_view import PART_LABELS, parse_guide_part
-from app.web.page_frame import Tab
 from app.web.page_response import render_page
 from app.web.pages.rules.context import (
     QueryToken,
@@ -30,7 +31,7 @@ from app.web.pages.rules.context import (
     switch_view,
 )
 from app.web.paths import ALERTS_PATH, RULES_PATH
-from app.web.rendering import MARKDOWN
+from app.web.rendering import markdown_to_html
 from app.web.services import Services, ServicesDep
 
 router = APIRouter()
@@ -72,7 +73,7 @@ def show_rule(
 
 
 def _markdown(text: str | None) -> str:
-    return str(MARKDOWN.to_html(text)) if text else ""
+    return str(markdown_to_html(text)) if text else ""
 
 
 def _show_unloaded_rule(

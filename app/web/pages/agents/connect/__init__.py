@@ -1,17 +1,17 @@
-"""How to connect an agent: steps to copy, with this deployment's address and, just after, a new key."""
+"""Instructions for connecting agents, with the address of this deployment and a new key filled in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.web import urls
-from app.web.page_frame import ConnectStep, Tab
+from app.web.components import ConnectStep, Tab
 from app.web.pages.agents.connect import elastic, events, runtime
 from app.web.pages.agents.connect.target import ConnectTarget
 
 KEY_PLACEHOLDER = "YOUR-KEY"
 DEFAULT_KIND = "curl"
 
-# Every kind of agent: what its tab says, and its steps.
+# Kind of agent: the label of its tab, and the function that builds its steps.
 AGENT_KINDS: Mapping[str, tuple[str, Callable[[ConnectTarget], tuple[ConnectStep, ...]]]] = {
     "elastic": ("Elastic Agent", elastic.elastic_agent),
     "filebeat": ("Filebeat", elastic.filebeat),
@@ -27,7 +27,7 @@ AGENT_KINDS: Mapping[str, tuple[str, Callable[[ConnectTarget], tuple[ConnectStep
 
 @dataclass(frozen=True, slots=True)
 class ConnectInstructions:
-    """One kind of agent with all its steps; `expanded` is the one that was asked for."""
+    """The steps for one kind of agent; `expanded` if the user selected this kind."""
 
     name: str
     label: str
@@ -35,27 +35,36 @@ class ConnectInstructions:
     steps: tuple[ConnectStep, ...]
 
 
-def parse_agent_kind(asked: str) -> str:
-    return asked if asked in AGENT_KINDS else DEFAULT_KIND
+def parse_agent_kind(text: str) -> str:
+    return text if text in AGENT_KINDS else DEFAULT_KIND
 
 
-def connect_tabs(path: str, chosen: str) -> tuple[Tab, ...]:
+def connect_tabs(path: str, selected_kind: str) -> tuple[Tab, ...]:
     return tuple(
-        Tab(label, urls.href(path, connect=kind) + "#connect", kind == parse_agent_kind(chosen))
+        Tab(
+            label,
+            urls.href(path, connect=kind) + "#connect",
+            kind == parse_agent_kind(selected_kind),
+        )
         for kind, (label, _) in AGENT_KINDS.items()
     )
 
 
 def connect_steps(kind: str, base_url: str, key: str | None) -> tuple[ConnectStep, ...]:
-    """Steps for `kind`; without a fresh key they hold a placeholder."""
+    """Return the steps for `kind`, with a placeholder if `key` is None."""
     return AGENT_KINDS[parse_agent_kind(kind)][1](ConnectTarget(base_url, key or KEY_PLACEHOLDER))
 
 
-def connect_instructions(chosen: str, base_url: str, key: str) -> tuple[ConnectInstructions, ...]:
-    """All kinds at once: a fresh key is on one page only, so that page must have every set-up."""
+def connect_instructions(
+    selected_kind: str, base_url: str, key: str
+) -> tuple[ConnectInstructions, ...]:
+    """Return the steps for all kinds: a new key is shown on one page only."""
     return tuple(
         ConnectInstructions(
-            kind, label, kind == parse_agent_kind(chosen), steps(ConnectTarget(base_url, key))
+            kind,
+            label,
+            kind == parse_agent_kind(selected_kind),
+            steps(ConnectTarget(base_url, key)),
         )
         for kind, (label, steps) in AGENT_KINDS.items()
     )

@@ -1,27 +1,29 @@
-"""Set-up of Elastic's own programs, which take `/elastic` for an Elasticsearch."""
+"""Instructions for Elastic's programs, which use `/elastic` as an Elasticsearch output."""
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
 
 def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "In Kibana, open Integrations, Elastic Defend. Choose Cloud Workloads (or Traditional "
-            "Endpoints) and a preset that reports all events, such as Complete EDR. A Fleet Server "
-            "must be running."
+            "In Kibana, open Integrations, Elastic Defend. Select Cloud Workloads or Traditional "
+            "Endpoints, and a preset that reports all events, such as Complete EDR. This requires a "
+            "running Fleet Server."
         ),
-        connect_step("Attach it to an agent policy and enrol the Elastic Agent on the hosts."),
         connect_step(
-            "Through Logstash: in Fleet, Settings, add an output of type Logstash and choose it in "
-            "the agent policy. Logstash keeps sending to Elasticsearch as before, and with this "
-            "second output in its pipeline to Deckwatch too:",
+            "Add the integration to an agent policy and enrol the Elastic Agent on the hosts."
+        ),
+        connect_step(
+            "With Logstash: in Fleet, Settings, add an output of type Logstash and select it in the "
+            "agent policy. Keep the Elasticsearch output of the Logstash pipeline and add this "
+            "output for Deckwatch:",
             logstash_output(target),
         ),
         connect_step(
-            "Straight, without Logstash, for an agent that is configured by a file "
-            "(elastic-agent.yml). An agent that Fleet manages cannot do this: Fleet gives it a key "
-            "of its own for every Elasticsearch output. Elastic Defend is always managed by Fleet.",
+            "Without Logstash: only for a standalone Elastic Agent, configured in elastic-agent.yml. "
+            "An agent managed by Fleet cannot use this, because Fleet creates its own key for each "
+            "Elasticsearch output. Elastic Defend always requires Fleet.",
             "outputs:\n"
             "  default:\n"
             "    type: elasticsearch\n"
@@ -34,7 +36,7 @@ def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
 
 
 def logstash_output(target: ConnectTarget) -> str:
-    # Basic and not api_key, which Logstash refuses without HTTPS.
+    # Basic instead of api_key: Logstash refuses api_key without HTTPS.
     return (
         "output {\n"
         "  elasticsearch {\n"
@@ -53,8 +55,8 @@ def logstash_output(target: ConnectTarget) -> str:
 def filebeat(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "Filebeat can carry the events that another agent writes to a file, one a line. In "
-            "filebeat.yml, with the path of that file:",
+            "Filebeat can ship events that another agent writes to a file, one per line. Add this to "
+            "filebeat.yml and replace the path:",
             "filebeat.inputs:\n"
             "  - type: filestream\n"
             f"    id: {KEY_NAME}\n"
@@ -66,12 +68,10 @@ def filebeat(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             "          overwrite_keys: true\n" + _beat_output(target),
         ),
         connect_step(
-            "Auditbeat, and any Beat whose events are ECS process events, needs only the output:",
+            "Auditbeat, and any other Beat that sends ECS process events, needs only the output:",
             _beat_output(target).rstrip(),
         ),
-        connect_step(
-            "Restart the Beat. Its first events show up in the list above within a minute."
-        ),
+        connect_step("Restart the Beat. Its events appear in the list above within a minute."),
     )
 
 

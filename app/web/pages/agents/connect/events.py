@@ -1,6 +1,6 @@
-"""Set-up of what carries events for others: rsyslog, syslog-ng, and curl to try one."""
+"""Instructions for rsyslog and syslog-ng, which ship events of other agents, and for curl."""
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
 _EVENTS_FILE = "/var/log/falco/events.json"
@@ -16,15 +16,17 @@ def curl(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     )
     return (
         connect_step(
-            "Send one event: an ssh that opens a tunnel out of a container.",
+            "Send a test event: ssh opens a reverse tunnel out of a container.",
             f"curl {target.events_url} \\\n"
             f"  -H 'Authorization: Bearer {target.key}' \\\n"
             f"  -H 'Content-Type: application/json' \\\n"
             f"  -d '{event}'",
         ),
-        connect_step("The answer counts it as matched, and its alert is at the top of the list."),
         connect_step(
-            "A file with one event a line works as well, also compressed with gzip or zstd:",
+            "The response counts it as matched, and its alert appears in the list of open alerts."
+        ),
+        connect_step(
+            "You can also send a file with one event per line, optionally compressed with gzip or zstd:",
             f"curl {target.events_url} \\\n"
             f"  -H 'Authorization: Bearer {target.key}' \\\n"
             "  -H 'Content-Encoding: gzip' \\\n"
@@ -36,9 +38,9 @@ def curl(target: ConnectTarget) -> tuple[ConnectStep, ...]:
 def rsyslog(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "For events that another agent writes to a file, one a line. In "
-            "/etc/rsyslog.d/deckwatch.conf, with the path of that file; the first line belongs "
-            "at the top of rsyslog.conf, where there is not one like it already:",
+            "rsyslog can ship events that another agent writes to a file, one per line. Add this to "
+            "/etc/rsyslog.d/deckwatch.conf and replace the path. Move the first line to the top of "
+            "rsyslog.conf, unless that file already sets maxMessageSize:",
             'global(maxMessageSize="1m")\n'
             'module(load="imfile")\n'
             'module(load="omelasticsearch")\n'
@@ -57,15 +59,15 @@ def rsyslog(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             "  )\n"
             "}",
         ),
-        connect_step("Check it with rsyslogd -N1, then restart rsyslog."),
+        connect_step("Check the configuration with rsyslogd -N1, then restart rsyslog."),
     )
 
 
 def syslog_ng(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "For events that another agent writes to a file, one a line. In "
-            "/etc/syslog-ng/conf.d/deckwatch.conf, with the path of that file:",
+            "syslog-ng can ship events that another agent writes to a file, one per line. Add this to "
+            "/etc/syslog-ng/conf.d/deckwatch.conf and replace the path:",
             f'source s_{KEY_NAME} {{\n  file("{_EVENTS_FILE}" flags(no-parse) follow-freq(1));\n}};\n'
             f"destination d_{KEY_NAME} {{\n"
             "  http(\n"
@@ -83,7 +85,7 @@ def syslog_ng(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             f"log {{\n  source(s_{KEY_NAME});\n  destination(d_{KEY_NAME});\n  flags(flow-control);\n}};",
         ),
         connect_step(
-            "A line longer than 64 KiB is cut unless log-msg-size() in options says more. Check the "
-            "file with syslog-ng --syntax-only, then reload syslog-ng."
+            "syslog-ng truncates lines longer than 64 KiB; increase log-msg-size() in options to "
+            "accept longer ones. Check the file with syslog-ng --syntax-only, then reload syslog-ng."
         ),
     )

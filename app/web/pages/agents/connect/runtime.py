@@ -1,12 +1,12 @@
-"""Set-up of the agents that watch containers with eBPF: Falco, Tetragon, Tracee."""
+"""Instructions for agents that monitor containers with eBPF: Falco, Tetragon, Tracee."""
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
-# Falco sends one request an alert, so its rule names what Deckwatch's own rules look for.
+# Falco sends one request per alert, so its rule lists only programs that Deckwatch's rules match.
 _FALCO_RULE = """\
 - rule: SSH program started in a container
-  desc: Every start of an SSH program inside a container, for Deckwatch to decide on.
+  desc: Every start of an SSH program inside a container, for Deckwatch to evaluate.
   condition: >
     spawned_process and container
     and proc.name in (ssh, sshd, sshd-session, autossh, sshpass, scp, sftp, ssh-keygen,
@@ -25,13 +25,13 @@ _FALCO_RULE = """\
 def falco(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "Give Falco a rule that names all the fields Deckwatch reads, in "
+            "Add a Falco rule that outputs all fields Deckwatch reads, in "
             "/etc/falco/rules.d/deckwatch.yaml:",
             _FALCO_RULE,
         ),
         connect_step(
-            "Let Falco post its alerts, in falco.yaml. It cannot send a header, so the key is in "
-            "the address:",
+            "Enable the HTTP output in falco.yaml. Falco cannot set a header, so the key is in the "
+            "URL:",
             "json_output: true\n"
             "json_include_output_property: true\n"
             "http_output:\n"
@@ -39,24 +39,24 @@ def falco(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             f"  url: {quote_string(target.events_url_with_key)}",
         ),
         connect_step(
-            "Falco does not send an alert again that was refused. Where none may be lost, put "
-            "Falcosidekick or Filebeat in between."
+            "Falco does not retry a request that was refused. To avoid losing alerts, send them "
+            "through Falcosidekick or Filebeat."
         ),
     )
 
 
 def falcosidekick(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
-        connect_step("Add the rule for Falco from its tab, and connect Falco to Falcosidekick."),
+        connect_step("Add the Falco rule from the Falco tab, and connect Falco to Falcosidekick."),
         connect_step(
-            "In Falcosidekick's config.yaml, as a webhook, one alert a request:",
+            "Either a webhook in Falcosidekick's config.yaml, with one alert per request:",
             "webhook:\n"
             f"  address: {quote_string(target.events_url)}\n"
             "  customheaders:\n"
             f"    Authorization: {quote_string(f'Bearer {target.key}')}",
         ),
         connect_step(
-            "Or as Elasticsearch, many alerts a request, which is better for a busy fleet:",
+            "Or the Elasticsearch output, with many alerts per request, for a high event rate:",
             "elasticsearch:\n"
             f"  hostport: {quote_string(target.elastic_url)}\n"
             f"  index: {quote_string(KEY_NAME)}\n"
@@ -76,7 +76,8 @@ def tetragon(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
             "Tetragon writes its events to a file: /var/run/cilium/tetragon/tetragon.log in "
-            "Kubernetes, /var/log/tetragon/tetragon.log on a host. Send it with one of the two."
+            "Kubernetes, /var/log/tetragon/tetragon.log on a host. Ship it with Fluent Bit or "
+            "Vector; replace the path if needed."
         ),
         connect_step(
             "Fluent Bit (fluent-bit.yaml):",
@@ -104,7 +105,7 @@ def tetragon(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             "      retry_limit: no_limits",
         ),
         connect_step(
-            "Vector (vector.yaml), which passes the lines on as they are:",
+            "Vector (vector.yaml), which forwards the lines unchanged:",
             "sources:\n"
             "  tetragon:\n"
             "    type: file\n"
@@ -133,15 +134,15 @@ def tetragon(target: ConnectTarget) -> tuple[ConnectStep, ...]:
 def tracee(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "Start Tracee with a webhook output. It cannot send a header, so the key is in the "
-            "address:",
+            "Start Tracee with a webhook output. Tracee cannot set a header, so the key is in the "
+            "URL:",
             "tracee \\\n"
             "  --scope container \\\n"
             "  --events sched_process_exec \\\n"
             f"  --output 'webhook:{target.events_url_with_key}?timeout=5s'",
         ),
         connect_step(
-            "In Kubernetes, the same as arguments of the container in Tracee's DaemonSet:",
+            "In Kubernetes, use the same arguments for the container of Tracee's DaemonSet:",
             "args:\n"
             "  - --scope\n"
             "  - container\n"
@@ -151,7 +152,7 @@ def tracee(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             f"  - {quote_string(f'webhook:{target.events_url_with_key}?timeout=5s')}",
         ),
         connect_step(
-            "sched_process_exec is the event to choose: execve fires before the process is the "
-            "container's. Tracee does not send an event again that was refused."
+            "Use sched_process_exec, not execve: execve fires before the process belongs to the "
+            "container. Tracee does not retry a request that was refused."
         ),
     )

@@ -1,4 +1,4 @@
-"""Where an agent is to send its events and with which key, in the forms that their settings want."""
+"""Address and key of this deployment in the forms that the settings of agents need."""
 
 import json
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from urllib.parse import SplitResult, urlsplit
 
 from markupsafe import Markup
 
-from app.web.page_frame import ConnectStep
+from app.web.components import ConnectStep
 
-# Elasticsearch's API keys and Basic both want a name beside the secret; any will do.
+# Elasticsearch API keys and HTTP Basic both need a name beside the secret; Deckwatch ignores it.
 KEY_NAME = "deckwatch"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectTarget:
-    """`base_url` has no path; `key` is URL-safe text."""
+    """Base URL without a path, and a URL-safe key."""
 
     base_url: str
     key: str
@@ -25,13 +25,13 @@ class ConnectTarget:
 
     @property
     def events_url_with_key(self) -> str:
-        """For agents that can be told an address but no header (RFC 3986 userinfo, sent as Basic)."""
+        """For agents that cannot set a header: RFC 3986 userinfo, which they send as HTTP Basic."""
         parts = self._parts
         return f"{parts.scheme}://{KEY_NAME}:{self.key}@{parts.netloc}/api/v1/events"
 
     @property
     def elastic_url(self) -> str:
-        """With its port: Elastic's programs take an address without one to mean 9200."""
+        """Includes the port: Elastic's programs default to 9200."""
         return f"{self._parts.scheme}://{self.host_in_url}:{self.port}/elastic"
 
     @property
@@ -60,7 +60,7 @@ class ConnectTarget:
 
 
 def quote_string(text: str) -> str:
-    """A double-quoted string of YAML, TOML, rsyslog or syslog-ng: all read JSON's ASCII form."""
+    """Quote a string for YAML, rsyslog, syslog-ng or Logstash: all read JSON's ASCII form."""
     return json.dumps(text)
 
 

@@ -1,0 +1,299 @@
+"""Generation of blocks: Python functions that each test the terms of some rules.
+
+Three optimisations make the common case fast, an event that matches no rule:
+
+- Field indexes: rules with a condition on the same field are reached through an index of that field. If a
+  rule has alternative conditions on several fields, each of these fields has an index (joint index).
+- Common terms: the terms on fields with few values, such as the operating system, are evaluated together
+  for all rules, and only if an index leads to a rule.
+- Shared terms: a term that several rules of a block have is tested once.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import TypeAlias
+
+from app.detection.codegen.terms import (
+    COMMON_FIELD_PREFIXES,
+    HIGH_CARDINALITY_SUFFIXES,
+    Term,
+    cheapest_alternatives,
+)
+from app.detection.eql.coercion import ValueType
+from app.detection.eql.predicates import Predicate
+
+MIN_RULES_FOR_INDEX = 2
+"""Minimum number of rules for an index inside a block. A lookup costs about as much as two terms."""
+
+MIN_RULES_FOR_JOINT_INDEX = 4
+"""Minimum number of rules for joint indexes, some of whose fields have values that rarely repeat."""
+
+MAX_DEPTH = 20
+"""Maximum nesting of generated `if` statements. Python allows 100 levels of indentation."""
+
+IndexEntry: TypeAlias = tuple[tuple[Predicate, ...], int, str]
+"""(predicates, bit, block name): the block is possible if a value of the indexed field matches any of the
+predicates. `bit` is the bit of the block's common terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRule:
+    """A rule number with the terms that remain to be tested.
+
+    `indexed_fields` are the fields of the indexes that lead to it; they need no second index.
+    """
+
+    number: int
+    terms: tuple[Term, ...]
+    indexed_fields: frozenset[str] = frozenset()
+
+    def without_terms(self, tested: Iterable[Term]) -> "PendingRule":
+        removed = set(tested)
+        return replace(self, terms=tuple(term for term in self.terms if term not in removed))
+
+
+@dataclass(slots=True)
+class BlockGenerator:
+    """Generates the statements of a match function and the functions that they call.
+
+    The functions read the fields of `argument` with `read_statements` into the variables `local_name`. If
+    `is_text` is true for a field, its variable holds None, a text or a tuple of texts and can be an
+    index key. The functions append the numbers of matching rules to the list `matched`. `prefix` starts
+    the name of each function and index.
+
+    Results: `functions` has the source of each function, `indexes` the entries of each index by its name,
+    and `common_term_tests` for each bit of the common terms the name of its test function.
+    """
+
+    prefix: str
+    argument: str
+    read_statements: Callable[[Iterable[str]], Iterable[str]]
+    local_name: Callable[[str], str]
+    is_text: Callable[[str], bool]
+    functions: list[str] = field(default_factory=list)
+    indexes: dict[str, list[IndexEntry]] = field(default_factory=dict)
+    common_term_tests: list[str] = field(default_factory=list)
+
+    def generate_statements(self, rules: Sequence[PendingRule]) -> tuple[set[str], list[str]]:
+        """Return the fields that must be read first, and the statements that set `matched`."""
+        fields: set[str] = set()
+        groups: dict[frozenset[Term], int] = {}
+        bits: dict[int, int] = {}
+        rest: list[PendingRule] = []
+        for rule in rules:
+            common = frozenset(term for term in rule.terms if term.is_common)
+            bits[rule.number] = 1 << groups.setdefault(common, len(groups))
+            rest.append(rule.without_terms(common))
+        self._add_common_terms_function(list(groups))
+        lines, possible, rest = self._top_level_indexes(rest, bits, fields)
+        if possible and not rest:
+            lines.append(f"if not ({' or '.join(possible)}):")
+            lines.append("    return ()")
+        lines += ["matched = []", f"common_bits = {self.prefix}_common_bits({self.argument})"]
+        for variable in possible:
+            lines += [f"for bit, block in {variable}:", "    if common_bits & bit:"]
+            lines.append(f"        block({self.argument}, matched)")
+        for bit in dict.fromkeys(bits[rule.number] for rule in rest):
+            block = self._add_block([rule for rule in rest if bits[rule.number] == bit], 0)
+            lines += [f"if common_bits & {bit}:", f"    {block}({self.argument}, matched)"]
+        return fields, lines
+
+    def _top_level_indexes(
+        self, rules: Sequence[PendingRule], bits: Mapping[int, int], fields: set[str]
+    ) -> tuple[list[str], list[str], list[PendingRule]]:
+        """Return the index lookups, the variables with their results, and the rules without an index."""
+        lines: list[str] = []
+        possible: list[str] = []
+        rest = list(rules)
+        while best_index := _best_index_field(rest, min_rules=1, high_cardinality=False, bits=bits):
+            name, by_predicates = best_index
+            rest = _except(rest, by_predicates.values())
+            possible.append(f"possible{len(possible)}")
+            lines.append(f"{possible[-1]} = {self._add_index(name, by_predicates, fields, 0)}")
+        by_field, rest = self._joint_index_entries(rest, bits)
+        if by_field:
+            # A set, because two fields can lead to the same block.
+            lookups = (f"*({self._index_lookup(*entries, fields)})" for entries in by_field.items())
+            possible.append(f"possible{len(possible)}")
+            lines.append(f"{possible[-1]} = {{{', '.join(lookups)}}}")
+        return lines, possible, rest
+
+    def _add_common_terms_function(self, groups: Sequence[frozenset[Term]]) -> None:
+        """Add the function that returns a bit for each of `groups` whose terms are all true."""
+        names = sorted({name for terms in groups for term in terms for name in term.fields})
+        values = list(map(self.local_name, names))
+        for terms in groups:
+            sources = (term.source for term in sorted(terms, key=attrgetter("cost")))
+            line = f"return {' and '.join(sources) or True}"
+            name = f"holds{len(self.functions)}"
+            self.common_term_tests.append(self._add_function(name, ", ".join(values), [line]))
+        lines = list(self.read_statements(names))
+        for name, value in zip(names, values, strict=True):
+            if not self.is_text(name):
+                lines.append(f"if type({value}) is list:")
+                lines.append(f"    {value} = tuple({value})")
+        lines.append(
+            f"return {self.prefix}_common_terms[({''.join(f'{value}, ' for value in values)})]"
+        )
+        self._add_function("common_bits", self.argument, lines)
+
+    def _add_block(self, rules: Sequence[PendingRule], depth: int) -> str:
+        fields: set[str] = set()
+        statements = list(self._block_statements(rules, depth, fields))
+        lines = [*self.read_statements(fields), *statements]
+        return self._add_function(f"block{len(self.functions)}", f"{self.argument}, matched", lines)
+
+    def _add_function(self, name: str, parameters: str, lines: Iterable[str]) -> str:
+        """Add a function, and return its name with the prefix."""
+        name = f"{self.prefix}_{name}"
+        self.functions.append("\n    ".join([f"def {name}({parameters}):", *lines]) + "\n")
+        return name
+
+    def _block_statements(
+        self, rules: Sequence[PendingRule], depth: int, fields: set[str]
+    ) -> Iterator[str]:
+        rest = yield from self._nested_indexes(rules, depth, fields, high_cardinality=False)
+        if matched := [rule.number for rule in rest if not rule.terms]:
+            yield f"matched += {matched}"
+        rest = [rule for rule in rest if rule.terms]
+        while rest:
+            sharing = _rules_sharing_a_term(rest) if depth < MAX_DEPTH else rest[:1]
+            if len(sharing) == 1:
+                before = rest
+                rest = yield from self._nested_indexes(rest, depth, fields, high_cardinality=True)
+                if rest != before:
+                    continue
+            shared = [term for term in sharing[0].terms if all(term in r.terms for r in sharing)]
+            fields.update(*(term.fields for term in shared))
+            yield from _condition(shared)
+            inner = [rule.without_terms(shared) for rule in sharing]
+            yield from (f"    {line}" for line in self._block_statements(inner, depth + 1, fields))
+            rest = [rule for rule in rest if rule not in sharing]
+
+    def _nested_indexes(
+        self, rules: Sequence[PendingRule], depth: int, fields: set[str], *, high_cardinality: bool
+    ) -> Generator[str, None, list[PendingRule]]:
+        """Yield the loops over index lookups, and return the rules without an index."""
+        rest = list(rules)
+        while depth < MAX_DEPTH and (
+            best_index := _best_index_field(
+                rest, min_rules=MIN_RULES_FOR_INDEX, high_cardinality=high_cardinality, bits={}
+            )
+        ):
+            name, by_predicates = best_index
+            rest = _except(rest, by_predicates.values())
+            yield f"for _, block in {self._add_index(name, by_predicates, fields, depth)}:"
+            yield f"    block({self.argument}, matched)"
+        return rest
+
+    def _joint_index_entries(
+        self, rules: Sequence[PendingRule], bits: Mapping[int, int]
+    ) -> tuple[dict[str, list[IndexEntry]], list[PendingRule]]:
+        """Return the entries of the joint indexes by field, and the rules without an index."""
+        groups: dict[
+            tuple[int, tuple[tuple[str, tuple[Predicate, ...]], ...]], list[PendingRule]
+        ] = {}
+        for rule in rules:
+            if alternatives := cheapest_alternatives(term.alternatives for term in rule.terms):
+                key = bits[rule.number], tuple(alternatives.items())
+                groups.setdefault(key, []).append(rule)
+        by_field: dict[str, list[IndexEntry]] = {}
+        if sum(map(len, groups.values())) < MIN_RULES_FOR_JOINT_INDEX:
+            return by_field, list(rules)
+        for (bit, pairs), members in groups.items():
+            block = self._add_block(members, 1)
+            for name, predicates in pairs:
+                by_field.setdefault(name, []).append((predicates, bit, block))
+        return by_field, _except(rules, groups.values())
+
+    def _add_index(
+        self, name: str, by_predicates: "RulesByPredicates", fields: set[str], depth: int
+    ) -> str:
+        """Add an index of the field `name`; return the expression that looks up the possible blocks."""
+        entries = [
+            (predicates, bit, self._add_block(members, depth + 1))
+            for (predicates, bit), members in by_predicates.items()
+        ]
+        return self._index_lookup(name, entries, fields)
+
+    def _index_lookup(self, name: str, entries: list[IndexEntry], fields: set[str]) -> str:
+        index = f"{self.prefix}_index{len(self.indexes)}"
+        self.indexes[index] = entries
+        fields.add(name)
+        value = self.local_name(name)
+        if self.is_text(name) and not name.endswith(HIGH_CARDINALITY_SUFFIXES):
+            return f"{index}[{value}]"
+        return f"{index}[{value}] if type({value}) is str else {index}.lookup({value})"
+
+
+RulesByPredicates: TypeAlias = dict[tuple[tuple[Predicate, ...], int], list[PendingRule]]
+
+
+def _except(
+    rules: Sequence[PendingRule], taken: Iterable[Sequence[PendingRule]]
+) -> list[PendingRule]:
+    numbers = {rule.number for members in taken for rule in members}
+    return [rule for rule in rules if rule.number not in numbers]
+
+
+def _condition(terms: Sequence[Term]) -> Iterator[str]:
+    """Yield the first lines of an `if` statement, with the cheapest term first."""
+    first, *others = sorted(terms, key=attrgetter("cost"))
+    yield "if ("
+    yield f"    {first.source}"
+    yield from (f"    and {other.source}" for other in others)
+    yield "):"
+
+
+def _rules_sharing_a_term(rules: Sequence[PendingRule]) -> list[PendingRule]:
+    """Return the rules that have the most frequent term of `rules`."""
+    counts = Counter(term for rule in rules for term in rule.terms)
+    frequent = max(counts, key=lambda term: (counts[term], -term.cost))
+    return [rule for rule in rules if frequent in rule.terms]
+
+
+def all_indexable(rules: Iterable[PendingRule]) -> bool:
+    """Return whether every rule can have an index, so that most events need only index lookups."""
+    return all(_indexable_terms(rule, high_cardinality=False) for rule in rules)
+
+
+def _best_index_field(
+    rules: Sequence[PendingRule], *, min_rules: int, high_cardinality: bool, bits: Mapping[int, int]
+) -> tuple[str, RulesByPredicates] | None:
+    """Return the field that can index the most rules, and these rules by predicates and bit.
+
+    Terms that the index answers exactly are removed from the rules. None if no field can index
+    `min_rules` rules.
+    """
+    indexable = {
+        rule.number: _indexable_terms(rule, high_cardinality=high_cardinality) for rule in rules
+    }
+    counts = Counter(name for terms in indexable.values() for name in terms)
+    if not counts or max(counts.values()) < min_rules:
+        return None
+    name = max(counts, key=lambda name: (counts[name], name))
+    by_predicates: RulesByPredicates = {}
+    for rule in rules:
+        if term := indexable[rule.number].get(name):
+            remaining = rule.without_terms([term]) if term.is_exact else rule
+            remaining = replace(remaining, indexed_fields=rule.indexed_fields | {name})
+            key = (term.implied_predicates[name], bits.get(rule.number, 0))
+            by_predicates.setdefault(key, []).append(remaining)
+    return name, by_predicates
+
+
+def _indexable_terms(rule: PendingRule, *, high_cardinality: bool) -> dict[str, Term]:
+    """Return for each field that can have an index the best term: exact terms first, then cheap ones."""
+    best_terms: dict[str, Term] = {}
+    for term in sorted(rule.terms, key=lambda term: (not term.is_exact, term.cost)):
+        for name, predicates in term.implied_predicates.items():
+            if (
+                name not in rule.indexed_fields
+                and not name.startswith(COMMON_FIELD_PREFIXES)
+                and name.endswith(HIGH_CARDINALITY_SUFFIXES) is high_cardinality
+                and all(predicate.value_type is ValueType.TEXT for predicate in predicates)
+            ):
+                best_terms.setdefault(name, term)
+    return best_terms

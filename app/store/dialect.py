@@ -1,0 +1,160 @@
+"""The differences between SQLite and PostgreSQL: engine options, transactions, errors, size, checks.
+
+SQLite allows one writer at a time. A transaction that begins with a read and writes later can fail at
+its first write, without a wait, because another transaction has written in between. Therefore every
+writing transaction on SQLite begins with BEGIN IMMEDIATE, which waits for the write lock.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlmodel import Session
+
+# Longer than any transaction of Deckwatch, shorter than the request timeout of an agent.
+LOCK_TIMEOUT_SECONDS = 5.0
+
+# Execution option that marks a writing transaction: the seconds to wait for the write lock. The same
+# key in `Connection.info` holds the busy timeout that the connection has now, in milliseconds.
+_LOCK_TIMEOUT_OPTION = "deckwatch_lock_timeout"
+
+_ERROR_MESSAGES = {
+    "locked": "The database is busy; nothing was changed. Try again.",
+    "full": "The disk is full; nothing was changed. Free some space.",
+    "readonly": "The database is read-only; nothing was changed.",
+    "no such table": "The database lacks a table; run: deckwatch db upgrade",
+}
+
+
+def is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def create_database_engine(url: URL) -> Engine:
+    """Return the engine for `url`; it opens no connection yet."""
+    if not is_sqlite(url):
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    engine = create_engine(
+        url,
+        pool_size=10,
+        max_overflow=40,
+        # LIFO: a writer usually gets the connection of the last writer, whose page cache is current.
+        pool_use_lifo=True,
+        connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def mark_as_writer(connection: Connection, lock_timeout: float) -> None:
+    """Make the next transaction of `connection` wait `lock_timeout` seconds for SQLite's write lock."""
+    connection.execution_options(**{_LOCK_TIMEOUT_OPTION: lock_timeout})
+
+
+def configure_sqlite(connection: Any, _record: object) -> None:
+    """Set the PRAGMAs of a new SQLite connection."""
+    # Otherwise the driver begins deferred transactions by itself.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    _enable_wal(cursor)
+    # FULL: in WAL mode, NORMAL loses the last commits on a power failure.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA trusted_schema = OFF")
+    cursor.close()
+
+
+def _enable_wal(cursor: Any) -> None:
+    """Set WAL mode, and retry while the file is locked.
+
+    The mode is stored in the file, so only the first connection to a new file changes it. SQLite does
+    not apply its busy timeout to that change.
+    """
+    deadline = monotonic() + LOCK_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    lock_timeout = connection.get_execution_options().get(_LOCK_TIMEOUT_OPTION)
+    if lock_timeout is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    # Rounded up to 100 ms, so that most transactions need not set it again.
+    busy_timeout = ceil(lock_timeout * 10) * 100
+    if connection.info.get(_LOCK_TIMEOUT_OPTION) != busy_timeout:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_timeout}")
+        connection.info[_LOCK_TIMEOUT_OPTION] = busy_timeout
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def error_message(error: DBAPIError) -> str:
+    """Return one sentence for an operational error, chosen by the driver's message."""
+    driver_message = str(error.orig).lower()
+    for part, message in _ERROR_MESSAGES.items():
+        if part in driver_message:
+            return message
+    return "The database cannot be used right now; nothing was changed. Try again."
+
+
+def open_error_message(error: DBAPIError, path: Path | None) -> str:
+    """Return one sentence for a database that could not be opened; `path` is SQLite's file."""
+    driver_message = str(error.orig)
+    database = f"The database {path}" if path else "The database"
+    if "unable to open" in driver_message and path is not None and not path.parent.is_dir():
+        return f"{database} cannot be opened: the folder {path.parent} does not exist."
+    return f"{database} cannot be opened: {driver_message.strip().splitlines()[0]}."
+
+
+def integrity_problems(engine: Engine) -> list[str]:
+    """Return what SQLite's integrity checks report, one sentence each without a full stop.
+
+    PostgreSQL has no such check; the list is then empty.
+    """
+    if not is_sqlite(engine.url):
+        return []
+    try:
+        with engine.connect() as connection:
+            integrity = connection.execute(text("PRAGMA integrity_check")).scalars().all()
+            orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+    except DatabaseError as error:
+        return [f"SQLite reports damage: {error.orig}"]
+    problems = [f"SQLite reports damage: {line}" for line in integrity if line != "ok"]
+    problems += [f"A row of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSize:
+    """Bytes on disk, and the bytes in use among them; SQLite keeps free pages and reuses them."""
+
+    total_bytes: int
+    used_bytes: int
+
+
+def database_size(session: Session) -> DatabaseSize:
+    """Return the size of the database; on PostgreSQL both values are the total."""
+    if session.get_bind().dialect.name != "sqlite":
+        total = _query_int(session, "SELECT pg_database_size(current_database())")
+        return DatabaseSize(total, total)
+    page_size = _query_int(session, "PRAGMA page_size")
+    pages = _query_int(session, "PRAGMA page_count")
+    free_pages = _query_int(session, "PRAGMA freelist_count")
+    return DatabaseSize(page_size * pages, page_size * (pages - free_pages))
+
+
+def _query_int(session: Session, query: str) -> int:
+    return int(session.connection().execute(text(query)).scalar_one())

@@ -1,0 +1,55 @@
+"""The lease that lets only one process delete expired rows at a time.
+
+It also holds the counts that the audit log does not contain yet: if a run is killed, the next run
+continues with its counts and records the sum.
+"""
+
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlmodel import Session
+
+from app.store.retention import DeletedCounts
+from app.store.tables import RetentionRun
+
+_ROW_ID = 1
+
+
+def acquire_lease(
+    session: Session, holder: str, at: datetime, ends_at: datetime
+) -> DeletedCounts | None:
+    """Take the lease; return the unrecorded counts of a killed run, None if the lease is held."""
+    run = session.get(RetentionRun, _ROW_ID)
+    if run is None:
+        run = RetentionRun(id=_ROW_ID, holder=None, ends_at=None, pruned={})
+    elif run.holder is not None and run.ends_at is not None and run.ends_at > at:
+        return None
+    run.holder, run.ends_at = holder, ends_at
+    session.add(run)
+    return DeletedCounts(**run.pruned)
+
+
+def renew_lease(session: Session, holder: str, ends_at: datetime, deleted: DeletedCounts) -> bool:
+    """Extend the lease and store the counts so far; return False if another holder has the lease.
+
+    Call it in the transaction that deletes the rows.
+    """
+    run = _held_run(session, holder)
+    if run is None:
+        return False
+    run.ends_at, run.pruned = ends_at, asdict(deleted)
+    return True
+
+
+def release_lease(session: Session, holder: str) -> bool:
+    """Release the lease; return False if another holder has it."""
+    run = _held_run(session, holder)
+    if run is None:
+        return False
+    run.holder, run.ends_at, run.pruned = None, None, {}
+    return True
+
+
+def _held_run(session: Session, holder: str) -> RetentionRun | None:
+    run = session.get(RetentionRun, _ROW_ID)
+    return run if run is not None and run.holder == holder else None

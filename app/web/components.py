@@ -1,0 +1,41 @@
+"""Contexts of small interface components that several pages use."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SelectOption:
+    """An option of a select element, or a link of a menu if `href` is set."""
+
+    value: str
+    label: str
+    selected: bool = False
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab with an optional count. `capped` means that counting stopped at a limit: shown as "1,000+"."""
+
+    label: str
+    href: str
+    is_current: bool
+    count: int | None = None
+    capped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A short label. `tone` is alarming, notable, calm or plain; `title` is its tooltip."""
+
+    label: str
+    tone: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectStep:
+    """A step of a setup instruction: safe HTML, and optional code to copy."""
+
+    html: str
+    code: str | None

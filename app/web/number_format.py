@@ -1,0 +1,19 @@
+"""Number formatting for pages."""
+
+
+def format_capped_count(count: int, limit: int) -> str:
+    """Format a count that stops at `limit`: 10001 with the limit 10000 is "10,000+"."""
+    return f"{limit:,}+" if count > limit else f"{count:,}"
+
+
+def format_rate(value: float) -> str:
+    """Format a rate, with one decimal if it is fractional and below 100."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}"
+
+
+def format_bytes(value: float) -> str:
+    """Format a number of bytes in decimal units: 1 kB is 1,000 bytes."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:,.0f} B"

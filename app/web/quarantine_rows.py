@@ -1,0 +1,64 @@
+"""Rows of quarantined events, for the quarantine and the agents page."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.store import api_keys, quarantine
+from app.store.database import Session
+from app.store.quarantine import QuarantinePreview
+
+QUARANTINE_PATH = "/quarantine"
+PREVIEW_BYTES = 300
+REMOVED_KEY_NAME = "removed key"
+# surrogateescape decodes a byte that is not UTF-8 to one of these; valid text has none of them.
+_INVALID_UTF8 = re.compile("([\udc80-\udcff]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A quarantined event; `text_segments` are pairs of text and whether the bytes are not UTF-8."""
+
+    event: QuarantinePreview
+    agent: str
+    text_segments: tuple[tuple[str, bool], ...]
+
+
+def build_quarantine_rows(session: Session, ids: Sequence[int]) -> tuple[QuarantineRow, ...]:
+    """Return the rows of these events, newest first."""
+    events = quarantine.list_previews(session, ids, PREVIEW_BYTES)
+    names = api_keys.names_by_id(session, (event.key_id for event in events))
+    return tuple(_row(event, names) for event in events)
+
+
+def _row(event: QuarantinePreview, names: dict[int, str]) -> QuarantineRow:
+    segments = _split_invalid_utf8(event.first_bytes)
+    if event.size > len(event.first_bytes):
+        segments = (*segments, ("…", False))
+    return QuarantineRow(event, names.get(event.key_id, REMOVED_KEY_NAME), segments)
+
+
+def _split_invalid_utf8(raw: bytes) -> tuple[tuple[str, bool], ...]:
+    """Return pairs of text and whether its bytes are not UTF-8; such bytes are written as \\xNN.
+
+    An incomplete character at the end of `raw` is dropped: the cut may have split it.
+    """
+    complete = raw[: len(raw) - _incomplete_tail_length(raw)]
+    segments = _INVALID_UTF8.split(complete.decode("utf-8", "surrogateescape"))
+    return tuple(
+        ("".join(f"\\x{ord(byte) - 0xDC00:02x}" for byte in segment), True)
+        if index % 2
+        else (segment, False)
+        for index, segment in enumerate(segments)
+        if segment
+    )
+
+
+def _incomplete_tail_length(raw: bytes) -> int:
+    """Return the length of an incomplete UTF-8 character at the end of `raw` (RFC 3629)."""
+    for length in range(1, min(4, len(raw) + 1)):
+        byte = raw[-length]
+        if byte & 0xC0 != 0x80:
+            full_length = 2 if 0xC2 <= byte <= 0xDF else 3 if byte & 0xF0 == 0xE0 else 4
+            return length if 0xC2 <= byte <= 0xF4 and length < full_length else 0
+    return 0
