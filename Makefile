@@ -12,7 +12,7 @@ TABLER := @tabler/core@1.6.1
 ICONS := @tabler/icons@3.51.0
 UPLOT := uplot@1.6.32
 
-.PHONY: help demo test torture install install-dev check bench format vendor lock clean
+.PHONY: help demo test torture install install-dev check bench format fields vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,6 +42,10 @@ check: install-dev ## format, lint, types, the direction of imports
 
 bench: install-dev ## speed against the peers, floors and goals (FIGURES="decide-1 start" for some)
 	@$(BIN)/python -m tests.bench $(FIGURES)
+
+fields: install-dev ## derive app/detection/fields.txt from a CSV with the columns field and type (FIELDS_CSV=path)
+	@test -n "$(FIELDS_CSV)" || { echo "make: set FIELDS_CSV to a CSV with the columns field and type" >&2; exit 1; }
+	$(BIN)/python -m tests.tools.generate_fields "$(FIELDS_CSV)"
 
 format: install-dev ## let ruff rewrite the code
 	$(BIN)/ruff format .

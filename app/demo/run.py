@@ -21,10 +21,11 @@ from app.clock import utc_now
 from app.demo.scenarios import (
     FALCO_EVENT_WITHOUT_PROCESS_NAME,
     INVALID_EVENTS,
-    SCENARIOS,
+    FollowUp,
     Scenario,
     build_benign_event,
     build_event,
+    load_scenarios,
 )
 from app.domain.principal import CLI_PRINCIPAL, Role
 from app.main import create_app
@@ -132,11 +133,11 @@ class DemoTraffic(threading.Thread):
 
         The events of the scenarios come first, so that alerts exist as soon as the link is opened.
         """
-        start = utc_now() - timedelta(hours=24)
+        now = utc_now()
         batches: dict[str, list[bytes]] = {agent: [] for agent in AGENTS}
-        for scenario in SCENARIOS:
+        for scenario in load_scenarios():
             for _ in range(scenario.count):
-                at = start + timedelta(seconds=self._random.uniform(0, 86_000))
+                at = now - timedelta(hours=self._random.uniform(*scenario.hours_ago))
                 batches[scenario.agent].append(
                     _to_json_line(build_event(scenario, at, self._random))
                 )
@@ -145,7 +146,7 @@ class DemoTraffic(threading.Thread):
             yield agent, b"\n".join(lines)
         for agent in AGENTS:
             for _ in range(3):
-                at = start + timedelta(seconds=self._random.uniform(0, 86_000))
+                at = now - timedelta(hours=self._random.uniform(24, 0.1))
                 yield (
                     agent,
                     b"\n".join(
@@ -158,7 +159,7 @@ class DemoTraffic(threading.Thread):
 
     def _live_batches(self) -> Iterator[tuple[str, bytes]]:
         now = datetime.now(UTC)
-        for scenario in self._random.sample(SCENARIOS, 2):
+        for scenario in self._random.sample(load_scenarios(), 2):
             yield scenario.agent, _to_json_line(build_event(scenario, now, self._random))
         for agent in AGENTS:
             yield (
@@ -170,37 +171,35 @@ class DemoTraffic(threading.Thread):
 
     def _triage_alerts(self) -> None:
         """Acknowledge, close or exclude the first alert of each scenario with a follow-up."""
-        for scenario in SCENARIOS:
+        for scenario in load_scenarios():
             if scenario.follow_up is None or self._stop_requested.is_set():
                 continue
             path = f"/api/v1/alerts?container={scenario.container}"
             for alert in self._call_api("GET", path)["alerts"][:1]:
-                self._triage(scenario, alert)
-        for scenario in SCENARIOS:
-            if scenario.follow_up == "exclude":
+                self._triage(scenario, scenario.follow_up, alert)
+        for scenario in load_scenarios():
+            if scenario.follow_up is FollowUp.EXCLUDE:
                 # These matches are suppressed by the new exclusion.
                 events = [build_event(scenario, utc_now(), self._random) for _ in range(25)]
                 self._post_events(scenario.agent, b"\n".join(map(_to_json_line, events)))
 
-    def _triage(self, scenario: Scenario, alert: dict[str, Any]) -> None:
-        if scenario.follow_up in ("exclude", "propose"):
-            api_key_name = "demo-admin" if scenario.follow_up == "exclude" else "demo-analyst"
-            self._call_api(
-                "POST",
-                "/api/v1/exclusions",
-                _exclusion_request(scenario, alert),
-                api_key_name=api_key_name,
-            )
-        elif scenario.follow_up == "acknowledge":
-            self._call_api(
-                "PATCH",
-                f"/api/v1/alerts/{alert['id']}",
-                {"status": "acknowledged", "assignee": "ana"},
-            )
-        elif scenario.follow_up is not None:
-            verdict, reason = scenario.follow_up.split(": ", 1)
-            change = {"status": "closed", "verdict": verdict, "reason": reason}
-            self._call_api("PATCH", f"/api/v1/alerts/{alert['id']}", change)
+    def _triage(self, scenario: Scenario, follow_up: FollowUp, alert: dict[str, Any]) -> None:
+        path = f"/api/v1/alerts/{alert['id']}"
+        match follow_up:
+            case FollowUp.ACKNOWLEDGE:
+                self._call_api("PATCH", path, {"status": "acknowledged", "assignee": "ana"})
+            case FollowUp.CLOSE:
+                verdict, reason = scenario.verdict, scenario.reason
+                change = {"status": "closed", "verdict": verdict, "reason": reason}
+                self._call_api("PATCH", path, change)
+            case FollowUp.EXCLUDE | FollowUp.PROPOSE:
+                is_active = follow_up is FollowUp.EXCLUDE
+                self._call_api(
+                    "POST",
+                    "/api/v1/exclusions",
+                    _exclusion_request(scenario, alert),
+                    api_key_name="demo-admin" if is_active else "demo-analyst",
+                )
 
     def _post_events(self, agent: str, body: bytes) -> None:
         self._request("POST", "/api/v1/events", self._api_keys[agent], body, "application/x-ndjson")

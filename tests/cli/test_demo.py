@@ -10,10 +10,11 @@ from app.demo.run import AGENTS
 from app.demo.scenarios import (
     FALCO_EVENT_WITHOUT_PROCESS_NAME,
     INVALID_EVENTS,
-    SCENARIOS,
+    FollowUp,
     Scenario,
     build_benign_event,
     build_event,
+    load_scenarios,
 )
 from tests.conftest import AgentClient
 
@@ -22,11 +23,22 @@ AT = datetime(2026, 11, 24, 11, 59, 58, 123456, tzinfo=UTC)
 
 
 def test_every_demo_agent_has_a_scenario() -> None:
-    assert {scenario.agent for scenario in SCENARIOS} == set(AGENTS)
+    assert {scenario.agent for scenario in load_scenarios()} == set(AGENTS)
     assert {"falco", "tetragon", "tracee"} <= set(AGENTS)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: ascii(scenario.container))
+def test_every_follow_up_has_its_arguments() -> None:
+    assert {scenario.follow_up for scenario in load_scenarios()} == {None, *FollowUp}
+    for scenario in load_scenarios():
+        assert (scenario.verdict is not None) == (scenario.follow_up is FollowUp.CLOSE)
+        is_exclusion = scenario.follow_up in (FollowUp.EXCLUDE, FollowUp.PROPOSE)
+        assert bool(scenario.owner) == is_exclusion
+        assert bool(scenario.reason) == (is_exclusion or scenario.follow_up is FollowUp.CLOSE)
+
+
+@pytest.mark.parametrize(
+    "scenario", load_scenarios(), ids=lambda scenario: ascii(scenario.container)
+)
 def test_every_scenario_matches_in_its_agents_format(
     agent: AgentClient, scenario: Scenario
 ) -> None:
@@ -41,10 +53,12 @@ def test_benign_processes_do_not_match(agent: AgentClient, name: str) -> None:
 
 
 def test_invalid_demo_events_are_rejected(agent: AgentClient) -> None:
-    good = json.dumps(build_event(SCENARIOS[0], AT, RNG)).encode()
+    good = json.dumps(build_event(load_scenarios()[0], AT, RNG)).encode()
     receipt = agent.send_events(
         b"\n".join([*INVALID_EVENTS, FALCO_EVENT_WITHOUT_PROCESS_NAME, good])
     )
     assert receipt["matched"] >= 1
-    assert [one["index"] for one in receipt["rejected"]] == list(range(len(INVALID_EVENTS) + 1))
+    assert [rejected["index"] for rejected in receipt["rejected"]] == list(
+        range(len(INVALID_EVENTS) + 1)
+    )
     assert "no proc.name" in receipt["rejected"][-1]["error"]
