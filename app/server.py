@@ -167,8 +167,10 @@ class ReusePortSupervisor(Multiprocess):
         """Ignore the assignment in uvicorn's constructor: the sockets differ by worker."""
 
     def restart_all(self) -> None:
-        """Restart the workers in turn. A new worker takes over the socket of the old one, on which
-        connections wait meanwhile; uvicorn would start the new worker before the old one has ended.
+        """Restart the workers in turn, each after the old one has ended.
+
+        The new worker takes over the socket of the old one, where connections wait meanwhile. uvicorn
+        starts the new worker before it ends the old one.
         """
         for index, old_worker in enumerate(self.processes):
             old_worker.terminate()

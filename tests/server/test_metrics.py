@@ -133,8 +133,8 @@ def test_open_alerts_are_counted_by_severity_and_decrease_when_an_alert_is_close
     assert value(scrape(), "open_alerts", severity=severity) == 2
     change = {"status": "closed", "verdict": "false positive", "reason": "a test"}
     headers = {"X-CSRF-Token": admin.csrf_token()}
-    answer = admin.client.patch("/api/v1/alerts/1", json=change, headers=headers)
-    assert answer.status_code == 200, answer.text
+    response = admin.client.patch("/api/v1/alerts/1", json=change, headers=headers)
+    assert response.status_code == 200, response.text
     clock.advance(seconds=5)  # until then the count is cached
     now = scrape()
     assert value(now, "open_alerts", severity=severity) == 1

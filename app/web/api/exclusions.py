@@ -147,8 +147,10 @@ def get_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep
 def change_exclusion(
     exclusion_id: RowId, change: ExclusionChange, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """A decision requires the role admin. An edit creates a new version; until an admin approves it, the
-    live version stays in force."""
+    """A decision requires the role admin. An edit creates a new version.
+
+    The live version stays in force until an admin approves the new one.
+    """
     history = _get_or_404(services, exclusion_id)
     edits = change.model_fields_set - {"decision", "version"}
     if bool(edits) == (change.decision is not None):
