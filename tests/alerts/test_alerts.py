@@ -186,7 +186,7 @@ class TestStatus:
         agent.send_events(exec_event())
         response = change_status(analyst, 1, move="reopen")
         assert response.status_code == 409
-        assert "Alert #2 has taken over" in response.text
+        assert "alert #2 for the same activity is open" in response.text
 
     def test_closing_can_be_undone_from_the_notice(
         self, agent: AgentClient, analyst: UserClient, database: Database
@@ -226,7 +226,7 @@ class TestActivity:
             assert entry in activity
 
     @pytest.mark.parametrize(
-        ("text", "problem"), [("   ", "Write something"), ("x" * 4001, "At most 4000")]
+        ("text", "problem"), [("   ", "Enter a "), ("x" * 4001, "At most 4000")]
     )
     def test_an_empty_or_too_long_comment_is_rejected_with_the_reason(
         self, agent: AgentClient, analyst: UserClient, text: str, problem: str

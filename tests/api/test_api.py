@@ -189,7 +189,7 @@ def test_an_exclusion_by_an_analyst_waits_for_approval_by_an_admin(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rule_id": "nope"}, "Choose the rule"),
+        ({"rule_id": "nope"}, "Choose a rule"),
         ({"conditions": []}, "Add at least one condition."),
         ({"conditions": [{"field": "x", "operator": "is", "values": ["y"]}]}, "Unknown field"),
         (

@@ -105,7 +105,7 @@ INVALID_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
         {"RULES": "no/such/rules"},
         "DECKWATCH_RULES: no/such/rules does not exist",
     ),
-    "a short secret": ({"SECRET_KEY": "short"}, "DECKWATCH_SECRET_KEY: at least 32"),
+    "a short secret": ({"SECRET_KEY": "short"}, "DECKWATCH_SECRET_KEY: must have at least 32"),
 }
 
 

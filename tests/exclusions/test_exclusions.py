@@ -193,7 +193,7 @@ INVALID_CHANGES: list[tuple[dict[str, str], str]] = [
     ({"operator-0": "equals"}, "Unknown operator"),
     ({"values-0": ""}, "needs a value"),
     ({"values-0": "a\nb"}, "takes one value"),
-    ({"rule": "no-such-rule"}, "Choose the rule"),
+    ({"rule": "no-such-rule"}, "Choose a rule"),
 ]
 
 

@@ -81,4 +81,4 @@ def test_a_large_body_without_credentials_is_refused(
             method, path, content=body, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 413, path
-        assert "at most" in answer.json()["detail"]
+        assert "exceeds the limit" in answer.json()["detail"]

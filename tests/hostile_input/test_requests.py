@@ -68,7 +68,7 @@ def test_a_selection_larger_than_a_page_is_refused_not_cut(
     agent.send_events([exec_event("ssh", f"host-{n}") for n in range(51)])
     sent = {"alert": [str(n) for n in range(1, 52)], "move": "acknowledge"}
     answer = admin.post("/alerts/bulk", sent)
-    assert "At most 50" in admin.get(answer.headers["location"]).text
+    assert "Select at most 50 alerts" in admin.get(answer.headers["location"]).text
     assert admin.get("/api/v1/alerts?status=acknowledged").json()["alerts"] == []
 
 

@@ -5,14 +5,14 @@ import re
 import pytest
 
 from tests.hostile_input.conftest import HostileApp, Page, propose
-from tests.hostile_input.text import HOSTILE, test_id
+from tests.hostile_input.text import HOSTILE, text_id
 
 
 def test_there_are_hundreds_of_hostile_texts() -> None:
     assert len(set(HOSTILE)) > 200
 
 
-@pytest.mark.parametrize("number", range(len(HOSTILE)), ids=[test_id(text) for text in HOSTILE])
+@pytest.mark.parametrize("number", range(len(HOSTILE)), ids=[text_id(text) for text in HOSTILE])
 def test_an_alert_shows_hostile_text_as_text(hostile_app: HostileApp, number: int) -> None:
     alert = hostile_app.alerts[f"hostile-{number}"]
     html = hostile_app.check_page(f"/alerts/{alert}")
@@ -45,7 +45,7 @@ def test_hostile_text_in_an_exclusion_is_refused_or_shown_as_text(hostile_app: H
     made = []
     for text in HOSTILE:
         answer = propose(hostile_app, text[:10_000], reason=text[:1_000], owner=text[:90])
-        assert answer.status_code in (201, 422), (test_id(text), answer.text)
+        assert answer.status_code in (201, 422), (text_id(text), answer.text)
         if answer.status_code == 201:
             made.append(answer.json()["id"])
         else:

@@ -171,7 +171,7 @@ HOSTILE: tuple[str, ...] = (
 )
 
 
-def test_id(text: str) -> str:
+def text_id(text: str) -> str:
     """A name for a test of `text`: short, and printable."""
     shown = "".join(c if "!" <= c <= "~" else unicodedata.category(c) for c in text[:24])
     return f"{shown}-{len(text)}"

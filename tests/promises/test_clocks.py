@@ -63,7 +63,7 @@ def test_a_clock_that_is_off_is_flagged_on_the_alert(
 ) -> None:
     assert agent.send_events(exec_event() | {"@timestamp": said})["matched"] == 1
     page = analyst.get("/alerts/1").text
-    cell = re.search(r'data-label="Agent\'s clock">(.*?)</td>', page, re.DOTALL)
+    cell = re.search(r'data-label="Event time">(.*?)</td>', page, re.DOTALL)
     assert cell is not None
     shown = [way for way in ("ahead", "behind") if way in cell[1]]
     assert shown == ([flagged] if flagged else [])

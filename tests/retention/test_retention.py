@@ -354,7 +354,7 @@ def test_db_prune_fails_if_the_maximum_size_cannot_be_reached(
     agent.send_events(exec_event(padding="x" * 1_500_000))
     result = run(tmp_path, "db", "prune", RETENTION_MAX_BYTES=str(1024 * 1024))
     assert result.returncode == 1
-    assert "nothing more may go" in result.stderr
+    assert "nothing more may be deleted" in result.stderr
     assert ids(database) == [1]
 
 

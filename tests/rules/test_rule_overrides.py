@@ -261,7 +261,7 @@ def test_all_events_of_a_request_are_evaluated_with_the_same_rules(
             assert ON not in enabled_rule_ids(services)
         return event_from_ecs(document)
 
-    monkeypatch.setattr("app.ingest.pipeline.event_from_ecs", disable_rule_at_second_match)
+    monkeypatch.setattr("app.ingest.new_match.event_from_ecs", disable_rule_at_second_match)
     assert agent.send_events([exec_event(ON) for _ in range(5)])["matched"] == 5
     assert agent.send_events(exec_event(ON))["matched"] == 0
 

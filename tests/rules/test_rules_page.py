@@ -225,7 +225,7 @@ class TestOverview:
             return " ".join(re.sub(r"<[^>]+>", " ", user.get("/").text).split())
 
         admin.post("/rules/sample-a/switch", {"enabled": "no"})
-        assert "Rules broken 1 rule file was not loaded." in overview_text(admin)
+        assert "Rules broken 1 rule file could not be loaded." in overview_text(admin)
         assert "disabled Was &lt;i&gt;on&lt;/i&gt; by ada · just now" in overview_text(admin)
         assert "Never on" not in overview_text(admin)
         clock.advance(days=8)
@@ -282,7 +282,7 @@ def test_the_api_lists_and_switches_rules(
     assert sample_rule() == changed
     stale = call(Role.ADMIN, "PATCH", "/sample-a", {"enabled": False, "version": 0})
     assert stale.status_code == 409
-    assert "key-admin enabled the rule while you were looking" in stale.json()["detail"]
+    assert "key-admin enabled the rule while you were viewing it" in stale.json()["detail"]
     assert call(Role.ADMIN, "PATCH", "/nope", {"enabled": True}).status_code == 404
     disabled = call(Role.ANALYST, "GET", "?enabled=false").json()["rules"]
     assert "sample-a" not in [rule["id"] for rule in disabled]

@@ -153,7 +153,7 @@ def test_the_database_check_detects_damage(tmp_path: Path, key: str) -> None:
     checked = run(tmp_path, "db", "check")
     assert checked.returncode == 1
     assert "Traceback" not in checked.stderr
-    assert "damaged" in checked.stderr
+    assert "reports damage" in checked.stderr
 
 
 def test_the_database_check_detects_a_changed_audit_log(tmp_path: Path, key: str) -> None:
