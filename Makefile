@@ -1,4 +1,4 @@
-# Deckwatch. `make demo` to see it, `make test` to check it, `make help` for the rest.
+# Tasks of Deckwatch: `make demo` shows it, `make test` tests it, `make help` lists all targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -51,7 +51,7 @@ format: install-dev ## let ruff rewrite the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Each step names what is missing on this machine before anything else can fail on it.
+# Each check prints which requirement is missing, before another command fails without a clear message.
 $(BIN)/uv: requirements-build.lock
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing; on Debian and Ubuntu: apt install python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' \
@@ -79,8 +79,9 @@ lock: $(BIN)/uv ## resolve pyproject.toml again into the hashed lock files
 clean: ## remove what make made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
-# What pages load, fetched by hand and committed: nothing is fetched when Deckwatch is built or run.
-# @tabler/core ships no licence file: its notice is the stylesheet's, its words are MIT's.
+# The files in static/vendor, which pages load, are committed. `make vendor` downloads them again. No other
+# target downloads them. @tabler/core contains no licence file, so its LICENSE is composed of the copyright
+# line in its stylesheet and the text of the MIT licence.
 ICON_NAMES := alert-triangle arrow-back-up check chevron-down chevron-left chevron-right \
 	circle-check circle-x clipboard-list copy device-desktop eye-off key keyboard \
 	layout-dashboard link list-check logout menu-2 moon pencil plug plus search server-2 \

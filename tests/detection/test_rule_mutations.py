@@ -12,7 +12,7 @@ from app.detection.rule import BUNDLED_RULES_DIR, load_rules
 from app.detection.rule_tests import run_tests
 
 MUTATIONS = int(os.environ.get("RULE_MUTATIONS", "2000"))
-"""`make torture` sets 10,000."""
+"""The number of damaged rule files. `make torture` sets 10,000."""
 
 BATCHES = 8
 INSERTED_WORDS = (
@@ -128,6 +128,6 @@ def test_a_damaged_rule_file_loads_or_reports_a_position(batch: int, tmp_path: P
         for rule in loaded.rules:
             run_tests(rule)
             Detector([rule]).match_json(b'{"event": {"category": "process"}}')
-    # If no file loaded, the first problem of each file could hide later ones.
+    # If no file loaded, the tests would check only the first steps of loading.
     assert loaded_rules > MUTATIONS / BATCHES / 50
     assert refused_files > MUTATIONS / BATCHES / 2
