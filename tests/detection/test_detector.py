@@ -313,10 +313,7 @@ BULK = json.dumps(
         ("not startsWith(process.args, process.env_vars)", True),
         ('concat(process.args, process.env_vars) != "c"', True),
         ('not (process.pid == 1 or not concat(process.args, process.env_vars) == "c")', True),
-        (
-            "length(process.name) == 99",
-            False,
-        ),  # the limit applies only to combinations of several fields
+        ("length(process.name) == 99", False),  # a condition with one field has no limit
         ("not length(process.name) == 1", False),
     ],
 )

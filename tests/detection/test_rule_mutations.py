@@ -128,6 +128,6 @@ def test_a_damaged_rule_file_loads_or_reports_a_position(batch: int, tmp_path: P
         for rule in loaded.rules:
             run_tests(rule)
             Detector([rule]).match_json(b'{"event": {"category": "process"}}')
-    # If no file loaded, the tests would check only the first steps of loading.
+    # If every file were refused at its first problem, the later steps of loading would not be tested.
     assert loaded_rules > MUTATIONS / BATCHES / 50
     assert refused_files > MUTATIONS / BATCHES / 2
