@@ -1,4 +1,4 @@
-"""Test events in the format of Elastic Defend."""
+"""Factories of test events in the format of Elastic Defend."""
 
 import itertools
 from typing import Any

@@ -26,7 +26,7 @@ def wait_until(
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"timeout after {timeout:.0f} s: {description}"
-        # The state of another process can only be polled.
+        # Another process does not notify this one about its state, so the condition is polled.
         time.sleep(0.02)
 
 
@@ -66,7 +66,7 @@ def run(
 
 @dataclass
 class ServerProcess:
-    """A server process. `request` and `send` raise OSError if it has ended."""
+    """A server process. `request` and `send` raise OSError if the process has ended."""
 
     process: "subprocess.Popen[bytes]"
     port: int

@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A POST to be sent many times: `bodies` has one body for each connection."""
+    """A POST request that is sent many times; `bodies` has one body for each connection."""
 
     path: str
     headers: dict[str, str]

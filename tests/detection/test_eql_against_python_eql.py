@@ -120,7 +120,7 @@ def nested(event: Event) -> dict[str, Any]:
 
 
 DIFFERENCES: list[tuple[str, str, Event, bool, bool | type[Exception]]] = [
-    # difference, condition, event, our result, the result of the eql package
+    # difference, condition, event, Deckwatch's result, result or error of the `eql` package
     ("== is case-sensitive", 'process.name == "SSH"', {"process.name": "ssh"}, False, True),
     ("in is case-sensitive", 'process.name in ("SSH", "x")', {"process.name": "ssh"}, False, True),
     ("like is case-sensitive", 'process.name like "S*"', {"process.name": "ssh"}, False, True),

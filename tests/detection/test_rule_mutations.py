@@ -1,4 +1,4 @@
-"""Randomly damaged rule files: loading never raises and reports problems with positions."""
+"""Randomly damaged rule files: loading never raises an exception and reports each problem with its line."""
 
 import os
 import re

@@ -67,7 +67,7 @@ def test_every_rule_has_complete_metadata(rule: Rule) -> None:
     assert rule.false_positives
     assert rule.references
     if rule.slug != SSH:
-        # The description states the blind spots and the reason for the default state.
+        # The description states what the rule does not detect and whether it is enabled by default.
         description = " ".join(rule.description.split())
         assert "does not detect" in description
         state = "Enabled by default" if rule.enabled else "Disabled by default"
@@ -89,7 +89,7 @@ def test_every_guide_has_three_sections_and_known_evidence_markers(rule: Rule) -
     for names in offered:
         fields = [find_field(name.replace("*", "app")) for name in names]
         assert all(fields), names
-        # An exclusion without such a field would be refused as too broad.
+        # Deckwatch refuses an exclusion as too broad if none of its fields has `limits_scope`.
         assert any(field.limits_scope for field in fields if field), names
         assert all(name.startswith(LABEL_PREFIX) or "*" not in name for name in names)
 

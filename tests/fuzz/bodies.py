@@ -53,10 +53,10 @@ class FuzzRequest:
     items: Sequence[Item] | None = None
     received: int | None = None
     unanswered_bounds: tuple[int, int] | None = None
-    # Whether the body surely arrives unchanged. If not, a response with status 200 says nothing about `good`.
+    # False if the body was damaged: with status 200, the events in `good` may then be stored or not.
     is_intact: bool = True
     statuses: frozenset[int] = frozenset({200})
-    # The number of lines of the body before compression.
+    # The largest possible number of lines: the number of lines of the body before compression.
     most_lines: int = 0
     case: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -308,7 +308,7 @@ def _encode(rng: Random, built: FuzzRequest) -> None:
         built.body = packed(whole)
     elif kind < 12:
         built.body = b"".join(_members(rng, whole, packed))
-    elif kind == 12:  # cut short
+    elif kind == 12:  # truncated
         built.body = packed(whole)
         built.body = built.body[: 1 + rng.randrange(len(built.body) - 1)]
         built.statuses = frozenset({400})

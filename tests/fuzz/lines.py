@@ -1,6 +1,6 @@
 """Generators of single lines of a request body: valid, unusual and invalid.
 
-Each takes a `Random`, which is either seeded or controlled by Hypothesis.
+Random choices come from a `Random` argument, which is either seeded or controlled by Hypothesis.
 """
 
 import json
@@ -87,7 +87,7 @@ def is_json(raw: bytes) -> bool | None:
         pass
     else:
         return True
-    try:  # orjson refuses lone surrogates and large numbers, which the grammar of RFC 8259 allows
+    try:  # orjson refuses lone surrogates and large numbers, which RFC 8259 allows
         json.loads(raw.decode(), parse_int=len, parse_constant=_refuse)
     except ValueError:
         return False

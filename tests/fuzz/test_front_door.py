@@ -40,7 +40,7 @@ def test_random_requests_are_answered_and_accounted_for(
             end = min(begin + CASES_PER_DATABASE, FIRST_CASE + CASES)
             for first in range(begin, end, CONCURRENT_REQUESTS):
                 numbers = range(first, min(first + CONCURRENT_REQUESTS, end))
-                runner.run(door.send_all([build_request(Random(n), n) for n in numbers]))  # noqa: S311 (cases)
+                runner.run(door.send_all([build_request(Random(n), n) for n in numbers]))  # noqa: S311 (test data)
             slowest = max(slowest, door.slowest)
         shutil.rmtree(folder)
         with capsys.disabled():

@@ -29,7 +29,7 @@ class EarlyAcknowledger(writer.Writer):
 
 
 def early_acknowledger() -> None:
-    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # main exports no Writer
+    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # `main` only imports Writer and does not export it
 
 
 def syncs_only_at_checkpoint() -> None:

@@ -86,7 +86,7 @@ def send_and_hang_up(port: int, key: str, body: bytes) -> None:
 def test_sending_again_changes_nothing(
     tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(4)  # noqa: S311 (an order, not a secret)
+    chance = random.Random(4)  # noqa: S311 (test data, no secret)
     batches: list[list[dict[str, Any]]] = [
         [
             exec_event(host=f"host-{number % 7}", event_id=f"again-{number}-{count}")

@@ -32,7 +32,7 @@ UNREADABLE = ("", "yesterday", "-1e999", "10000-01-01T00:00:00Z", "2026-13-45T99
 def test_alerts_are_ordered_by_receipt_whatever_the_clocks_say(
     agent: AgentClient, database: Database, clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(8)  # noqa: S311 (times, not secrets)
+    chance = random.Random(8)  # noqa: S311 (test data, no secret)
     steps_back = 0
     for number in range(EVENTS):
         said = chance.choice([*TIMES, *UNREADABLE])

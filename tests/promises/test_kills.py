@@ -29,7 +29,7 @@ def count_lost_matches(
 ) -> tuple[int, int]:
     """Kill the server `kills` times; return the numbers of acknowledged and of lost matches."""
     acknowledged: set[str] = set()
-    chance = random.Random(4)  # noqa: S311 (moments, not secrets)
+    chance = random.Random(4)  # noqa: S311 (random waits, no secrets)
     for kill in range(kills):
         with running_server(folder, command) as server:
             with EventSenders(server, key, f"kill-{kill}") as senders:
