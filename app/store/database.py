@@ -1,5 +1,6 @@
 """Transactions for readers and for writers, the same for every database."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from sqlmodel import Session as Session  # exported: other packages import Sessi
 
 from app.domain.errors import FatalError, Unavailable
 from app.store import dialect
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -72,8 +75,15 @@ class Database:
         finally:
             self._write_lock.release()
         if counters := session.info.get(CHANGED_COUNTERS):
-            for listener in self._commit_listeners:
+            self._notify(counters)
+
+    def _notify(self, counters: Mapping[str, int]) -> None:
+        for listener in self._commit_listeners:
+            try:
                 listener(counters)
+            except Exception:
+                # The transaction is committed, so the error must not make the write look failed.
+                log.exception("a commit listener failed")
 
     def close(self) -> None:
         self.engine.dispose()

@@ -117,7 +117,7 @@ def clock_skew_chip(skew: timedelta | None) -> Chip | None:
         title = "Event timestamps are later than the time of receipt."
         return Chip(f"clock {format_duration(skew)} ahead", "warning", title)
     title = "Event timestamps are earlier than the time of receipt: a slow clock or delayed events."
-    return Chip(f"events {format_duration(skew)} late", "warning", title)
+    return Chip(f"events arrive {format_duration(skew)} late", "warning", title)
 
 
 def newest_samples(

@@ -181,7 +181,7 @@ class TestAgentPage:
         assert "node-19" in text
         assert "node-20" not in text
         assert "and 11 more" in text
-        assert "From its newest 31 matches in the last 7 days." in text
+        assert "These hosts appear in the newest 31 matches of the last 7 days." in text
 
     def test_hosts_of_another_agent_are_not_listed(
         self, agent: AgentClient, admin: UserClient, make_key: Callable[[str, Role], str]

@@ -103,6 +103,22 @@ def test_commit_listeners_get_the_counters_that_a_committed_transaction_incremen
     assert calls == [{"alerts": 1, "keys": 1}, {"alerts": 2}]
 
 
+def test_a_failing_commit_listener_is_logged_and_does_not_fail_the_write(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[dict[str, int]] = []
+
+    def fail(_: object) -> None:
+        raise RuntimeError("listener error")
+
+    database.on_commit(fail)
+    database.on_commit(lambda counters: calls.append(dict(counters)))
+    with database.write() as session:
+        change_counters.bump(session, change_counters.ALERTS)
+    assert calls == [{"alerts": 1}]
+    assert "a commit listener failed" in caplog.text
+
+
 def test_times_are_returned_aware_and_in_utc(database: Database) -> None:
     local = datetime(2026, 11, 24, 14, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     with database.write() as session:

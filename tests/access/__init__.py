@@ -1,0 +1,1 @@
+"""Access control: every route by role, and signing in."""

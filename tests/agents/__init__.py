@@ -1,0 +1,1 @@
+"""The pages of agents and their API keys, and the set-up instructions."""

@@ -1,0 +1,1 @@
+"""The JSON API for alerts, exclusions and rules, and its OpenAPI document."""

@@ -1,0 +1,1 @@
+"""The `deckwatch` command line and the demo."""

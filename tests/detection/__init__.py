@@ -1,0 +1,1 @@
+"""Detection: rule files, EQL, the generated detector and explanations."""

@@ -1,0 +1,1 @@
+"""The domain model: exclusions, guides, traffic and wildcards."""

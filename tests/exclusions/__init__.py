@@ -1,0 +1,1 @@
+"""Proposing, approving, editing and ending exclusions."""

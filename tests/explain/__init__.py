@@ -1,0 +1,1 @@
+"""Explaining an event, on the page and on the command line."""

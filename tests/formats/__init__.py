@@ -1,0 +1,1 @@
+"""Conversion of each agent's events to ECS."""

@@ -1,0 +1,1 @@
+"""Fuzz tests of ingest: random bodies sent to both endpoints."""

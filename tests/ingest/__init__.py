@@ -1,0 +1,1 @@
+"""Ingest: splitting, evaluation, both endpoints, receipts and limits."""

@@ -1,0 +1,1 @@
+"""The built wheel: it contains everything that the program needs."""

@@ -1,0 +1,1 @@
+"""The quarantine pages: browse, export, retry and delete."""

@@ -1,0 +1,1 @@
+"""Retention: what is deleted when, and what is kept."""

@@ -1,0 +1,1 @@
+"""The rule pages, and enabling and disabling rules."""

@@ -1,0 +1,1 @@
+"""The server process: settings, logs, metrics, live updates, failures and shutdown."""

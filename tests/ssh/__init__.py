@@ -1,0 +1,1 @@
+"""The SSH command line parser, compared with `ssh -G`."""

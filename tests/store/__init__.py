@@ -1,0 +1,1 @@
+"""The store: transactions, migrations, the audit log."""

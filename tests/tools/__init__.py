@@ -1,0 +1,1 @@
+"""Development tools that derive files of the project."""
