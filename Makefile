@@ -1,4 +1,4 @@
-# Deckwatch. `make demo` to see it, `make test` to check it, `make help` for the rest.
+# Tasks of Deckwatch: `make demo` shows it, `make test` tests it, `make help` lists all targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,43 +15,43 @@ UPLOT := uplot@1.6.32
 .PHONY: help demo test torture install install-dev check bench format fields vendor lock clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: install ## a running Deckwatch on http://127.0.0.1:8000 with a day of events in it
+demo: install ## run Deckwatch on http://127.0.0.1:8000 with a day of sample events
 	@exec $(BIN)/deckwatch demo
 
-install: $(VENV)/.installed ## .venv/bin/deckwatch, from the locked packages
+install: $(VENV)/.installed ## install .venv/bin/deckwatch and the locked packages
 
-install-dev: $(VENV)/.installed-dev ## the same, with what tests and checks need
+install-dev: $(VENV)/.installed-dev ## also install the packages that tests and checks need
 
-test: install-dev check ## everything CI runs
+test: install-dev check ## run everything that CI runs
 	$(BIN)/pytest -n 2 --dist worksteal
 
-torture: install-dev ## the long forms of tests that have a short one in make test
+torture: install-dev ## run the long versions of tests that are short in make test
 	RULE_MUTATIONS=10000 $(BIN)/pytest -n 2 tests/detection/test_rule_mutations.py
 	TORTURE=1 $(BIN)/pytest tests/promises
 	FUZZ_CASES=1000000 $(BIN)/pytest tests/fuzz
 	OPENAPI_EXAMPLES=500 $(BIN)/pytest -n 2 tests/api/test_openapi.py
 
-check: install-dev ## format, lint, types, the direction of imports
+check: install-dev ## check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
 
-bench: install-dev ## speed against the peers, floors and goals (FIGURES="decide-1 start" for some)
+bench: install-dev ## measure the speed, compared with peers and limits (FIGURES="decide-1 start" for these only)
 	@$(BIN)/python -m tests.bench $(FIGURES)
 
 fields: install-dev ## derive app/detection/fields.txt from a CSV with the columns field and type (FIELDS_CSV=path)
 	@test -n "$(FIELDS_CSV)" || { echo "make: set FIELDS_CSV to a CSV with the columns field and type" >&2; exit 1; }
 	$(BIN)/python -m tests.tools.generate_fields "$(FIELDS_CSV)"
 
-format: install-dev ## let ruff rewrite the code
+format: install-dev ## format the code and fix lint problems with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Each step names what is missing on this machine before anything else can fail on it.
+# Each check prints which requirement is missing, before another command fails without a clear message.
 $(BIN)/uv: requirements-build.lock
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing; on Debian and Ubuntu: apt install python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' \
@@ -71,22 +71,23 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-lock: $(BIN)/uv ## resolve pyproject.toml again into the hashed lock files
+lock: $(BIN)/uv ## resolve the dependencies in pyproject.toml into the lock files again
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group dev --output-file requirements-dev.lock
 	$(subst pyproject.toml,,$(LOCK)) --group build --output-file requirements-build.lock
 
-clean: ## remove what make made
+clean: ## remove what make has created
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
-# What pages load, fetched by hand and committed: nothing is fetched when Deckwatch is built or run.
-# @tabler/core ships no licence file: its notice is the stylesheet's, its words are MIT's.
+# The files in static/vendor, which pages load, are committed. `make vendor` downloads them again. No other
+# target downloads them. @tabler/core contains no licence file, so its LICENSE is composed of the copyright
+# line in its stylesheet and the text of the MIT licence.
 ICON_NAMES := alert-triangle arrow-back-up check chevron-down chevron-left chevron-right \
 	circle-check circle-x clipboard-list copy device-desktop eye-off key keyboard \
 	layout-dashboard link list-check logout menu-2 moon pencil plug plus search server-2 \
 	shield-check sun terminal-2 user-circle users x
 
-vendor: ## fetch the pinned front-end files into static/vendor again (needs npm)
+vendor: ## download the pinned front-end files into static/vendor again (needs npm)
 	@command -v npm >/dev/null || { echo "make: npm is missing; on Debian and Ubuntu: apt install npm" >&2; exit 1; }
 	@set -eu; there=$$PWD/static/vendor; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; cd "$$work"; \
 	unpack() { mkdir -p "$$1" "$$there/$$1"; tar -xzf "$$(npm pack --silent "$$2")" -C "$$1" --strip-components=1; \

@@ -1,4 +1,5 @@
-// Enhancements of pages: copy buttons, menus, keyboard shortcuts, live state. Pages work without this file.
+// Enhancements of pages: copy buttons, menus, row selection, keyboard shortcuts, relative times, live state
+// and error notices. Pages work without this file.
 "use strict";
 (() => {
   const queryAll = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -11,7 +12,7 @@
     try {
       await navigator.clipboard.writeText(source.textContent);
     } catch {
-      // Without HTTPS there is no Clipboard API: select the text and use the copy command instead.
+      // Without HTTPS, browsers provide no Clipboard API: select the text and use the copy command instead.
       getSelection().selectAllChildren(source);
       document.execCommand("copy");
       getSelection().removeAllRanges();
@@ -25,7 +26,7 @@
     }, 1500);
   };
 
-  // ---- menus: <details> that close on Escape and on clicks outside ------------------------------
+  // ---- menus: <details> elements that close on Escape and on clicks outside ---------------------
 
   const closeMenus = (except) => {
     for (const menu of queryAll("details.dw-menu[open]")) if (!menu.contains(except)) menu.open = false;
@@ -107,7 +108,8 @@
 
   // ---- relative times ---------------------------------------------------------------------------
 
-  // Same format as `format_relative_time` in app/web/rendering.py, so that times do not change on a reload.
+  // The format is the same as in `format_relative_time` in app/web/rendering.py. Otherwise a reload would
+  // change the displayed times.
   const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
   const formatRelativeTime = (seconds) => {
     const size = Math.abs(seconds);
@@ -146,8 +148,8 @@
   document.addEventListener("htmx:sse:error", () => setConnected(false));
   document.addEventListener("htmx:sse:close", () => setLiveText("Not live"));
 
-  // An error response that is not a block of the page is shown as a notice; the user's input stays on the
-  // page.
+  // Show an error as a notice, unless the error response is a block of the page. The page and the user's
+  // input stay unchanged.
   const showError = (text, href, label) => {
     const box = document.createElement("div");
     box.className = "dw-notice dw-notice-problem";
@@ -163,7 +165,7 @@
     query("#notice")?.replaceChildren(box);
     query("#notice")?.scrollIntoView({ block: "nearest" });
   };
-  // The message of an error page; undefined for a block, which shows its own errors.
+  // Returns the message of an error page, or undefined for a block of a page, which shows its own errors.
   const errorText = (html) =>
     query("[data-error-text]", new DOMParser().parseFromString(html, "text/html"))?.textContent.trim();
 

@@ -15,7 +15,7 @@
     return `${Number((value / size).toPrecision(3))}${unit ? ` ${unit}` : ""}`;
   };
 
-  // A canvas cannot use the colours of the stylesheet, so read them from elements that have them.
+  // A canvas cannot use the colours of the stylesheet, so read each one from an element that has it.
   const computedColour = (figure, selector) => getComputedStyle(figure.querySelector(selector)).color;
   const withAlpha = (colour, alpha) => colour.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
 

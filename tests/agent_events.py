@@ -1,4 +1,4 @@
-"""An ssh inside a container as Falco, Tetragon and Tracee write it; of our own making."""
+"""Made-up events of Falco, Tetragon and Tracee. Each reports an `ssh` that starts in a container."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ NODE = "node-11"
 
 
 def falco(*, without: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
-    """An alert of a Falco rule for new processes; `fields` are its output fields, dots written `__`."""
+    """Return an alert of a Falco rule for new processes.
+
+    `fields` adds or replaces output fields; `__` in a name stands for a dot. `without` removes output fields.
+    """
     given = {
         "evt.time": 1795521598123456789,
         "evt.type": "execve",
@@ -45,7 +48,10 @@ def falco(*, without: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
 
 
 def tetragon(*, without: tuple[str, ...] = (), **process: Any) -> dict[str, Any]:
-    """A `process_exec`; `process` replaces what it says of the process."""
+    """Return a `process_exec` event of Tetragon.
+
+    `process` adds or replaces keys of its process; `without` removes keys of its process.
+    """
     pod = {
         "namespace": "prod",
         "name": "web-5c6b-x7k2p",
@@ -95,7 +101,7 @@ def tetragon(*, without: tuple[str, ...] = (), **process: Any) -> dict[str, Any]
 
 
 def tracee(*, without: tuple[str, ...] = (), **event: Any) -> dict[str, Any]:
-    """A `sched_process_exec` as recent versions before the structured one write it."""
+    """Return a `sched_process_exec` event in the format that Tracee used before `v1beta1.Event`."""
     given = {
         "timestamp": 1795521598123456789,
         "threadStartTime": 1795521598120000000,
@@ -136,7 +142,7 @@ def tracee(*, without: tuple[str, ...] = (), **event: Any) -> dict[str, Any]:
 
 
 def tracee_v1beta1() -> dict[str, Any]:
-    """The same in the newest shape, `v1beta1.Event`."""
+    """Return the `sched_process_exec` event in Tracee's newest format, `v1beta1.Event`."""
     return {
         "timestamp": {"seconds": "1795521598", "nanos": 123456789},
         "id": "sched_process_exec",
@@ -169,7 +175,7 @@ def tracee_v1beta1() -> dict[str, Any]:
 
 
 def velociraptor_tracee_row() -> dict[str, Any]:
-    """A row of `Linux.Events.EBPF`, in which Velociraptor lays out the event of the Tracee inside it."""
+    """Return a row of Velociraptor's artifact `Linux.Events.EBPF`, which contains a Tracee event."""
     return {
         "Timestamp": "2026-11-24T12:00:01+00:00",
         "EventType": "sched_process_exec",

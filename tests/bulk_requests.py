@@ -1,4 +1,4 @@
-"""Helpers for requests and responses of the bulk API."""
+"""Helpers that build requests to `/elastic/_bulk` and read its responses."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from tests.conftest import AgentClient
 
 CREATE = b'{"create":{"_index":"logs"}}'
 NOT_AN_EVENT = b'{"no":"event"}'
-# Items as `item_statuses` returns them. A line that is not an action is answered like an `index` action.
+# Items as `item_statuses` returns them. The item of a line that is not an action has the action `index`.
 CREATED, REJECTED = ("create", 201), ("create", 400)
 STRAY_CREATED, STRAY_REJECTED = ("index", 201), ("index", 400)
 
@@ -17,7 +17,7 @@ def json_line(value: object) -> bytes:
 
 
 def ndjson(*values: object) -> bytes:
-    """Return one line per value; bytes are used as they are."""
+    """Return one line per value. A value of type bytes is used unchanged; any other value becomes JSON."""
     return b"".join(
         (value if isinstance(value, bytes) else json_line(value)) + b"\n" for value in values
     )

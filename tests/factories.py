@@ -1,4 +1,4 @@
-"""Test events in the format of Elastic Defend."""
+"""Factories of test events in the format of Elastic Defend."""
 
 import itertools
 from typing import Any
@@ -20,7 +20,7 @@ def exec_event(
     event_id: str | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return an exec event inside a container; by default of `ssh` to 10.42.3.17."""
+    """Return an exec event in a container. Without `args`, the process is an `ssh` to 10.42.3.17."""
     number = next(_numbers)
     words = list(args or SSH)
     return {

@@ -1,4 +1,4 @@
-"""Helper to run a coroutine from a synchronous test."""
+"""Helper that runs a coroutine from a synchronous test."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def run_in_new_event_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine on a new thread: after a browser test a loop is running in the main thread."""
+    """Run a coroutine in a new thread: browser tests leave a running event loop in the main thread."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(
             lambda: asyncio.run(asyncio.wait_for(work(), TIMEOUT_SECONDS))

@@ -1,4 +1,4 @@
-"""Helpers to run the command line and a server in processes of their own."""
+"""Helpers that run the command line and the server, each in a separate process."""
 
 import http.client
 import json
@@ -26,14 +26,14 @@ def wait_until(
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"timeout after {timeout:.0f} s: {description}"
-        # The state of another process can only be polled.
+        # Another process does not notify this one about its state, so the condition is polled.
         time.sleep(0.02)
 
 
 def deckwatch_environment(folder: Path, **settings: str) -> dict[str, str]:
     """Return the environment of a process whose database is in `folder`.
 
-    `settings` are variables without their prefix DECKWATCH_.
+    `settings` are environment variables; the prefix `DECKWATCH_` is added to each name.
     """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DECKWATCH_")}
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -41,7 +41,7 @@ def deckwatch_environment(folder: Path, **settings: str) -> dict[str, str]:
     return {
         **inherited,
         "PYTHONPATH": str(ROOT),
-        # Without compiled modules each start takes a second longer.
+        # Without compiled modules, each start of a process takes a second longer.
         "PYTHONPYCACHEPREFIX": str(ROOT / ".pytest_cache" / "compiled"),
         **{f"DECKWATCH_{name}": value for name, value in settings_with_database.items()},
     }
@@ -66,7 +66,7 @@ def run(
 
 @dataclass
 class ServerProcess:
-    """A server process. `request` and `send` raise OSError if it has ended."""
+    """A server process. `request` and `send` raise OSError if the process has ended."""
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -109,8 +109,8 @@ def running_server(
 ) -> Iterator[ServerProcess]:
     """Run a server on a free port, and kill it at the end if it is still running.
 
-    Its output is appended to `log_lines`, which is complete when the block has ended. `temp_dir` is the
-    folder for its temporary files.
+    The output of the server is appended to `log_lines`, which is complete after the `with` block. `temp_dir`
+    is the folder for temporary files of the server.
     """
     environment = deckwatch_environment(folder, **settings) | (
         {"TMPDIR": str(temp_dir)} if temp_dir else {}
@@ -135,13 +135,13 @@ def running_server(
 
 
 def _drain_output(process: "subprocess.Popen[bytes]", log_lines: list[str]) -> None:
-    """Read the output, because the server blocks when the pipe is full."""
+    """Read the output of the server, because the server blocks when the pipe is full."""
     assert process.stdout is not None
     log_lines.extend(raw.decode(errors="replace") for raw in process.stdout)
 
 
 def _wait_for_port(process: "subprocess.Popen[bytes]", log_lines: list[str]) -> int:
-    """Return the port from the startup message; from then on connections are queued."""
+    """Return the port from the startup message. The server accepts connections from then on."""
     assert process.stdout is not None
     for raw in process.stdout:
         log_lines.append(line := raw.decode(errors="replace"))

@@ -1,5 +1,5 @@
-"""How fast Deckwatch is beside its peers: `make bench`, or `python -m tests.bench NAMES…`.
+"""The benchmark: Deckwatch's speed compared with peers. Run `make bench` or `python -m tests.bench NAMES…`.
 
-No test asserts a time. Machines differ, so that a figure is measured together with its peer, and what
-counts is the ratio.
+No test asserts a time. Machines differ in speed, so most figures are measured together with a peer and
+judged by the ratio of the two.
 """

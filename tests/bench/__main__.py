@@ -1,6 +1,7 @@
-"""`python -m tests.bench [--json FILE] [--profile] [--quick] [NAMES…]`: measure, print, judge.
+"""The command of the benchmark: `python -m tests.bench [--json FILE] [--profile] [--quick] [NAMES…]`.
 
-Exits 1 when a figure is below its floor or could not be taken.
+It measures the figures with these names, or all figures, and prints a report. The exit code is 1 if a
+figure does not reach its floor or could not be measured.
 """
 
 import argparse
@@ -35,7 +36,7 @@ BENCHMARKS: dict[str, Callable[[BenchScale], Measurement]] = {
     "memory": service.memory,
     "start": start.start_to_ready,
 }
-# What rules a figure of detection is about, and how many.
+# The number and the style of the rules of each detection figure, for --profile.
 PROFILED = {
     "decide-1": (1, RuleStyle.ALIKE),
     "decide-10": (10, RuleStyle.ALIKE),
@@ -94,7 +95,7 @@ def _arguments(words: Sequence[str]) -> Any:
 
 
 def _run_benchmark(name: str, scale: BenchScale) -> Line:
-    """What goes wrong with one figure must not cost the others."""
+    """Measure one figure. An error becomes the problem of its line and does not end the run."""
     try:
         return Line(TARGETS[name], BENCHMARKS[name](scale))
     except NotMeasured as error:

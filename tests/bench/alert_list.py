@@ -1,7 +1,7 @@
-"""The page of alerts over a million of them: every filter, first page and deep page, in this process.
+"""Benchmark of the alert list with a million alerts: every filter, its first page and a deep page.
 
-What is timed is the application's own work from the request to the last byte of the page, the signing-in
-check and the template included, with no network between. The figure is the p99 of the slowest view.
+The application runs in this process, without a network. The time of a request includes the session check
+and the template, until the last byte of the page. The figure is the p99 of the slowest view.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ from tests.bench.report import TARGETS, Measurement, NotMeasured, without_peer
 from tests.bench.scale import BenchScale
 
 ALERT = metadata.tables["alert"].c
-# Of one view at most, whichever comes first; but one request at least.
+# A view is requested until it reaches one of these limits, and at least once.
 REQUESTS = 100
 SECONDS = 1.0
 PASSWORD = "correct horse battery staple"
@@ -50,7 +50,7 @@ ORIGINALS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A query of the page, and the same as columns with what they must equal or contain."""
+    """A query string of the page, and the same filters as column values and as text to search for."""
 
     query: dict[str, str]
     equal: dict[str, Any] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def alert_list_latency(scale: BenchScale) -> Measurement:
 
 
 def _people(database: Database) -> str:
-    """Those whose alerts they are; the session of one."""
+    """Create the users to whom alerts are assigned; return the session token of the first one."""
     now = utc_now()
     for name in ("ada", "ana", "bob"):
         users.create_user(
@@ -104,7 +104,7 @@ def _people(database: Database) -> str:
 async def _timed(
     settings: Settings, database: Database, cookie: str, key_id: int, scale: BenchScale
 ) -> dict[str, float]:
-    """Milliseconds, p99, by what was asked for."""
+    """Return the p99 of each view in milliseconds, by its URL."""
     app = create_app(settings)
     services: Services = app.state.services
     async with app.router.lifespan_context(app):
@@ -129,7 +129,7 @@ def _queries(database: Database) -> Iterator[dict[str, str]]:
             return connection.execute(query).first()
 
         def usual(name: str, *, rare: bool = False) -> str:
-            """The value of a column that most rows have, or fewest."""
+            """Return the most frequent value of a column, or the least frequent if `rare`."""
             many = func.count() if rare else func.count().desc()
             return str(first(select(ALERT[name]).group_by(ALERT[name]).order_by(many))[0])
 
@@ -173,7 +173,7 @@ def _views(usual: Any) -> Iterator[View]:
 
 async def _p99(app: FastAPI, query: dict[str, str], cookie: str) -> float:
     times: list[float] = []
-    await _get(app, query, cookie)  # to warm up
+    await _get(app, query, cookie)  # a warm-up that is not measured
     until = perf_counter() + SECONDS
     while not times or (len(times) < REQUESTS and perf_counter() < until):
         times.append(await _get(app, query, cookie))
@@ -182,7 +182,7 @@ async def _p99(app: FastAPI, query: dict[str, str], cookie: str) -> float:
 
 
 async def _get(app: FastAPI, query: dict[str, str], cookie: str) -> float:
-    """Seconds for the page."""
+    """Request the page and return the duration in seconds."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

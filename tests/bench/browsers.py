@@ -1,4 +1,4 @@
-"""From an agent's POST to 500 open pages: how soon each hears that alerts changed."""
+"""Benchmark of live updates: the time from an agent's POST until 500 open pages are notified."""
 
 import select
 import socket
@@ -19,20 +19,23 @@ BROWSERS = 500
 POSTS = 12
 STREAM = "/api/v1/stream"
 ALERTS_EVENT = b"event: alerts"
-# A second look at the database may tell the browsers again; what is told late must not be taken for
-# the answer to the next POST.
+# The server may notify the browsers a second time after it has polled the database. The benchmark waits
+# this long, so that a late notification is not counted for the next POST.
 QUIET_SECONDS = 1.3
 
 
 class _StreamReaders:
-    """Connections that listen, read by one thread with as little as possible between."""
+    """Connections to the event stream. One thread reads them all, to add little delay."""
 
     def __init__(self, poll: select.epoll, browsers: Sequence[socket.socket]) -> None:
         self._poll = poll
         self._by_number = {browser.fileno(): browser for browser in browsers}
 
     def heard(self, seconds: float, enough: int | None = None) -> dict[int, float]:
-        """Who was told within `seconds`, and when first; returns early once `enough` were."""
+        """Return the first notification time of each connection that is notified within `seconds`.
+
+        Returns early as soon as `enough` connections are notified.
+        """
         told: dict[int, float] = {}
         until = perf_counter() + seconds
         while len(told) != enough and (left := until - perf_counter()) > 0:
@@ -46,7 +49,7 @@ class _StreamReaders:
 
 
 def post_to_browser(scale: BenchScale) -> Measurement:
-    """p99 over every browser and every POST, of the time from the POST's first byte."""
+    """Measure the p99, over all browsers and POSTs, of the time from sending a POST to its notification."""
     matching = events(MATCHING_EVERY)[MATCHING_EVERY // 2]
     waits: list[float] = []
     again = 0
@@ -65,7 +68,7 @@ def post_to_browser(scale: BenchScale) -> Measurement:
             told = crowd.heard(TIMEOUT_SECONDS / 10, BROWSERS)
             if len(told) < BROWSERS:
                 raise NotMeasured(f"only {len(told)} of {BROWSERS} browsers were told")
-            if number:  # the first is to warm up
+            if number:  # the first POST is a warm-up and not counted
                 waits += (at - started for at in told.values())
             if answer(sender)[0] != 200:
                 raise NotMeasured("a POST was refused")
@@ -82,7 +85,7 @@ def post_to_browser(scale: BenchScale) -> Measurement:
 
 @contextmanager
 def _listening(port: int, key: str) -> Iterator[_StreamReaders]:
-    """`BROWSERS` streams, open and greeted."""
+    """Open `BROWSERS` event streams, each of which has received the server's first message."""
     request = f"GET {STREAM} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n"
     with ExitStack() as stack:
         poll = stack.enter_context(select.epoll())

@@ -1,4 +1,4 @@
-"""Decode + decide on one core: `Detector.match_json` beside `orjson` and the `eql` engine."""
+"""Benchmark of detection on one core: `Detector.match_json` compared with `orjson` and the `eql` engine."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ MICROSECONDS = 1e6
 
 @dataclass(frozen=True, slots=True)
 class _RuleSet:
-    """A number of rules as both engines have them, and how often either finds something."""
+    """Rules in the form of both engines, and the number of matches that both engines find."""
 
     texts: list[RuleText]
     rules: list[Rule]
@@ -41,7 +41,7 @@ class _RuleSet:
 
 
 def decide(count: int, style: RuleStyle, scale: BenchScale) -> Measurement:
-    """`count` rules, ours against the peer."""
+    """Measure the time per event with `count` rules, ours against the peer."""
     key_is_time = events(scale.events)
     ours = _build_rule_set(count, style, key_is_time, scale)
     peer = EqlPeer(ours.texts)
@@ -58,7 +58,7 @@ def decide(count: int, style: RuleStyle, scale: BenchScale) -> Measurement:
 
 
 def rule_count_scaling(style: RuleStyle, scale: BenchScale) -> Measurement:
-    """300 rules against 1."""
+    """Measure the time per event with 300 rules against the time with 1 rule."""
     key_is_time = events(scale.events)
     few, many = (_detector(count, style)[1] for count in (1, 300))
     best = _best_times(
@@ -73,10 +73,10 @@ def rule_count_scaling(style: RuleStyle, scale: BenchScale) -> Measurement:
 
 
 def profile(count: int, style: RuleStyle, scale: BenchScale) -> list[tuple[str, float]]:
-    """Where the microseconds of `count` rules go, one event at a time."""
+    """Return the microseconds per event of each step of detection with `count` rules."""
     key_is_time = events(scale.events)
     detector = _detector(count, style)[1]
-    # The decoder of the detector itself, so that the struct is the same.
+    # The decoder of the detector is used, so that it decodes into the same struct.
     decode = detector._functions.decode
     skip = msgspec.json.Decoder(msgspec.Raw).decode
     variants: dict[str, Callable[[bytes], object]] = {
@@ -103,7 +103,7 @@ def profile(count: int, style: RuleStyle, scale: BenchScale) -> list[tuple[str, 
 def _build_rule_set(
     count: int, style: RuleStyle, key_is_time: Sequence[bytes], scale: BenchScale
 ) -> _RuleSet:
-    """The set of rules, once both engines have found the same; raises Unmeasured when they differ."""
+    """Return the rules if both engines find the same matches; raises NotMeasured if they differ."""
     texts = generate_rules(count, style)
     rules, detector = _detector(count, style)
     matches = 0
@@ -148,12 +148,13 @@ def _call_all(way: Callable[[bytes], object], key_is_time: Sequence[bytes]) -> N
 
 
 def _best_times(variants: dict[str, Callable[[], object]], scale: BenchScale) -> dict[str, float]:
-    """Processor seconds of each way at its best, in turns, so that a busy moment hits all alike.
+    """Return the smallest processor time of each variant, in seconds.
 
-    Processor time and the best, not the middle: what a loop takes longer is another process's doing.
+    The variants run in turns, so that other load on the machine affects all of them. The minimum is used
+    instead of the median, because longer times are caused by other processes.
     """
     best = dict.fromkeys(variants, float("inf"))
-    for way in variants.values():  # to warm up
+    for way in variants.values():  # a warm-up that is not measured
         way()
     for _ in range(scale.rounds):
         for name, way in variants.items():

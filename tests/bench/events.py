@@ -1,9 +1,10 @@
-"""Process events in the shape and size of Elastic Defend's (ECS, 3.1 KB), for every figure the same.
+"""The process events of the benchmark, in the format and size (3.1 KB) of Elastic Defend's ECS events.
 
-Over 200 process names, drawn as unevenly as hosts run them: the commonest is one event in six, two names
-of three are rarer than one in 500. `event.category`, `event.type` and `process.args` are lists, as the
-agent sends them. Of 100 events one is an ssh inside a container; of ten of those one goes to a destination
-that `renew` changes, so that it opens an alert, while the others join theirs.
+All figures use the same events. They have more than 200 process names, drawn as unevenly as on real hosts:
+the most common name is in one of six events, and two thirds of the names are in fewer than one of 500.
+`event.category`, `event.type` and `process.args` are lists, as the agent sends them. One event in 100 is an
+ssh in a container. One in ten of these has a destination that `write_stamps` changes, so that it opens a
+new alert; the others are added to existing alerts.
 """
 
 import json
@@ -17,13 +18,13 @@ from tests.bench.vocabulary import FOLDERS, NAMES, PARENTS, SCRIPTS, SHELLS, WOR
 
 MATCHING_EVERY = 100
 OPENING_EVERY = 10
-# Digits that the sender overwrites, so that no event is a duplicate: in an id, in a destination.
+# Digits in event ids and in destinations. The sender overwrites them, so that no event is a duplicate.
 STAMP = b"0" * 12
 _STAMPS = re.compile(rb"stamp-(0{12})")
 
 
 def events(count: int, *, seed: int = 1) -> list[bytes]:
-    """`count` events, of which one in a hundred is an ssh inside a container."""
+    """Return `count` events. One in a hundred is an ssh in a container."""
     rng = seeded_random(seed)
     weights = list(accumulate(1 / (rank + 1) for rank in range(len(NAMES))))
     made = []
@@ -38,12 +39,12 @@ def events(count: int, *, seed: int = 1) -> list[bytes]:
 
 
 def stamp_offsets(body: bytes | bytearray) -> list[int]:
-    """Where in a body of events the digits stand that make its matching events new ones."""
+    """Return the offsets of the stamps in a body."""
     return [found.start(1) for found in _STAMPS.finditer(body)]
 
 
 def write_stamps(body: bytearray, places: Sequence[int], number: int) -> None:
-    """Write `number` to the stamps of a body."""
+    """Overwrite the stamps at `places` with `number`."""
     stamp = b"%0*d" % (len(STAMP), number)
     for place in places:
         body[place : place + len(STAMP)] = stamp
@@ -61,7 +62,7 @@ def process_event(
     event_id: str,
     system: str = "linux",
 ) -> dict[str, Any]:
-    """One exec; what is not given is drawn, and of no interest to a rule."""
+    """Return an exec event. The other fields get random values."""
     name = executable.rpartition("/")[2]
     host = f"node-{rng.randrange(40):02}"
     entity = f"{rng.getrandbits(200):050x}"

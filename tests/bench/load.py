@@ -1,4 +1,7 @@
-"""A client that costs nearly nothing: bytes made beforehand, sent over plain sockets, kept alive."""
+"""An HTTP client for benchmarks that uses little processor time.
+
+It sends prepared bytes over plain sockets and keeps the connections open.
+"""
 
 import itertools
 import json
@@ -15,16 +18,17 @@ from tests.bench.events import stamp_offsets, write_stamps
 from tests.bench.report import NotMeasured
 
 TIMEOUT_SECONDS = 120.0
-# Where no answer of a benchmark is longer.
+# The largest number of bytes to receive at once; no response in the benchmark is longer.
 _PIECE = 1 << 16
 
-# Over all figures of a run: what was sent once is never sent again, or it would be a duplicate.
+# Numbers for the stamps of all figures of a run. None is used twice, because an event that is sent again
+# would be a duplicate.
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A POST to be sent many times: `bodies` has one body for each connection."""
+    """A POST request that is sent many times; `bodies` has one body for each connection."""
 
     path: str
     headers: dict[str, str]
@@ -38,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of one stretch of load: requests answered, in how many seconds, their answers."""
+    """The result of one round of load: the number of requests, the duration and the decoded responses."""
 
     requests: int
     seconds: float
@@ -46,7 +50,7 @@ class Load:
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Status and body of the next answer; it must have a Content-Length."""
+    """Return status and body of the next response, which must have a Content-Length."""
     got = b""
     while b"\r\n\r\n" not in got:
         got += _more(connection)
@@ -74,9 +78,9 @@ def connect(port: int) -> socket.socket:
 
 
 def run_load(port: int, call: Call, seconds: float) -> Load:
-    """Send `call` again and again on all its connections for `seconds`.
+    """Send `call` repeatedly for `seconds`, with one connection for each of its bodies.
 
-    Raises Unmeasured for any answer but 200.
+    Raises NotMeasured for a response with a status other than 200.
     """
     ready = threading.Barrier(len(call.bodies))
     with ThreadPoolExecutor(len(call.bodies)) as threads:
@@ -114,7 +118,7 @@ def _one_connection(
 
 
 def ask(port: int, call: Call) -> tuple[int, Any]:
-    """Send the first body once; status and the decoded answer, None when it is not JSON."""
+    """Send the first body once; return the status and the decoded response, or None if it is not JSON."""
     with closing(connect(port)) as connection:
         body = call.bodies[0]
         connection.sendall(call.head(len(body)) + body)
@@ -126,7 +130,7 @@ def ask(port: int, call: Call) -> tuple[int, Any]:
 
 
 def send_concurrently(port: int, calls: Sequence[Iterator[bytes]]) -> list[int]:
-    """Send the pieces of every call at the same time, each on a connection of its own; the statuses."""
+    """Send several calls concurrently, each in pieces on its own connection; return the statuses."""
 
     def send(pieces: Iterator[bytes]) -> int:
         with closing(connect(port)) as connection:

@@ -1,7 +1,9 @@
-"""A database with a million alerts: a few that the pipeline made of events, copied with other values.
+"""Fills a database with a million alerts for the benchmark of the alert list.
 
-Copies keep whatever else an alert has, so that a new column needs nothing here. Of the copies 8 % are not
-closed, the newer the likelier; hosts, images and so on are drawn unevenly, as in a fleet.
+The alerts are copies of a few alerts that the pipeline created, with some values replaced. Columns that are
+not named here are copied unchanged, so a new column needs no change here. 8 % of the copies are not closed,
+and more of the new ones than of the old ones. Hosts, images and other values are distributed unevenly, as
+in a real fleet.
 """
 
 from collections.abc import Iterator
@@ -32,9 +34,10 @@ _DESTINATIONS = 20_000
 
 
 def fill(url: str, count: int, assignees: list[int]) -> None:
-    """Copy the alerts that are there until there are `count`, as fast as SQLite takes them.
+    """Copy the existing alerts until there are `count` alerts, as fast as SQLite allows.
 
-    Rows go in as they lie in the file (texts and numbers), past the types of the tables.
+    Rows are inserted with the values that SQLite stores, such as texts for times, so that SQLAlchemy
+    converts no values.
     """
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -99,7 +102,7 @@ def _copies(
             "destination": f"10.42.{destination >> 8}.{destination & 255}",
             "ssh_role": roles[uneven(len(roles))],
         }
-        if rule:  # the rest stay with the rule that found them
+        if rule:  # the other copies keep the rule of the original
             style["rule_id"] = f"00000000-0000-0000-0000-{rule:012}"
             style["rule_name"] = f"Rule {rule}"
         style["search_text"] = "\n".join(str(style[name]) for name in _SEARCHED).casefold()
@@ -107,5 +110,5 @@ def _copies(
 
 
 def _stored_note(moment: datetime) -> str:
-    """As SQLAlchemy keeps a time in SQLite."""
+    """Format a time as SQLAlchemy stores it in SQLite."""
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,8 +1,8 @@
-"""The peers of the whole service, to be run as `python -m tests.bench.peer_apps NAME`.
+"""The peers of the server benchmarks: `python -m tests.bench.peer_apps NAME` runs one of them.
 
-`sink` is a Starlette route that only reads the body. `pydantic` is what one writes without thinking:
-FastAPI, the event as Pydantic models, the `eql` engine. Both run under uvicorn with uvloop and httptools,
-as Deckwatch does, and print their port once they listen.
+`sink` is a Starlette route that only reads the body. `pydantic` is a simple implementation with FastAPI,
+Pydantic models of the event and the `eql` engine. Like Deckwatch, both run under uvicorn with uvloop and
+httptools. Each prints its port as soon as it listens.
 """
 
 import socket
@@ -44,7 +44,7 @@ class EntryMeta(_Model):
 
 
 class Process(_Model):
-    """Of the process itself, and of those around it."""
+    """The process of the event, its parent, or one of its leaders."""
 
     pid: int | None = None
     entity_id: str | None = None

@@ -1,8 +1,9 @@
-"""The peer of detection: `orjson` and the Python engine of the `eql` package, used as fast as it goes.
+"""The peer of the detection benchmark: `orjson` and the Python engine of the `eql` package.
 
-The package means something else by `==` (it ignores case) and by a missing field (unknown, not unequal),
-so the benchmark's events keep to lower case and have every field that its rules read: both engines then
-answer the same, which is checked before any time is taken.
+The engine is used in its fastest way. In the package, `==` ignores case and a comparison with a missing
+field is neither true nor false. Therefore the values in the benchmark's events are lower-case and the
+events have every field that its rules read. Both engines then find the same matches, which is checked
+before any time is measured.
 """
 
 from collections import Counter
@@ -19,11 +20,11 @@ from tests.bench.rules import RuleText
 
 
 class EqlPeer:
-    """Every query in one engine, optimised by its parser; what it finds is only counted."""
+    """One engine of the `eql` package with all queries; `found` counts its matches."""
 
     def __init__(self, texts: Sequence[RuleText]) -> None:
         self.found = 0
-        # Flat output spares it an object for each match.
+        # With flat output, the engine creates no extra object for each match.
         engine = PythonEngine({"flatten": True})
         engine.add_queries(query for _, query in _parsed(texts))
         engine.add_output_hook(self._count)
@@ -33,7 +34,7 @@ class EqlPeer:
         self.found += 1
 
     def decide(self, document: dict[str, Any]) -> None:
-        """Every rule on one decoded event."""
+        """Evaluate every rule on one decoded event."""
         self._stream(_as_event(document))
 
     def decode_and_decide(self, events: Sequence[bytes]) -> None:
@@ -43,7 +44,7 @@ class EqlPeer:
 
 
 def matches_by_rule(texts: Sequence[RuleText], events: Sequence[bytes]) -> Counter[str]:
-    """How many of `events` each rule matches."""
+    """Return how many of `events` each rule matches."""
     found: Counter[str] = Counter()
     engine = PythonEngine()
     for name, query in _parsed(texts):
@@ -61,9 +62,10 @@ def _parsed(texts: Sequence[RuleText]) -> Iterator[tuple[str, PipedQuery]]:
 
 
 def _as_event(document: dict[str, Any]) -> Event:
-    """As the engine wants it: by its category, and with `event.type` as a scalar, which `==` needs.
+    """Return the event in the engine's format, with `event.type` as a single value instead of a list.
 
-    That is done once an event, where `arrayContains` would cost each of the rules more.
+    The engine's `==` needs a single value. Converting it once per event takes less time than a call of
+    `arrayContains` in each rule.
     """
     event = document["event"]
     kind = event["type"]

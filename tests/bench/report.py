@@ -1,4 +1,4 @@
-"""What is measured, what it must reach, and how a measurement is told and judged."""
+"""The benchmark's figures with their limits, and the report that compares measurements with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Bound(StrEnum):
-    """How a value compares with its floor and its goal."""
+    """The comparison that a value must satisfy with its floor and its goal."""
 
     AT_LEAST = "≥"
     AT_MOST = "≤"
@@ -25,8 +25,11 @@ class Bound(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One figure: what `value` of its measurement must keep to. `unit` is that of floor and goal, with
-    the space before it. Without a floor it is measured for comparison only."""
+    """A figure of the benchmark and the limits of its measured value.
+
+    `unit` is the unit of `floor` and `goal`, with a leading space if one is printed. A figure without a
+    floor is measured for comparison only.
+    """
 
     name: str
     description: str
@@ -43,14 +46,15 @@ class Target:
 
 
 class NotMeasured(Exception):
-    """A figure could not be taken; the first argument says why."""
+    """A figure could not be measured; the first argument is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`ours` and `peer` are in `unit`; `value` is what counts; `note` is what a reader should know.
+    """A measurement of Deckwatch and, if there is a peer, of the peer.
 
-    `details` go into the JSON report.
+    `ours` and `peer` are in `unit`. `value` is compared with the limits of the target. `note` is printed
+    below the line of the report, and `details` go into the JSON report only.
     """
 
     value: float
@@ -62,28 +66,28 @@ class Measurement:
 
 
 def compare_time(ours: float, peer: float, unit: str, note: str = "") -> Measurement:
-    """How many times as long the peer takes."""
+    """Return a measurement whose value is the peer's time divided by ours."""
     return Measurement(peer / ours, ours, peer, unit, note)
 
 
 def compare_rate(ours: float, peer: float, unit: str, note: str = "") -> Measurement:
-    """Our rate as a multiple of the peer's."""
+    """Return a measurement whose value is our rate divided by the peer's rate."""
     return Measurement(ours / peer, ours, peer, unit, note)
 
 
 def compare_growth(more: float, less: float, unit: str, note: str = "") -> Measurement:
-    """How many times as long more work takes; the peer is ourselves with less."""
+    """Return a measurement whose value is Deckwatch's time for more work divided by its time for less."""
     return Measurement(more / less, more, less, unit, note)
 
 
 def without_peer(value: float, unit: str, note: str = "", details: Any = None) -> Measurement:
-    """A figure that has no peer."""
+    """Return a measurement that has no peer."""
     return Measurement(value, value, None, unit, note, details)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the report: a target with its measurement, or with why there is none."""
+    """One line of the report: a target with its measurement, or with the problem if it has none."""
 
     target: Target
     measurement: Measurement | None
@@ -106,12 +110,12 @@ class Line:
         return "holds" if self.holds else "below floor"
 
     def caption(self) -> str:
-        """What it is about, and what to know about this measurement."""
+        """Return the description of the figure and the note of its measurement."""
         note = self.measurement.note if self.measurement else ""
         return f"{self.target.description}; {note}" if note else self.target.description
 
     def row(self) -> str:
-        """The line as printed, under `HEADING`."""
+        """Return the line as text, in the columns of `HEADING`."""
         target, found = self.target, self.measurement
         floor, goal = target.format_limit(target.floor), target.format_limit(target.goal)
         if found is None:
@@ -150,12 +154,12 @@ HEADING = f"{'figure':<11} {'ours':>15} {'peer':>16} {'ratio':>7} {'floor':>9} {
 
 
 def exit_code(lines: Iterable[Line]) -> int:
-    """0 when every figure holds."""
+    """Return 0 if every figure reaches its floor, else 1."""
     return 0 if all(line.holds for line in lines) else 1
 
 
 def _short(value: float) -> str:
-    """About three digits, which is more than a run can tell apart."""
+    """Format a value with three significant digits; runs differ by more than further digits would show."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

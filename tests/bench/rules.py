@@ -1,26 +1,31 @@
-"""Two rows of rules, made up by the same dice each run. The first rule of both is our own `ssh_in_container`.
+"""The rules of the benchmark, generated in two styles with a fixed seed, and events that match them often.
 
-Alike: each is our own with three other names of programs, from a hundred that rules look for. Rules of
-this shape, a common part and the names that each requires, are those whose floors performance targets
-were set for: one generated function with common clauses factored, then an index on `process.name`.
+Both styles begin with the bundled rule `ssh_in_container`.
 
-Mixed: the style of those that people write for Linux processes. In every 20 and spread evenly,
+`RuleStyle.ALIKE`: each rule is `ssh_in_container` with three other program names, out of about a hundred
+names. The floors of the performance targets were set for rules of this shape, which have common clauses
+and differ in their names: the detector shares the common clauses in one generated function and looks the
+rules up by `process.name`.
 
-- 6 ask for one `process.name ==`, 4 for `process.name in`, 1 for a shell's name with `-c` and its script:
-  11 of 20 can be ruled out by the process's name alone.
-- 2 ask for a name or a wildcard (`process.name : ("nc", "ncat*")`), 2 for one of two names, each with
-  arguments of its own (`or`).
-- 2 ask for no name but for where the program lies (`process.executable : "/tmp/*"`), 1 for what a server
-  started (`process.parent.name in`), and 1 begins with `any where`.
+`RuleStyle.MIXED`: rules in the style that people write for Linux processes. Of every 20 rules,
+
+- 6 compare `process.name ==`, 4 use `process.name in`, and 1 requires a shell with `-c` and a script, so
+  the process name alone can exclude 11 of the 20 rules.
+- 2 require a name or a wildcard (`process.name : ("nc", "ncat*")`), and 2 have an `or` of two cases with
+  different names and arguments.
+- 2 test the path of the program instead of its name (`process.executable : "/tmp/*"`), 1 tests the parent
+  process (`process.parent.name in`), and 1 begins with `any where`.
 - 1 is for Windows or macOS.
 
-All but those last two begin with host.os.type, event.type and event.action, as people write them, although
-the peer would be faster with the name first. Three in five look into the arguments with wildcards, two in
-five have a `not` for the parents that are harmless. No floor was set for such a mix; its figures stand
-beside the others, so that nobody takes those for more than they are.
+All rules except those with `any where` and those for Windows or macOS begin with `host.os.type`,
+`event.type` and `event.action`, as people write them, although the peer would be faster with the name
+first. Three in five test the arguments with wildcards, and two in five exclude harmless parents with `not`.
+No floor was set for mixed rules. Their figures are reported too, because the figures for alike rules do not
+apply to all rules.
 
-Every query is text that both engines take but for `process.args`, which holds a list: the `eql` package
-finds no element of a list with `==` or `:` and has functions for it, so those clauses are written twice.
+Both engines accept the same text for all clauses except those for `process.args`, which is a list. In the
+`eql` package, `==` and `:` do not compare the elements of a list, so these clauses have a second version
+that uses functions.
 """
 
 import json
@@ -55,7 +60,7 @@ OURS = "ssh_in_container"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question, as our engine takes it and as the `eql` package does."""
+    """The same query as text for our engine and as text for the `eql` package."""
 
     ours: str
     peers: str
@@ -63,7 +68,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """A rule to be; `name` is good for a file."""
+    """A generated rule before it is loaded; `name` is usable as a file name."""
 
     name: str
     query: Query
@@ -75,7 +80,7 @@ class RuleStyle(StrEnum):
 
 
 def generate_rules(count: int, style: RuleStyle = RuleStyle.MIXED) -> list[RuleText]:
-    """The first `count` of a row of rules: a longer set begins with the shorter ones."""
+    """Return `count` rules. A larger set begins with the rules of each smaller set."""
     own = packaged_rule()
     rng = seeded_random(20)
     made = [RuleText(own.slug, _same(own.query))]
@@ -96,14 +101,14 @@ def packaged_rule() -> Rule:
 
 
 def write_rules(folder: Path, texts: Sequence[RuleText]) -> None:
-    """Rule files for all but our own, which every Deckwatch has."""
+    """Write a file for each rule except `ssh_in_container`, which is bundled with Deckwatch."""
     for number, text in enumerate(texts):
         if text.name != OURS:
             (folder / f"{text.name}.toml").write_text(_FILE.format(UUID(int=number), text), "utf-8")
 
 
 def load_rule_set(folder: Path, count: int, style: RuleStyle = RuleStyle.MIXED) -> list[Rule]:
-    """A set of `count` rules, through rule files in the empty `folder`."""
+    """Write `count` rules to the empty `folder` and return them as loaded from there."""
     write_rules(folder, generate_rules(count, style))
     found = load_rules([bundled_rules_dir() / f"{OURS}.toml", folder])
     assert not found.problems, found.problems[0]
@@ -112,7 +117,7 @@ def load_rule_set(folder: Path, count: int, style: RuleStyle = RuleStyle.MIXED) 
 
 
 def events_matching_often(count: int) -> list[bytes]:
-    """Events made of the words that the rules look for, so that most rules match some of them."""
+    """Return events made of the words in the rules, so that most rules match some of the events."""
     rng = seeded_random(3)
     return [_often_matching_event(rng, number) for number in range(count)]
 
@@ -185,7 +190,7 @@ def _harmless(rng: Random) -> Query:
 
 
 def _arguments(rng: Random) -> Query:
-    """What a rule asks of the arguments, one way or another."""
+    """Return a random clause about the arguments of the process."""
     variants: list[Callable[[], Query]] = [
         lambda: _args_in(rng.sample(SWITCHES, 1)),
         lambda: _args_in(rng.sample(SWITCHES, 3)),

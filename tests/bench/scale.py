@@ -1,12 +1,14 @@
-"""How much of everything a run does."""
+"""The amount of work of a benchmark run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class BenchScale:
-    """`events` and `rounds` are of detection, `turns` of `seconds` each are of a server under load,
-    `alerts` are in the list.
+    """The amount of work of each kind of benchmark.
+
+    Detection evaluates `events` events in each of `rounds` rounds. A server is put under load for
+    `load_rounds` rounds of `seconds` seconds. The alert list has `alerts` alerts.
     """
 
     events: int

@@ -1,4 +1,4 @@
-"""Servers to measure, each a process of its own: Deckwatch through its command line, and the peers."""
+"""The servers that the benchmark measures, each in a separate process: Deckwatch and the peers."""
 
 import os
 import subprocess
@@ -18,18 +18,18 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it listens on 127.0.0.1, and which process it is."""
+    """A running server: its port on 127.0.0.1 and its process id."""
 
     port: int
     pid: int
 
     def processor_seconds(self) -> float:
-        """What it has spent so far, on all cores (proc(5), utime and stime)."""
+        """Return the processor time used so far, in seconds over all cores (proc(5), utime and stime)."""
         behind_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(behind_name[11]) + int(behind_name[12])) / _TICKS
 
     def memory(self, what: str) -> float:
-        """In MB: VmHWM, the most it ever had resident, or VmRSS, what it has now (proc(5))."""
+        """Return resident memory in MB (proc(5)); `what` is VmHWM for the maximum, or VmRSS for now."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             name, _, value = line.partition(":")
             if name == what:
@@ -39,7 +39,7 @@ class Server:
 
 @contextmanager
 def deckwatch(folder: Path, *, rules: int = 1) -> Iterator[Server]:
-    """`deckwatch serve` over a database in `folder`, deciding with `rules` rules."""
+    """Run `deckwatch serve` with a database in `folder` and with `rules` rules."""
     own = folder / "rules"
     own.mkdir()
     write_rules(own, generate_rules(rules))
@@ -48,7 +48,7 @@ def deckwatch(folder: Path, *, rules: int = 1) -> Iterator[Server]:
 
 
 def make_key(folder: Path, role: str) -> str:
-    """A new key, made as an operator makes one."""
+    """Create an API key with the command line, as an operator does, and return it."""
     made = processes.run(folder, "key", "create", f"bench-{role}", "--role", role)
     if made.returncode:
         raise NotMeasured(f"no key: {made.stderr.strip()}")
@@ -57,7 +57,7 @@ def make_key(folder: Path, role: str) -> str:
 
 @contextmanager
 def peer(name: str) -> Iterator[Server]:
-    """One of `peer_apps`."""
+    """Run the application `name` of `peer_apps.py`."""
     command = [sys.executable, "-m", "tests.bench.peer_apps", name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The whole service under load, beside a sink and beside FastAPI + Pydantic + `eql`; and its memory."""
+"""Benchmarks of the server: its rate compared with the peers in `peer_apps.py`, and its memory."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -22,19 +22,19 @@ SMALL_BATCH = 100
 EVENTS = "/api/v1/events"
 BULK = "/elastic/_bulk"
 BODIES = 8
-# The limit as Deckwatch has it by default.
+# The default of DECKWATCH_MAX_BODY_BYTES.
 BODY_BYTES = 64 * 1024 * 1024
 _ACTION = b'{"create":{"_index":"logs-endpoint.events.process-default"}}\n'
 
 
 def events_against_sink(scale: BenchScale) -> Measurement:
-    """`POST /api/v1/events` with NDJSON of 1,000 events."""
+    """Measure `POST /api/v1/events` with 1,000 events per NDJSON body, against the peer `sink`."""
     bodies = [b"\n".join(events(BATCH, seed=seed)) for seed in range(CONNECTIONS)]
     return _compare_with_peer("sink", Call(EVENTS, {}, bodies), BATCH, scale)
 
 
 def bulk_against_sink(scale: BenchScale) -> Measurement:
-    """`POST /elastic/_bulk` with 1,000 `create` actions."""
+    """Measure `POST /elastic/_bulk` with 1,000 `create` actions per body, against the peer `sink`."""
     bodies = [
         b"".join(_ACTION + event + b"\n" for event in events(BATCH, seed=seed))
         for seed in range(CONNECTIONS)
@@ -44,7 +44,7 @@ def bulk_against_sink(scale: BenchScale) -> Measurement:
 
 
 def against_pydantic(scale: BenchScale) -> Measurement:
-    """100 rules and a JSON array of 100 events."""
+    """Measure 100 rules with JSON arrays of 100 events, against the peer `pydantic`."""
     bodies = [
         b"[" + b",".join(events(SMALL_BATCH, seed=seed)) + b"]" for seed in range(CONNECTIONS)
     ]
@@ -55,7 +55,7 @@ def against_pydantic(scale: BenchScale) -> Measurement:
 
 
 def memory(scale: BenchScale) -> Measurement:
-    """The most that the server had resident while it took eight bodies of 64 MiB at once."""
+    """Measure the largest resident memory of the server while it receives eight bodies of 64 MiB at once."""
     with TemporaryDirectory() as folder:
         key = make_key(Path(folder), "agent")
         with deckwatch(Path(folder)) as server:
@@ -72,7 +72,7 @@ def memory(scale: BenchScale) -> Measurement:
 
 
 def _large_body(headers: dict[str, str], seed: int) -> Iterator[bytes]:
-    """A request of the largest size, in pieces, so that eight of them need no 512 MiB here."""
+    """Yield a request of the largest size in pieces, so that eight need no 512 MiB in this process."""
     piece = b"".join(event + b"\n" for event in events(BATCH, seed=seed))
     times, rest = divmod(BODY_BYTES, len(piece))
     yield Call(EVENTS, headers, ()).head(BODY_BYTES)
@@ -83,7 +83,7 @@ def _large_body(headers: dict[str, str], seed: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _LoadRound:
-    """One stretch of load on one server; `busy` is how many cores it kept."""
+    """The result of one round of load on one server; `busy` is the average number of cores it used."""
 
     load: Load
     busy: float
@@ -92,7 +92,7 @@ class _LoadRound:
 def _compare_with_peer(
     name: str, call: Call, batch: int, scale: BenchScale, *, rules: int = 1
 ) -> Measurement:
-    """Events a second through Deckwatch and through the peer `name`, in turns; the middle of each."""
+    """Measure Deckwatch and the peer `name` in alternating rounds; compare their median events per second."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         own_headers = call.headers | {"Authorization": f"Bearer {make_key(folder, 'agent')}"}
@@ -107,7 +107,7 @@ def _compare_with_peer(
         own_turns, other_turns = [], []
         for number in range(scale.load_rounds + 1):
             own, theirs = _run_round(ours, own_call, scale), _run_round(other, other_call, scale)
-            if number:  # the first is to warm up
+            if number:  # the first round is a warm-up and not counted
                 own_turns.append(own)
                 other_turns.append(theirs)
     note = (
@@ -122,7 +122,7 @@ def _compare_with_peer(
 
 
 def _cpu_note(load_rounds: Sequence[_LoadRound], batch: int) -> str:
-    """Processor time and cores: what a machine that is busy with other things does not change much."""
+    """Return processor time per event and cores used, which depend little on other load of the machine."""
     spent = sum(turn.busy * turn.load.seconds for turn in load_rounds)
     count = batch * sum(turn.load.requests for turn in load_rounds)
     busy = median(turn.busy for turn in load_rounds)
@@ -130,7 +130,7 @@ def _cpu_note(load_rounds: Sequence[_LoadRound], batch: int) -> str:
 
 
 def _check_same_matches(ours: Server, call: Call, rules: int) -> None:
-    """Raises Unmeasured unless the server decides as the `eql` engine does with the same rules."""
+    """Raises NotMeasured unless the server finds as many matches as the `eql` engine with the same rules."""
     some = events_matching_often(10 * SMALL_BATCH)
     _, told = ask(ours.port, Call(call.path, call.headers, [b"[" + b",".join(some) + b"]"]))
     wanted = matches_by_rule(generate_rules(rules), some).total()
@@ -145,11 +145,11 @@ def _run_round(server: Server, call: Call, scale: BenchScale) -> _LoadRound:
 
 
 def _stored_note(load_rounds: Sequence[_LoadRound], batch: int) -> str:
-    """What share of the events was stored; raises Unmeasured when it is less than it should be."""
+    """Return the share of events that were stored, as text; raises NotMeasured if it is too small."""
     answers = [told for turn in load_rounds for told in turn.load.answers]
     if any(told.get("errors") for told in answers):
         raise NotMeasured("some events were refused")
-    if not all("matched" in told for told in answers):  # as bulk answers
+    if not all("matched" in told for told in answers):  # responses of the bulk API have no count
         return ""
     share = sum(told["matched"] for told in answers) / (batch * len(answers))
     if share * MATCHING_EVERY < 1:

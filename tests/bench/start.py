@@ -1,4 +1,7 @@
-"""From the command to the first 200 of /readyz, on a database that needs no migration."""
+"""Benchmark of the start: the time from the command to the first status 200 of `/readyz`.
+
+The database needs no migration.
+"""
 
 import socket
 import subprocess
@@ -19,7 +22,7 @@ _REQUEST = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 def start_to_ready(scale: BenchScale) -> Measurement:
-    """The middle of seven starts, after one that fills the caches."""
+    """Measure the median of up to seven starts, after one start that fills the caches."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         if processes.run(folder, "db", "upgrade").returncode:
@@ -30,7 +33,7 @@ def start_to_ready(scale: BenchScale) -> Measurement:
 
 def _start_once(folder: Path) -> float:
     port = _free_port()
-    # The script of the environment that runs this, as an operator starts it.
+    # The `deckwatch` script of this Python environment, which operators use too.
     command = [str(Path(sys.executable).with_name("deckwatch")), "serve", "--port", str(port)]
     started = time.perf_counter()
     process = subprocess.Popen(

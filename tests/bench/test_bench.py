@@ -1,4 +1,7 @@
-"""The benchmark's harness: its figures are judged rightly, and both engines find the same. No times."""
+"""The benchmark itself: it judges figures correctly, and both engines find the same matches.
+
+No test asserts a time.
+"""
 
 import json
 from pathlib import Path
@@ -30,7 +33,7 @@ DETECTION = (
 )
 
 JUDGED: dict[str, tuple[Bound, float, float, Measurement, bool, bool]] = {
-    # bound, floor, goal, measured: holds, reaches the goal
+    # bound, floor, goal, measurement, whether the floor is reached, whether the goal is reached
     "the peer takes more times as long": (
         Bound.AT_LEAST,
         5,

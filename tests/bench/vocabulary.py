@@ -1,13 +1,13 @@
-"""The words that events and rules of the benchmark are made of: names, folders, arguments, patterns."""
+"""The words of the benchmark's events and rules: names, folders, arguments and patterns."""
 
-# ruff: noqa: S108  # the folders are what processes use and rules look for
+# ruff: noqa: S108  # the temporary folders are only text in events and rules
 
 from random import Random
 
 
 def seeded_random(seed: int) -> Random:
-    """The same numbers in every run."""
-    return Random(seed)  # noqa: S311  # figures, no secrets
+    """Return a generator of random numbers that are the same in every run."""
+    return Random(seed)  # noqa: S311  # benchmark data, no secrets
 
 
 def words(text: str) -> tuple[str, ...]:

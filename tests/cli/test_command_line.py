@@ -1,4 +1,4 @@
-"""The command line as people and scripts meet it: one clear line for a mistake, never a traceback."""
+"""Errors, exit codes and output of `deckwatch`: a mistake gives one line of error, never a traceback."""
 
 import shutil
 import socket
@@ -21,7 +21,10 @@ BROKEN_RULE = '[rule]\nname = "x"\nquery = "process where"\n'
 def assert_exit(
     ended: "subprocess.CompletedProcess[str]", code: int, *expected_stderr: str
 ) -> None:
-    """Check an exit code and that stderr says this, on one line of our own and without a traceback."""
+    """Check the exit code and that stderr contains each of `expected_stderr`, but no traceback or warning.
+
+    An error of Deckwatch itself must be one line.
+    """
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "Warning" not in ended.stderr
@@ -33,7 +36,7 @@ def assert_exit(
 
 @pytest.fixture(scope="module")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database at the newest revision, to be copied."""
+    """The file of a database at the newest revision, which tests copy."""
     file = tmp_path_factory.mktemp("migrated") / "deckwatch.db"
     open_migrated_database(
         read_settings(database_url=f"sqlite:///{file}"), on_migrated=lambda _: None
@@ -43,19 +46,19 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, migrated_database: Path) -> Path:
-    """A folder with a database in it; commands run here."""
+    """A folder with a migrated database, in which the commands run."""
     shutil.copy(migrated_database, tmp_path / "deckwatch.db")
     return tmp_path
 
 
 @pytest.fixture
 def port_in_use() -> Iterator[int]:
-    """A port on which somebody else listens."""
+    """A port on which another socket already listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         yield int(other.getsockname()[1])
 
 
-# ---- wrong use ----
+# ---- usage errors ----
 
 USAGE_ERRORS: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown command": (("dance",), "No such command"),
@@ -88,7 +91,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert run(tmp_path, "--version").stdout.startswith("deckwatch ")
 
 
-# ---- a start that cannot be ----
+# ---- starts of the server that fail ----
 
 INVALID_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "another database": ({"DATABASE_URL": "mysql://x"}, "DECKWATCH_DATABASE_URL"),
@@ -187,7 +190,7 @@ def test_the_first_start_prints_a_setup_link_for_the_first_admin(tmp_path: Path)
     assert (tmp_path / "deckwatch.secret").stat().st_mode & 0o777 == 0o600
 
 
-# ---- people and keys ----
+# ---- users and API keys ----
 
 
 def test_a_user_is_created_once_with_a_password_from_stdin(folder: Path) -> None:

@@ -18,7 +18,7 @@ from app.demo.scenarios import (
 )
 from tests.conftest import AgentClient
 
-RNG = random.Random(1)  # noqa: S311
+RNG = random.Random(1)  # noqa: S311 (no secret)
 AT = datetime(2026, 11, 24, 11, 59, 58, 123456, tzinfo=UTC)
 
 

@@ -15,7 +15,7 @@ EXPORTED = "import sys; print(*(name for name in {names!r} if name in sys.module
 
 
 def loaded_packages(code: str, names: tuple[str, ...], cwd: Path) -> str:
-    """Run `code` in a new interpreter; return which of the packages `names` it has imported."""
+    """Run `code` in a new interpreter; return the packages of `names` that it imported, in one line."""
     script = f"{code}\n{EXPORTED.format(names=names)}"
     completed = subprocess.run(
         [sys.executable, "-c", script],

@@ -1,4 +1,4 @@
-"""`deckwatch replay`: files of every kind judged as a server would, what went wrong, exit codes."""
+"""`deckwatch replay`: input files of every kind, the same matches as on a server, errors and exit codes."""
 
 import gzip
 import json
@@ -36,14 +36,14 @@ def ndjson(*events: dict[str, Any]) -> bytes:
 def run_replay(
     folder: Path, *args: str, code: int = 0, stdin: bytes = b"", **settings: str
 ) -> tuple[list[dict[str, Any]], str]:
-    """The matches and what was said on stderr; the exit code is checked."""
+    """Run `deckwatch replay` and return its matches and its stderr; fails unless the exit code is `code`."""
     ended = run(folder, "replay", *args, stdin=stdin, **settings)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
 
 
-# ---- what is read ----
+# ---- input ----
 
 
 def test_compression_is_detected_from_content_and_nothing_is_stored(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ class TestReplayMatchesIngest:
                 assert capsys.readouterr().err.splitlines()[:10] == rejected[:10], name
 
 
-# ---- what goes wrong ----
+# ---- errors ----
 
 
 def test_readable_parts_are_evaluated_and_unreadable_files_are_named(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_an_unusable_database_gives_one_error_line(tmp_path: Path) -> None:
     assert ("not a database" in stderr, stderr.count("\n")) == (True, 1)
 
 
-# ---- for scripts ----
+# ---- output for scripts ----
 
 
 def test_exit_codes_tell_matches_and_errors_apart(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A replay of what has no end: matches at once, bounded memory, a bar, and ways to stop."""
+"""`deckwatch replay` of streams: immediate matches, bounded memory, the progress bar, and ways to stop."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def test_a_full_disk_gives_one_error_line(tmp_path: Path) -> None:
 
 
 def test_a_file_larger_than_memory_is_streamed(tmp_path: Path) -> None:
-    """A gigabyte of lines and one line of a gigabyte, with less than that to live on."""
+    """The file has 1 GiB of blank lines and one line of 1 GiB; the process may use 900 MiB of memory."""
     compressor = zstandard.ZstdCompressor(level=1).compressobj()
     mebibyte = 1 << 20
     blank, junk = b"\n" * 64 + b" " * (mebibyte - 64), b"x" * mebibyte
@@ -168,13 +168,13 @@ def test_a_match_does_not_mix_with_the_progress_bar(tmp_path: Path) -> None:
 
 
 def read_terminal(controller: int, until: bytes | None = None) -> bytes:
-    """What a terminal was sent, up to these bytes or to its end."""
+    """Return the output to a terminal until it contains `until`, or until the terminal is closed."""
     shown = b""
     while until is None or until not in shown:
         ready, _, _ = select.select([controller], [], [], TIMEOUT_SECONDS)
         assert ready, shown
         try:
             shown += os.read(controller, 4_096)
-        except OSError:  # how Linux says that nobody holds the other side any more
+        except OSError:  # Linux reports this error after all processes have closed the terminal
             break
     return shown

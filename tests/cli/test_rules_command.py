@@ -1,4 +1,4 @@
-"""Rules on the command line: listed, enabled, disabled, and obeyed by a replay."""
+"""`deckwatch rules`: list, enable and disable rules, and the effect on `deckwatch replay`."""
 
 import json
 import sqlite3
@@ -26,14 +26,14 @@ query = 'process where process.name == "sample"'
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Commands run here; `more` has one rule."""
+    """The folder in which the commands run. Its folder `more` has a file with one rule."""
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "sample.toml").write_text(RULE)
     return tmp_path
 
 
 def run_deckwatch(folder: Path, *args: str, stdin: bytes = b"", code: int = 0) -> tuple[str, str]:
-    """What it said on stdout and on stderr; the exit code is checked."""
+    """Run `deckwatch` and return its stdout and stderr; fails unless the exit code is `code`."""
     ended = run(folder, *args, stdin=stdin, RULES="more")
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -41,7 +41,10 @@ def run_deckwatch(folder: Path, *args: str, stdin: bytes = b"", code: int = 0) -
 
 
 def listed_state(folder: Path) -> str:
-    """Of the sample rule, as the list says; the line has four fields, whatever the name holds."""
+    """Return the state of the sample rule in `deckwatch rules list`.
+
+    Check that its line has four fields, although the name of the rule contains a tab.
+    """
     lines = [line.split("\t") for line in run_deckwatch(folder, "rules", "list")[0].splitlines()]
     (found,) = [line for line in lines if line[0] == "sample"]
     assert found[2:] == ["low", "A sample\\x09with a tab"]
@@ -49,7 +52,7 @@ def listed_state(folder: Path) -> str:
 
 
 def count_replay_matches(folder: Path) -> int:
-    """How many matches of the sample rule a replay finds in one event that fits it."""
+    """Replay one event that the sample rule matches; return the number of matches of this rule."""
     body = json.dumps(exec_event("sample")).encode()
     out, _ = run_deckwatch(folder, "replay", "-", stdin=body)
     return sum(json.loads(line)["rule"]["id"] == "sample" for line in out.splitlines())

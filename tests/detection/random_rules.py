@@ -1,4 +1,4 @@
-"""Generator of random queries and events from a small vocabulary, so that they often match."""
+"""Generator of random queries and events. They use a small vocabulary, so that they often match."""
 
 from collections.abc import Callable
 from functools import partial
@@ -45,7 +45,10 @@ def query(draw: Random) -> str:
 
 
 def event(draw: Random) -> dict[str, Any]:
-    """Return a nested event; some fields are missing, null, a list, or a number instead of a text."""
+    """Return a random nested event.
+
+    Some of its fields are missing, are null, are lists, or have numbers instead of strings.
+    """
     document: dict[str, Any] = {}
     for name, texts in TEXTS.items():
         _set_field(draw, document, name.lstrip("?"), partial(_text, draw, texts))
@@ -69,7 +72,7 @@ def event(draw: Random) -> dict[str, Any]:
 
 
 def dotted(nested: dict[str, Any], draw: Random) -> dict[str, Any]:
-    """Return the same event with some keys dotted."""
+    """Return the event `nested` with some nested objects replaced by dotted keys."""
     flattened: dict[str, Any] = {}
     for key, value in nested.items():
         child = dotted(value, draw) if isinstance(value, dict) else value

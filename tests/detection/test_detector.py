@@ -1,4 +1,7 @@
-"""`Detector`: `match_json` against `match_document`; long, because the two can differ in many ways."""
+"""`Detector`: `match_json` and `match_document` find the same rules.
+
+The file is long because the two methods could differ in many ways.
+"""
 
 import json
 import re
@@ -310,7 +313,7 @@ BULK = json.dumps(
         ("not startsWith(process.args, process.env_vars)", True),
         ('concat(process.args, process.env_vars) != "c"', True),
         ('not (process.pid == 1 or not concat(process.args, process.env_vars) == "c")', True),
-        ("length(process.name) == 99", False),  # a single field has no limit
+        ("length(process.name) == 99", False),  # a condition with one field has no limit
         ("not length(process.name) == 1", False),
     ],
 )
@@ -336,7 +339,7 @@ def test_rules_that_share_hundreds_of_conditions_are_compiled() -> None:
 
 
 def test_an_event_with_half_a_million_arguments_is_decided() -> None:
-    """A test of each argument takes microseconds, so the arguments must be tested together."""
+    """Evaluating each argument separately would take microseconds per argument, too long for this event."""
     (forward_rule,) = load_rules([BUNDLED_RULES_DIR / "ssh_forward_in_container.toml"]).rules
     event = json.loads(START) | {"container": {"id": "c"}}
     event["event"] |= {"type": "start", "action": "exec"}

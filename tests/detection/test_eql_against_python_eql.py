@@ -1,12 +1,13 @@
-"""Comparison of our EQL with the `eql` package; long, because the query generator must avoid differences.
+"""Comparison of Deckwatch's EQL with the `eql` package on random queries and events.
 
-The package is Elastic's EQL implementation in Python, older than EQL in Elasticsearch. It ignores case in
+The file is long because the generator of the queries must avoid known differences. The package is Elastic's EQL implementation in Python, older than EQL in Elasticsearch. It ignores case in
 nearly all comparisons, has null as a third truth value and treats a list as one value. `DIFFERENCES` lists
 the known differences, and the generated queries avoid exactly these. The package's optimiser is off.
 
-Two differences are avoided as follows. Case: the package has a global switch. If it is off, `==` and `like`
-have the meaning of ours; if it is on, `:` and the operators with `~` do. Null: inside `not`, a condition is
-joined with `operand != null`, which is never null.
+Two differences are avoided as follows. Case: the package has a global option that makes it ignore case. If
+the option is off, `==` and `like` mean the same in both implementations; if it is on, `:` and the operators
+with `~` do. Null: inside `not`, each condition is joined by `and` with `operand != null`, which is never
+null.
 """
 
 import json
@@ -31,14 +32,15 @@ from app.detection.eql.query import compile_query
 from app.detection.rule import BUNDLED_RULES_DIR, Rule, load_rules
 
 Event: TypeAlias = Mapping[str, object]
-"""Values by dotted field names."""
+"""An event as a mapping from dotted field names to values."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A condition. In the `eql` package it is null if one of `operands` is null.
+    """A condition without `and`, `or` and `not`.
 
-    In ours, it is then true if it is `negative`, such as `!=`, and else false.
+    If one of `operands` is null, the `eql` package evaluates the condition to null. Deckwatch evaluates it
+    to true if the condition is `negative` (for example `!=`), else to false.
     """
 
     text: str
@@ -51,7 +53,10 @@ class Leaf:
 
     @property
     def compares_single_values(self) -> bool:
-        """Whether each field occurs once: two occurrences can stand for two different values."""
+        """Whether each field of the condition has a single value.
+
+        `process.args` can have several values, and two uses of a field can refer to different values.
+        """
         names = self.fields
         return not self.negative and len(set(names)) == len(names) and "process.args" not in names
 
@@ -115,7 +120,7 @@ def nested(event: Event) -> dict[str, Any]:
 
 
 DIFFERENCES: list[tuple[str, str, Event, bool, bool | type[Exception]]] = [
-    # difference, condition, event, our result, the result of the eql package
+    # difference, condition, event, Deckwatch's result, result or error of the `eql` package
     ("== is case-sensitive", 'process.name == "SSH"', {"process.name": "ssh"}, False, True),
     ("in is case-sensitive", 'process.name in ("SSH", "x")', {"process.name": "ssh"}, False, True),
     ("like is case-sensitive", 'process.name like "S*"', {"process.name": "ssh"}, False, True),
@@ -250,7 +255,7 @@ _REGEXES = st.lists(
     max_size=3,
 ).map(
     lambda pieces: f'"""({"".join(pieces)}).*"""'
-)  # the package anchors a regex only at the start
+)  # ends with `.*`, because the package anchors a regex only at the start
 
 
 def _call(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
@@ -280,7 +285,7 @@ _WHOLE = st.recursive(
     ),
     max_leaves=3,
 )
-"""Never negative, because the two implementations divide negative numbers differently."""
+"""Whole numbers. None is negative, because the two implementations divide negative numbers differently."""
 _TEXT = st.recursive(
     st.one_of(_TEXT_FIELDS, _call("string", _WHOLE), st.just("user.id")),
     lambda inner: st.one_of(
@@ -311,7 +316,7 @@ def _function_leaf(name: str, constants: st.SearchStrategy[str]) -> st.SearchStr
 
 
 def _leaves(mark: str) -> st.SearchStrategy[Leaf]:
-    """Return conditions that are case-sensitive, or that ignore case if `mark` is "~"."""
+    """Return a strategy for conditions that are case-sensitive, or ignore case if `mark` is "~"."""
     find, between = f"indexOf{mark}", f"between{mark}"
     greedy = st.sampled_from(["false", "true"])
     numbers = st.one_of(

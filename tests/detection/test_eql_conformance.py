@@ -1,9 +1,10 @@
 """EQL semantics: the tables in `conformance/`, tested with every way to evaluate an event.
 
-A table has conditions or complete queries, each with events for which it `holds` and `fails`. Events are
-JSON: an object has fields with dotted names; any other value is the value of the field in the last
-`[brackets]`; `nothing` is an event without that field. `refused/` has invalid queries with a caret at the
-position of each error and a part of its message.
+A table lists conditions or complete queries. Below each are events for which it `holds` and events for
+which it `fails`, as JSON. A JSON object is a complete event with dotted field names. Any other JSON value
+is an event with this value in the field that the last line in `[brackets]` names. The word `nothing` is an
+event without that field. The tables in `refused/` list invalid queries, with a caret at the position of each
+error and a part of its message.
 
 The expected results come from Elasticsearch's documentation (EQL syntax and function references, regexp
 syntax, term, wildcard, range and exists queries, mapping parameters `coerce` and `format`) and from its
@@ -34,7 +35,7 @@ _JSON = json.JSONDecoder()
 
 @dataclass(frozen=True)
 class Case:
-    """`expected` has for each event, as JSON with dotted field names, whether `query` matches it."""
+    """A query of a table. `expected` maps events, as JSON texts with dotted names, to whether it matches."""
 
     place: str
     query: str
@@ -46,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Refusal:
-    """`expected_errors` has the line, the column and a part of the message of each error in `query`."""
+    """An invalid query. `expected_errors` has line, column and a part of the message of each error."""
 
     place: str
     query: str

@@ -1,4 +1,7 @@
-"""EQL evaluation rules for all conditions. The tables in `conformance/` cover each kind of condition."""
+"""EQL evaluation: what applies to conditions of every kind.
+
+The tables in `conformance/` test each kind of condition.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

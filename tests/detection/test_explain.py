@@ -1,4 +1,4 @@
-"""Query explanations agree with the detector on random rules and events."""
+"""Explanations of queries: they agree with the detector on random rules and events."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,10 @@ def build_rule(query: str) -> Rule:
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_explanation_and_detector_agree_on_every_pair(seed: int) -> None:
-    """All seeds together check 100,000 pairs of a rule and an event, each event in three forms."""
+    """All seeds together check 100,000 pairs of a rule and an event.
+
+    The detector evaluates each event as a document, as nested JSON and as dotted JSON.
+    """
     draw = Random(seed)  # noqa: S311 (no secret)
     rules = [build_rule(random_rules.query(draw)) for _ in range(RULES_AT_ONCE)]
     detector = Detector(rules)

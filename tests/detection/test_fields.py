@@ -1,4 +1,4 @@
-"""Fields that queries may use: types, suggestions and the generated table."""
+"""The fields that queries may use: their types, suggestions for misspelled names, and the generated table."""
 
 from collections.abc import Iterable
 from importlib.resources import files
@@ -48,7 +48,7 @@ def fields_csv(rows: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def test_fields_txt_is_the_output_of_its_generator() -> None:
-    # The generator itself makes the dynamic fields, which are keywords in its input.
+    # In the generator's input, dynamic fields have the type `keyword`; the generator makes them dynamic.
     mapping_types = {FieldType.NUMBER: "long", FieldType.DYNAMIC: "keyword"}
     rows = [(name, mapping_types.get(kind, kind.value)) for name, kind in known_fields().items()]
     generated = "".join(format_fields(read_fields(fields_csv(rows))))

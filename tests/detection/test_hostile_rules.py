@@ -1,4 +1,4 @@
-"""Hostile rule files: each is refused or loaded quickly; a test that hangs has failed."""
+"""Hostile rule files: each is refused or loaded quickly. A test that does not end counts as failed."""
 
 from pathlib import Path
 

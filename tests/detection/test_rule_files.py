@@ -1,4 +1,7 @@
-"""Rule files: what loads, what is told of those that do not; long, as every mistake has its line here."""
+"""Rule files: which of them load, and the problems reported for the others.
+
+The file is long because it has a case for each mistake that Deckwatch reports.
+"""
 
 import os
 from collections.abc import Iterator
@@ -88,7 +91,7 @@ def write_file(folder: Path, text: str | bytes, name: str = "r.toml") -> Path:
 
 
 def load_problems(folder: Path, text: str | bytes) -> list[str]:
-    """What is told about a file of that content, without its folder."""
+    """Load a rule file with this content; return its problems, without the folder in their paths."""
     result = load_rules([write_file(folder, text)])
     assert not result.rules
     return [str(problem).removeprefix(f"{folder}/") for problem in result.problems]
@@ -276,7 +279,7 @@ def test_a_path_given_twice_is_loaded_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def not_root() -> Iterator[None]:
-    """Root may read everything, so a test about what may not be read steps down for a while."""
+    """Run the test as the user id 65534 if it runs as root, because root can read every file."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)

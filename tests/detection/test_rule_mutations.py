@@ -1,4 +1,4 @@
-"""Randomly damaged rule files: loading never raises and reports problems with positions."""
+"""Randomly damaged rule files: loading never raises an exception and reports each problem with its line."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from app.detection.rule import BUNDLED_RULES_DIR, load_rules
 from app.detection.rule_tests import run_tests
 
 MUTATIONS = int(os.environ.get("RULE_MUTATIONS", "2000"))
-"""`make torture` sets 10,000."""
+"""The number of damaged rule files. `make torture` sets 10,000."""
 
 BATCHES = 8
 INSERTED_WORDS = (
@@ -128,6 +128,6 @@ def test_a_damaged_rule_file_loads_or_reports_a_position(batch: int, tmp_path: P
         for rule in loaded.rules:
             run_tests(rule)
             Detector([rule]).match_json(b'{"event": {"category": "process"}}')
-    # If no file loaded, the first problem of each file could hide later ones.
+    # If every file were refused at its first problem, the later steps of loading would not be tested.
     assert loaded_rules > MUTATIONS / BATCHES / 50
     assert refused_files > MUTATIONS / BATCHES / 2

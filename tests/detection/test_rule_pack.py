@@ -1,4 +1,7 @@
-"""The rules that come with Deckwatch: their files, and a table of command lines that makes this long."""
+"""The bundled rules: their files, and a table of command lines with the rules that match them.
+
+The file is long because of the table.
+"""
 
 import itertools
 import re
@@ -20,7 +23,7 @@ RULES = {rule.slug: rule for rule in PACK.rules}
 ALL_RULES_DETECTOR = Detector(PACK.rules)
 FOR_EACH_RULE = pytest.mark.parametrize("rule", PACK.rules, ids=list(RULES))
 
-# One name a rule, short enough to stand in front of a command line.
+# Short names for the slugs of the rules, for use in the table of command lines.
 SSH, TUNNEL, HOST = "ssh_in_container", "ssh_forward_in_container", "ssh_to_container_host"
 RENAMED, DROPBEAR = "renamed_ssh_in_container", "dropbear_in_container"
 PASS, COPY = "sshpass_in_container", "ssh_copy_in_container"
@@ -30,7 +33,7 @@ BY_ID, FROM_LOGIN = "ssh_in_container_by_id", "ssh_from_container_login"
 LOGIN_PROGRAM = "program_from_container_login"
 
 
-# ---- whole files ----
+# ---- rule files ----
 
 
 def test_every_bundled_rule_loads() -> None:
@@ -64,7 +67,7 @@ def test_every_rule_has_complete_metadata(rule: Rule) -> None:
     assert rule.false_positives
     assert rule.references
     if rule.slug != SSH:
-        # The description states the blind spots and the reason for the default state.
+        # The description states what the rule does not detect and whether it is enabled by default.
         description = " ".join(rule.description.split())
         assert "does not detect" in description
         state = "Enabled by default" if rule.enabled else "Disabled by default"
@@ -86,7 +89,7 @@ def test_every_guide_has_three_sections_and_known_evidence_markers(rule: Rule) -
     for names in offered:
         fields = [find_field(name.replace("*", "app")) for name in names]
         assert all(fields), names
-        # An exclusion without such a field would be refused as too broad.
+        # Deckwatch refuses an exclusion as too broad if none of its fields has `limits_scope`.
         assert any(field.limits_scope for field in fields if field), names
         assert all(name.startswith(LABEL_PREFIX) or "*" not in name for name in names)
 
@@ -277,7 +280,7 @@ COMMAND_LINES = [
 def exec_event(
     line: str, *, entry: str | None = "container", container: str | None = "9d2c41f07be3"
 ) -> dict[str, Any]:
-    """The exec of `line` as an agent tells it; a program without a folder is in /usr/bin."""
+    """Return the exec event of the command `line`. A program without a folder is in `/usr/bin`."""
     args = shlex.split(line)
     program = args[0]
     name = program.rpartition("/")[2]
@@ -313,7 +316,7 @@ def test_a_command_in_a_container_matches_the_expected_rules(line: str, slugs: s
     assert matched_slugs(exec_event(line, container=None)) == slugs
 
 
-# The rest holds for every line; a test for each of them would cost more than it tells.
+# Each of the following tests checks all command lines in a loop, because one test per line would be slow.
 
 
 def test_the_entry_leader_decides_which_rule_matches_the_three_names() -> None:

@@ -1,4 +1,4 @@
-"""The rule that must work first, with its guide."""
+"""The rule `ssh_in_container`, Deckwatch's main rule: its metadata, its guide and its names."""
 
 from app.detection.detector import Detector
 from app.detection.rule import BUNDLED_RULES_DIR, load_rules

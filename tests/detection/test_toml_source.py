@@ -1,4 +1,4 @@
-"""Positions of keys and strings in TOML files."""
+"""TOML files: the line and the column of each key and string."""
 
 import pytest
 from hypothesis import given
@@ -55,7 +55,7 @@ u = -0.5 # end"""
         (("rule", "threat", 1, "n"), 22, 3),
         (("rule", "threat", 1, "technique", 0, "id"), 25, 1),
         (("last", "u"), 28, 1),
-        # a missing key has the position of its closest existing parent
+        # a missing key has the position of its nearest existing parent
         (("rule", "absent"), 6, 2),
         (("rule", "threat", 0, "tactic", "name"), 15, 2),
         (("nowhere", "at", "all"), 1, 1),

@@ -1,6 +1,6 @@
-"""Whole requests to the two front doors, and what their answers must account for.
+"""Generators of complete requests to both endpoints for events, with the results that are expected.
 
-Each holds events that are sound beside whatever else the dice put there.
+Most requests contain valid events next to random lines.
 """
 
 import gzip
@@ -29,17 +29,21 @@ EVENTS = "/api/v1/events"
 BULK = "/elastic/_bulk"
 BOM = b"\xef\xbb\xbf"
 
-# What an item of a bulk answer may say: its verb, and its status unless that depends on the event.
+# The expected action and status of an item in a bulk response. None stands for any action or any status.
 Item = tuple[str | None, int | None]
 CREATED, REJECTED = 201, 400
 
 
 @dataclass
 class FuzzRequest:
-    """A request. `statuses` are those it may get; with 200, the events `good` must be stored, with any
-    other none of them may be. None where it is anybody's guess: `lines` are those of an NDJSON body;
-    `received` is how many events it holds; `items` are what a bulk body must be answered with, beside
-    which `unanswered` lines are refused, at least and at most.
+    """A request and its expected results.
+
+    The status of the response must be in `statuses`. If the status is 200, all events in `good` must be
+    stored; with any other status, none of them may be stored.
+
+    The following are None if they cannot be predicted. `lines` are the lines of an NDJSON body. `received`
+    is its number of events. `items` are the items of the response to a bulk body. `unanswered_bounds` are
+    the smallest and the largest number of lines that are rejected without an item in the response.
     """
 
     path: str
@@ -49,10 +53,10 @@ class FuzzRequest:
     items: Sequence[Item] | None = None
     received: int | None = None
     unanswered_bounds: tuple[int, int] | None = None
-    # Whether what arrives is what was meant: with 200, `good` may be stored or not if it is not.
+    # False if the body was damaged: with status 200, the events in `good` may then be stored or not.
     is_intact: bool = True
     statuses: frozenset[int] = frozenset({200})
-    # How many lines a bulk body may have, if it arrives whole.
+    # The largest possible number of lines: the number of lines of the body before compression.
     most_lines: int = 0
     case: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -67,8 +71,8 @@ _TYPES = (
 
 
 def build_request(rng: Random, case: int) -> FuzzRequest:
-    """Case number `case`, which gives its sound events names of their own."""
-    # A damaged byte must not turn one name into another that is to be found, or not to be.
+    """Return a random request. The ids of its valid events contain the number `case`, so they are unique."""
+    # The checksum in the ids keeps a damaged byte from turning one id into the id of another case.
     sealed = f"good-{case}-{zlib.crc32(b'%d' % case):x}"
     names = (f"{sealed}-{n}" for n in itertools.count())
     built = rng.choice(_BODIES)(rng, names.__next__)
@@ -97,7 +101,7 @@ def _events_by_line(rng: Random, names: NameSource) -> FuzzRequest:
 
 
 def _random_count(rng: Random) -> int:
-    """Mostly few, now and then many."""
+    """Return a number from 1 to 4, or rarely 300."""
     return 300 if rng.randrange(4_000) == 0 else 1 + rng.randrange(4)
 
 
@@ -106,9 +110,10 @@ def _ending(rng: Random) -> bytes:
 
 
 def _events_behind_a_broken_line(rng: Random, names: NameSource) -> FuzzRequest:
-    """Nothing tells that the body is lines but a sound one somewhere in it."""
+    """Return an NDJSON body whose only valid line is the last one."""
     last = names()
-    # A bracket opens an array, and a value that may go on one object over several lines: see `cut`.
+    # Only lines of FLAT come first: a bracket would start an array or an object on several lines. See
+    # app/ingest/split.py.
     lines = [rng.choice(FLAT), *(rng.choice(FLAT) for _ in range(rng.randrange(3))), good(last)]
     return FuzzRequest(EVENTS, b"\n".join(lines), (last,), lines)
 
@@ -169,9 +174,9 @@ _ACTIONS: tuple[tuple[bytes, str], ...] = (
     (b' { "create" : { "_index" : "l" } } ', "create"),
     (b'{"index":{"_index":"\\ud83d\\ude00\\u0000","_id":""}}', "index"),
 )
-# The next action is known by how it is written, even where an event should be.
+# Lines that are recognised as actions even in the place of an event.
 _PLAIN_ACTIONS = _ACTIONS[:5]
-# Of these it does not matter whether they are read as actions: the event that follows is one item.
+# Lines that may be read as actions or not. In both cases the next line gets exactly one item.
 _ODD_ACTIONS = (
     *(b'{"index":{"_id":1e999}}', b'{"index":{"_id":' + b"9" * 400 + b"}}", b'{"create":null}', b"{}"),
     *(b'{"index":{"_id":-1}}', b'{"index":{"_index":[]}}', b'{"index":{},"create":{}}', b'{"index":7}'),
@@ -183,8 +188,9 @@ _ODD_ACTIONS = (
 
 
 class _BulkBuilder:
-    """Lines of a bulk body, the items they must be answered with, and how many of them are refused
-    without being an item of the answer.
+    """Builds a bulk body: its lines and the expected items of the response.
+
+    `min_rejected` and `max_rejected` are bounds of the number of lines that are rejected without an item.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -209,7 +215,7 @@ class _BulkBuilder:
     def odd_action(self) -> None:
         document, status = self.document()
         self.add((None, status), self.rng.choice(_ODD_ACTIONS), document)
-        self.max_rejected += 1  # if it is no action
+        self.max_rejected += 1  # if the line is not read as an action
 
     def unsupported_action(self) -> None:
         if self.rng.randrange(2):
@@ -223,7 +229,7 @@ class _BulkBuilder:
         self.good("any")
 
     def stray(self) -> None:
-        """One that is broken by itself, or the broken action of another that is no event."""
+        """Add one invalid line, or two that are answered with one item, and then a valid event."""
         two = self.rng.randrange(2)
         self.add(("index", REJECTED), *(self.rng.choice(BROKEN) for _ in range(1 + two)))
         self.min_rejected += two
@@ -231,12 +237,12 @@ class _BulkBuilder:
         self.good("any")
 
     def document(self) -> tuple[bytes, int | None]:
-        """What stands where an event should, and its status if that is certain."""
+        """Return a line for the place of an event, and its expected status or None."""
         while True:
             line = any_line(self.rng).strip()
             if line and not line.startswith(b"{"):
                 return line, REJECTED
-            if line and b"create" not in line and b"index" not in line:  # no action
+            if line and b"create" not in line and b"index" not in line:  # not an action
                 return line, REJECTED if is_json(line) is False else None
 
 
@@ -281,7 +287,7 @@ _BODIES: tuple[Callable[[Random, NameSource], FuzzRequest], ...] = (
 
 
 def _encode(rng: Random, built: FuzzRequest) -> None:
-    """Under a Content-Encoding, in any of the ways in which a body can be inside one, or not quite."""
+    """Set a random Content-Encoding and compress the body: correctly, damaged, or with another encoding."""
     kind = rng.randrange(16)
     if kind < 4:
         return
@@ -302,23 +308,23 @@ def _encode(rng: Random, built: FuzzRequest) -> None:
         built.body = packed(whole)
     elif kind < 12:
         built.body = b"".join(_members(rng, whole, packed))
-    elif kind == 12:  # cut short
+    elif kind == 12:  # truncated
         built.body = packed(whole)
         built.body = built.body[: 1 + rng.randrange(len(built.body) - 1)]
         built.statuses = frozenset({400})
-    elif kind == 13:  # damaged: the rare byte that nothing depends on goes unnoticed
+    elif kind == 13:  # damaged in one bit; the change is not noticed if nothing depends on that bit
         built.body = packed(whole)
         at = rng.randrange(len(built.body))
         built.body = (
             built.body[:at] + bytes([built.body[at] ^ 1 << rng.randrange(8)]) + built.body[at + 1 :]
         )
         _expect_anything(built)
-    elif kind == 14:  # not what it says it is
+    elif kind == 14:  # not compressed, or compressed with another encoding
         built.body = (
             whole if rng.randrange(2) else _zstd(whole) if packed is _gzip else _gzip(whole)
         )
         built.statuses = frozenset({400})
-    else:  # something behind it
+    else:  # followed by other bytes
         built.body = packed(whole) + rng.choice((b"\0\0\0", b"x", b"{}", built.body, b"\x1f\x8b"))
         _expect_anything(built)
 
@@ -346,7 +352,7 @@ def _members(rng: Random, whole: bytes, packed: Callable[[bytes], bytes]) -> lis
 
 
 def _in_chunks(rng: Random, body: bytes) -> tuple[bytes, ...]:
-    """As it might arrive."""
+    """Return the body in random chunks, as a server may receive it."""
     if rng.randrange(2):
         return (body,)
     cuts = sorted(rng.randrange(len(body) + 1) for _ in range(1 + rng.randrange(4)))

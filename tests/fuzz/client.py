@@ -1,4 +1,4 @@
-"""The whole application without a socket, and a close look at each of its answers."""
+"""Sends fuzz requests to the application through ASGI, and checks each response and the stored rows."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.fuzz.bodies import CREATED, EVENTS, REJECTED, FuzzRequest
 from tests.fuzz.lines import is_json
 
 TIMEOUT_SECONDS = 1.0
-"""Seconds for a request."""
+"""The longest time that a request may take."""
 
 
 @dataclass
@@ -38,18 +38,22 @@ class FuzzResponse:
 
 @dataclass
 class ExpectedRows:
-    """What the answers so far say must be in the database."""
+    """The rows that must be in the database according to the responses so far.
+
+    `stored` and `absent` are ids of events that must and must not have a match.
+    """
 
     stored: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
-    # Bytes of refused events that are known, and how many there are at least and at most.
+    # The bytes of the rejected events that can be predicted, and the smallest and the largest possible
+    # number of all rejected events.
     rejected: Counter[bytes] = field(default_factory=Counter)
     min_rejected: int = 0
     max_rejected: int = 0
 
 
 class FrontDoor:
-    """Used on one event loop, between `open` and `close`."""
+    """The running application with its database and an API key. It must be used on one event loop."""
 
     def __init__(self, app: FastAPI, database: Database, key: str) -> None:
         self._app = app
@@ -59,7 +63,7 @@ class FrontDoor:
         self.slowest = 0.0
 
     async def send_all(self, some: Sequence[FuzzRequest]) -> None:
-        """Send them, at once; raises AssertionError for any that is answered wrongly."""
+        """Send the requests concurrently; raises AssertionError if a response or a stored row is wrong."""
         answers = await asyncio.gather(*(self.ask(one) for one in some))
         expected = ExpectedRows()
         for one, answer in zip(some, answers, strict=True):
@@ -75,10 +79,10 @@ class FrontDoor:
             self.slowest = max(self.slowest, await self._seconds(one, answer))
 
     async def _seconds(self, one: FuzzRequest, answer: FuzzResponse) -> float:
-        """How long the answer took; raises AssertionError if that is too long."""
+        """Return the duration of a request; raises AssertionError if it is TIMEOUT_SECONDS or more."""
         if answer.seconds < TIMEOUT_SECONDS:
             return answer.seconds
-        # Was it this request, or those beside it and whatever else the machine had to do?
+        # The concurrent requests or another process may be the cause, so send the request alone, twice.
         seconds = min([(await self.ask(one)).seconds for _ in range(2)])
         assert seconds < TIMEOUT_SECONDS, f"{seconds:.1f} s: {one}"
         self._new_matches()
@@ -123,7 +127,7 @@ class FrontDoor:
         return FuzzResponse(answer_json["status"], headers, b"".join(parts), seconds)
 
     def _compare_with_database(self, expected: ExpectedRows) -> None:
-        """Compare with what was stored since the last time."""
+        """Compare `expected` with the rows that were stored since the last comparison."""
         matches = self._new_matches()
         assert all(matches.values()), "a match without an alert"
         assert expected.stored <= matches.keys(), expected.stored - matches.keys()
@@ -136,7 +140,7 @@ class FrontDoor:
         )
 
     def _new_matches(self) -> dict[str, int | None]:
-        """The ids of events stored since the last time, and the alerts they are part of."""
+        """Return the event ids of the matches since the last call, each with the id of its alert."""
         wanted = select(Match.id, Match.event_id, Match.alert_id).where(
             col(Match.id) > self._last_match
         )
@@ -156,7 +160,7 @@ class FrontDoor:
 
 
 def check(one: FuzzRequest, answer: FuzzResponse, expected: ExpectedRows) -> None:
-    """Raises AssertionError; adds to the accounts what must be stored now."""
+    """Check a response and add to `expected` what must be stored now; raises AssertionError."""
     assert answer.status in one.statuses, f"answered {answer.status}"
     answer_json = json.loads(answer.body)
     if answer.status != 200:
@@ -183,7 +187,7 @@ def _check_receipt(one: FuzzRequest, answer_json: dict[str, Any], expected: Expe
         "a place beyond the events"
     )
     assert all(each["error"] for each in rejected)
-    # Sound events may not be the only ones that match, and one event may match several rules.
+    # The receipt can count more: other events of the body may match, and an event may match several rules.
     assert answer_json["matched"] + answer_json["duplicates"] >= len(one.good) * one.is_intact
     assert answer_json["suppressed"] == 0
     if one.received is not None:
@@ -232,7 +236,7 @@ def _check_items(one: FuzzRequest, answer_json: dict[str, Any], expected: Expect
 
 @contextmanager
 def front_door(folder: Path) -> Iterator[tuple[FrontDoor, asyncio.Runner]]:
-    """One with a database of its own in `folder`, and the loop on which it runs."""
+    """Return a `FrontDoor` with a new database in `folder`, and the runner of its event loop."""
     settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
     database = open_migrated_database(settings, on_migrated=lambda _: None)
     key = api_keys.create(database, "fleet", Role.AGENT, principal=CLI_PRINCIPAL, at=utc_now())[1]

@@ -1,4 +1,7 @@
-"""Single lines of a body, sound, odd and broken, drawn from a Random: by dice, or by Hypothesis."""
+"""Generators of single lines of a request body: valid, unusual and invalid.
+
+Random choices come from a `Random` argument, which is either seeded or controlled by Hypothesis.
+"""
 
 import json
 from random import Random
@@ -11,7 +14,8 @@ from tests.factories import exec_event
 
 _GOOD = json.dumps(exec_event(event_id="@@"), separators=(",", ":")).encode()
 
-# Each is refused as JSON, and has no bracket, comma or quote that could hold on to what follows it.
+# Each is invalid JSON and has no bracket, comma or double quote, so it cannot form one value with the next
+# line.
 FLAT = (
     *(
         b"tru",
@@ -71,19 +75,19 @@ _PAIRS = ((b"[", b"]"), (b'{"a":', b"}"), (b'[{"process":', b"}]"))
 
 
 def good(name: str) -> bytes:
-    """An event that matches one rule; its id is `name`."""
+    """Return an event with the id `name` that matches one rule."""
     return _GOOD.replace(b"@@", name.encode(), 1)
 
 
 def is_json(raw: bytes) -> bool | None:
-    """By readers that are not ours; None for what is too deep for them."""
+    """Return whether `orjson` or `json` accepts `raw`, or None if it is nested too deep for them."""
     try:
         orjson.loads(raw)
     except orjson.JSONDecodeError:
         pass
     else:
         return True
-    try:  # orjson refuses lone surrogates and large numbers, which the grammar of RFC 8259 allows
+    try:  # orjson refuses lone surrogates and large numbers, which RFC 8259 allows
         json.loads(raw.decode(), parse_int=len, parse_constant=_refuse)
     except ValueError:
         return False
@@ -97,7 +101,7 @@ def _refuse(name: str) -> Any:
 
 
 def value(rng: Random, depth: int = 3) -> bytes:
-    """Any JSON value, but for a few bytes in texts that are not UTF-8."""
+    """Return a random JSON value. Some of its strings are not UTF-8."""
     kind = rng.randrange(8)
     if depth and kind < 2:
         inner = [member(rng, depth - 1) for _ in range(rng.randrange(4))]
@@ -117,7 +121,7 @@ def member(rng: Random, depth: int = 2) -> bytes:
 
 
 def nested_value(rng: Random) -> bytes:
-    """Nested, and closed or not."""
+    """Return a nested array or object, whose closing brackets may be missing."""
     opening, closing = rng.choice(_PAIRS)
     depth = rng.choice(_DEPTHS)
     return opening * depth + b"1" * rng.randrange(2) + closing * (depth * rng.randrange(2))
@@ -135,7 +139,7 @@ _EVENTS = _events()
 
 
 def odd_event(rng: Random) -> bytes:
-    """Some agent's event with further members, some of them in the place of its own."""
+    """Return an event of some agent with up to two more members. They may repeat a name of the event."""
     event = rng.choice(_EVENTS)
     for _ in range(rng.randrange(3)):
         at = event.find(b"{", rng.randrange(len(event))) + 1 or 1
@@ -144,7 +148,10 @@ def odd_event(rng: Random) -> bytes:
 
 
 def corrupted(rng: Random, raw: bytes) -> bytes:
-    """A few bytes changed, left out, put in or said twice. One line stays one line."""
+    """Return `raw` with one to three changes: bytes replaced, removed, inserted, repeated or cut off.
+
+    Newlines become spaces, so the result is one line.
+    """
     for _ in range(1 + rng.randrange(3)):
         at = rng.randrange(len(raw) + 1)
         kind = rng.randrange(5)
@@ -166,7 +173,7 @@ def random_bytes(rng: Random) -> bytes:
 
 
 def any_line(rng: Random) -> bytes:
-    """A line of any kind: an event, JSON that is none, broken, or white space."""
+    """Return a line of any kind: an event, another JSON value, invalid JSON, or white space."""
     kind = rng.randrange(16)
     if kind < 3:
         return rng.choice(BROKEN)

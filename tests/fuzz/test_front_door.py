@@ -1,4 +1,4 @@
-"""Whatever is sent where events are taken, it is answered, and accounted for to the last line."""
+"""Fuzz tests of both endpoints for events: each request is answered, and each line is accounted for."""
 
 import asyncio
 import itertools
@@ -16,19 +16,22 @@ from tests.fuzz.bodies import build_request
 from tests.fuzz.client import FrontDoor, front_door
 
 CASES = int(os.environ.get("FUZZ_CASES", "2000"))
-"""`make torture` asks for a million."""
+"""The number of random requests. `make torture` sets 1,000,000."""
 FIRST_CASE = int(os.environ.get("FUZZ_FIRST", "0"))
-"""To see one case again: FUZZ_FIRST=its number FUZZ_CASES=1."""
+"""The number of the first case. To repeat one case, set FUZZ_FIRST to its number and FUZZ_CASES to 1."""
 
 CONCURRENT_REQUESTS = 8
-# A database that has become large makes everything slower.
+# A new database is used after this many cases, because requests become slower as the database grows.
 CASES_PER_DATABASE = 20_000
 
 
 def test_random_requests_are_answered_and_accounted_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Many more than Hypothesis could draw in the time; what fails is a number to begin with again."""
+    """Test more requests than Hypothesis could generate in the same time.
+
+    A failure names the numbers of the cases, so they can be repeated.
+    """
     slowest = 0.0
     for begin in range(FIRST_CASE, FIRST_CASE + CASES, CASES_PER_DATABASE):
         folder = tmp_path / str(begin)
@@ -37,7 +40,7 @@ def test_random_requests_are_answered_and_accounted_for(
             end = min(begin + CASES_PER_DATABASE, FIRST_CASE + CASES)
             for first in range(begin, end, CONCURRENT_REQUESTS):
                 numbers = range(first, min(first + CONCURRENT_REQUESTS, end))
-                runner.run(door.send_all([build_request(Random(n), n) for n in numbers]))  # noqa: S311 (cases)
+                runner.run(door.send_all([build_request(Random(n), n) for n in numbers]))  # noqa: S311 (test data)
             slowest = max(slowest, door.slowest)
         shutil.rmtree(folder)
         with capsys.disabled():

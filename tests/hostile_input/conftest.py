@@ -1,4 +1,4 @@
-"""A running Deckwatch full of hostile events, and what its pages may be made of."""
+"""An application that has stored all hostile events, and checks of the HTML of its pages."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from tests.hostile_input.text import HOSTILE, hostile_event
 
 
 class Page(HTMLParser):
-    """The tags of a page with their attributes, and where its links and forms lead."""
+    """The tags, attributes and scripts of a page, and the targets of its links and forms."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 @dataclass
 class HostileApp:
-    """A running Deckwatch with all hostile events in it, seen by an admin."""
+    """An application that has stored all hostile events. `client` is signed in as an admin."""
 
     app: FastAPI
     client: TestClient
@@ -73,7 +73,7 @@ class HostileApp:
         self.baseline_targets |= page.targets
 
     def check_page(self, path: str, **headers: str) -> str:
-        """The page, which must be made of nothing but what pages without hostile text are made of."""
+        """Return the page. Check that it has only tags, scripts and targets that harmless pages have too."""
         html = self.get(path, **headers)
         page = Page(html)
         assert page.tags - self.baseline_tags == set(), path
@@ -85,7 +85,7 @@ class HostileApp:
             if not target.startswith(("/", "#", "?")) or target.startswith("//")
         }
         assert external_targets == set(), path
-        # What a form sends back must be what it was, down to the last character.
+        # Form values are not checked, because a form must send back each character unchanged.
         text = re.sub(r"(?s)<textarea.*?</textarea>|(?<= )value=\"[^\"]*\"", "", html)
         invisible_characters = {
             f"U+{ord(c):04X}" for c in set(text) if c != "\n" and is_invisible(c)
@@ -131,7 +131,7 @@ def hostile_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileApp
 
 
 def _record_baseline(hostile_app: HostileApp) -> None:
-    """See every page once with events in which nothing is hostile, though much of it alarming."""
+    """Record the tags and targets of every page with events that cause findings but contain no markup."""
     labels = {"id": "a", "name": "b", "image": {"name": "x"}, "labels": {"a": "é\u202e"}}
     hostile_app.send(
         exec_event("ssh", "-A", "-o", "StrictHostKeyChecking=no", "-R", "1:h:2", "root@é\u202e"),
@@ -151,7 +151,7 @@ def _record_baseline(hostile_app: HostileApp) -> None:
     for path in ("/agents/1", "/quarantine", "/quarantine/1", "/quarantine/1?from=2048"):
         hostile_app.record_baseline(path)
     hostile_app.baseline_tags |= {("hx-partial", name) for name in ("", "hx-target", "hx-swap")}
-    hostile_app.baseline_tags.add(("br", ""))  # of a reason with several lines
+    hostile_app.baseline_tags.add(("br", ""))  # in a reason with several lines
 
 
 def _send_hostile_events(hostile_app: HostileApp, database: Database) -> None:
@@ -167,7 +167,7 @@ def _send_hostile_events(hostile_app: HostileApp, database: Database) -> None:
 
 
 def propose(hostile_app: HostileApp, host: str, **more: Any) -> Any:
-    """Make an exclusion for a host through the API; the response."""
+    """Create an exclusion for a host through the API and return the response."""
     with hostile_app.app.state.services.database.read() as session:
         rule_id = session.exec(select(Alert.rule_id)).first()
     wanted = {
@@ -177,7 +177,7 @@ def propose(hostile_app: HostileApp, host: str, **more: Any) -> Any:
         "owner": "ops",
         "ends_at": "2026-12-20T00:00:00Z",
     }
-    # Not httpx's own JSON, which refuses the lone surrogates that are meant to be sent.
+    # The `json` parameter of httpx is not used, because it refuses lone surrogates.
     return hostile_app.client.post(
         "/api/v1/exclusions",
         content=json.dumps(wanted | more).encode(),

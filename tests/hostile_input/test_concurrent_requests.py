@@ -1,4 +1,4 @@
-"""Many at once, and a database that takes no writes."""
+"""Concurrent requests that change the same data, sign-in links, and a database that refuses writes."""
 
 import re
 import threading
@@ -110,7 +110,7 @@ def test_people_can_read_while_the_database_takes_no_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     agent.send_events(exec_event())
-    clock.advance(minutes=30)  # time to prolong the session, which is a write
+    clock.advance(minutes=30)  # the next request would extend the session, which is a write
 
     def full(lock_timeout: float = 5.0) -> None:
         raise Unavailable("The disk is full; nothing was changed. Free some space.")

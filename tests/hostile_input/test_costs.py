@@ -1,4 +1,4 @@
-"""Bodies that would cost more than they should."""
+"""Request bodies that could take a lot of time or memory: each is refused or processed quickly."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ def test_one_pretty_printed_event_may_exceed_the_event_limit_in_lines(
     assert (receipt["received"], receipt["matched"]) == (1, 1)
 
 
-COSTLY: dict[str, bytes] = {  # where time grew with the square of the size, each took minutes
+COSTLY: dict[str, bytes] = {  # each would take minutes if the time grew with the square of the size
     "an unclosed text of quotes in an array": b'["' + b'\\"' * 250_000 + b"\\",
     "an unclosed text of quotes among brackets": b"[]" * 60 + b'"' + b'\\"' * 250_000,
     "the same as an event": b'{"a":[' + b"[]," * 60 + b'"' + b'\\"' * 250_000,
@@ -49,7 +49,7 @@ def test_a_broken_body_costs_time_in_proportion(agent: AgentClient, body: bytes)
 
 PACKED: dict[
     str, tuple[str, bytes]
-] = {  # a second now, minutes where each member copied all the rest
+] = {  # each takes a second; it would take minutes if each member copied the rest of the body
     "very many gzip members": ("gzip", gzip.compress(b"") * 200_000 + gzip.compress(b"{}")),
     "very many zstd frames": (
         "zstd",

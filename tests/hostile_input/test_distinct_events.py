@@ -1,4 +1,4 @@
-"""What differs is told apart, and what is taken is not lost."""
+"""Unusual event ids, bodies, labels and values: different events stay distinct, and none is lost."""
 
 import json
 from collections.abc import Callable
@@ -53,7 +53,9 @@ def test_a_receipt_names_the_line_within_a_pretty_printed_array(agent: AgentClie
     assert [one["line"] for one in agent.send_events(body)["rejected"]] == [2, 6]
 
 
-SWALLOWED: dict[str, tuple[bytes, bytes]] = {  # before the good lines, behind them
+SWALLOWED: dict[
+    str, tuple[bytes, bytes]
+] = {  # values: bytes before the valid lines, bytes after them
     "a list as the first line": (b"[1]\n", b""),
     "an empty list as the first line": (b"[]\n", b""),
     "the end of an event as the first line": (b'["ssh","-p"],"pid":7}}\n', b"\n"),
@@ -74,7 +76,7 @@ def test_an_unclosed_bracket_does_not_swallow_later_events(
 def test_labels_are_read_with_nested_and_dotted_keys(
     agent: AgentClient, admin: UserClient, make_key: Callable[[str, Role], str]
 ) -> None:
-    """A negation holds where the field is missing, so a label that is not read hides too much."""
+    """The condition `is not` is also true without the label, so an unread label would suppress the event."""
     agent.send_events(exec_event())
     rule_id = admin.get("/api/v1/alerts").json()["alerts"][0]["rule_id"]
     wanted = {

@@ -1,4 +1,4 @@
-"""Requests that no page of ours makes get an answer, and it is no 5xx."""
+"""Requests that no page of Deckwatch sends: each gets a response, and its status is below 500."""
 
 import json
 

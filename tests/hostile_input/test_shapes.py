@@ -1,4 +1,4 @@
-"""Events of any shape, size and type are taken or named, and what is taken can be looked at."""
+"""Events with values of unexpected type, shape or size: each is accepted and can be shown, or is rejected."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.conftest import AgentClient
 from tests.factories import exec_event
 from tests.hostile_input.conftest import HostileApp
 
-# Sent one after the other, each as a request of its own: values of the wrong type, shape or size.
+# Values of the wrong type, shape or size. Each test sends one such event between two valid events.
 HUGE = 10**400
 
 

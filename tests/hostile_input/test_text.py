@@ -1,4 +1,4 @@
-"""Hostile text is shown as text: no markup that is not ours, nothing hidden, no row out of place."""
+"""Hostile text appears on pages as text: it adds no markup, hides nothing and moves no table row."""
 
 import re
 
@@ -68,7 +68,7 @@ def test_hostile_text_in_an_exclusion_is_refused_or_shown_as_text(hostile_app: H
 
 def test_hostile_bytes_in_quarantine_are_shown_as_text(hostile_app: HostileApp) -> None:
     lines = [text[:2_000].encode("utf-8", "surrogatepass") for text in HOSTILE if "\n" not in text]
-    # The first is JSON, so that these are lines and not one event printed over many.
+    # The first line is valid JSON, so that the body is read as NDJSON and not as one object on many lines.
     body = b"\n".join((b"17", *(b"{" + line for line in lines)))
     answer = hostile_app.client.post(
         "/api/v1/events", content=body, headers={"Authorization": f"Bearer {hostile_app.agent_key}"}

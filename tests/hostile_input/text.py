@@ -1,4 +1,4 @@
-"""What an attacker writes where a name or an argument should be."""
+"""Hostile texts that an attacker could use as a name or an argument, and events that contain them."""
 
 import unicodedata
 from typing import Any
@@ -172,14 +172,15 @@ HOSTILE: tuple[str, ...] = (
 
 
 def text_id(text: str) -> str:
-    """A name for a test of `text`: short, and printable."""
+    """Return a short, printable id for a test of `text`."""
     shown = "".join(c if "!" <= c <= "~" else unicodedata.category(c) for c in text[:24])
     return f"{shown}-{len(text)}"
 
 
 def hostile_event(text: str, event_id: str) -> dict[str, Any]:
-    """An in-container ssh with `text` in every field that a page shows."""
-    # The longest are whole in one argument, else the event would be larger than one may be.
+    """Return an exec event of ssh in a container, with `text` in every field that a page shows."""
+    # Only one argument has the complete text: with a long text in every field, the event would exceed the
+    # size limit.
     short = text[:5_000]
     other = {
         "name": short,

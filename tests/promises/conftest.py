@@ -1,4 +1,4 @@
-"""A key for each promise's own database."""
+"""Fixture of the promise tests: an API key of an agent, in a new database for each test."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What promises stand on: a database file looked into from outside, agents that send, how long to try."""
+"""Helpers of the promise tests: direct access to the database file, agents that send, reports."""
 
 import os
 import sqlite3
@@ -19,13 +19,13 @@ from tests.factories import exec_event
 from tests.processes import COMMAND, TIMEOUT_SECONDS, ServerProcess
 
 FULL_RUN = "TORTURE" in os.environ
-"""`make torture` sets it: then everything is tried as often as promised."""
+"""Whether each test runs at its full length. `make torture` sets the variable."""
 SERVE = (*COMMAND, "serve", "--port", "0")
 WRITERS = 4
 
 
 def make_key(folder: Path, name: str, role: Role = Role.AGENT) -> str:
-    """A key for the database in `folder`, which is made if it is not there."""
+    """Create the database in `folder` if it is missing, and return a new API key for it."""
     settings = read_settings(database_url=f"sqlite:///{folder / 'deckwatch.db'}")
     database = open_migrated_database(settings, on_migrated=lambda _: None)
     try:
@@ -37,7 +37,7 @@ def make_key(folder: Path, name: str, role: Role = Role.AGENT) -> str:
 
 
 def mutant_command(name: str) -> tuple[str, ...]:
-    """The command that starts one of `mutants` as a server."""
+    """Return the command that starts the mutant `name` of `mutants.py` as a server."""
     return sys.executable, str(Path(__file__).with_name("mutants.py")), name
 
 
@@ -50,13 +50,13 @@ def open_database(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def stored_event_ids(folder: Path) -> set[str]:
-    """The ids of the events whose match is stored."""
+    """Return the ids of all events that have a stored match."""
     with open_database(folder) as connection:
         return {row[0] for row in connection.execute("SELECT event_id FROM rule_match")}
 
 
 def is_consistent(folder: Path) -> bool:
-    """Whether the database is sound and its counts are those of its rows."""
+    """Return whether SQLite's checks pass and the match counts of alerts equal the stored matches."""
     with open_database(folder) as connection:
         counts = connection.execute(
             "SELECT (SELECT coalesce(sum(match_count), 0) FROM alert)"
@@ -69,7 +69,7 @@ def is_consistent(folder: Path) -> bool:
 
 @contextmanager
 def locked_database(folder: Path) -> Iterator[None]:
-    """Somebody else writes for as long as the block runs."""
+    """Hold an exclusive lock on the database while the `with` block runs."""
     with open_database(folder) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         yield
@@ -77,13 +77,13 @@ def locked_database(folder: Path) -> Iterator[None]:
 
 
 def report(capsys: pytest.CaptureFixture[str], promise: int, what: str) -> None:
-    """Print what a promise was put to, also when all is well."""
+    """Print what the test of a promise did, even if the test passes."""
     with capsys.disabled():
         print(f"\npromise {promise}: {what}", end=" ", flush=True)
 
 
 class EventSenders:
-    """Agents that post one event after the other until their server is gone."""
+    """Agents that post one event after the other until their server has ended."""
 
     def __init__(self, server: ServerProcess, key: str, mark: str) -> None:
         self.acknowledged: list[str] = []

@@ -1,7 +1,7 @@
-"""Deckwatch broken on purpose, each in one way that the test of a promise must catch.
+"""Deliberately broken Deckwatch servers. The test of a promise must detect each of them.
 
-Used as: python mutants.py NAME, with the settings in the environment like any server. Deckwatch has no
-switch for being broken, so a mutant takes the place of the sound part from outside.
+Usage: python mutants.py NAME. Settings come from the environment, as for any server. Deckwatch has no
+setting that breaks it, so a mutant replaces a function or a class before it starts the server.
 """
 
 import sys
@@ -19,7 +19,7 @@ from app.store import dialect
 
 
 class EarlyAcknowledger(writer.Writer):
-    """Says that all was stored as soon as it is queued."""
+    """A writer that reports a batch as stored as soon as the batch is queued."""
 
     def submit(self, batch: Batch) -> "Future[RecordResult]":
         super().submit(batch)
@@ -29,11 +29,11 @@ class EarlyAcknowledger(writer.Writer):
 
 
 def early_acknowledger() -> None:
-    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # main exports no Writer
+    app.main.Writer = EarlyAcknowledger  # type: ignore[attr-defined]  # `main` only imports Writer and does not export it
 
 
 def syncs_only_at_checkpoint() -> None:
-    """Syncs when the write-ahead log is copied, not at each commit."""
+    """Make SQLite sync only when it copies the write-ahead log into the database, not at each commit."""
     sound = dialect.configure_sqlite
 
     def prepare(connection: Any, _record: object) -> None:

@@ -1,4 +1,4 @@
-"""Promise 3: a bad event never blocks a good one. Promise 4: sending again changes nothing."""
+"""Promise 3: an invalid event never blocks a valid one. Promise 4: sending an event again changes nothing."""
 
 import json
 import random
@@ -36,7 +36,7 @@ BAD = (
 
 
 def batch(chance: random.Random, number: int) -> tuple[list[bytes], list[str], list[bytes]]:
-    """Lines in any order, the ids of those that match, and those that are bad: 1 to 50 in a hundred."""
+    """Return shuffled lines, the ids of the matching events, and the invalid lines (1 to 50 % of all)."""
     size = chance.randrange(10, 60)
     bad = [chance.choice(BAD) for _ in range(max(1, size * chance.randrange(1, 51) // 100))]
     names = [f"good-{number}-{count}" for count in range(size - len(bad))]
@@ -49,7 +49,7 @@ def batch(chance: random.Random, number: int) -> tuple[list[bytes], list[str], l
 def test_a_bad_event_never_blocks_a_good_one(
     agent: AgentClient, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(3)  # noqa: S311 (which line is bad)
+    chance = random.Random(3)  # noqa: S311 (test data, no secret)
     good: set[str] = set()
     refused: Counter[bytes] = Counter()
     for number in range(BATCHES):
@@ -86,7 +86,7 @@ def send_and_hang_up(port: int, key: str, body: bytes) -> None:
 def test_sending_again_changes_nothing(
     tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(4)  # noqa: S311 (an order, not a secret)
+    chance = random.Random(4)  # noqa: S311 (test data, no secret)
     batches: list[list[dict[str, Any]]] = [
         [
             exec_event(host=f"host-{number % 7}", event_id=f"again-{number}-{count}")
@@ -109,7 +109,7 @@ def test_sending_again_changes_nothing(
             assert (status, told["matched"] + told["duplicates"]) == (200, len(events))
             matched += told["matched"]
             duplicates += told["duplicates"]
-        # Those whose answer was never read may not have been read themselves; so all are sent once more.
+        # The server may not have read a request whose sender hung up, so each batch is sent once more.
         for events in batches:
             assert server.send(key, *events)[0] == 200
         wait_until(lambda: stored_event_ids(tmp_path) == wanted, "all is stored")

@@ -1,4 +1,4 @@
-"""Promise 8: clocks do not matter. The agent's decides nothing, and ours may step back."""
+"""Promise 8: no result depends on the clock of an agent, and the clock of the server may step back."""
 
 import random
 import re
@@ -16,7 +16,7 @@ from tests.promises.ground import FULL_RUN, report
 
 EVENTS = 2_000 if FULL_RUN else 100
 
-# What agents may say of when something happened, with what the alert says of their clock.
+# Timestamps that an agent may send. The value is what the alert page then says about the agent's clock.
 TIMES: dict[str, str | None] = {
     "1970-01-01T00:00:00Z": "behind",
     "0001-01-01T00:00:00Z": "behind",
@@ -24,7 +24,7 @@ TIMES: dict[str, str | None] = {
     "2026-11-24T13:59:58+02:00": None,
     "2026-11-24T15:00:00Z": "ahead",
     "9999-12-31T23:59:59.999999999Z": "ahead",
-    "1795521600000": None,  # milliseconds since 1970, the moment of the clock in these tests
+    "1795521600000": None,  # in milliseconds since 1970: the current time of `FakeClock`
 }
 UNREADABLE = ("", "yesterday", "-1e999", "10000-01-01T00:00:00Z", "2026-13-45T99:99:99Z")
 
@@ -32,7 +32,7 @@ UNREADABLE = ("", "yesterday", "-1e999", "10000-01-01T00:00:00Z", "2026-13-45T99
 def test_alerts_are_ordered_by_receipt_whatever_the_clocks_say(
     agent: AgentClient, database: Database, clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(8)  # noqa: S311 (times, not secrets)
+    chance = random.Random(8)  # noqa: S311 (test data, no secret)
     steps_back = 0
     for number in range(EVENTS):
         said = chance.choice([*TIMES, *UNREADABLE])

@@ -1,4 +1,4 @@
-"""Promise 6: a full disk refuses, then heals."""
+"""Promise 6: while the disk is full, events are refused; afterwards they are accepted again."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ DISK_BYTES = 24 << 20
 
 
 class Disk(Protocol):
-    """Where the database is; `folder` takes nothing more between `fill` and `clear`."""
+    """A disk with the database in `folder`. Between `fill` and `clear`, files in `folder` cannot grow."""
 
     kind: str
     folder: Path
@@ -57,7 +57,7 @@ class FullTmpfs:
 
 
 class FileSizeLimit:
-    """Where nobody may mount: the server may let no file grow (setrlimit(2), RLIMIT_FSIZE)."""
+    """A limit on the file size of the server, for tests that may not mount (setrlimit(2), RLIMIT_FSIZE)."""
 
     kind = "files that may not grow"
 
@@ -110,7 +110,7 @@ def test_a_full_disk_refuses_and_heals_without_a_restart(
                 names = [f"full-{number}-{n}" for n in range(BATCH)]
                 events = [exec_event(event_id=name) for name in names]
                 place.fill(server)
-                for filling in count():  # what its files have room for already is taken
+                for filling in count():  # until the free space inside existing files is used up
                     more = [f"filling-{number}-{filling}-{n}" for n in range(BATCH)]
                     refused = server.send(key, *(exec_event(event_id=name) for name in more))
                     if refused[0] != 200:

@@ -1,4 +1,4 @@
-"""Promise 1: an answered event is durable."""
+"""Promise 1: an acknowledged event is stored, even if the server is killed right after its answer."""
 
 import random
 import threading
@@ -27,14 +27,14 @@ KILLS = 300 if FULL_RUN else 15
 def count_lost_matches(
     folder: Path, key: str, command: Sequence[str], kills: int
 ) -> tuple[int, int]:
-    """How many matches were acknowledged over that many kills, and how many of them are not stored."""
+    """Kill the server `kills` times; return the numbers of acknowledged and of lost matches."""
     acknowledged: set[str] = set()
-    chance = random.Random(4)  # noqa: S311 (moments, not secrets)
+    chance = random.Random(4)  # noqa: S311 (random waits, no secrets)
     for kill in range(kills):
         with running_server(folder, command) as server:
             with EventSenders(server, key, f"kill-{kill}") as senders:
                 wait_until(lambda: len(senders.acknowledged) >= WRITERS, "answers")
-                # Any moment will do: nothing is waited for.
+                # Sleep for a random time, so that the kill hits the server at a random moment.
                 threading.Event().wait(chance.uniform(0.05, 0.6))
                 server.process.kill()
             assert senders.unexpected_answers == []
@@ -60,7 +60,7 @@ def test_no_acknowledged_match_is_lost_to_a_kill(
 
 
 def test_an_answer_before_the_commit_is_detected(tmp_path: Path) -> None:
-    for attempt in range(5):  # by chance a kill may hit no transaction
+    for attempt in range(5):  # a kill loses nothing if no transaction is running
         folder = tmp_path / str(attempt)
         folder.mkdir()
         _, lost = count_lost_matches(folder, make_key(folder, "fleet"), EARLY, 2)

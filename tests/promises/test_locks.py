@@ -1,4 +1,4 @@
-"""Promise 7: a locked database refuses, then heals."""
+"""Promise 7: while the database is locked, events are refused; afterwards they are accepted again."""
 
 import threading
 from itertools import cycle, islice
@@ -24,7 +24,8 @@ from tests.promises.ground import (
     stored_event_ids,
 )
 
-# Seconds; a lock that ends while a request is waited for is no reason to refuse it.
+# How long each lock is held, in seconds. A request that waits for a lock is refused only after
+# WRITE_TIMEOUT_SECONDS, so a request during a shorter lock may be accepted.
 LOCK_SECONDS = list(islice(cycle((1, 5, 30)), 20)) if FULL_RUN else [1]
 BATCH = 25
 
@@ -52,7 +53,7 @@ def test_a_locked_database_refuses_and_heals(tmp_path: Path, key: str) -> None:
 def test_queue_time_counts_towards_the_lock_timeout(
     tmp_path: Path, database: Database, clock: FakeClock
 ) -> None:
-    """Else who comes just behind a transaction that waits for a lock waits nearly twice as long."""
+    """Otherwise a batch that is queued behind a waiting transaction could wait nearly twice as long."""
     writer = Writer(database, clock=clock)
     broken = (RejectedEvent(RawEvent(0, 1, b"{"), "broken"),)
     late = Batch(
@@ -61,7 +62,7 @@ def test_queue_time_counts_towards_the_lock_timeout(
     with locked_database(tmp_path):
         told = writer.submit(late)
         writer.start()
-        # Had it the whole patience, nothing would be told in this time.
+        # If the time in the queue did not count, the batch would have no result within this timeout.
         with pytest.raises(Unavailable, match="busy"):
             told.result(timeout=WRITE_TIMEOUT_SECONDS - 1)
     writer.stop()

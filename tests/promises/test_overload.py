@@ -1,5 +1,7 @@
-"""Promise 5: back-pressure, not loss. Promise 10: one agent cannot starve another. Promise 11: slow clients
-cannot stall others.
+"""Promises 5, 10 and 11: overload, one agent that floods the server, and slow clients.
+
+Promise 5: under overload, requests are refused and no accepted event is lost. Promise 10: one agent cannot
+keep the server from answering another. Promise 11: slow clients do not delay other clients.
 """
 
 import contextlib
@@ -20,7 +22,8 @@ from tests.processes import TIMEOUT_SECONDS, ServerProcess, running_server, wait
 from tests.promises.ground import FULL_RUN, make_key, report, stored_event_ids
 
 SECONDS = 180.0 if FULL_RUN else 4.0
-# Five times as many bytes at once as all requests together may hold: four bodies of the largest size.
+# All requests together may hold as many bytes as four bodies of the largest size. This test sends
+# five times as many bytes at once.
 BODY_BYTES = 2 << 20
 AT_ONCE = 20
 MAX_MEMORY_MB = 250
@@ -32,7 +35,7 @@ STALLED = 500
 
 @dataclass
 class Tally:
-    """What senders counted. `events` were sent in requests that were answered."""
+    """Counts of all senders. `events` is the number of events in answered requests."""
 
     events: int = 0
     accepted: int = 0
@@ -46,7 +49,7 @@ class Tally:
 
 
 def large_body(mark: str) -> tuple[bytes, int, set[str]]:
-    """A body of about the largest size: its bytes, how many events, the ids of those that match."""
+    """Return a body of nearly the largest size, its number of events and the ids of its matching events."""
     names = {f"{mark}-{number}" for number in range(MATCHING)}
     quiet = json.dumps(benign_event()).encode()
     times = BODY_BYTES // (len(quiet) + 1) - 2 * MATCHING
@@ -90,7 +93,7 @@ def metric(server: ServerProcess, name: str) -> float:
 
 
 def peak_memory_mb(server: ServerProcess) -> float:
-    """In MB (proc(5), VmHWM)."""
+    """Return the largest resident memory of the server so far, in MB (proc(5), VmHWM)."""
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     [found] = [line for line in lines if line.startswith("VmHWM:")]
     return int(found.split()[1]) * 1024 / 1e6
@@ -133,7 +136,7 @@ def test_overload_is_refused_and_nothing_is_lost(
 
 
 def send_slowly(server: ServerProcess, key: str, mark: str) -> list[float]:
-    """Post one event after the other, a few a second as a quiet agent does; seconds of each."""
+    """Post one event after the other, like a quiet agent; return the sorted durations in seconds."""
     took = []
     for number in range(QUIET):
         begun = perf_counter()
@@ -154,7 +157,7 @@ def test_an_agent_that_floods_does_not_starve_a_quiet_one(
         count = 0
         while not ended.is_set():
             count += 1
-            until_then = monotonic() + 0.001  # one request
+            until_then = monotonic() + 0.001  # time to start one request
             send_until(server, loud, number * 1_000_000 + count, until_then, tally)
 
     with running_server(tmp_path, MAX_BODY_BYTES=str(BODY_BYTES)) as server:
@@ -182,7 +185,7 @@ def test_an_agent_that_floods_does_not_starve_a_quiet_one(
 
 @contextmanager
 def stalled_clients(server: ServerProcess, key: str) -> Iterator[None]:
-    """Sockets that say half of something and wait: half a head, half a body, a stream nobody reads."""
+    """Open sockets that send a part of a request, or nothing, and stay open without sending the rest."""
     head = f"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n".encode()
     ways = (
         head[:20],

@@ -1,4 +1,4 @@
-"""Promise 2: a power cut loses nothing acknowledged, since each answer waits for the disk."""
+"""Promise 2: a power cut loses no acknowledged event, because each answer waits for a disk sync."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ from tests.processes import TIMEOUT_SECONDS, running_server, wait_until
 from tests.promises.ground import FULL_RUN, SERVE, mutant_command, report
 
 BATCHES = 200 if FULL_RUN else 10
-FULL = 2  # of PRAGMA synchronous
+FULL = 2  # the number that PRAGMA synchronous returns for FULL
 _SYNCED = re.compile(rb"(?:fdatasync|fsync)(?:\(| resumed).*= 0$", re.MULTILINE)
 
 
@@ -40,11 +40,11 @@ def test_each_commit_is_made_by_a_connection_that_syncs_in_full(
 
 
 def count_unsynced(folder: Path, key: str, command: Sequence[str]) -> int:
-    """How many of BATCHES were acknowledged without a sync of the disk while they were on their way."""
+    """Send BATCHES batches; return how many were acknowledged without a disk sync during the request."""
     if shutil.which("strace") is None:
         pytest.skip("strace is missing; on Debian and Ubuntu: apt install strace")
     calls = folder / "calls"
-    # -D: the server is our child and gets our signals, strace only looks on.
+    # With -D, the server is the child process of this test and receives its signals; strace is a grandchild.
     tracer = ("strace", "-D", "-f", "-e", "trace=fdatasync,fsync", "-o", str(calls))
     found = 0
     with running_server(folder, (*tracer, *command)) as server:
@@ -52,7 +52,7 @@ def count_unsynced(folder: Path, key: str, command: Sequence[str]) -> int:
         for number in range(BATCHES):
             status, _, told = server.send(key, exec_event(event_id=f"batch-{number}"))
             assert (status, told["matched"]) == (200, 1)
-            # strace writes a line before it lets the server go on.
+            # strace writes the line of a system call before the server continues, so no line is missing.
             after = count_syncs(calls)
             found += after == before
             before = after

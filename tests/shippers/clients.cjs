@@ -1,5 +1,5 @@
-// Sends the events of a file with one of Elasticsearch's own clients for Node.js, and tells how that went.
-// node clients.cjs CLIENT URL KEY FILE
+// Sends the events of a file with a Node.js client and prints what the client reports, as JSON. CLIENT is
+// elasticsearch8, elasticsearch9 or pino. Usage: node clients.cjs CLIENT URL KEY FILE
 'use strict'
 const fs = require('node:fs')
 
@@ -13,7 +13,7 @@ async function official (packaged) {
   const dropped = []
   const stats = await client.helpers.bulk({
     datasource: lines.map((line) => JSON.parse(line)),
-    // The first half by one verb, the rest by the other, and some with ids of their own.
+    // Events of the host that ends in "a" are sent as `create`. All others are sent as `index`, with an id.
     onDocument: (event) => event.host && event.host.name.endsWith('a')
       ? { create: { _index: 'logs' } }
       : [{ index: { _index: 'logs', _id: 'chosen' } }, event],

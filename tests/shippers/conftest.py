@@ -1,4 +1,4 @@
-"""A running Deckwatch that shippers send to, and what it has made of what one of them sent."""
+"""Fixtures of the shipper tests: a running server, sample events, and checks of what was stored."""
 
 import json
 import os
@@ -25,7 +25,10 @@ NOT_AN_EVENT = {"message": "no process event"}
 
 @dataclass(frozen=True)
 class EventSample:
-    """What every shipper is given: events of two hosts that match, ordinary ones, and bad ones among them."""
+    """The events that one shipper sends with its own API key.
+
+    They are matching events of two hosts, events that no rule matches, and invalid events.
+    """
 
     name: str
     key: str
@@ -37,13 +40,13 @@ class EventSample:
         return sum(event == NOT_AN_EVENT for event in self.events)
 
     def file(self, folder: Path) -> Path:
-        """One event a line."""
+        """Write the events to a file in `folder`, one event per line, and return its path."""
         path = folder / "events.ndjson"
         path.write_text("".join(json.dumps(event) + "\n" for event in self.events))
         return path
 
     def received(self) -> tuple[int, int]:
-        """How many events came with the key, and how many of them were rejected."""
+        """Return how many events the server received with the key, and how many of them it rejected."""
         with self.database.read() as session:
             found = session.exec(
                 select(func.sum(ApiKeyMinute.received), func.sum(ApiKeyMinute.rejected))
@@ -53,13 +56,16 @@ class EventSample:
         return int(found[0] or 0), int(found[1] or 0)
 
     def alerts(self) -> dict[str, int]:
-        """Matches by host."""
+        """Return the match count of each alert of this sample, by host."""
         with self.database.read() as session:
             found = session.exec(select(Alert).where(col(Alert.host).startswith(self.name)))
             return {str(alert.host): alert.match_count for alert in found}
 
     def wait_for_arrival(self, times: int = 1) -> None:
-        """Every event came so many times and no more; the good ones alert once, the bad ones are kept."""
+        """Wait until the server has received each event `times` times, then check what it stored.
+
+        Valid events must be stored once. Invalid events must be quarantined each time.
+        """
         total = len(self.events)
         wait_until(
             lambda: self.received()[0] >= total * times, f"{self.name} sends its {total} events"
@@ -81,7 +87,7 @@ class EventSample:
 
 @dataclass(frozen=True)
 class Deckwatch:
-    """A server process on `port`."""
+    """A server process that listens on `port`, and its database."""
 
     port: int
     database: Database
@@ -118,5 +124,5 @@ def deckwatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deckwatch]:
 
 
 def environment_without_proxy() -> dict[str, str]:
-    """For programs that are not ours: without a proxy between them and 127.0.0.1."""
+    """Return the environment without proxy settings, so that shippers connect to 127.0.0.1 directly."""
     return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}

@@ -1,4 +1,4 @@
-"""Shippers as others publish them, fetched once into a folder of this checkout; nothing is installed."""
+"""Published shippers, downloaded once into `.pytest_cache`; nothing is installed on the machine."""
 
 import fcntl
 import os
@@ -20,7 +20,10 @@ _PATIENCE = 300.0
 
 
 def node_modules() -> Path:
-    """What package-lock.json pins, with the folder to be named in NODE_PATH. Skips where npm is missing."""
+    """Download the packages of `package-lock.json`; return their folder, for `NODE_PATH`.
+
+    Skips the test if Node.js or npm is missing.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Node.js and npm are missing; on Debian and Ubuntu: apt install npm")
     lock = HERE / "package-lock.json"
@@ -35,7 +38,10 @@ def node_modules() -> Path:
 
 @dataclass(frozen=True)
 class Program:
-    """One of Debian's programs: with its own modules, and the environment in which it finds libraries."""
+    """A program of a Debian package, the folder of its modules, and its environment.
+
+    The environment names the folders of the shared libraries and has no proxy settings.
+    """
 
     path: Path
     modules: Path
@@ -43,10 +49,11 @@ class Program:
 
 
 def debian_program(program: str, module: str, *packages: str) -> Program:
-    """`program` out of Debian's packages; `module` is a file in the folder of its modules.
+    """Return `program` from Debian packages; `module` is the name of a file in the folder of its modules.
 
-    Packages that are not on this machine are unpacked beside the tests: rsyslog and syslog-ng cannot
-    both be installed, and either would replace what logs here. Skips where there is no apt.
+    Packages that are not installed are unpacked into `.pytest_cache`. They are not installed, because
+    rsyslog and syslog-ng conflict with each other and would replace the syslog daemon of the machine.
+    Skips the test if apt is missing.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         pytest.skip(f"apt is missing, from whose packages {program} would come")
@@ -69,7 +76,7 @@ def debian_program(program: str, module: str, *packages: str) -> Program:
 def _unpack(folder: Path, root: Path, packages: tuple[str, ...]) -> None:
     command = ("apt-get", "install", "--simulate", "--no-install-recommends", *packages)
     lines = [line.split() for line in _run(folder, *command).splitlines()]
-    # A third word in brackets is a version that is installed, and would be upgraded.
+    # Each line is `Inst NAME …`. A third word in brackets is the version that is already installed.
     missing = [line[1] for line in lines if line[0] == "Inst" and not line[2].startswith("[")]
     if missing:
         _run(folder, "apt-get", "download", *missing)
@@ -79,7 +86,7 @@ def _unpack(folder: Path, root: Path, packages: tuple[str, ...]) -> None:
 
 @contextmanager
 def _file_lock(name: str) -> Iterator[Path]:
-    """The folder of that name, for one test process at a time."""
+    """Return the cache folder `name`, locked so that only one test process uses it at a time."""
     folder = _CACHE / name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -88,7 +95,10 @@ def _file_lock(name: str) -> Iterator[Path]:
 
 
 def _run(folder: Path, *command: str) -> str:
-    """What it printed. Skips when it failed: most often there is no way to where packages come from."""
+    """Run a command and return its stdout.
+
+    Skips the test if the command fails, because the usual cause is that the package servers are unreachable.
+    """
     ended = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False
     )

@@ -1,4 +1,4 @@
-"""Elasticsearch's clients for Node.js, started for real."""
+"""Elasticsearch's Node.js clients and pino-elasticsearch send events to a running server."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.shippers.installed import HERE, node_modules
 
 
 def send(client: str, deckwatch: Deckwatch, sent: EventSample, folder: Path) -> dict[str, Any]:
-    """What the client told of sending the events."""
+    """Send the events with `client`; return the counts and rejected events that the client reports."""
     ended = subprocess.run(
         ["node", HERE / "clients.cjs", client, deckwatch.url, sent.key, sent.file(folder)],
         env=environment_without_proxy() | {"NODE_PATH": str(node_modules())},

@@ -1,4 +1,4 @@
-"""Elasticsearch's clients for Python, of both majors, with each of their ways to send in bulk."""
+"""Elasticsearch's Python clients, versions 8 and 9, send events in each of their ways to send in bulk."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from tests.shippers.conftest import NOT_AN_EVENT, Deckwatch, EventSample
 
 LIBRARIES: list[Any] = [elasticsearch8, elasticsearch9]
-# Ways in which these clients present a key.
+# The ways in which these clients can send an API key.
 AUTHENTICATION: dict[str, Callable[[str], dict[str, Any]]] = {
     "an id and a key": lambda key: {"api_key": ("any-id", key)},
     "a key": lambda key: {"api_key": key},
@@ -57,7 +57,7 @@ def test_bulk_sends_everything_and_raises_for_the_bad_ones_alone(
         assert all(one["data"] == NOT_AN_EVENT for one in errors)
         assert all("no known agent format" in one["error"]["reason"] for one in errors)
         sent.wait_for_arrival()
-        # A program that tries again sends good ones twice: no error, and nothing changes.
+        # A program that retries sends the valid events again. It gets no error, and nothing is stored twice.
         good = [one for one in actions(sent) if one["_source"] != NOT_AN_EVENT]
         assert library.helpers.bulk(client, good) == (len(good), [])
     assert sent.alerts() == {f"{sent.name}-a": 6, f"{sent.name}-b": 6}

@@ -1,4 +1,4 @@
-"""rsyslog's omelasticsearch and syslog-ng's http(), as Debian packages them, in the foreground."""
+"""Debian's rsyslog (module `omelasticsearch`) and syslog-ng (destination `http()`) send events."""
 
 import subprocess
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ log {{ source(events); destination(deckwatch); }};
 def running(
     command: list[str], environment_without_proxy: dict[str, str], folder: Path
 ) -> Iterator[None]:
-    """The daemon in the foreground, told to end at the end; what it says is in a file."""
+    """Run a daemon in the foreground during the `with` block; its output goes to `folder / "said"`."""
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
             command,
