@@ -232,7 +232,7 @@ class BulkSplitter:
         return action
 
     def _parse_error(self, raw: bytes) -> str | None:
-        """Return why a line that is no action is no event either; None if it may be an event."""
+        """Return why `raw`, which is not an action, is not an event either, or None if it may be an event."""
         if len(raw) > self._max_event_bytes:
             return None  # `evaluate` rejects it for its size.
         try:

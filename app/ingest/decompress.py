@@ -37,7 +37,10 @@ class UnsupportedEncoding(DeckwatchError):
 
 
 class DecompressionError(Exception):
-    """Compressed data is damaged or incomplete; the message is a predicate for the name of its source."""
+    """Compressed data is damaged or incomplete.
+
+    The message is the rest of a sentence that begins with the name of the data's source, such as "The body".
+    """
 
 
 class Decompressor(Protocol):

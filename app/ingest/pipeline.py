@@ -108,8 +108,8 @@ class Pipeline:
         JsonSplitter also holds an array or a document on several lines. The rules are those enabled at
         the start of the request.
 
-        Stores nothing if it raises UnsupportedEncoding, UnreadableBody, ContentTooLarge, or Unavailable,
-        which includes that all requests together hold too much memory.
+        Raises UnsupportedEncoding, UnreadableBody, ContentTooLarge or Unavailable, and then stores nothing.
+        One reason for Unavailable is that all requests together hold too much memory.
         """
         body = _RequestBody(
             BodyDecompressor(encoding, self._max_body_bytes),

@@ -90,7 +90,10 @@ def _apply_option(handlers: _Handlers, state: ParseState, option: Option) -> Non
 
 
 def _apply_copy_operand(state: ParseState, word: str, index: int, *, allow_bare_host: bool) -> bool:
-    """Apply `word` if it names a remote file; in local names, no colon precedes the first slash."""
+    """Apply `word` if it names a remote file or host, and return whether it does.
+
+    A word without a colon before its first slash is a host if `allow_bare_host`, and otherwise a local file.
+    """
     arg_indexes = (index,)
     for scheme in ("scp", "sftp"):
         if word.startswith(f"{scheme}://"):

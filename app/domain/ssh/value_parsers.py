@@ -28,12 +28,15 @@ _SERVICE_PORTS = {
 
 
 def is_invalid_host(text: str) -> bool:
-    """Return whether ssh rejects this host (since 10.3 also with a comma, and as a jump host)."""
+    """Return whether ssh rejects the host `text`.
+
+    Since OpenSSH 10.3, ssh also rejects a comma and also checks jump hosts.
+    """
     return _INVALID_HOST.match(text) is not None
 
 
 def is_invalid_user(text: str) -> bool:
-    """Return whether ssh rejects this user (since 10.3 also of a jump host)."""
+    """Return whether ssh rejects the user `text`. Since OpenSSH 10.3, ssh also checks users of jump hosts."""
     return _INVALID_USER.match(text) is not None
 
 
