@@ -21,7 +21,8 @@ _STATUS_CREATED = 201
 _STATUS_BAD_REQUEST = 400
 _MISSING_EVENT = "an action without its event: the next line is another action, or there is none"
 _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, not update or delete"
-# Elasticsearch's limits on index names and ids are smaller. The response may repeat the whole action.
+# The length of an action is limited, because the response may repeat the whole action. Elasticsearch's limits
+# on index names and ids are smaller.
 _MAX_ACTION_BYTES = 8 << 10
 
 
@@ -67,8 +68,8 @@ class BulkSplitter:
         self._last_action_line = b""
         self._last_action: BulkAction | None = None
         self.event_count = 0
-        # (action, line by which its rejection is found, repeat count), in request order. Repetitions
-        # follow each other at a distance of two lines.
+        # (action, line, repeat count) in request order. A rejection of the action is found by this line. Each
+        # repetition is two lines after the previous one.
         self._responses: list[tuple[BulkAction, int, int]] = []
         self._responses_bytes = 0
 
@@ -179,7 +180,7 @@ class BulkSplitter:
     def _apply_action(
         self, action: BulkAction | None, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Return the events of an action line, and whether the line behind it was used."""
+        """Return the events of an action line, and whether the line after it was used."""
         if action is None:
             return self._handle_stray_line(first_line, event)
         if action.verb == "delete":
@@ -194,7 +195,7 @@ class BulkSplitter:
     def _handle_stray_line(
         self, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Take a line that is no action as an event, or else as the invalid action of `event`."""
+        """Accept a line that is no action if it is an event; else reject it, but accept `event`."""
         default_action = _with_success_item(BulkAction("index", self._index))
         reason = self._parse_error(first_line.raw)
         if reason is None:

@@ -150,7 +150,7 @@ def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: 
 
 
 def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
-    """Apply `RemoteForward listen target`: two words, where the option letter has one with a colon."""
+    """Apply a keyword such as `RemoteForward listen target`, whose value has two words instead of a colon."""
     kind = _FORWARD_KEYWORDS[line.keyword]
     max_words = 1 if kind is ForwardKind.DYNAMIC else 2
     if len(line.words) > max_words:

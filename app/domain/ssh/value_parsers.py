@@ -74,7 +74,8 @@ def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
             return None
         user, rest = unquote(name).removesuffix(f":{MASK}"), after
     parts = _split_host(rest)
-    # Some releases reject `ssh://[::1]`, others accept it. Accepting it hides less.
+    # Some releases of OpenSSH reject `ssh://[::1]`, others accept it. Accepting it shows analysts the
+    # destination.
     if parts is None or not (_is_domain_name(parts[0]) or rest.startswith("[")):
         return None
     host, divider, rest = parts
