@@ -128,7 +128,8 @@ def event_from_ecs(document: Document) -> Event:
     )
 
 
-# Machines repeat the same command lines. Longer ones are parsed each time, to bound the cache's memory.
+# Hosts run the same command lines again and again, so results are cached. Command lines with more characters
+# than this are parsed each time, to limit the memory of the cache.
 _MAX_CACHED_CHARACTERS = 2_000
 
 
@@ -141,7 +142,8 @@ def _parse_ssh(name: str, args: tuple[str, ...]) -> SshInvocation | None:
 _parse_ssh_cached = lru_cache(maxsize=1024)(parse_ssh)
 
 
-# PostgreSQL cannot index text beyond about 2,700 bytes; ids of real agents are far shorter.
+# A longer id is replaced by its hash, because PostgreSQL cannot index a text of more than about 2,700 bytes.
+# The ids of real agents are far shorter.
 MAX_EVENT_ID_LENGTH = 500
 _IDENTITY_FIELDS = (
     "host.name",

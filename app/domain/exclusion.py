@@ -177,7 +177,10 @@ class Exclusion:
     ends_at: datetime
 
     def covers(self, event: Event, *, rule_id: str, at: datetime) -> bool:
-        """Return whether the exclusion covers a match of `rule_id` received `at` (server clock, aware)."""
+        """Return whether the exclusion covers a match of the rule `rule_id` that was received at `at`.
+
+        `at` is an aware time of the server's clock.
+        """
         return (
             rule_id == self.rule_id
             and at < self.ends_at

@@ -45,7 +45,7 @@ class _Task:
             self.loop.call_soon_threadsafe(self.done.set)
 
     async def wait(self) -> None:
-        """Wait for the end. If the caller is cancelled, drop a queued task but wait for a running one."""
+        """Wait until the task ends. If the caller is cancelled, drop the task unless it already runs."""
         cancelled: asyncio.CancelledError | None = None
         while not self.done.is_set():
             try:

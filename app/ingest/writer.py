@@ -145,7 +145,7 @@ class Writer:
         return batch.result
 
     def count_traffic(self, key_id: int, traffic: TrafficCounts) -> None:
-        """Count a request that stores no match or rejected event; needs no commit of its own."""
+        """Count a request without matches and rejected events; a later transaction stores the counts."""
         traffic.seen_at = self._clock()
         with self._traffic_lock:
             _add_traffic(self._traffic, key_id, traffic)

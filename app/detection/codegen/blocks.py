@@ -84,7 +84,7 @@ class BlockGenerator:
     common_term_tests: list[str] = field(default_factory=list)
 
     def generate_statements(self, rules: Sequence[PendingRule]) -> tuple[set[str], list[str]]:
-        """Return the fields that must be read first, and the statements that set `matched`."""
+        """Return the fields that must be read first, and the statements, which fill the list `matched`."""
         fields: set[str] = set()
         groups: dict[frozenset[Term], int] = {}
         bits: dict[int, int] = {}

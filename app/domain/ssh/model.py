@@ -138,18 +138,19 @@ class SshInvocation:
 
     - `program`: base name of the program (`ssh`, `sshd`, `autossh`, …); for `sshpass`, the program that it
       runs.
-    - `destination`: the host, lower-cased as OpenSSH does, without brackets around IPv6; the value of
-      `-o HostName=` if present. None for servers and without a destination argument.
+    - `destination`: the host to which the client connects, in lower case as OpenSSH writes it and without
+      brackets around IPv6. If `-o HostName=` is given, it is that host. It is None for servers, and if no
+      argument names a destination.
     - `user`: the remote account; for an inbound session, the account that logged in.
     - `port`: None if the arguments do not set it. For a server, the first port.
     - `jump_hosts`: in the order of the connection.
     - `identity_files`: values of `-i` and `IdentityFile`.
     - `config_file`: `-F` of clients, `-f` of sshd.
     - `remote_command`: the arguments after the destination; with `-s` the first is the subsystem.
-    - `options`: effective value of each other setting, from `-o` or its option letter, by ssh_config(5) or
-      sshd_config(5) keyword in lower case.
+    - `options`: the effective value of each other setting, from `-o` or an option letter. The keys are
+      keywords of ssh_config(5) or sshd_config(5) in lower case.
     - `background`: `-f` or `ForkAfterAuthentication`. `no_command`: `-N`, `SessionType none` or `-W`.
-    - `no_op_option`: the option that makes a no-op (`-V`, `-O check`), or None.
+    - `no_op_option`: the option because of which the program opens no connection (`-V`, `-O check`), or None.
     - `destination_indexes`: indexes of the arguments that name the destination.
     """
 

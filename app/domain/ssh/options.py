@@ -11,7 +11,8 @@ from app.domain.ssh.parse_state import (
 )
 
 _YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-# Keywords with a fixed set of values, spelled as OpenSSH prints them; other values are errors.
+# Keywords with a fixed set of values. Each accepted value maps to the spelling that OpenSSH prints; any other
+# value is an error.
 _ALLOWED_VALUES: dict[str, dict[str, str]] = {
     "clearallforwardings": _YES_NO,
     "forkafterauthentication": _YES_NO,

@@ -17,7 +17,7 @@ _INVALID_USER = re.compile(r"-|.*(?:['`\";&<>|(){}]|\s-|\\\Z)", re.ASCII | re.DO
 _MAX_SOCKET_PATH_BYTES = 107
 _MAX_TUN_NUMBER = 0x7FFFFFFF - 2
 
-# The container's services(5) is not available here; these are the commonly used names.
+# The file services(5) of the container is not available here, so these are the commonly used service names.
 _SERVICE_PORTS = {
     "domain": 53, "ftp": 21, "git": 9418, "http": 80, "http-alt": 8080, "https": 443, "imap2": 143,
     "imaps": 993, "kerberos": 88, "ldap": 389, "ldaps": 636, "microsoft-ds": 445,
@@ -162,7 +162,8 @@ class ForwardSpec:
 def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | None:
     """Parse `[bind:]port:host:hostport` and the other forms of ssh(1), options -L, -R and -D.
 
-    `dynamic` is the form without a target. Port 0 lets the remote host choose the port.
+    `dynamic` selects the form without a target. Port 0 is valid only if `remote` is true (-R); the remote
+    host then chooses the port.
     """
     fields = _split_forward_fields(text.lstrip(" \t\n\v\f\r"))
     if fields is None:
