@@ -118,7 +118,7 @@ def load_rules(paths: Iterable[Path]) -> LoadedRules:
 
 
 def is_enabled(rule: Rule, override: bool | None) -> bool:
-    """Return whether `rule` is enabled; `override` is the users' setting, None to use the file's."""
+    """Return whether `rule` is enabled: `override`, the users' setting, or if it is None the rule file's."""
     return rule.enabled if override is None else override
 
 

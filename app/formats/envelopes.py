@@ -1,7 +1,7 @@
 """Envelopes that shippers and other programs put around an agent's event, and how to unwrap them.
 
-An unwrapped event is converted as if the agent had sent it directly. If it lacks a host name, the
-envelope's is used.
+An unwrapped event is converted as if the agent had sent it directly. If the event has no host name, it gets
+that of the envelope.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
