@@ -86,7 +86,7 @@ class BulkSplitter:
         """Yield the events whose actions are known."""
         if not self._bom_checked:
             part = self._bom_prefix + part
-            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # The mark may arrive in pieces.
+            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # The byte order mark may be split.
                 self._bom_prefix = part
                 return
             self._bom_checked, self._bom_prefix = True, b""
@@ -155,7 +155,7 @@ class BulkSplitter:
         yield events
 
     def _repeated_action(self, lines: EventLines) -> BulkAction | None:
-        """Return the previous action if the next line repeats it; most shippers use only one."""
+        """Return the previous action if the next line repeats it; most shippers send only one action."""
         action = self._last_action
         if action is None or action.verb not in _INDEXING_VERBS:
             return None
@@ -164,7 +164,7 @@ class BulkSplitter:
     def _next_events(
         self, first_line: RawEvent, second_line: RawEvent | None
     ) -> list[RawEvent | RejectedEvent]:
-        """Return the event of `first_line`, or the rejected line; keep an unused `second_line`."""
+        """Return the event of `first_line`, or the rejected line; keep `second_line` if it is not used."""
         action = self._parse_action(first_line.raw)
         event = second_line
         if (

@@ -117,10 +117,10 @@ _NONBLANK_LINE = re.compile(rb"\S[^\n]*")
 
 
 def _split_element(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the element and its offset in `raw`; yield its lines if some of them are whole events.
+    """Yield the element and its offset in `raw`, or its lines if some of them are whole events.
 
-    An unclosed bracket, such as in the truncated first line of NDJSON, makes an element of the lines
-    that follow it.
+    After an unclosed bracket, such as in the truncated first line of NDJSON, all following lines belong to
+    one element.
     """
     element = raw.strip()
     if (

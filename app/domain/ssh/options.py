@@ -109,7 +109,7 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
 
 
 def apply_port(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """Apply a port of `-p` or Port; the first one wins."""
+    """Set the port from `-p` or `Port`, unless an earlier argument has set it."""
     port = value_parsers.parse_nonzero_port(text)
     if port is None:
         state.record_error(f"invalid port {text!r}", arg_indexes)

@@ -145,7 +145,7 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
 
 
 def _split_words(text: str) -> tuple[str, ...] | None:
-    """Split into words with quotes and backslash escapes, up to a comment; None for an unclosed quote."""
+    """Split `text` into words, up to a comment; None if a quote is not closed. Backslashes are escapes."""
     words: list[str] = []
     place, end = 0, len(text)
     while place < end:

@@ -212,7 +212,7 @@ def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | No
 
 
 def _split_forward_fields(text: str) -> list[tuple[str, bool]] | None:
-    """Split into at most four fields, each with whether it is a path (contains a slash)."""
+    """Split `text` into at most four pairs of a field and whether it is a path (contains a slash)."""
     fields: list[tuple[str, bool]] = []
     position = 0
     while position < len(text):
