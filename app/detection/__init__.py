@@ -1,1 +1,1 @@
-"""Detection: rule files, EQL queries, the detector, and explanations. No web, no SQL."""
+"""Detection: rule files, EQL queries, the detector, and explanations. It imports neither web nor SQL code."""

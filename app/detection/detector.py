@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """Matches events against `rules`. The caller leaves out disabled rules.
+    """Matches events against `rules`. The caller must leave out disabled rules.
 
-    `ecs_marker_fields` are fields of which an event must have at least one to be recognised as ECS. An
-    event with the first of them is ECS, whatever else it has. For all other events, the root keys
-    `non_ecs_keys` show that the event is wrapped or in another format.
+    An event is recognised as ECS only if it has at least one of `ecs_marker_fields`. An event with the first
+    of these fields is ECS even if it has one of `non_ecs_keys`. Any other event with one of the root keys
+    `non_ecs_keys` is in an envelope or in another format.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Detector:
         self.match_json = self._functions.match_json
         """Return the rules that match an event given as JSON bytes, in the order of `rules`.
 
-        None if the event must be decoded completely: it is not JSON, not an object, not recognised as ECS,
-        or has objects in unexpected places. Never raises. Invalid UTF-8 in fields that no rule reads is
-        not noticed.
+        Returns None if the caller must decode the event completely: the event is not JSON, not an object or
+        not recognised as ECS, or has objects in unexpected places. Never raises. Does not notice invalid
+        UTF-8 in fields that no rule reads.
         """
 
     def match_document(self, document: Mapping[str, object]) -> MatchingRules:

@@ -1,7 +1,7 @@
 """Explanation of why an event matches a rule or does not: the syntax tree with a result for each part.
 
 This module evaluates the clauses of the compiled query one by one, without the generated functions. A test
-checks that both give the same result.
+checks that its results are those of the generated functions.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,15 @@ from app.domain.ecs_fields import Document, Scalar, field_values
 from app.domain.text import truncate_with_count
 
 MAX_FUNCTION_RESULTS = 20
-"""Maximum number of function results in an explanation; an event may have many values."""
+"""Maximum number of results of a function in an explanation. A function has a result for each combination of
+the event's values, of which there may be very many."""
 
 _MAX_VALUES_LISTED = 8
 _MAX_VALUE_LENGTH = 200
 
 
 class NodeKind(StrEnum):
-    """How a node combines its children; CLAUSE is a leaf."""
+    """How a node combines its children. A node of kind CLAUSE has no children."""
 
     AND = "and"
     OR = "or"
@@ -47,10 +48,10 @@ class FieldValues:
 class ExplanationNode:
     """A part of a query and whether it holds for the event.
 
-    `text` is the part's source text on a single line. Only a clause has the other values: `operand`
-    names the compared field or function result, and `expectation` is a phrase that follows this name.
-    `fields` are the fields that the clause reads. `results` are the results of its functions, at most
-    MAX_FUNCTION_RESULTS; None means null.
+    `text` is the source text of the part on a single line. The other attributes are set only for a clause:
+    `operand` names the compared field or function result, and `expectation` is a phrase that follows this
+    name. `fields` are the fields that the clause reads. `results` are the results of its function, at most
+    MAX_FUNCTION_RESULTS; a result of None is EQL's null. All nodes except clauses have `children`.
     """
 
     kind: NodeKind
@@ -72,7 +73,7 @@ class ExplanationNode:
                 yield from node.decisive_clauses()
 
     def missing_fields(self) -> list[str]:
-        """Return the fields that the query reads and the event lacks, without duplicates."""
+        """Return the fields that this part of the query reads and the event lacks, without duplicates."""
         names = [field.name for field in self.fields if not field.values]
         for node in self.children:
             names += node.missing_fields()
@@ -92,7 +93,7 @@ class Explanation:
 
 
 def explain(rule: Rule, document: Document) -> Explanation:
-    """Evaluate every clause of `rule` for a decoded event with JSON types, as returned by `formats`."""
+    """Evaluate every clause of `rule` for `document`, a decoded event as `app.formats` returns it."""
     condition = _explain_node(rule.tree.condition, rule, document)
     category = rule.tree.category_clause
     if category is not None:
@@ -108,7 +109,10 @@ def explain(rule: Rule, document: Document) -> Explanation:
 def _explain_node(
     node: Expression, rule: Rule, document: Document, *, expected_result: bool = True
 ) -> ExplanationNode:
-    """Explain `node`, which must have `expected_result` for the query to match; `not` inverts it."""
+    """Explain `node`. `expected_result` is the result of `node` that contributes to a match of the query.
+
+    Each `not` around a node inverts its expected result.
+    """
     text = _single_line(rule.query[node.span.start : node.span.end])
     if isinstance(node, Not):
         inner = _explain_node(node.operand, rule, document, expected_result=not expected_result)
@@ -160,7 +164,11 @@ def _explain_clause(
 
 
 def format_values(values: Sequence[object]) -> str:
-    """Format an event's values for display: quoted, long texts truncated, further values counted."""
+    """Format an event's values for display.
+
+    Texts are quoted, long texts are truncated, and values after the first _MAX_VALUES_LISTED are only
+    counted.
+    """
     if not values:
         return "nothing"
     parts = [_format_value(value) for value in values[:_MAX_VALUES_LISTED]]

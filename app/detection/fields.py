@@ -12,7 +12,7 @@ from importlib.resources import files
 
 
 class FieldType(StrEnum):
-    """The type by which values of a field are compared. The values are the types in `fields.txt`."""
+    """The type by which values of a field are compared. Each member's value is its name in `fields.txt`."""
 
     TEXT = "keyword"
     NUMBER = "number"
@@ -21,9 +21,10 @@ class FieldType(StrEnum):
     IP = "ip"
     GEO_POINT = "geo_point"
     OBJECT = "object"
-    """Has no value of its own; any field below it is allowed and has the type DYNAMIC."""
+    """A field of this type has no value of its own. Queries may use any field below it; such a field has the
+    type DYNAMIC unless it is a known field itself."""
     DYNAMIC = "dynamic"
-    """Unknown; the constant in a comparison decides."""
+    """The type is unknown. The type of the constant in a comparison decides how values are compared."""
 
 
 def field_type(name: str) -> FieldType | None:

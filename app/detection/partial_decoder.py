@@ -7,8 +7,8 @@ Each object has one msgspec struct with an attribute for every key below it, dir
 - The nested decoder is for nested keys, which nearly all agents send. It rejects dotted keys.
 - The mixed decoder reads a field from all its places.
 
-Events that neither accepts (a list of objects, an object instead of a scalar, JSON that msgspec rejects)
-must be decoded completely.
+An event that neither decoder accepts must be decoded completely. Examples are an event with a list of
+objects, an event with an object in place of a scalar, and JSON that msgspec rejects.
 """
 
 import re
@@ -64,8 +64,8 @@ class PartialDecoder:
     - `forbidden_keys`: root keys for which `decode_mixed` rejects an event.
     - `nested_forbidden_keys`: root keys for which `decode_nested` rejects an event.
     - `is_text`: whether `decode_nested` accepts only texts in a field. Lists of texts become tuples.
-    - `is_lazy`: whether a field can be decoded on first use. An object with only such fields is decoded by
-      the statements of `read_statements`.
+    - `is_lazy`: whether a field can be decoded when it is first read. An object with only such fields is
+      decoded by the statements of `read_statements`.
 
     The decoders take bytes. They and the statements of `read_statements` raise msgspec.DecodeError,
     UnicodeDecodeError or RecursionError if they cannot decode an event. Field names must not contain
@@ -85,7 +85,7 @@ class PartialDecoder:
         self.fields = tuple(dict.fromkeys([*fields, *mixed_only]))
         self._positions = {name: index for index, name in enumerate(self.fields)}
         self.namespace: dict[str, object] = {}
-        """The objects that the names in `read_statements` refer to."""
+        """The objects to which the names in the statements of `read_statements` refer."""
         self._object_numbers: dict[str, int] = {}
         self._lazy_decoders: dict[str, Callable[[bytes], msgspec.Struct | None]] = {}
         self._root = _PathNode("")
@@ -106,8 +106,8 @@ class PartialDecoder:
     def read_statements(self, names: Iterable[str]) -> Iterator[str]:
         """Yield Python statements that read `names` from `event`, a result of `decode_nested`.
 
-        The local variable of a field then holds None, a scalar, or a list of scalars and None; if the
-        field `is_text`, None, a text or a tuple of texts.
+        After these statements, the local variable of a field holds None, a scalar, or a list of scalars and
+        None. If `is_text` is true for the field, the variable holds None, a text or a tuple of texts.
         """
         yield from self._read_statements(self._root, "event", frozenset(names))
 
@@ -127,7 +127,8 @@ class PartialDecoder:
     ) -> None:
         """Define the structs of `parent` and of all objects inside.
 
-        `is_lazy` is true if `parent` or an object around it is lazy; then objects inside are not.
+        `is_lazy` is true if `parent` or an object that contains it is lazy. The objects inside are then
+        decoded together with the lazy object.
         """
         for child in parent.children.values():
             if child.children:
@@ -186,7 +187,7 @@ class PartialDecoder:
             yield from self._read_statements(child, inner, names)
 
     def _object_number(self, path: str) -> int:
-        """Return a unique number for an object path: two paths can give the same identifier."""
+        """Return a unique number for an object path, because two paths can result in the same identifier."""
         return self._object_numbers.setdefault(path, len(self._object_numbers))
 
 

@@ -22,7 +22,8 @@ from app.domain.severity import Severity
 BUNDLED_RULES_DIR = Path(__file__).parent / "rules"
 MAX_FILE_BYTES = 1 << 20
 MAX_ERRORS_PER_QUERY = 20
-"""Limit per query: a malicious file can have thousands of errors."""
+"""Maximum number of errors that are reported per query, because a malicious file can have thousands of
+errors."""
 
 _ID = TextPattern(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a UUID, or up to 64 letters, digits and . _ -"
@@ -94,7 +95,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """The rules that were loaded, and the problems of the files that were not."""
+    """The rules that were loaded, and the problems of the files that could not be loaded."""
 
     rules: tuple[Rule, ...]
     problems: tuple[RuleFileProblem, ...]
@@ -117,7 +118,7 @@ def load_rules(paths: Iterable[Path]) -> LoadedRules:
 
 
 def is_enabled(rule: Rule, override: bool | None) -> bool:
-    """Return whether `rule` is enabled; `override` is the users' setting, None to use the file's."""
+    """Return whether `rule` is enabled: `override`, the users' setting, or if it is None the rule file's."""
     return rule.enabled if override is None else override
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""Keys from the root of the file; an index stands for an entry of an array of tables."""
+"""The keys that lead from the root of the file to a value. An integer is the index of an entry of an array of
+tables."""
 
 _ERROR_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _KEY_PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
 _KEY = rf"{_KEY_PART}(?:[ \t]*\.[ \t]*{_KEY_PART})*"
-# tomllib takes quadratic time in the number of a key's parts.
+# tomllib takes quadratic time in the number of a key's parts, so keys with too many parts are refused.
 _TOO_MANY_KEY_PARTS = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){50}")
 _KEY_PARTS = re.compile(_KEY_PART)
 _STATEMENT_START = re.compile(

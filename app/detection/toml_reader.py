@@ -53,7 +53,7 @@ class TableReader:
     def text(
         self, key: str, *, default: str | None = None, pattern: TextPattern | None = None
     ) -> str:
-        """Return a string. Without a `default` or `pattern`, it must be present and not empty."""
+        """Return a string. Without a `default`, it must be present; without a `pattern` too, not empty."""
         text_pattern = pattern or (_ANY_TEXT if default is not None else _NON_EMPTY_TEXT)
         return self._value(key, text_pattern.check, text_pattern.description, default, "")
 
@@ -72,7 +72,7 @@ class TableReader:
         return self._value(key, check, "true or false", default, False)
 
     def one_of(self, key: str, options: Mapping[str, T]) -> T:
-        """Return the option named by a string."""
+        """Return the option whose name is the string at `key`."""
 
         def check(value: object) -> tuple[T] | None:
             return (options[value],) if isinstance(value, str) and value in options else None

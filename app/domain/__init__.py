@@ -1,1 +1,1 @@
-"""The vocabulary of Deckwatch as plain Python: no web, no SQL, no clock of its own."""
+"""The vocabulary of Deckwatch as plain Python. It uses neither the web nor SQL, and never reads the clock."""

@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How an alert was closed."""
+    """The result of the investigation of an alert, chosen when the alert is closed."""
 
     TRUE_POSITIVE = "true positive"
     BENIGN_TRUE_POSITIVE = "benign true positive"
@@ -127,7 +127,8 @@ def fingerprint(key: GroupingKey) -> str:
 class PriorityFactor:
     """One named part of a priority; `points` may be negative.
 
-    Factors with `from_last_verdict` apply to every match of the alert, not only to the first.
+    `from_last_verdict` marks a factor that comes from the verdict of the previous alert. Such a factor
+    applies to every match of the alert, not only to the first.
     """
 
     label: str
@@ -137,7 +138,7 @@ class PriorityFactor:
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """A total from 0 to 100 and the factors whose clamped sum it is."""
+    """A priority: `total` is the sum of the points of `factors`, clamped to 0 to 100."""
 
     total: int
     factors: tuple[PriorityFactor, ...]
@@ -183,8 +184,9 @@ def clamp_priority(points: Iterable[int]) -> int:
 def severity_for_priority(total: int) -> Severity:
     """Return the severity band of a priority.
 
-    The bands are wider than Elastic's bands for rules (low to 21, medium to 47, high to 73), where a
-    usual risk score lies at the upper end of its band and one more point would reach the next.
+    Elastic's bands for rules end at 21 (low), 47 (medium) and 73 (high). A usual risk score lies at the upper
+    end of its band, so one more point would reach the next band. The bands here therefore end at 29, 59 and
+    79.
     """
     if total >= 80:
         return Severity.CRITICAL

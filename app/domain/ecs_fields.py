@@ -35,7 +35,7 @@ def first_text(document: Document, field: str) -> str | None:
 
 
 def first_number(document: Document, field: str) -> int | None:
-    """Return the first integer of `field`, or None. Decimal strings count, because Falco sends both."""
+    """Return the first integer in `field`, or None. Decimal strings count, because Falco also sends these."""
     for value in field_values(document, field):
         if isinstance(value, int) and not isinstance(value, bool):
             return value

@@ -28,7 +28,7 @@ class Forbidden(DeckwatchError):
 
 
 class Unavailable(DeckwatchError):
-    """A temporary failure: nothing was stored; retry after `retry_after` seconds."""
+    """A temporary failure. Nothing was stored, and the caller can retry after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
 """A process event as pages, exclusions and evidence read it.
 
-An Event is built once per match from the normalised ECS document. Every string is controlled by the
-attacker and already escaped for storage (`text.escape_unstorable`), so that matching, storage and display
-use the same characters. The original bytes are stored with the match.
+An Event is built from the normalised ECS document. An attacker may control every string in it. The strings
+are already escaped for storage (`text.escape_unstorable`), so that matching, storage and display use the same
+characters. The original bytes are stored with the match.
 """
 
 import hashlib
@@ -128,7 +128,8 @@ def event_from_ecs(document: Document) -> Event:
     )
 
 
-# Machines repeat the same command lines. Longer ones are parsed each time, to bound the cache's memory.
+# Hosts run the same command lines again and again, so results are cached. Command lines with more characters
+# than this are parsed each time, to limit the memory of the cache.
 _MAX_CACHED_CHARACTERS = 2_000
 
 
@@ -141,7 +142,8 @@ def _parse_ssh(name: str, args: tuple[str, ...]) -> SshInvocation | None:
 _parse_ssh_cached = lru_cache(maxsize=1024)(parse_ssh)
 
 
-# PostgreSQL cannot index text beyond about 2,700 bytes; ids of real agents are far shorter.
+# A longer id is replaced by its hash, because PostgreSQL cannot index a text of more than about 2,700 bytes.
+# The ids of real agents are far shorter.
 MAX_EVENT_ID_LENGTH = 500
 _IDENTITY_FIELDS = (
     "host.name",
@@ -183,8 +185,8 @@ def derive_event_id(document: Document) -> str:
 def parse_timestamp(text: str | None) -> datetime | None:
     """Parse RFC 3339 with up to nine fractional digits, or milliseconds since 1970, to aware UTC.
 
-    Elasticsearch's `date` type accepts both. Returns None for anything else: an invalid time never
-    rejects an event.
+    Elasticsearch's `date` type accepts both forms. Returns None for any other text, because an event with an
+    invalid time must not be rejected.
     """
     if not text or len(text) > 40:
         return None
@@ -211,7 +213,10 @@ def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
 
 
 def _arguments(document: Document, prefix: str) -> tuple[str, ...]:
-    """Return `args`, or the command line split like a shell: parsing and masking need single arguments."""
+    """Return `args`, or else the command line split as a shell splits it.
+
+    The parser of SSH command lines and the masking of passwords need separate arguments.
+    """
     args = _storable_texts(document, f"{prefix}.args")
     line = None if args else _storable_text(document, f"{prefix}.command_line")
     if line is None:

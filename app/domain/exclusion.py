@@ -136,7 +136,11 @@ def find_field(name: str) -> ExclusionField | None:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition. `values` is empty for "exists", has one value for "is", and one or more otherwise."""
+    """A condition of an exclusion.
+
+    `values` is empty for "exists" and "does not exist", has one value for "is" and "is not", and has one or
+    more values for the other operators.
+    """
 
     field: str
     operator: Operator
@@ -145,7 +149,8 @@ class Condition:
     def holds(self, event: Event) -> bool:
         """Return whether the condition is true for `event`.
 
-        A negated operator is the exact opposite, so it is true for an event without the field.
+        A negated operator gives the opposite of its positive form, so it is true for an event without the
+        field.
         """
         if find_field(self.field) is None:
             return False  # an unknown field must never widen an exclusion
@@ -172,7 +177,10 @@ class Exclusion:
     ends_at: datetime
 
     def covers(self, event: Event, *, rule_id: str, at: datetime) -> bool:
-        """Return whether the exclusion covers a match of `rule_id` received `at` (server clock, aware)."""
+        """Return whether the exclusion covers a match of the rule `rule_id` that was received at `at`.
+
+        `at` is an aware time of the server's clock.
+        """
         return (
             rule_id == self.rule_id
             and at < self.ends_at
@@ -281,7 +289,7 @@ def _limits_scope(condition: Condition) -> bool:
 def validate_end(
     ends_at: datetime | None, *, now: datetime, max_duration: timedelta = MAX_DURATION
 ) -> datetime:
-    """Return `ends_at` if it is in the future and within `max_duration`.
+    """Return `ends_at` if it is in the future and at most `max_duration` plus one day ahead.
 
     Raises InvalidInput with key `ends_at`.
     """

@@ -71,7 +71,7 @@ _GENERIC_HEADING = re.compile(
     r"(?:\s+|$))+",
     re.IGNORECASE,
 )
-"""Headings of only these words are dropped, because the page has its own heading for each part."""
+"""A heading that consists only of these words is dropped, because the page has a heading for each part."""
 
 _MARKER = re.compile(r"[ \t]*<!--\s*(evidence|exclude)\s*:(.*?)-->", re.DOTALL)
 _BULLET = re.compile(r" *(?:[-+*]|[0-9]{1,9}[.)])(?: +|$)")
@@ -80,7 +80,7 @@ _MARKDOWN = MarkdownIt("commonmark")
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A top-level block of the note: Markdown, and for headings and lists their content."""
+    """A top-level block of the note. Headings have a `heading` and a `level`, and lists have `items`."""
 
     markdown: str
     heading: str | None = None
@@ -89,7 +89,7 @@ class _Block:
 
 
 def parse_guide(note: str) -> Guide:
-    """Parse `note`. Any text is valid; without known headings it is all introduction.
+    """Parse `note`. Any text is valid; a note without known headings consists only of an introduction.
 
     A step is an item of a top-level list below a part's heading. In a step, `<!-- evidence: start-event -->`
     names the evidence and `<!-- exclude: user.name process.name -->` the fields of an exclusion. The

@@ -41,7 +41,7 @@ _SEGMENT = re.compile(rf"({_STORED_ESCAPE_PATTERN})|([\x20-\x5b\x5d-\x7e]+|\\)|(
 
 
 def is_invisible(character: str) -> bool:
-    """Return whether `character` has no visible glyph or changes how others are displayed."""
+    """Return whether `character` has no visible glyph or changes how other characters are displayed."""
     if character in _BLANK_CHARACTERS:
         return True
     category = unicodedata.category(character)
@@ -92,7 +92,7 @@ def escape_invisible(text: str) -> str:
 
 
 def text_error(text: str, max_length: int, *, if_empty: str) -> str | None:
-    """Return an error message if `text` is empty (then `if_empty`) or too long, else None."""
+    """Return `if_empty` if `text` is empty, an error message if `text` is too long, and otherwise None."""
     if not text:
         return if_empty
     if len(text) > max_length:

@@ -109,9 +109,10 @@ def find_silent_periods(
 
 
 def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta | None:
-    """Return the median of occurrence minus receipt (positive: the agent's clock is ahead), or None.
+    """Return the median of occurrence time minus receipt time, or None if no occurrence time is known.
 
-    `times` are pairs (occurrence, receipt). The median is robust against single forged times.
+    A positive result means that the agent's clock is ahead. `times` are pairs (occurrence, receipt). A few
+    forged times hardly change the median.
     """
     offsets = [
         (occurred - received).total_seconds()

@@ -20,7 +20,8 @@ def has_event_category(document: Mapping[str, object]) -> bool:
     return bool(field_values(document, ECS_IDENTIFYING_FIELDS[0]))
 
 
-# Fields that only an agent sets. `ecs.version` is not one: shippers set it on the envelope of a log line.
+# The fields by which the detector recognises ECS. `ecs.version` is not among them, because shippers also set
+# it on the envelope of a log line.
 ECS_MARKER_FIELDS = ECS_IDENTIFYING_FIELDS[:-1]
 
 

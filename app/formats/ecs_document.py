@@ -94,7 +94,7 @@ def as_texts(value: object) -> list[str] | None:
 
 
 def as_integer(value: object) -> int | None:
-    """Return an integer, also from decimal text; numbers above 2^53 keep every digit."""
+    """Return an integer, also from decimal text, or None. Numbers above 2^53 keep every digit."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -1,7 +1,7 @@
 """Envelopes that shippers and other programs put around an agent's event, and how to unwrap them.
 
-An unwrapped event is converted as if the agent had sent it directly. If it lacks a host name, the
-envelope's is used.
+An unwrapped event is converted as if the agent had sent it directly. If the event has no host name, it gets
+that of the envelope.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -146,7 +146,8 @@ def _unwrap_log_line(
 ) -> tuple[Document, str | None]:
     """Unwrap a line of an agent's log that a shipper has read.
 
-    Without this, an envelope that looks like ECS would be accepted and would silently match no rule.
+    If log lines were not unwrapped, an envelope with ECS fields would be accepted as an event and match no
+    rule.
     """
     outer_format = find_format(document)
     if outer_format is None or not outer_format.marker_keys:
@@ -160,7 +161,7 @@ ENVELOPES = (
     Envelope(("_source",), lambda document: "_source" in document, _unwrap_elasticsearch_hit),
     Envelope(("specversion",), _is_cloud_event, _unwrap_cloud_event),
     Envelope(("ClientId",), _is_velociraptor_row, _unwrap_velociraptor_row),
-    # No marker key: Elastic Defend's process events have a message too. They are recognised as ECS by
-    # their event.category instead.
+    # This envelope has no marker key, because Elastic Defend's process events have a `message` too. Those
+    # events are recognised as ECS by their `event.category`.
     Envelope((), _is_log_line, _unwrap_log_line),
 )

@@ -164,7 +164,8 @@ def _timestamp(alert: Mapping[str, object], fields: _OutputFields) -> str | None
 def _host(alert: Mapping[str, object], fields: _OutputFields) -> tuple[str | None, str | None]:
     """Return (host name, name of Falco's own pod).
 
-    In a DaemonSet, `hostname` names Falco's pod instead of the node; it is then not the host name.
+    In a DaemonSet, `hostname` names Falco's pod instead of the node. The host name is then that of the node,
+    if the alert has it.
     """
     node = fields.get_text("k8s.node.name", "k8smeta.node.name", "node.name")
     hostname = as_text(alert.get("hostname")) or fields.get_text("evt.hostname")

@@ -24,7 +24,7 @@ class RejectionKind(StrEnum):
 class EventParseError(Exception):
     """An event cannot be parsed. The reason does not quote the bytes of the event.
 
-    `kind` is INCOMPLETE unless given: that of an event that lacks a field its agent format requires.
+    The default of `kind` is INCOMPLETE: the event lacks a field that its agent format requires.
     """
 
     def __init__(self, reason: str, kind: RejectionKind = RejectionKind.INCOMPLETE) -> None:

@@ -1,8 +1,8 @@
 """JSON decoder: RFC 8259, plus escaped lone surrogates.
 
-Agents send a byte of an argument that is not UTF-8 as an escaped lone surrogate. RFC 8259 section 8.2
-calls such text unpredictable. It is accepted here, because otherwise an attacker could hide an event
-behind a single byte. Raw bytes that are not UTF-8 are rejected and quarantined.
+If a byte of an argument is not UTF-8, agents send it as an escaped lone surrogate. RFC 8259 section 8.2 says
+that receivers may treat such text unpredictably. This decoder accepts the text, because otherwise an attacker
+could hide an event with one such byte. Raw bytes that are not UTF-8 are rejected and quarantined.
 """
 
 import json

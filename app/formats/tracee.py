@@ -28,8 +28,8 @@ _EXEC_EVENT = "sched_process_exec"
 _TRACEE_KEYS = frozenset(
     {"processName", "hostProcessId", "processId", "hostName", "containerId", "args"}
 )
-# Smaller timestamps are times since boot: 1e18 ns after 1970 is September 2001, a longer time than any
-# uptime.
+# Smaller timestamps are times since boot. 10^18 ns after 1970 is in September 2001, and no uptime is that
+# long.
 _MIN_EPOCH_NANOSECONDS = 10**18
 
 

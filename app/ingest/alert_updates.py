@@ -21,7 +21,8 @@ from app.ingest.new_match import NewMatch
 from app.store import alert_writes
 from app.store.database import Session
 
-# Lists show these columns; the full values, up to megabytes, remain in the stored event.
+# Maximum lengths of texts in the columns that lists show. The full values, which may be megabytes long,
+# remain in the stored event.
 MAX_SUMMARY_LENGTH = 4_000
 MAX_NAME_LENGTH = 500
 

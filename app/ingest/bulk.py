@@ -21,7 +21,8 @@ _STATUS_CREATED = 201
 _STATUS_BAD_REQUEST = 400
 _MISSING_EVENT = "an action without its event: the next line is another action, or there is none"
 _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, not update or delete"
-# Elasticsearch's limits on index names and ids are smaller. The response may repeat the whole action.
+# The length of an action is limited, because the response may repeat the whole action. Elasticsearch's limits
+# on index names and ids are smaller.
 _MAX_ACTION_BYTES = 8 << 10
 
 
@@ -67,8 +68,8 @@ class BulkSplitter:
         self._last_action_line = b""
         self._last_action: BulkAction | None = None
         self.event_count = 0
-        # (action, line by which its rejection is found, repeat count), in request order. Repetitions
-        # follow each other at a distance of two lines.
+        # (action, line, repeat count) in request order. A rejection of the action is found by this line. Each
+        # repetition is two lines after the previous one.
         self._responses: list[tuple[BulkAction, int, int]] = []
         self._responses_bytes = 0
 
@@ -85,7 +86,7 @@ class BulkSplitter:
         """Yield the events whose actions are known."""
         if not self._bom_checked:
             part = self._bom_prefix + part
-            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # The mark may arrive in pieces.
+            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # The byte order mark may be split.
                 self._bom_prefix = part
                 return
             self._bom_checked, self._bom_prefix = True, b""
@@ -154,7 +155,7 @@ class BulkSplitter:
         yield events
 
     def _repeated_action(self, lines: EventLines) -> BulkAction | None:
-        """Return the previous action if the next line repeats it; most shippers use only one."""
+        """Return the previous action if the next line repeats it; most shippers send only one action."""
         action = self._last_action
         if action is None or action.verb not in _INDEXING_VERBS:
             return None
@@ -163,7 +164,7 @@ class BulkSplitter:
     def _next_events(
         self, first_line: RawEvent, second_line: RawEvent | None
     ) -> list[RawEvent | RejectedEvent]:
-        """Return the event of `first_line`, or the rejected line; keep an unused `second_line`."""
+        """Return the event of `first_line`, or the rejected line; keep `second_line` if it is not used."""
         action = self._parse_action(first_line.raw)
         event = second_line
         if (
@@ -179,7 +180,7 @@ class BulkSplitter:
     def _apply_action(
         self, action: BulkAction | None, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Return the events of an action line, and whether the line behind it was used."""
+        """Return the events of an action line, and whether the line after it was used."""
         if action is None:
             return self._handle_stray_line(first_line, event)
         if action.verb == "delete":
@@ -194,7 +195,7 @@ class BulkSplitter:
     def _handle_stray_line(
         self, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Take a line that is no action as an event, or else as the invalid action of `event`."""
+        """Accept a line that is no action if it is an event; else reject it, but accept `event`."""
         default_action = _with_success_item(BulkAction("index", self._index))
         reason = self._parse_error(first_line.raw)
         if reason is None:
@@ -232,7 +233,7 @@ class BulkSplitter:
         return action
 
     def _parse_error(self, raw: bytes) -> str | None:
-        """Return why a line that is no action is no event either; None if it may be an event."""
+        """Return why `raw`, which is not an action, is not an event either, or None if it may be an event."""
         if len(raw) > self._max_event_bytes:
             return None  # `evaluate` rejects it for its size.
         try:

@@ -36,7 +36,8 @@ class CurrentDetector:
         """Rebuild the detector if the rule overrides changed, here or in another process."""
         with self._refresh_lock:
             with self._database.read() as session:
-                # The counter is read first: a change in between is then applied twice, never missed.
+                # The counter is read first. A change between the two reads is then applied twice, but never
+                # missed.
                 revision = change_counters.current(session, change_counters.RULES)
                 if revision == self._revision:
                     return

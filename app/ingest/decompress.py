@@ -37,7 +37,10 @@ class UnsupportedEncoding(DeckwatchError):
 
 
 class DecompressionError(Exception):
-    """Compressed data is damaged or incomplete; the message is a predicate for the name of its source."""
+    """Compressed data is damaged or incomplete.
+
+    The message is the rest of a sentence that begins with the name of the data's source, such as "The body".
+    """
 
 
 class Decompressor(Protocol):
@@ -53,9 +56,9 @@ class Decompressor(Protocol):
 
 
 class BodyDecompressor:
-    """Incremental decompressor for a request body of a Content-Encoding, limited to `max_bytes`.
+    """Incremental decompressor for a request body with the Content-Encoding `encoding`.
 
-    Raises UnsupportedEncoding when created.
+    The body may decompress to at most `max_bytes`. The constructor raises UnsupportedEncoding.
     """
 
     def __init__(self, encoding: str, max_bytes: int) -> None:
@@ -125,7 +128,7 @@ class IdentityDecompressor:
 
 
 class GzipDecompressor:
-    """RFC 1952; accepts several members in a row (section 2.2)."""
+    """Decompressor for gzip (RFC 1952), also with several members in a row (section 2.2)."""
 
     def __init__(self) -> None:
         self._member: isal_zlib.Decompress | None = None

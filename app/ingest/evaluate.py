@@ -30,9 +30,9 @@ def evaluate(
     detector: Detector,
     max_event_bytes: int,
 ) -> Iterator[Evaluation]:
-    """Yield the events that match a rule or are rejected; passes on those that are rejected already.
+    """Yield the events that match a rule, and all rejected events, including those in `events`.
 
-    Most events match no rule; of those only the fields that rules read are decoded.
+    Most events match no rule. Of such an event, only the fields that rules read are decoded.
     """
     if isinstance(events, EventLines):
         match = detector.match_json if events.is_ascii else partial(_match_raw, detector)
@@ -52,9 +52,10 @@ def evaluate(
 def _evaluate_document(
     raw_event: RawEvent, rules: tuple[Rule, ...] | None, detector: Detector, max_event_bytes: int
 ) -> Iterator[Evaluation]:
-    """Parse an event that matches `rules`, or that only its whole document can decide (None).
+    """Parse the complete event and yield it if it matches a rule or is rejected.
 
-    The latter are wrapped in an envelope, have an unusual shape, are too large or are invalid.
+    `rules` are the rules that it matches, or None if only the complete document can decide this. That is so
+    for an event that is in an envelope, has an unusual shape, is too large or is invalid.
     """
     document = parse_within_limit(raw_event, max_event_bytes)
     if isinstance(document, RejectedEvent):
@@ -78,7 +79,10 @@ def parse_within_limit(raw_event: RawEvent, max_event_bytes: int) -> Document | 
 
 
 def _match_raw(detector: Detector, raw: bytes) -> tuple[Rule, ...] | None:
-    """Like `match_json`, which skips text that no rule reads, but None if any text is not UTF-8."""
+    """Return the result of `match_json`, or None if any text in `raw` is not UTF-8.
+
+    `match_json` itself skips text that no rule reads.
+    """
     return detector.match_json(raw) if raw.isascii() or _is_utf8(raw) else None
 
 

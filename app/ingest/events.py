@@ -24,7 +24,7 @@ def too_many_events(max_events: int) -> ContentTooLarge:
     )
 
 
-# A msgspec struct: it is created four times faster than a dataclass, once for every event.
+# This is a msgspec struct because one is created for every event, four times faster than a dataclass.
 class RawEvent(msgspec.Struct, gc=False):
     """The bytes of one event, its index in the body (from 0) and its first line (from 1)."""
 

@@ -23,11 +23,12 @@ def is_json_value(raw: bytes) -> bool:
 
 
 def split_array(body: bytes, start: int, max_events: int | None) -> Iterator[RawEvent]:
-    """Return the elements of the array that begins at `start`; may be more than `max_events`."""
+    """Return the elements of the array that begins at `start`; these may be more than `max_events`."""
     if max_events is not None and len(body) > _SMALL_BODY_BYTES:
         commas = body.count(b",")
         if commas > max_events and commas * _MIN_BYTES_PER_COMMA > len(body):
-            # Decoding could create millions of elements at once; this one creates them one by one.
+            # Decoding could create millions of elements at once; _split_invalid_array creates them one by
+            # one.
             return _split_invalid_array(body, start)
     try:
         elements = msgspec.json.decode(body, type=list[msgspec.Raw])
@@ -116,10 +117,10 @@ _NONBLANK_LINE = re.compile(rb"\S[^\n]*")
 
 
 def _split_element(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the element and its offset in `raw`; yield its lines if some of them are whole events.
+    """Yield the element and its offset in `raw`, or its lines if some of them are whole events.
 
-    An unclosed bracket, such as in the truncated first line of NDJSON, makes an element of the lines
-    that follow it.
+    After an unclosed bracket, such as in the truncated first line of NDJSON, all following lines belong to
+    one element.
     """
     element = raw.strip()
     if (

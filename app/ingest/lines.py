@@ -69,8 +69,9 @@ class LineBuffer:
 def _truncate_line(line: bytes, max_bytes: int) -> bytes:
     """Strip leading white space and truncate `line`.
 
-    A line that exceeds `max_bytes` without the white space around it still does after truncation.
-    White space at the end is kept up to one byte over the limit, so that later text exceeds it too.
+    If a line exceeds `max_bytes` without the white space around it, it still does after truncation. If only
+    white space exceeds the limit, the line is cut to one byte over it, so that text in a later part exceeds
+    it too.
     """
     line = line.lstrip()
     if len(line) <= max_bytes:
@@ -186,7 +187,8 @@ class EventLines:
                 if event is None:
                     break
                 if offset != end + 1 or len(event.raw) != end - start:
-                    # White space was stripped or a blank line was skipped: this is another text.
+                    # White space was stripped or a blank line was skipped, so the event differs from the
+                    # tested text.
                     result = match(event.raw) if len(event.raw) <= max_event_bytes else None
                 if result or result is None:
                     yield event, result
@@ -227,7 +229,7 @@ class EventLines:
         return RawEvent(index, line, raw.rstrip() if raw[-1] <= _MAX_SPACE else raw)
 
     def _event_start(self, offset: int) -> int:
-        """Return the offset of the event behind the prefix at `offset`; -1 if there is none."""
+        """Return the offset of the event after the prefix at `offset`; -1 if there is none."""
         data = self._block.data
         start = offset + len(self._prefix)
         if (

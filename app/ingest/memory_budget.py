@@ -8,11 +8,12 @@ from app.domain.errors import Unavailable
 
 
 class MemoryBudget:
-    """`max_bytes` for all requests; a key may hold half of them, so that it cannot starve others.
+    """Limits all requests together to `max_bytes`, and the requests of one API key to half of that.
 
-    The total limit does not apply while no other request holds memory, nor the key's limit while the key
-    has no other request. A single request is bounded by its own limits, and if it could never get its
-    memory, the agent would retry it for ever.
+    The limit per key ensures that no key blocks the others. The total limit does not apply to a request while
+    no other request holds memory, and the limit of a key does not apply while the key has no other request. A
+    single request has limits of its own, and if it could never get its memory, the agent would retry it for
+    ever.
     """
 
     def __init__(self, max_bytes: int) -> None:

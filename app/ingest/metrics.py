@@ -7,7 +7,10 @@ from app.store.traffic import TrafficCounts
 
 
 class IngestMetrics:
-    """Called from several threads, after the commit of the counted events if they need one."""
+    """The methods are called from several threads.
+
+    If counted events need a commit, the methods are called after it.
+    """
 
     def record_request(self, traffic: TrafficCounts, rejections: Iterable[RejectionKind]) -> None:
         """Count a request; `rejections` has the kind of each rejected event."""

@@ -20,8 +20,8 @@ from app.ingest.thread_pool import FairThreadPool
 from app.ingest.writer import Batch, Writer
 from app.store.traffic import TrafficCounts
 
-# Bytes of a body that are evaluated at once: larger blocks are held longer, and each block costs a switch of
-# threads.
+# Bytes of a body that are evaluated at once. Larger blocks are held in memory longer, and smaller blocks cost
+# more switches of threads.
 BLOCK_BYTES = 1 << 20
 # Chunks smaller than this on average are joined first, since each chunk has a fixed cost.
 _MIN_CHUNK_BYTES = 16 << 10
@@ -104,12 +104,12 @@ class Pipeline:
     ) -> Receipt:
         """Evaluate a body block by block while it arrives, then store its matches and rejected events.
 
-        Occupies no thread while it waits. Holds one block, and the matches and rejected events so far;
-        JsonSplitter also holds an array or a document on several lines. The rules are those enabled at
-        the start of the request.
+        Occupies no thread while it waits. In memory are one block, and the matches and rejected events so
+        far; JsonSplitter also holds an array or a document on several lines. The rules are those that are
+        enabled at the start of the request.
 
-        Stores nothing if it raises UnsupportedEncoding, UnreadableBody, ContentTooLarge, or Unavailable,
-        which includes that all requests together hold too much memory.
+        Raises UnsupportedEncoding, UnreadableBody, ContentTooLarge or Unavailable, and then stores nothing.
+        One reason for Unavailable is that all requests together hold too much memory.
         """
         body = _RequestBody(
             BodyDecompressor(encoding, self._max_body_bytes),
@@ -201,7 +201,7 @@ class _RequestBody:
 
     @property
     def size(self) -> int:
-        """Bytes after decompression."""
+        """The number of bytes of the body after decompression."""
         return self._decompressor.decompressed_bytes
 
     @property

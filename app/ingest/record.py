@@ -15,7 +15,11 @@ from app.store.database import Session
 
 @dataclass(slots=True)
 class RecordResult:
-    """Counts of one batch: `matched` stored now, `suppressed` of them by an exclusion, and `duplicates`."""
+    """Counts of the matches of one batch.
+
+    `matched` counts those stored now, `suppressed` those of these that an exclusion covers, and `duplicates`
+    those that were stored before.
+    """
 
     matched: int = 0
     suppressed: int = 0

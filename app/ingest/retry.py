@@ -26,9 +26,10 @@ MAX_BYTES_PER_RETRY = 64 * 1024 * 1024
 class RetryResult:
     """Counts of a retry.
 
-    `events_matched` events match at least one rule. Of their matches, `matched` were stored now,
-    `suppressed` of these by an exclusion, and `duplicates` were stored before. `events_unmatched` events
-    match no rule. `still_rejected` events stay in quarantine.
+    `events_matched` counts the events that match at least one rule. Of the matches of these events, `matched`
+    counts those stored now, `suppressed` those stored now that an exclusion covers, and `duplicates` those
+    stored before. `events_unmatched` counts the events that match no rule, and `still_rejected` the events
+    that stay in quarantine.
     """
 
     events_matched: int = 0

@@ -111,7 +111,8 @@ class JsonSplitter:
                 return
             self._document = [document]
             if _starts_array(document):
-                self._next_check_size = self._max_document_bytes + 1  # An array remains an array.
+                # An array cannot turn out to be NDJSON, so no later check is needed.
+                self._next_check_size = self._max_document_bytes + 1
             elif self._document_size > _RECHECK_ALWAYS_BELOW:
                 self._next_check_size = self._document_size + self._document_size // 4
         if self._document_size > self._max_document_bytes:

@@ -20,7 +20,11 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Task:
-    """One call. Removing it from `work` either starts it or cancels it; `done` belongs to `loop`."""
+    """One call.
+
+    `work` holds the function until a thread removes it to run it, or `wait` removes it to cancel the call.
+    `done` belongs to `loop`.
+    """
 
     work: list[Callable[[], Any]]
     done: asyncio.Event
@@ -41,7 +45,7 @@ class _Task:
             self.loop.call_soon_threadsafe(self.done.set)
 
     async def wait(self) -> None:
-        """Wait for the end. If the caller is cancelled, drop a queued task but wait for a running one."""
+        """Wait until the task ends. If the caller is cancelled, drop the task unless it already runs."""
         cancelled: asyncio.CancelledError | None = None
         while not self.done.is_set():
             try:
@@ -57,7 +61,7 @@ class _Task:
 
 
 class FairThreadPool:
-    """Runs tasks in order of arrival; a key at its thread limit waits and lets other keys pass.
+    """Runs tasks in order of arrival. Tasks of a key at its thread limit wait while those of other keys run.
 
     Used on one event loop, until `stop`. Switching to one of anyio's worker threads takes as long as
     evaluating a small body, so this pool has its own.

@@ -25,9 +25,9 @@ from app.store.database import Database, Session
 from app.store.exclusions import LiveExclusionCache
 from app.store.traffic import TrafficCounts, add_traffic
 
-# Further batches are refused; the agents keep their events and retry.
+# Maximum number of queued batches. Further batches are refused; the agents keep their events and retry.
 MAX_QUEUED_BATCHES = 256
-# Approximate limit: more rows delay every batch in the transaction without saving much.
+# Approximate maximum number of rows. More rows delay every batch in the transaction without saving much time.
 MAX_ROWS_PER_TRANSACTION = 2_000
 # Seconds between writes of the traffic counts of requests that had nothing else to store.
 TRAFFIC_FLUSH_SECONDS = 2.0
@@ -131,7 +131,10 @@ class Writer:
             raise Unavailable(BUSY_MESSAGE, 2)
 
     def submit(self, batch: Batch) -> "Future[RecordResult]":
-        """Queue a batch; cancelling the future before its transaction drops it. Raises Unavailable."""
+        """Queue a batch and return the future of its result. Raises Unavailable.
+
+        Cancelling the future before the transaction begins drops the batch.
+        """
         with self._submit_lock:  # No batch may follow the None that ends the thread.
             if self._stopping:
                 raise Unavailable(STOPPING_MESSAGE, 2)
@@ -142,7 +145,7 @@ class Writer:
         return batch.result
 
     def count_traffic(self, key_id: int, traffic: TrafficCounts) -> None:
-        """Count a request that stores no match or rejected event; needs no commit of its own."""
+        """Count a request without matches and rejected events; a later transaction stores the counts."""
         traffic.seen_at = self._clock()
         with self._traffic_lock:
             _add_traffic(self._traffic, key_id, traffic)

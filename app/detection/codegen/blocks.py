@@ -1,12 +1,14 @@
 """Generation of blocks: Python functions that each test the terms of some rules.
 
-Three optimisations make the common case fast, an event that matches no rule:
+Most events match no rule. Three optimisations make this case fast:
 
-- Field indexes: rules with a condition on the same field are reached through an index of that field. If a
-  rule has alternative conditions on several fields, each of these fields has an index (joint index).
-- Common terms: the terms on fields with few values, such as the operating system, are evaluated together
-  for all rules, and only if an index leads to a rule.
-- Shared terms: a term that several rules of a block have is tested once.
+- Field indexes: an index leads from a value of a field to the rules that can still match. All rules with a
+  condition on the field share the index. If a rule has alternative conditions on several fields, an index of
+  each of these fields leads to the rule (joint indexes).
+- Common terms: a term on fields with few different values, such as the operating system, excludes few rules.
+  These terms are evaluated together for all rules. If every rule has an index, they are evaluated only for an
+  event for which an index leads to a rule.
+- Shared terms: if several rules of a block have the same term, the block tests it once for all of them.
 """
 
 from collections import Counter
@@ -25,24 +27,27 @@ from app.detection.eql.coercion import ValueType
 from app.detection.eql.predicates import Predicate
 
 MIN_RULES_FOR_INDEX = 2
-"""Minimum number of rules for an index inside a block. A lookup costs about as much as two terms."""
+"""Minimum number of rules that an index inside a block must serve. A lookup takes about as long as testing
+two terms."""
 
 MIN_RULES_FOR_JOINT_INDEX = 4
-"""Minimum number of rules for joint indexes, some of whose fields have values that rarely repeat."""
+"""Minimum number of rules that joint indexes must serve. It is higher than MIN_RULES_FOR_INDEX because some
+fields of joint indexes have values that rarely repeat, so that few lookups are answered from the cache."""
 
 MAX_DEPTH = 20
 """Maximum nesting of generated `if` statements. Python allows 100 levels of indentation."""
 
 IndexEntry: TypeAlias = tuple[tuple[Predicate, ...], int, str]
-"""(predicates, bit, block name): the block is possible if a value of the indexed field matches any of the
-predicates. `bit` is the bit of the block's common terms."""
+"""(predicates, bit, block name). The rules of the block can match only if a value of the indexed field
+matches any of the predicates and the common terms of these rules are true. `bit` stands for these common
+terms."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRule:
-    """A rule number with the terms that remain to be tested.
+    """The number of a rule, and those of its terms that remain to be tested.
 
-    `indexed_fields` are the fields of the indexes that lead to it; they need no second index.
+    `indexed_fields` are the fields whose indexes already lead to the rule. They get no second index.
     """
 
     number: int
@@ -56,15 +61,17 @@ class PendingRule:
 
 @dataclass(slots=True)
 class BlockGenerator:
-    """Generates the statements of a match function and the functions that they call.
+    """Generates the statements of a match function and the functions that these statements call.
 
-    The functions read the fields of `argument` with `read_statements` into the variables `local_name`. If
-    `is_text` is true for a field, its variable holds None, a text or a tuple of texts and can be an
-    index key. The functions append the numbers of matching rules to the list `matched`. `prefix` starts
-    the name of each function and index.
+    `argument` is the name of the parameter that holds the event. `read_statements` returns the statements
+    that read given fields from it, and `local_name` returns the variable of a field. If `is_text` is true for
+    a field, its variable holds None, a text or a tuple of texts, and can be the key of an index. The
+    generated functions append the numbers of matching rules to the list `matched`. The name of each generated
+    function and index starts with `prefix`.
 
-    Results: `functions` has the source of each function, `indexes` the entries of each index by its name,
-    and `common_term_tests` for each bit of the common terms the name of its test function.
+    The results are `functions`, the source of each generated function; `indexes`, the entries of each index
+    by the name of the index; and `common_term_tests`, the name of the test function for each bit of the
+    common terms.
     """
 
     prefix: str
@@ -77,7 +84,7 @@ class BlockGenerator:
     common_term_tests: list[str] = field(default_factory=list)
 
     def generate_statements(self, rules: Sequence[PendingRule]) -> tuple[set[str], list[str]]:
-        """Return the fields that must be read first, and the statements that set `matched`."""
+        """Return the fields that must be read first, and the statements, which fill the list `matched`."""
         fields: set[str] = set()
         groups: dict[frozenset[Term], int] = {}
         bits: dict[int, int] = {}
@@ -114,14 +121,14 @@ class BlockGenerator:
             lines.append(f"{possible[-1]} = {self._add_index(name, by_predicates, fields, 0)}")
         by_field, rest = self._joint_index_entries(rest, bits)
         if by_field:
-            # A set, because two fields can lead to the same block.
+            # The generated code builds a set, because the indexes of two fields can lead to the same block.
             lookups = (f"*({self._index_lookup(*entries, fields)})" for entries in by_field.items())
             possible.append(f"possible{len(possible)}")
             lines.append(f"{possible[-1]} = {{{', '.join(lookups)}}}")
         return lines, possible, rest
 
     def _add_common_terms_function(self, groups: Sequence[frozenset[Term]]) -> None:
-        """Add the function that returns a bit for each of `groups` whose terms are all true."""
+        """Add the function that returns a bit mask: bit N is set if all terms of `groups[N]` are true."""
         names = sorted({name for terms in groups for term in terms for name in term.fields})
         values = list(map(self.local_name, names))
         for terms in groups:
@@ -175,7 +182,7 @@ class BlockGenerator:
     def _nested_indexes(
         self, rules: Sequence[PendingRule], depth: int, fields: set[str], *, high_cardinality: bool
     ) -> Generator[str, None, list[PendingRule]]:
-        """Yield the loops over index lookups, and return the rules without an index."""
+        """Yield the loops over the results of index lookups, and return the rules without an index."""
         rest = list(rules)
         while depth < MAX_DEPTH and (
             best_index := _best_index_field(
@@ -239,7 +246,7 @@ def _except(
 
 
 def _condition(terms: Sequence[Term]) -> Iterator[str]:
-    """Yield the first lines of an `if` statement, with the cheapest term first."""
+    """Yield the first lines of an `if` statement that tests all `terms`, the cheapest term first."""
     first, *others = sorted(terms, key=attrgetter("cost"))
     yield "if ("
     yield f"    {first.source}"
@@ -248,7 +255,7 @@ def _condition(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def _rules_sharing_a_term(rules: Sequence[PendingRule]) -> list[PendingRule]:
-    """Return the rules that have the most frequent term of `rules`."""
+    """Return the rules that have the term that occurs most often in `rules`."""
     counts = Counter(term for rule in rules for term in rule.terms)
     frequent = max(counts, key=lambda term: (counts[term], -term.cost))
     return [rule for rule in rules if frequent in rule.terms]
@@ -262,10 +269,10 @@ def all_indexable(rules: Iterable[PendingRule]) -> bool:
 def _best_index_field(
     rules: Sequence[PendingRule], *, min_rules: int, high_cardinality: bool, bits: Mapping[int, int]
 ) -> tuple[str, RulesByPredicates] | None:
-    """Return the field that can index the most rules, and these rules by predicates and bit.
+    """Return the field whose index can serve the most rules, and these rules by predicates and bit.
 
-    Terms that the index answers exactly are removed from the rules. None if no field can index
-    `min_rules` rules.
+    If the index decides a term exactly, the term is removed from its rule. Returns None if no index can serve
+    at least `min_rules` rules.
     """
     indexable = {
         rule.number: _indexable_terms(rule, high_cardinality=high_cardinality) for rule in rules
@@ -285,7 +292,7 @@ def _best_index_field(
 
 
 def _indexable_terms(rule: PendingRule, *, high_cardinality: bool) -> dict[str, Term]:
-    """Return for each field that can have an index the best term: exact terms first, then cheap ones."""
+    """Return the best term of each field that can have an index: an exact term, or else the cheapest one."""
     best_terms: dict[str, Term] = {}
     for term in sorted(rule.terms, key=lambda term: (not term.is_exact, term.cost)):
         for name, predicates in term.implied_predicates.items():

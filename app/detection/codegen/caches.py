@@ -1,6 +1,6 @@
-"""Caches of results by field value, used by the generated functions.
+"""Caches that generated functions use. Each maps a field value to a result that depends only on this value.
 
-Hosts run few different programs again and again, so most values occur more than once.
+Hosts run the same few programs again and again, so most values occur more than once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +10,24 @@ from app.detection.eql.coercion import ValueMatcher, as_sequence, as_text, ascii
 from app.detection.eql.predicates import Predicate, TextIn, compile_any
 
 RuleBlock: TypeAlias = tuple[int, Callable[..., None]]
-"""A generated function that tests some rules, with the bit of their common terms (`CommonTermCache`)."""
+"""(bit, function): a generated function that tests some rules, and the bit in the result of `CommonTermCache`
+that stands for the common terms of these rules."""
 
 MAX_PREDICATE_ENTRIES = 512
 MAX_ENTRIES = 4_096
 MAX_KEY_LENGTH = 128
 MAX_TUPLE_LENGTH = 8
-"""Limits on what is cached: entries, characters of a text, and texts of a tuple. The sender of events can
-invent any number of values; values beyond the limits are evaluated without the cache."""
+"""Limits of the caches. A PredicateCache has at most MAX_PREDICATE_ENTRIES entries and any other cache
+MAX_ENTRIES. A cached text has at most MAX_KEY_LENGTH characters, and a cached tuple at most MAX_TUPLE_LENGTH
+items. The sender of events can invent any number of values, so the memory of the caches must be limited.
+Longer texts and tuples are evaluated without the cache."""
 
 _Key = TypeVar("_Key")
 _Result = TypeVar("_Result")
 
 
 class BoundedCache(dict[_Key, _Result], Generic[_Key, _Result]):
-    """A dict that is reset to `initial` when an entry is stored while it is full."""
+    """A dict of limited size. Storing an entry in a full dict first resets it to `initial`."""
 
     def __init__(self, max_entries: int, initial: Mapping[_Key, _Result]) -> None:
         super().__init__(initial)
@@ -38,7 +41,7 @@ class BoundedCache(dict[_Key, _Result], Generic[_Key, _Result]):
 
 
 class PredicateCache(BoundedCache[object, bool]):
-    """`cache[value]`: whether the text predicate holds for any text of a field value.
+    """`cache[value]` tells whether the text predicate holds for any text in the field value `value`.
 
     A field value is None, a text or a tuple of texts.
     """
@@ -58,16 +61,17 @@ class PredicateCache(BoundedCache[object, bool]):
 
 
 class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
-    """Index from the value of one field to the blocks of rules that the value leaves possible.
+    """Index from the value of one field to the blocks whose rules can still match an event with this value.
 
     For example, a rule with `process.name == "ssh"` is not tested for an event of `bash`.
 
     `index[value]` takes None, a text or a tuple of texts; `index.lookup(value)` takes any field value.
-    `blocks` has pairs of predicates and a block; the block is possible if a value matches any of them.
+    `blocks` holds pairs of predicates and a block. A block is possible if a value matches any of its
+    predicates.
     """
 
     def __init__(self, blocks: Sequence[tuple[Sequence[Predicate], RuleBlock]]) -> None:
-        # None is preset because most events lack most of the fields that many rules read.
+        # Most events lack most of the fields that rules read, so the result for None (no value) is preset.
         super().__init__(MAX_ENTRIES, {None: ()})
         self._exact: dict[str, list[RuleBlock]] = {}
         self._lowered: dict[str, list[RuleBlock]] = {}
@@ -104,7 +108,7 @@ class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
         return possible
 
     def lookup(self, field_value: object) -> Sequence[RuleBlock]:
-        """Return the blocks that any value of `field_value` leaves possible, without duplicates."""
+        """Return the blocks that are possible for any of the values in `field_value`, without duplicates."""
         if field_value is None:
             return ()
         possible: dict[RuleBlock, None] = {}
@@ -116,10 +120,10 @@ class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
 
 
 class CommonTermCache(BoundedCache[tuple[object, ...], int]):
-    """`cache[values]`: a bit mask with one bit for each of `tests`, for the values of several fields.
+    """`cache[values]` is a bit mask for the values of several fields: bit N is set if `tests[N]` is true.
 
-    Each value is None, a scalar or a tuple of scalars; every test takes all of them. One more bit is
-    always set, so that the mask is never 0.
+    Each value is None, a scalar or a tuple of scalars. Every test takes all values. One bit above those of
+    the tests is always set, so that the mask is never 0.
     """
 
     def __init__(self, tests: Sequence[Callable[..., object]]) -> None:
@@ -136,7 +140,10 @@ class CommonTermCache(BoundedCache[tuple[object, ...], int]):
 
 
 def _is_cacheable(value: object) -> bool:
-    """Return whether `value` has only texts: 1, 1.0 and True are the same dict key, but differ in rules."""
+    """Return whether `value` is None, a text or a tuple of texts within the limits.
+
+    Numbers and booleans are not cached, because rules distinguish 1, 1.0 and True but a dict does not.
+    """
     if isinstance(value, tuple):
         return len(value) <= MAX_TUPLE_LENGTH and all(map(_is_cacheable, value))
     return value is None or (isinstance(value, str) and len(value) <= MAX_KEY_LENGTH)

@@ -1,7 +1,7 @@
 """Generation of the match functions of a set of rules.
 
-`generate` compiles each query to terms (`terms`), generates functions for the terms (`blocks`) and executes
-the source. The match function exists in two forms with the same conditions:
+`generate` compiles each query to terms (module `terms`), generates functions that test the terms (module
+`blocks`) and executes their source. The match function exists in two forms that test the same conditions:
 
 - `match_json` takes the JSON of an event and decodes only the fields that the rules read. It handles nearly
   all events.
@@ -11,7 +11,7 @@ For example, the rule `ssh_by_user` with the query
 
     process where process.name == "ssh" and not user.name == "deploy"
 
-gives this source of `match_json` and the functions that it calls:
+results in this source of `match_json` and of the functions that it calls:
 
     # 0: 'ssh_by_user'
     # q0_TextIn = TextIn(texts=frozenset({'process'}), ignore_case=False)
@@ -76,9 +76,9 @@ if TYPE_CHECKING:
 
 MAX_RULES_FOR_LAZY_DECODING = 20
 _LAZY_PREFIXES = ("host.os.", "process.entry_leader.", "data_stream.")
-"""Prefixes of fields that exclude few events. With up to MAX_RULES_FOR_LAZY_DECODING rules, objects that
-contain only such fields are decoded when a rule first reads them. With more rules, it is faster to decode
-everything at once."""
+"""Prefixes of fields whose conditions exclude few events. If there are at most MAX_RULES_FOR_LAZY_DECODING
+rules and each can have an index, an object that contains only such fields is decoded when a rule first reads
+it. With more rules, it is faster to decode everything at once."""
 
 _RETURN_STATEMENT = "return rules_by_number(matched) if matched else ()"
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -91,9 +91,9 @@ FastPathResult: TypeAlias = "tuple[Rule, ...] | None"
 class GeneratedFunctions:
     """The match functions of some rules.
 
-    `match_values` takes a list of values for each of `fields`. `decode` is the JSON decoder of `match_json`,
-    for benchmarks. `source` is the source of `match_json` and
-    the functions that it calls, with comments that explain the numbers and names in it.
+    `match_values` takes a list of values for each of `fields`. `decode` is the JSON decoder that `match_json`
+    uses; benchmarks call it separately. `source` is the source of `match_json` and of the functions that it
+    calls, with comments that explain the numbers and names in the source.
     """
 
     match_json: Callable[[bytes], FastPathResult]
@@ -109,7 +109,7 @@ def generate(
     non_ecs_keys: Sequence[str] = (),
     ecs_marker_fields: Sequence[str] = (),
 ) -> GeneratedFunctions:
-    """Return the match functions of `rules`. See `Detector` for the arguments."""
+    """Return the match functions of `rules`. `Detector` documents the other arguments."""
     marker_fields = list(dict.fromkeys(ecs_marker_fields))
     rule_fields = [name for rule in rules for name in rule.tree.fields]
 
@@ -216,7 +216,10 @@ def _match_mixed(
     marker_fields: Sequence[str],
     match_values: Callable[[Sequence[object]], MatchingRules],
 ) -> Callable[[bytes], FastPathResult]:
-    """Return the function that `match_json` calls for events with dotted keys or without a marker."""
+    """Return the function that `match_json` calls for an event that it cannot decide itself.
+
+    Such an event has dotted keys or an unexpected shape, or lacks the first marker field.
+    """
     marker_positions = [decoder.fields.index(name) for name in marker_fields]
 
     def match_mixed(raw: bytes) -> FastPathResult:
@@ -237,8 +240,8 @@ def _execute(
 ) -> dict[str, Any]:
     """Execute the generated source in `namespace`, add the indexes and caches, and return `namespace`.
 
-    The source contains no text from rules except parts of field names, reduced to a-z, 0-9 and _, inside
-    longer names.
+    The only text from rules in the source is parts of field names, reduced to a-z, 0-9 and _, inside longer
+    names. A rule can therefore not inject code.
     """
     code = compile("\n".join([*blocks.functions, *lines]), "<rules>", "exec")
     exec(code, namespace)  # noqa: S102
@@ -253,5 +256,5 @@ def _execute(
 
 
 def _is_always_text(name: str) -> bool:
-    """Return whether agents send only text in the field. For user ids, some send numbers."""
+    """Return whether agents send only text in the field `name`; some agents send user ids as numbers."""
     return field_type(name) is FieldType.TEXT and not name.endswith(".id")

@@ -1,7 +1,7 @@
 """Compilation of a query to terms: Python expressions that must all be true for the query to match.
 
-The expressions contain no text of the query. Fields are local variables, and each distinct predicate is
-bound to a generated name such as `q3_TextIn`.
+The expressions contain no text of the query, except field names inside variable names. Each field is a local
+variable, and each distinct predicate is bound to a generated name such as `q3_TextIn`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,12 +21,13 @@ _BindingKey: TypeAlias = Predicate | tuple[Predicate, str] | tuple[Computation, 
 _FAST_PATH_TYPES = {ValueType.TEXT: "str", ValueType.ANY: "str", ValueType.NUMBER: "int"}
 _COST: dict[type, int] = {TextIn: 1, Exists: 1}
 HIGH_CARDINALITY_SUFFIXES = (".args", ".command_line", ".pid", ".entity_id", ".id", ".title")
-"""Suffixes of fields with so many different values that caching results per value does not pay."""
+"""Suffixes of fields with so many different values that caching a result for each value saves no time."""
 
 _SELECTIVE_SUFFIXES = (".name", ".executable")
-"""Suffixes of fields whose terms are tested first, because they are false for most events."""
+"""Suffixes of fields whose terms are tested first, because these terms are false for most events."""
 COMMON_FIELD_PREFIXES = ("event.", "host.os.", "data_stream.", "ecs.")
-"""Prefixes of fields with the same few values in most events. Testing them first excludes little."""
+"""Prefixes of fields that have the same few values in most events. Terms on these fields exclude few events,
+so they are not tested first."""
 
 
 FieldPredicates: TypeAlias = dict[str, tuple[Predicate, ...]]
@@ -37,10 +38,12 @@ FieldPredicates: TypeAlias = dict[str, tuple[Predicate, ...]]
 class Term:
     """A condition that must be true for a query to match.
 
-    `source` is its Python expression; terms with the same source are equal. `fields` are the fields that
-    it reads. If the term is true, then for each field in `implied_predicates` one of the predicates
-    holds; if `is_exact`, the reverse is also true. If the term is true and has `alternatives`, one of
-    their predicates holds for at least one of their fields. Terms with a lower `cost` are tested first.
+    `source` is the Python expression of the term; terms with the same source are equal. `fields` are the
+    fields that the term reads. Terms with a lower `cost` are tested first.
+
+    `implied_predicates`: if the term is true, then for each field in this mapping one of the field's
+    predicates holds. If `is_exact`, the reverse is also true. `alternatives`: if the term is true and this
+    mapping is not empty, then for at least one field in it one of the field's predicates holds.
     """
 
     source: str
@@ -59,7 +62,7 @@ class Term:
 
 
 class TermCompiler:
-    """Compiles queries to terms that share a namespace.
+    """Compiles queries to terms. The terms of all queries share `namespace`.
 
     `local_name` returns the local variable of a field. The variable holds None, a scalar, or a list of
     scalars and None. If `is_text` is true for the field, it holds None, a text or a tuple of texts.
@@ -74,14 +77,14 @@ class TermCompiler:
         self.namespace: dict[str, object] = {
             str(value_type): function for value_type, function in ANY_VALUE_TESTS.items()
         }
-        """The objects that the names in the terms refer to."""
+        """The objects to which the names in the terms refer."""
 
     def legend(self) -> list[tuple[str, object]]:
         """Return each generated name with its predicate, for the comments of the generated source."""
         return [(name, predicate) for predicate, name in self._bindings.items()]
 
     def compile_terms(self, query: CompiledQuery) -> list[Term]:
-        """Return the terms of `query` without duplicates. The query matches if all are true."""
+        """Return the terms of `query` without duplicates. The query matches if all terms are true."""
         category = query.category_clause
         terms = [] if category is None else [self._clause_term(category)]
         pending: list[Expression] = [query.condition]
@@ -94,9 +97,10 @@ class TermCompiler:
         return list(dict.fromkeys(terms))
 
     def _term(self, node: Expression, query: CompiledQuery, *, polarity: bool = True) -> Term:
-        """Return the term of `node`. `polarity` is the value of `node` that lets the query match."""
+        """Return the term of `node`. `polarity` is the result of `node` that helps the query match."""
         if isinstance(node, And | Or):
-            # The order affects only the speed, because a condition is never unknown, only true or false.
+            # A condition is always true or false, never unknown, so the order of the operands affects only
+            # the speed.
             terms = [self._term(operand, query, polarity=polarity) for operand in node.operands]
             terms.sort(key=lambda term: term.cost)
             word, merge_implied, merge_alternatives = (
@@ -184,7 +188,7 @@ class TermCompiler:
 
 
 def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the implied predicates of a conjunction: those of the first part with the field."""
+    """Return the implied predicates of a conjunction: for each field, those of the first part that has it."""
     implied_predicates: FieldPredicates = {}
     for part in parts:
         for name, predicates in part.items():
@@ -193,7 +197,10 @@ def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the implied predicates of a disjunction: fields that all parts have, with all predicates."""
+    """Return the implied predicates of a disjunction.
+
+    They are the predicates of all parts for each field that every part has.
+    """
     first, *others = parts
     return {
         name: tuple(dict.fromkeys([*predicates, *(q for other in others for q in other[name])]))
@@ -203,7 +210,7 @@ def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the part with the fewest high-cardinality fields, of parts that must all hold."""
+    """Return the part with the fewest high-cardinality fields. All `parts` must hold."""
 
     def cost(part: FieldPredicates) -> tuple[int, int]:
         return sum(name.endswith(HIGH_CARDINALITY_SUFFIXES) for name in part), len(part)
@@ -212,7 +219,7 @@ def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _union_of_alternatives(parts: Sequence[FieldPredicates]) -> FieldPredicates:
-    """Return the union of parts of which one must hold, or nothing if a part has no alternatives."""
+    """Return the union of `parts`, at least one of which must hold; empty if a part has no alternatives."""
     if not all(parts):
         return {}
     field_predicates: dict[str, dict[Predicate, None]] = {}

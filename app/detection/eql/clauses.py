@@ -1,20 +1,23 @@
-"""Translation of the comparisons in a syntax tree to clauses: a field or computation with a predicate.
+"""Translation of the comparisons in a syntax tree to clauses. A clause is a field or computation with a
+predicate.
 
-Clauses have the meaning of the query DSL that Elasticsearch generates for a single-event query
+A clause means the same as the query DSL that Elasticsearch generates for a single-event query
 (elastic/elasticsearch, x-pack/plugin/eql, `QueryTranslator` and `querytranslator_tests.txt`):
 
 - `==`, `in`: term query, exact and case-sensitive; `*` is literal.
-- `:` and `like~`: term or wildcard query with `case_insensitive`. `like`: the same without it.
-  `in~`: term query with `case_insensitive`; `*` is literal.
-- `!=` and `not`: `must_not` around the positive query. They hold for an event without the field, and fail
-  if any value matches; `not f > 1` is not `f <= 1`.
+- `:` and `like~`: term or wildcard query with `case_insensitive`. `like`: the same query without
+  `case_insensitive`. `in~`: term query with `case_insensitive`; `*` is literal.
+- `!=` and `not`: `must_not` around the positive query. Such a condition holds for an event without the field
+  and does not hold if any value matches; `not f > 1` differs from `f <= 1`.
 - `< <= > >=`: range query, false for an event without the field.
 - `== null`: `must_not` around an exists query. `!= null`: exists query.
-- A boolean field or function without a comparison means `== true`. `== false` for a function means `not`.
-- Functions: a script over each value of a field, false for null; `not` is outside the script.
+- A boolean field or function that stands alone as a condition means `== true`. For a function, `== false`
+  means `not`.
+- Functions: a script that tests each value of a field and is false for null. `not` inverts the result of the
+  whole script.
 
-Field types are those of ECS. In Elasticsearch, `?field` is null if the index does not have the field. Here
-is no index, so `?field` is a field that an event may or may not have.
+Field types are those of ECS. In Elasticsearch, `?field` is null if the index does not have the field.
+Deckwatch has no index, so `?field` is a field that an event may or may not have, known or unknown.
 """
 
 from collections.abc import Callable
@@ -59,9 +62,9 @@ _MIRRORED = {
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A predicate for the values of a field or the results of a computation.
+    """A predicate for the values of a field or the results of a computation (`target`).
 
-    It holds if any value matches or, if `negated`, if no value matches.
+    The clause holds if any value or result matches the predicate or, if `negated`, if none of them matches.
     """
 
     target: str | Computation
@@ -73,10 +76,11 @@ class Clause:
         return (self.target,) if isinstance(self.target, str) else self.target.fields
 
     def compile(self, *, result_over_limit: bool) -> Callable[..., bool]:
-        """Return a test of the field values (see `coercion`), one argument for each of `fields`.
+        """Return a function that tests field values (see `coercion`), one argument for each of `fields`.
 
-        It is true if any value matches; it ignores `negated`. `result_over_limit` is its result for an
-        event with more than MAX_ROWS combinations.
+        The function returns whether any value matches; it ignores `negated`. It returns `result_over_limit`
+        if the event has more combinations of values than it may test and none of the tested combinations
+        matches.
         """
         if isinstance(self.target, str):
             any_matches, matches = (
@@ -88,14 +92,14 @@ class Clause:
 
 
 def category_clause(category: str | None) -> Clause | None:
-    """Return the clause of `process where`: `event.category` has `process`. None for `any where`."""
+    """Return the clause "`event.category` has the value `category`", or None for `any where`."""
     if category is None:
         return None
     return Clause("event.category", TextIn(frozenset((category,)), ignore_case=False), False)
 
 
 def build_clause(node: LeafCondition) -> Clause | bool:
-    """Return the clause of `node`, or its result if it is the same for every event (`where true`).
+    """Return the clause of `node`, or the result of `node` if it is the same for every event (`where true`).
 
     Raises EqlError for unknown fields and functions, and for types that cannot be compared.
     """

@@ -1,4 +1,4 @@
-"""Conversion of an event's field values to the field's type, and tests of all values of a field.
+"""Conversion of an event's field values to the field's type, and functions that test all values of a field.
 
 A field value is None (no value), a scalar, or a list or tuple of scalars and None. Any other value, such
 as an object in place of a scalar, counts as no value, as in `app.domain.ecs_fields.field_values`.
@@ -32,10 +32,11 @@ from app.domain.ecs_fields import Scalar
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 NullableScalar: TypeAlias = Scalar | None
-"""None is EQL's null."""
+"""A scalar, or None for EQL's null."""
 
 ValueMatcher: TypeAlias = Callable[[Any], object]
-"""A test of one value. Its argument has the type that the `any_*` function converts to."""
+"""A function that tests one value. The `any_*` function that calls it first converts the value to its own
+type."""
 
 _NUMBER_TEXT = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,4})?"
@@ -50,7 +51,7 @@ _BOOLEAN_TEXTS = {"true": True, "false": False, "": False}
 
 
 class ValueType(StrEnum):
-    """Type that a field value is converted to. The values name the `any_*` functions of this module."""
+    """The type to which a field value is converted. Each member's value names the `any_*` function for it."""
 
     ANY = "any_value"
     TEXT = "any_text"
@@ -60,9 +61,9 @@ class ValueType(StrEnum):
 
 
 def any_value(field_value: object, matches: ValueMatcher) -> bool:
-    """Return whether `matches` holds for any scalar.
+    """Return whether `matches` holds for any scalar in `field_value`.
 
-    An empty list and `[null]` have no value, as in Elasticsearch's exists query.
+    An empty list and `[null]` contain no scalar; Elasticsearch's exists query treats them in the same way.
     """
     return any(
         isinstance(value, str | int | float) and matches(value)
@@ -73,7 +74,7 @@ def any_value(field_value: object, matches: ValueMatcher) -> bool:
 def any_text(field_value: object, matches: ValueMatcher) -> bool:
     if field_value is None:
         return False
-    # A loop is faster than any(), and this runs for every event with a list.
+    # A loop is faster than any(). This matters because the function runs for every event with a list.
     for value in as_sequence(field_value):
         text = value if type(value) is str else as_text(value)
         if text is not None and matches(text):
@@ -115,7 +116,10 @@ def as_sequence(field_value: object) -> Sequence[object]:
 
 
 def as_text(value: object) -> str | None:
-    """Return `value` as a keyword field would index it, or None. Floats are formatted by Python's `str`."""
+    """Return `value` as a keyword field would index it, or None if it is not a scalar.
+
+    Floats are formatted by Python's `str`.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -169,7 +173,10 @@ def as_date(value: object) -> int | None:
 
 
 def as_address(text: str) -> Address | None:
-    """Return `text` as an ip field would index it, or None. An IPv4-mapped IPv6 address becomes IPv4."""
+    """Return `text` as an ip field would index it, or None if that field would reject it.
+
+    An IPv4-mapped IPv6 address becomes an IPv4 address.
+    """
     try:
         address = ip_address(text)
     except ValueError:
@@ -183,7 +190,7 @@ def to_ipv4_mapped(address: IPv4Address) -> IPv6Address:
 
 
 def as_network(text: str) -> Network | None:
-    """Return the network that a term query on an ip field reads from `text`, or None.
+    """Return the network that a term query on an ip field reads from `text`, or None if `text` is invalid.
 
     `text` is an address or a CIDR block. Address bits after the prefix are ignored.
     """

@@ -31,7 +31,7 @@ from app.domain.ecs_fields import Scalar
 
 _FULL_DATE_TIME = re.compile(r"[0-9-]+T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _MIN_DATE, _MAX_DATE = -62_135_596_800_000, 253_402_300_799_999
-"""The years 1 to 9999, in milliseconds since 1970."""
+"""The start of the year 1 and the end of the year 9999, in milliseconds since 1970."""
 _IGNORE_CASE = {
     LookupOperator.COLON,
     LookupOperator.IN_IGNORE_CASE,
@@ -41,14 +41,14 @@ _IGNORE_CASE = {
 
 
 def is_true_predicate(operand: TypedOperand) -> Predicate:
-    """Return the predicate of a field or function that is a condition without a comparison."""
+    """Return the predicate of `operand == true`, which an operand means that stands alone as a condition."""
     if comparable_type(operand) not in (FieldType.BOOLEAN, FieldType.DYNAMIC):
         refuse(operand.node, f"{operand.description} is not boolean; compare it with a value")
     return ValueIn(ValueType.BOOLEAN, frozenset((True,)))
 
 
 def equality_predicate(operand: TypedOperand, literals: Sequence[Literal]) -> Predicate:
-    """Return the predicate of `==` and `in`."""
+    """Return the predicate of `operand == literal` or `operand in (literals)`."""
     for literal in literals:
         _refuse_null(literal)
     field_type = comparable_type(operand)
@@ -180,4 +180,5 @@ _CONVERSIONS: dict[FieldType, _Conversion] = {
         "is a date; write the full date and time, such as 2026-03-01T10:00:00Z",
     ),
 }
-"""For each field type: value type, conversion of a constant, and the error if it returns None."""
+"""For each field type: the value type, the conversion of a constant, and the error if the conversion returns
+None."""

@@ -58,13 +58,16 @@ def build_computation(call: Call) -> Computation:
 
 
 def compile_computation(computation: Computation) -> Compute:
-    """Return a function of a row of values, one per slot. It never raises; None is EQL's null."""
+    """Return a function that computes the result for a row of values, one per slot.
+
+    The function never raises. It returns None, which is EQL's null, if the result is not defined.
+    """
     compute = _call(computation.call, iter(range(len(computation.fields))))
 
     def compute_or_null(row: Row) -> NullableScalar:
         try:
             return compute(row)
-        except (ArithmeticError, ValueError):  # infinite, or too large for a float
+        except (ArithmeticError, ValueError):  # a number is infinite or too large for a float
             return None
 
     return compute_or_null
@@ -73,10 +76,10 @@ def compile_computation(computation: Computation) -> Compute:
 def compile_any_row(
     computation: Computation, predicate: Predicate, *, result_over_limit: bool
 ) -> Callable[..., bool]:
-    """Return a function of the field value of each slot that tests whether any combination matches.
+    """Return a function that takes the field value of each slot and tests whether any combination matches.
 
-    `result_over_limit` is its result if there are more than MAX_ROWS combinations and none of those
-    tested matches. A single slot has no limit.
+    `result_over_limit` is the result of that function if there are more combinations than MAX_ROWS or
+    MAX_TOTAL_CHARACTERS allow and none of those tested matches. A computation with one slot has no limit.
     """
     compute, null_matches = compile_computation(computation), isinstance(predicate, IsNull)
     matches: ValueMatcher = predicate.compile()
@@ -119,7 +122,7 @@ def fold_constant(call: Call) -> NullableScalar:
 def predicate_of_call(call: Call, function: Function) -> Predicate | None:
     """Return the predicate that `call` applies to its first argument.
 
-    None if the function is not a predicate, or if another argument is not a text constant.
+    Returns None if the function is not a predicate, or if any later argument is not a text constant.
     """
     constants = [argument.value for argument in call.arguments[1:] if isinstance(argument, Literal)]
     texts = tuple(text for text in constants if isinstance(text, str))

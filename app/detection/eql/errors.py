@@ -20,7 +20,7 @@ class EqlError(Exception):
 
 
 class InvalidQueryError(Exception):
-    """A query with errors. `errors` is not empty and is in the order of the query."""
+    """A query has errors. `errors` is not empty and has the order in which the errors occur in the query."""
 
     def __init__(self, errors: Sequence[EqlError]) -> None:
         super().__init__("; ".join(error.message for error in errors))

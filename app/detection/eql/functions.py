@@ -1,8 +1,8 @@
 """EQL functions: parameters, result types and implementations.
 
-They follow Elasticsearch's EQL function reference. The result is None, EQL's null, for a missing field, a
-text that is not a number, or a division by zero; no comparison with null holds. Positions and lengths
-count code points.
+The functions follow Elasticsearch's EQL function reference. They return None, EQL's null, for a missing
+field, for a text that is not a number, and for a division by zero; no comparison with null holds. Positions
+and lengths count code points.
 """
 
 import math
@@ -27,7 +27,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class ArgumentType(StrEnum):
-    """Type of an argument or a result. The values are used in error messages."""
+    """The type of an argument or a result. The members' values are used in error messages."""
 
     TEXT = "a string"
     NUMBER = "a number"
@@ -39,16 +39,17 @@ class ArgumentType(StrEnum):
 
 
 CONSTANT_ONLY_TYPES = frozenset({ArgumentType.PATTERN, ArgumentType.CIDR_BLOCK})
-"""Types that must be constants in the query, so that they are parsed when the rule is loaded."""
+"""Types whose arguments must be constants in the query, because they are parsed when the rule is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
     """Signature and implementation of a function.
 
-    The last `optional_count` parameters are optional. If `is_variadic`, the last parameter can be
-    repeated. `apply_ignoring_case` implements the form with `~`; it is None if there is none. `apply` is
-    None for `wildcard`, `match` and `cidrMatch`, which are predicates of their first argument.
+    The last `optional_count` parameters are optional. If `is_variadic`, the last parameter can be repeated.
+    `apply` is None for `wildcard`, `match` and `cidrMatch`, which are predicates of their first argument.
+    `apply_ignoring_case` implements the form with `~`. It is None for these three functions and for functions
+    without such a form.
     """
 
     name: str
@@ -86,7 +87,7 @@ class Function:
 
 
 def _null_propagating(apply: Implementation) -> Implementation:
-    """Return `apply` with the result null if any argument is null."""
+    """Return a function that returns null if any argument is null, and otherwise calls `apply`."""
 
     def apply_unless_null(*arguments: NullableScalar) -> NullableScalar:
         return None if None in arguments else apply(*arguments)
@@ -111,7 +112,7 @@ def _ends_with(text: str, end: str) -> bool:
 
 @_null_propagating
 def _string_contains(text: str, part: str) -> bool:
-    """False for an empty part, as in the function reference."""
+    """Return whether `text` contains `part`; false for an empty `part`, as in the function reference."""
     return part != "" and part in text
 
 
@@ -172,7 +173,10 @@ def _as_string(value: Scalar) -> str:
 
 
 def _number(text: str | None, base: NullableScalar = None) -> NullableScalar:
-    """Surrounding white space is ignored. A "0x" prefix means base 16 unless `base` is another."""
+    """Return `text` as a number, or null. White space around the number is ignored.
+
+    The prefix "0x" means base 16, unless `base` is given and is not 16.
+    """
     if text is None:
         return None
     text = text.strip()
@@ -215,7 +219,7 @@ def _divide(left: Scalar, right: Scalar) -> int | float | None:
 
 @_null_propagating
 def _modulo(left: Scalar, right: Scalar) -> int | float | None:
-    """The result has the sign of the dividend."""
+    """Return the remainder, which has the sign of the dividend."""
     if right == 0:
         return None
     dividend, divisor = _as_number(left), _as_number(right)
@@ -293,4 +297,4 @@ _FUNCTIONS = (
 )
 
 FUNCTIONS = {function.name.lower(): function for function in _FUNCTIONS}
-"""Functions by lower-case name: Elasticsearch ignores the case of function names."""
+"""Functions by their names in lower case, because Elasticsearch ignores the case of function names."""

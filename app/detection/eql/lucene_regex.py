@@ -1,8 +1,9 @@
-"""Translation of Lucene regular expressions (`regex`, `match`) to RE2, which matches in linear time.
+"""Translation of Lucene regular expressions to RE2, which matches in linear time.
 
-Lucene syntax (its RegExp class, and Elasticsearch's regexp syntax reference) has no anchors, because an
-expression always matches the complete text. `.` is any character, `"` quotes, and `@` is any text.
-Complement, intersection, the empty language and number ranges have no equivalent in RE2 and are refused.
+The operator `regex` and the function `match` take Lucene's syntax (Lucene's class RegExp, and Elasticsearch's
+regexp syntax reference). It has no anchors, because an expression always matches the complete text. `.`
+matches any character, text between two `"` is literal, and `@` matches any text. Complement, intersection,
+the empty language and number ranges have no equivalent in RE2 and are refused.
 """
 
 import re
@@ -23,10 +24,12 @@ _UNSUPPORTED = {
     "<": "'<' (number range)",
 }
 _RE2_MAX_MEMORY = 1 << 26
-"""Bytes that RE2 may use for one expression. RE2 drops its lazily built states when they are used up."""
+"""Maximum number of bytes that RE2 uses for one expression. RE2 builds the states of its automaton while it
+matches, and drops them all when it reaches this limit."""
 
 _MAX_PROGRAM_SIZE = 4_000
-"""Maximum number of RE2 instructions of an expression. Larger programs are too large for RE2's DFA."""
+"""Maximum number of RE2 instructions of a compiled expression. RE2's fast matcher (DFA) cannot run larger
+ones."""
 
 
 class RegexError(Exception):
@@ -34,7 +37,7 @@ class RegexError(Exception):
 
 
 def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable[[str], bool]:
-    """Return a test whether any of `patterns` matches a complete text; raises RegexError.
+    """Return a function that tests whether any of `patterns` matches a complete text; raises RegexError.
 
     `ignore_case` folds ASCII letters only, like the other EQL operators that ignore case.
     """
@@ -44,9 +47,10 @@ def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable
 def compile_regexes_for_list(
     patterns: tuple[str, ...], *, ignore_case: bool
 ) -> Callable[[Sequence[str]], bool]:
-    """Return a test whether any of `patterns` matches any text of a list; raises RegexError.
+    """Return a function that tests whether any of `patterns` matches any text of a list; raises RegexError.
 
-    A process can have a million arguments, so the test first searches all of them in one joined text.
+    A process can have a million arguments. The function therefore searches the joined texts first, and tests
+    each text only if that search succeeds.
     """
     compiled = _compile(patterns, ignore_case)
     matches, possible = _surrogate_safe(compiled.fullmatch), _surrogate_safe(compiled.search)
@@ -80,7 +84,7 @@ def _surrogate_safe(matches: Callable[[str], object]) -> Callable[[str], bool]:
         try:
             return matches(text) is not None
         except UnicodeEncodeError:
-            # RE2 takes UTF-8, which has no lone surrogates. They count as one character each.
+            # RE2 takes UTF-8, which cannot encode lone surrogates. Each is replaced by one other character.
             replaced = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             return matches(replaced) is not None
 
@@ -90,9 +94,10 @@ def _surrogate_safe(matches: Callable[[str], object]) -> Callable[[str], bool]:
 def compile_literal_search(
     parts: tuple[str, ...], fallback: Callable[[str], bool]
 ) -> Callable[[str], bool]:
-    """Return a test whether a text contains any of `parts`.
+    """Return a function that tests whether a text contains any of `parts`.
 
-    `fallback` is the same test without RE2, for texts with lone surrogates.
+    `fallback` is an equivalent function without RE2. It is called for texts with lone surrogates, which RE2
+    cannot search.
     """
     options = re2.Options()
     options.literal = True
@@ -127,7 +132,10 @@ def to_re2(pattern: str, *, ignore_case: bool) -> str:
 
 @dataclass(slots=True)
 class _Translator:
-    """Parser state. `groups` has the open groups; each is a list of alternatives, each a list of atoms."""
+    """The state of the parser.
+
+    `groups` holds the open groups. A group is a list of alternatives, and an alternative is a list of atoms.
+    """
 
     pattern: str
     ignore_case: bool

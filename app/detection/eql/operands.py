@@ -73,7 +73,7 @@ def check_operand(operand: Operand) -> CheckedOperand:
 def as_field_predicate(call: Call) -> tuple[str, Predicate] | None:
     """Return (field, predicate) if `call` applies a predicate directly to a field, else None.
 
-    `call` has passed `check_operand`.
+    `call` must have passed `check_operand`.
     """
     function, call = _check_call(call)
     first = call.arguments[0]
@@ -116,7 +116,7 @@ def _check_field(field: Field) -> FieldType:
 
 
 def _check_call(call: Call) -> tuple[Function, Call]:
-    """Return the function, and `call` with constant arguments folded; raises EqlError."""
+    """Return the function of `call`, and `call` with constant arguments evaluated; raises EqlError."""
     function = FUNCTIONS.get(call.name.lower())
     if function is None:
         names = [known.name for known in FUNCTIONS.values()]
@@ -160,7 +160,7 @@ def _check_constant(
 ) -> None:
     value = literal.value
     if value is None and kind not in CONSTANT_ONLY_TYPES:
-        return  # the result is null
+        return  # the result of the function is null
     fits = {
         ArgumentType.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
         ArgumentType.BOOLEAN: isinstance(value, bool),

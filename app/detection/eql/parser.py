@@ -1,7 +1,8 @@
-"""Parser for single-event EQL queries; long, because one module holds all handlers of one grammar.
+"""Parser for single-event EQL queries.
 
-The syntax follows Elasticsearch's EQL syntax reference and the grammar of its EQL plugin. The parser does
-not check whether fields exist or types match; `clauses` does.
+The syntax follows Elasticsearch's EQL syntax reference and the grammar of its EQL plugin. The parser does not
+check whether fields exist or types match; `clauses` checks this. The module is long, because it holds the
+handlers of all rules of the grammar.
 """
 
 import re
@@ -33,8 +34,8 @@ from app.detection.eql.syntax_tree import (
 )
 
 MAX_DEPTH = 50
-"""Maximum nesting of conditions, functions and arithmetic in a query. Rules need far less, and it is small
-enough for every recursive function over the tree, including Python's compiler."""
+"""Maximum nesting of conditions, functions and arithmetic in a query. Rules need far fewer levels. Every
+recursive function over the tree, including Python's compiler, can handle this depth."""
 
 MAX_CONDITIONS = 2_000
 """Maximum number of conditions and function calls in a query."""
@@ -47,7 +48,7 @@ _MULTI_EVENT_KEYWORD = re.compile(
     r"(?>\s++|//[^\n]*+|/\*(?>.*?\*/))*+(sequence|sample|join)(?![\w.])", re.DOTALL
 )
 _ESCAPE_SEQUENCE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
-# `\\'` is not documented, but published rules use it.
+# The escape sequence `\\'` is not documented, but published rules use it.
 _ESCAPED_CHARACTERS = {
     "b": "\b",
     "t": "\t",
@@ -207,7 +208,7 @@ def _field_name_part(token: Token) -> str:
 
 
 class _TreeBuilder(Transformer[Token, Query]):
-    """Builds tree nodes. The parser calls a method for each grammar rule, innermost first.
+    """Builds tree nodes. The parser calls a method for each matched grammar rule, innermost first.
 
     Each method has the name of its rule in eql.lark and takes the parts of that rule.
     """

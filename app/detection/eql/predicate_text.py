@@ -35,7 +35,7 @@ _POSITION_TEXTS = {
 
 
 def describe_expectation(clause: Clause) -> str:
-    """Return the condition as text that follows a field name.
+    """Return the condition of `clause` as a phrase that follows the name of a field.
 
     For example `is one of “ssh”, “sshd”`, or `has no value that is “root”`.
     """

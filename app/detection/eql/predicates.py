@@ -1,7 +1,7 @@
-"""Predicates: tests of one value of a field, without the field.
+"""Predicates: tests of one value. A predicate does not name the field; `clauses` joins predicate and field.
 
-Predicates are values. Two equal predicates are the same test, so generated code can share the result.
-`clauses` joins a predicate with its field.
+Predicates are compared by their content. Equal predicates are the same test, so generated code can share the
+result.
 """
 
 import operator
@@ -46,11 +46,11 @@ class BasePredicate:
     __slots__ = ()
 
     def compile(self) -> ValueMatcher:
-        """Return the test of one value."""
+        """Return a function that tests one value."""
         raise NotImplementedError
 
     def compile_for_list(self) -> Callable[[Sequence[str]], bool]:
-        """For text predicates: return a test whether any text of a list matches."""
+        """Return a function that tests whether any text of a list matches; only for text predicates."""
         return any_in_list(self.compile())
 
 
@@ -105,7 +105,7 @@ class TextLike(TextPredicate):
 
 
 def wildcard_predicate(texts: tuple[str, ...], *, ignore_case: bool) -> TextIn | TextLike:
-    """Return the predicate for texts in which `*` and `?` are wildcards; without wildcards, `TextIn`."""
+    """Return the predicate for `texts`, in which `*` and `?` are wildcards; a `TextIn` if there are none."""
     if any("*" in text or "?" in text for text in texts):
         return TextLike(texts, ignore_case)
     return TextIn(frozenset(texts), ignore_case)
@@ -134,7 +134,7 @@ class TextSubstring(TextPredicate):
 
     def compile(self) -> Callable[[str], object]:
         if self.position is SubstringPosition.ANYWHERE and self.substring == "":
-            return lambda _text: False  # EQL function reference: stringContains
+            return lambda _text: False  # as the EQL function reference says
         build_matcher = _SUBSTRING_MATCHERS[self.position]
         if self.ignore_case:
             return on_ascii_lower(build_matcher([ascii_lower(self.substring)]))
@@ -181,7 +181,7 @@ class Range(BasePredicate):
 
 @dataclass(frozen=True, slots=True)
 class AddressIn(TextPredicate):
-    """The value is an IP address, in any notation, in one of `networks`."""
+    """The value is an IP address in any notation, and one of `networks` contains the address."""
 
     networks: frozenset[Network]
 
@@ -213,7 +213,10 @@ Predicate: TypeAlias = (
 
 
 def compile_any(predicates: Sequence[Predicate]) -> ValueMatcher:
-    """Return a test whether any of the text predicates holds. It merges wildcard patterns for speed."""
+    """Return a function that tests whether any of the text predicates holds.
+
+    For speed, the wildcard patterns of all predicates are merged.
+    """
     patterns: dict[bool, list[str]] = {}
     matchers: list[ValueMatcher] = []
     for predicate in predicates:

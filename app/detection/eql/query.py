@@ -17,8 +17,8 @@ from app.detection.eql.syntax_tree import And, BooleanOperand, Expression, Liter
 class CompiledQuery:
     """A valid query: `category where condition`, with the clause of each comparison.
 
-    `category` and `category_clause` are None for `any`. `clauses` has for each leaf of `condition` its
-    clause, or its result if it is the same for every event.
+    `category` and `category_clause` are None for `any`. `clauses` maps each leaf of `condition` to its
+    clause, or to its result if this is the same for every event.
     """
 
     category: str | None
@@ -36,13 +36,13 @@ class CompiledQuery:
 
 _FALSE = BooleanOperand(Literal(False, Span(1, 1, 0, 0)), Span(1, 1, 0, 0))
 MATCH_NOTHING = CompiledQuery(None, _FALSE, None, {_FALSE: False})
-"""`any where false`, the placeholder for an invalid query."""
+"""The query `any where false`, which takes the place of an invalid query."""
 
 
 def compile_query(text: str, *, max_errors: int = 20) -> CompiledQuery:
     """Return the compiled query; raises InvalidQueryError with at most `max_errors` errors.
 
-    A syntax error is the only error of a query. Otherwise each invalid comparison has an error.
+    If the query has a syntax error, that is the only error. Otherwise each invalid comparison has an error.
     """
     try:
         query = parse(text)
@@ -65,7 +65,7 @@ def compile_query(text: str, *, max_errors: int = 20) -> CompiledQuery:
 
 
 def _leaf_conditions(condition: Expression) -> Iterator[LeafCondition]:
-    """Yield the comparisons of `condition` from left to right."""
+    """Yield the leaves of `condition` (comparisons and boolean operands) from left to right."""
     pending: list[Expression] = [condition]
     while pending:
         node = pending.pop()

@@ -52,8 +52,8 @@ class Field:
 class Literal:
     """A constant.
 
-    `value_repr` makes 1, 1.0 and true different constants, which Python compares as equal: the result
-    of `concat` depends on the type.
+    Python compares 1, 1.0 and true as equal, but the result of `concat` depends on the type. `value_repr`
+    therefore makes them different constants.
     """
 
     value: str | int | float | bool | None

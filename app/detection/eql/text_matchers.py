@@ -1,6 +1,7 @@
-"""Matchers for wildcard patterns and substrings, each compiled to the fastest equivalent test.
+"""Matchers: functions that test whether a text matches a wildcard pattern or has a substring.
 
-A matcher runs for most events. Loops are therefore written out instead of using the slower `any()`.
+Each pattern is compiled to the fastest equivalent function. A matcher runs for most events, so loops are
+written out instead of using the slower `any()`.
 """
 
 import re
@@ -11,18 +12,18 @@ from app.detection.eql.lucene_regex import compile_literal_search
 from app.domain.wildcard import compile_wildcards
 
 MAX_SEQUENTIAL_SEARCHES = 12
-"""Maximum number of substrings that are searched one by one. RE2 is faster for more of them."""
+"""Maximum number of substrings that are searched one by one. For more substrings, RE2 is faster."""
 
 MIN_CHECKED_LENGTH = 3
-"""Minimum pattern length for which a length check before the match saves time."""
+"""Minimum length of a pattern for which it saves time to check the length of the text before the match."""
 
 _WILDCARD_RUN = re.compile(r"[*?]+")
 
 
 def compile_like_any(patterns: Iterable[str], *, ignore_case: bool) -> ValueMatcher:
-    """Return a test whether any of `patterns` matches a text (see `app.domain.wildcard`).
+    """Return a function that tests whether any of `patterns` matches a text (see `app.domain.wildcard`).
 
-    Most patterns have `*` at their ends only and need no regular expression. `ignore_case` folds ASCII
+    Most patterns have `*` only at their ends and need no regular expression. `ignore_case` folds only ASCII
     letters.
     """
     folded = [ascii_lower(pattern) if ignore_case else pattern for pattern in patterns]
@@ -57,9 +58,10 @@ def compile_like_any(patterns: Iterable[str], *, ignore_case: bool) -> ValueMatc
 def compile_like_any_for_list(
     patterns: Iterable[str], *, ignore_case: bool
 ) -> Callable[[Sequence[str]], bool]:
-    """Return a test whether any of `patterns` matches any text of a list.
+    """Return a function that tests whether any of `patterns` matches any text of a list.
 
-    Most lists contain no literal part of any pattern. One search in the joined texts rules these out.
+    Most lists contain no literal part of any pattern. For these lists, one search in the joined texts
+    replaces the test of each text.
     """
     patterns = tuple(patterns)
     test_each_text = any_in_list(compile_like_any(patterns, ignore_case=ignore_case))
@@ -75,7 +77,7 @@ def compile_like_any_for_list(
 
 
 def any_in_list(matches: ValueMatcher) -> Callable[[Sequence[str]], bool]:
-    """Return a test whether `matches` holds for any text of a list."""
+    """Return a function that tests whether `matches` holds for any text of a list."""
 
     def test(texts: Sequence[str]) -> bool:
         for text in texts:  # noqa: SIM110
@@ -87,10 +89,11 @@ def any_in_list(matches: ValueMatcher) -> Callable[[Sequence[str]], bool]:
 
 
 def on_ascii_lower(matches: ValueMatcher, min_length: int = 0) -> ValueMatcher:
-    """Return `matches` applied to the text in ASCII lower case.
+    """Return a function that applies `matches` to a text in ASCII lower case.
 
-    It is false for texts shorter than `min_length`: most arguments are short and most patterns long. The
-    body of `ascii_lower` is repeated here to save a function call.
+    The function returns false at once for texts shorter than `min_length`. This saves time, because most
+    arguments are short and most patterns long. The body of `ascii_lower` is repeated here to save a function
+    call.
     """
     if min_length < MIN_CHECKED_LENGTH:
         return lambda text: matches(text.lower() if text.isascii() else ascii_lower(text))
@@ -100,7 +103,7 @@ def on_ascii_lower(matches: ValueMatcher, min_length: int = 0) -> ValueMatcher:
 
 
 def any_matcher(tests: Sequence[ValueMatcher]) -> ValueMatcher:
-    """Return a test whether any of `tests` holds. It is always false if there are none."""
+    """Return a function that tests whether any of `tests` holds; always false if `tests` is empty."""
     if len(tests) == 1:
         return tests[0]
 
@@ -114,19 +117,19 @@ def any_matcher(tests: Sequence[ValueMatcher]) -> ValueMatcher:
 
 
 def starts_with_any(prefixes: Iterable[str]) -> ValueMatcher:
-    """Return a test whether a text starts with any of `prefixes`."""
+    """Return a function that tests whether a text starts with any of `prefixes`."""
     starts = tuple(prefixes)
     return lambda text: text.startswith(starts)
 
 
 def ends_with_any(suffixes: Iterable[str]) -> ValueMatcher:
-    """Return a test whether a text ends with any of `suffixes`."""
+    """Return a function that tests whether a text ends with any of `suffixes`."""
     ends = tuple(suffixes)
     return lambda text: text.endswith(ends)
 
 
 def contains_any(substrings: Iterable[str]) -> ValueMatcher:
-    """Return a test whether a text contains any of `substrings`."""
+    """Return a function that tests whether a text contains any of `substrings`."""
     parts = tuple(dict.fromkeys(substrings))
     if len(parts) == 1:
         (part,) = parts
@@ -142,7 +145,7 @@ def contains_any(substrings: Iterable[str]) -> ValueMatcher:
 
 
 def _matches_regex(patterns: Sequence[str]) -> ValueMatcher:
-    """Test by regular expression, after a search for a literal part of the patterns."""
+    """Return a function that searches for a literal part of the patterns, then tests a regular expression."""
     matches = compile_wildcards(tuple(patterns), ignore_case=False).match
     literals = set(map(_longest_literal, patterns))
     if "" in literals:
@@ -154,7 +157,7 @@ def _matches_regex(patterns: Sequence[str]) -> ValueMatcher:
 def _longest_literal(pattern: str) -> str:
     """Return the longest literal part of `pattern`.
 
-    If two are equally long, prefer the alphanumeric one: dashes and slashes occur in many texts.
+    Of two equally long parts, return the alphanumeric one, because dashes and slashes occur in many texts.
     """
     return max(_WILDCARD_RUN.split(pattern), key=lambda part: (len(part), part.isalnum()))
 

@@ -49,7 +49,8 @@ def parse_client(program: str, args: Sequence[str], start: int = 1) -> ParseStat
     autossh = program == "autossh"
     position, flags, value_options = start, _FLAGS, _VALUE_OPTIONS
     if autossh:
-        # autossh(1): -M is its own option, with a value. It handles -f and -V itself and passes on the rest.
+        # autossh(1): -M is autossh's own option and takes a value. autossh handles -f and -V itself and
+        # passes on the other options.
         flags, value_options = flags.replace("M", ""), value_options + "M"
         state.auto_reconnect = True
     host_seen = False

@@ -174,7 +174,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         ),
         "X11 forwarding",
     ),
-    # Also for no-op invocations: `Match exec` in that file runs a command even with -G.
+    # This finding also applies to no-op invocations, because `Match exec` in the file runs a command even
+    # with -G.
     FindingRule(
         FindingKind.CONFIG_FILE,
         "custom configuration",

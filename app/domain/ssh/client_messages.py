@@ -37,7 +37,7 @@ def setting(
 ) -> Callable[[ParseState], FindingMessages]:
     """Return a function that yields the message for the value of `keyword`.
 
-    The key `*` applies to all other values; `{}` is replaced by the value.
+    The key `*` of `message_by_value` applies to all other values. `{}` in a message is replaced by the value.
     """
 
     def find_messages(state: ParseState) -> FindingMessages:

@@ -14,8 +14,8 @@ FindingMessages: TypeAlias = Iterable[tuple[str, ArgIndexes]]
 class FindingRule:
     """How to detect findings of one kind in processes with one of `roles`.
 
-    `find_messages` yields a message and its argument indexes per finding. `label` is the text of the chip;
-    `risk` is added to the rule's risk score (points of 100).
+    `find_messages` yields a message and the indexes of its arguments for each finding. `label` is a short
+    text for the alert list. `risk` is the number of points added to the rule's risk score, which is 0 to 100.
     """
 
     kind: FindingKind

@@ -1,6 +1,6 @@
 """The table of findings, and their collection from a ParseState.
 
-To add a finding: a member of FindingKind and a row in client_findings.py or server_findings.py.
+To add a finding, add a member to FindingKind and a row to client_findings.py or server_findings.py.
 """
 
 from app.domain.ssh.client_findings import CLIENT_FINDING_RULES

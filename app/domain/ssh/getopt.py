@@ -27,8 +27,8 @@ class Option:
 class Getopt:
     """Iterator over the options of `args` from `start`; `position` is the next unparsed argument.
 
-    `word_arg_indexes` maps each word to the argument that contains it, for command lines split from one
-    string.
+    If `args` are words split from longer arguments, such as a process title, `word_arg_indexes` holds for
+    each word the index of the argument that contains it.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Getopt:
     def ended_by_double_dash(self) -> bool:
         """Whether `--` ended the options.
 
-        ssh(1) only checks the argument before the position, so an option value `--` counts too.
+        Like ssh(1), this only checks whether the argument before `position` is `--`. An option value `--`
+        counts too.
         """
         return self.position > self._start and self._args[self.position - 1] == "--"
 

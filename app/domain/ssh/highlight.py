@@ -32,7 +32,8 @@ class Token:
 def highlight_arguments(args: Sequence[str], invocation: SshInvocation | None) -> tuple[Token, ...]:
     """Return one token per argument, in order; without an `invocation`, only options are highlighted.
 
-    The finding with the highest risk decides the kind. A destination keeps its kind below DANGER.
+    The finding with the highest risk decides the kind. A destination has the kind DESTINATION unless that
+    finding makes it DANGER.
     """
     words = mask_passwords(args)
     messages: list[list[str]] = [[] for _ in words]

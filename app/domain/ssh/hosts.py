@@ -31,7 +31,7 @@ def normalize_host(host: str) -> str:
 
 
 def expand_host_name(host_name: str, host: str) -> str:
-    """Expand `%h` (the host in the arguments) and `%%` in a HostName; ssh_config(5)."""
+    """Replace `%h` by `host`, the host in the arguments, and `%%` by `%` in a HostName; ssh_config(5)."""
     if host_name.count("%") * len(host) > MAX_HOST_LENGTH:
         return host_name  # longer than any host name; expansion could exhaust memory
     return re.sub("%([h%])", lambda match: host if match[1] == "h" else "%", host_name)

@@ -24,9 +24,9 @@ _MAX_QUOTING_DEPTH = 3
 def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
     """Return the arguments with every password replaced by `MASK`; same number, same order.
 
-    Recognises `sshpass -p` (also run by a wrapper or in a shell's `-c` string), `SSHPASS=…`,
-    `--password=…` and similar options, and passwords in URIs. `name` is the process name, for a `sshpass`
-    with a different argv[0].
+    Recognises `sshpass -p` (also if a wrapper runs sshpass or if it is in the `-c` string of a shell),
+    `SSHPASS=…`, `--password=…` and similar options, and passwords in URIs. `name` is the process name, by
+    which sshpass is recognised if its argv[0] is another name.
     """
     masked = [_mask_text(arg) for arg in args]
     index = 0

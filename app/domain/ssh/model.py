@@ -101,10 +101,12 @@ class HostSpec:
 class Forward:
     """One forwarding of ports, sockets or a tun device; ssh(1), options -L, -R, -D, -W and -w.
 
-    `listen` is the listening address (`8080`, `*:8080`, `[::1]:8080`, `/run/x.sock`; None for stdio, the
-    local device for tun). `target` is the destination (`db:5432`, `/run/x.sock`; None for the two dynamic
-    kinds, the remote device for tun). Local and dynamic forwards listen locally, the two remote kinds on
-    the remote host. IPv6 hosts are in brackets. `arg_indexes` are indexes of the arguments; argv[0] is 0.
+    `listen` is the listening address, such as `8080`, `*:8080`, `[::1]:8080` or `/run/x.sock`. For a stdio
+    forward it is None, and for a tun forward it is the local device. `target` is the destination, such as
+    `db:5432` or `/run/x.sock`. For the two dynamic kinds it is None, and for a tun forward it is the remote
+    device. Local and dynamic forwards listen on the local host, and the two remote kinds on the remote host.
+    IPv6 hosts are in brackets. `arg_indexes` are the indexes of the arguments that set the forward; argv[0]
+    has index 0.
     """
 
     kind: ForwardKind
@@ -117,9 +119,10 @@ class Forward:
 class Finding:
     """A fact about the command line that matters to an analyst, with a one-sentence message.
 
-    `label` is the text of the chip; `risk` is added to the rule's risk score (points of 100, may be
-    negative); `arg_indexes` are the arguments that caused it, ascending; argv[0] is 0. The message contains
-    untrusted text from the arguments with masked passwords: escape it before display.
+    `label` is a short text for the alert list. `risk` is the number of points that the finding adds to the
+    rule's risk score (0 to 100); it may be negative. `arg_indexes` are the ascending indexes of the arguments
+    that caused the finding; argv[0] has index 0. The message contains untrusted text from the arguments, with
+    passwords masked: escape it before display.
     """
 
     kind: FindingKind
@@ -135,18 +138,19 @@ class SshInvocation:
 
     - `program`: base name of the program (`ssh`, `sshd`, `autossh`, …); for `sshpass`, the program that it
       runs.
-    - `destination`: the host, lower-cased as OpenSSH does, without brackets around IPv6; the value of
-      `-o HostName=` if present. None for servers and without a destination argument.
+    - `destination`: the host to which the client connects, in lower case as OpenSSH writes it and without
+      brackets around IPv6. If `-o HostName=` is given, it is that host. It is None for servers, and if no
+      argument names a destination.
     - `user`: the remote account; for an inbound session, the account that logged in.
     - `port`: None if the arguments do not set it. For a server, the first port.
     - `jump_hosts`: in the order of the connection.
     - `identity_files`: values of `-i` and `IdentityFile`.
     - `config_file`: `-F` of clients, `-f` of sshd.
     - `remote_command`: the arguments after the destination; with `-s` the first is the subsystem.
-    - `options`: effective value of each other setting, from `-o` or its option letter, by ssh_config(5) or
-      sshd_config(5) keyword in lower case.
+    - `options`: the effective value of each other setting, from `-o` or an option letter. The keys are
+      keywords of ssh_config(5) or sshd_config(5) in lower case.
     - `background`: `-f` or `ForkAfterAuthentication`. `no_command`: `-N`, `SessionType none` or `-W`.
-    - `no_op_option`: the option that makes a no-op (`-V`, `-O check`), or None.
+    - `no_op_option`: the option because of which the program opens no connection (`-V`, `-O check`), or None.
     - `destination_indexes`: indexes of the arguments that name the destination.
     """
 

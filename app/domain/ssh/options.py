@@ -11,7 +11,8 @@ from app.domain.ssh.parse_state import (
 )
 
 _YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-# Keywords with a fixed set of values, spelled as OpenSSH prints them; other values are errors.
+# Keywords with a fixed set of values. Each accepted value maps to the spelling that OpenSSH prints; any other
+# value is an error.
 _ALLOWED_VALUES: dict[str, dict[str, str]] = {
     "clearallforwardings": _YES_NO,
     "forkafterauthentication": _YES_NO,
@@ -108,7 +109,7 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
 
 
 def apply_port(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """Apply a port of `-p` or Port; the first one wins."""
+    """Set the port from `-p` or `Port`, unless an earlier argument has set it."""
     port = value_parsers.parse_nonzero_port(text)
     if port is None:
         state.record_error(f"invalid port {text!r}", arg_indexes)
@@ -150,7 +151,7 @@ def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: 
 
 
 def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
-    """Apply `RemoteForward listen target`: two words, where the option letter has one with a colon."""
+    """Apply a keyword such as `RemoteForward listen target`, whose value has two words instead of a colon."""
     kind = _FORWARD_KEYWORDS[line.keyword]
     max_words = 1 if kind is ForwardKind.DYNAMIC else 2
     if len(line.words) > max_words:

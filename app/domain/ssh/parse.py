@@ -30,7 +30,7 @@ _KEYWORDS_WITH_OWN_FIELD = frozenset({"user", "port", "hostname", "proxyjump"})
 
 
 def parse_ssh(name: str, args: Sequence[str]) -> SshInvocation | None:
-    """Parse the command line of an SSH program; None if `name` is not an SSH program.
+    """Return the parsed command line of an SSH program, or None if `name` is not an SSH program.
 
     `name` is the process name or its path, `args` the arguments including argv[0]. For `sshpass`, the
     program that it runs is parsed. Never raises; linear in the size of the arguments. Passwords are masked

@@ -1,6 +1,7 @@
 """Parse state: values collected from the arguments, each with its argument indexes.
 
-The parsers (client.py, server.py, relatives.py) fill it; findings and the SshInvocation are built from it.
+The parsers (client.py, server.py, relatives.py) fill a ParseState. The findings and the SshInvocation are
+built from it.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,8 @@ class ArgumentValue:
 class ParseState:
     """The state of parsing one command line.
 
-    `settings` has the value of each keyword (lower case); `repeated_settings` has the second and later
-    values of repeatable keywords. `program_indexes` is the argument with the program's name.
+    `settings` maps each keyword in lower case to its value. `repeated_settings` holds the second and later
+    values of repeatable keywords. `program_indexes` is the index of the argument that names the program.
     """
 
     program: str
@@ -56,13 +57,13 @@ class ParseState:
 
     @property
     def is_persistent_tunnel(self) -> bool:
-        """Whether a client only keeps forwards open: in the background or without a command."""
+        """Whether a client has forwards other than stdio and is in the background or without a command."""
         return bool(self.no_command or self.background) and any(
             forward.kind is not ForwardKind.STDIO for forward in self.forwards
         )
 
     def set_if_unset(self, keyword: str, value: str, arg_indexes: ArgIndexes) -> None:
-        """Set a keyword unless it is set: ssh_config(5), the first obtained value is used."""
+        """Set a keyword unless it is already set; by ssh_config(5), the first obtained value is used."""
         if keyword not in self.settings:
             self.settings[keyword] = ArgumentValue(value, arg_indexes)
 
@@ -144,7 +145,7 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
 
 
 def _split_words(text: str) -> tuple[str, ...] | None:
-    """Split into words with quotes and backslash escapes, up to a comment; None for an unclosed quote."""
+    """Split `text` into words, up to a comment; None if a quote is not closed. Backslashes are escapes."""
     words: list[str] = []
     place, end = 0, len(text)
     while place < end:

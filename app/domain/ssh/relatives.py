@@ -15,14 +15,14 @@ _Handlers = dict[str, Callable[[ParseState, Option], None]]
 
 
 def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Parse scp or sftp: shared options of ssh, and operands `[user@]host:path`."""
+    """Parse scp or sftp: the options that they share with ssh, and operands `[user@]host:path`."""
     state = ParseState(program)
     flags, value_options = _COPY_OPTION_LETTERS[program]
     getopt = Getopt(args, start, flags=flags, value_options=value_options)
     for option in getopt:
         _apply_option(_COPY_HANDLERS, state, option)
         if program == "scp" and option.letter in "tf":
-            # The server side of a copy, started by sshd.
+            # With -t or -f, scp is the server side of a copy, which sshd starts.
             state.role = SshRole.INBOUND_SESSION
             state.inbound_session = ArgumentValue("copy", option.arg_indexes)
         elif program == "scp" and option.letter in "S":
@@ -90,7 +90,10 @@ def _apply_option(handlers: _Handlers, state: ParseState, option: Option) -> Non
 
 
 def _apply_copy_operand(state: ParseState, word: str, index: int, *, allow_bare_host: bool) -> bool:
-    """Apply `word` if it names a remote file; in local names, no colon precedes the first slash."""
+    """Apply `word` if it names a remote file or host, and return whether it does.
+
+    A word without a colon before its first slash is a host if `allow_bare_host`, and otherwise a local file.
+    """
     arg_indexes = (index,)
     for scheme in ("scp", "sftp"):
         if word.startswith(f"{scheme}://"):

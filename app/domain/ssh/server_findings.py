@@ -10,7 +10,8 @@ _SERVER_ROLES = frozenset({SshRole.DAEMON, SshRole.INBOUND_SESSION})
 _DEFAULT_PORT = "22"
 _DEFAULT_CONFIG_FILE = "/etc/ssh/sshd_config"
 
-# By keyword: the values that are findings (None: all but "none" and "no"), and the message.
+# For each keyword: the values that are findings, and the message. None instead of the values means that every
+# value except "none" and "no" is a finding.
 _MessagesByKeyword = dict[str, tuple[frozenset[str] | None, str]]
 _YES = frozenset({"yes"})
 

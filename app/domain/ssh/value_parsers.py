@@ -17,7 +17,7 @@ _INVALID_USER = re.compile(r"-|.*(?:['`\";&<>|(){}]|\s-|\\\Z)", re.ASCII | re.DO
 _MAX_SOCKET_PATH_BYTES = 107
 _MAX_TUN_NUMBER = 0x7FFFFFFF - 2
 
-# The container's services(5) is not available here; these are the commonly used names.
+# The file services(5) of the container is not available here, so these are the commonly used service names.
 _SERVICE_PORTS = {
     "domain": 53, "ftp": 21, "git": 9418, "http": 80, "http-alt": 8080, "https": 443, "imap2": 143,
     "imaps": 993, "kerberos": 88, "ldap": 389, "ldaps": 636, "microsoft-ds": 445,
@@ -28,12 +28,15 @@ _SERVICE_PORTS = {
 
 
 def is_invalid_host(text: str) -> bool:
-    """Return whether ssh rejects this host (since 10.3 also with a comma, and as a jump host)."""
+    """Return whether ssh rejects the host `text`.
+
+    Since OpenSSH 10.3, ssh also rejects a comma and also checks jump hosts.
+    """
     return _INVALID_HOST.match(text) is not None
 
 
 def is_invalid_user(text: str) -> bool:
-    """Return whether ssh rejects this user (since 10.3 also of a jump host)."""
+    """Return whether ssh rejects the user `text`. Since OpenSSH 10.3, ssh also checks users of jump hosts."""
     return _INVALID_USER.match(text) is not None
 
 
@@ -71,7 +74,8 @@ def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
             return None
         user, rest = unquote(name).removesuffix(f":{MASK}"), after
     parts = _split_host(rest)
-    # Some releases reject `ssh://[::1]`, others accept it. Accepting it hides less.
+    # Some releases of OpenSSH reject `ssh://[::1]`, others accept it. Accepting it shows analysts the
+    # destination.
     if parts is None or not (_is_domain_name(parts[0]) or rest.startswith("[")):
         return None
     host, divider, rest = parts
@@ -158,7 +162,8 @@ class ForwardSpec:
 def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | None:
     """Parse `[bind:]port:host:hostport` and the other forms of ssh(1), options -L, -R and -D.
 
-    `dynamic` is the form without a target. Port 0 lets the remote host choose the port.
+    `dynamic` selects the form without a target. Port 0 is valid only if `remote` is true (-R); the remote
+    host then chooses the port.
     """
     fields = _split_forward_fields(text.lstrip(" \t\n\v\f\r"))
     if fields is None:
@@ -207,7 +212,7 @@ def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | No
 
 
 def _split_forward_fields(text: str) -> list[tuple[str, bool]] | None:
-    """Split into at most four fields, each with whether it is a path (contains a slash)."""
+    """Split `text` into at most four pairs of a field and whether it is a path (contains a slash)."""
     fields: list[tuple[str, bool]] = []
     position = 0
     while position < len(text):
