@@ -73,7 +73,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     _last_activity: tuple[int, ...] = ()
     _stall_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows the type too
         super().connection_made(transport)
         self._check_for_stall()
 
@@ -188,7 +188,8 @@ def open_worker_sockets(workers: int, host: str, port: int) -> list[socket.socke
     first_socket = open_listening_socket(host, port)
     if workers == 1:
         return [first_socket]
-    # The first socket has SO_REUSEPORT off, so that binding it fails if another program uses the port.
+    # The first socket does not set SO_REUSEPORT, so that binding it fails if another program uses the
+    # port. It is closed before the sockets of the workers are opened.
     with first_socket:
         port = first_socket.getsockname()[1]
     return [open_listening_socket(host, port, reuse_port=True) for _ in range(workers)]

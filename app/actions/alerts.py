@@ -15,7 +15,7 @@ from app.store.tables import Alert, GuideTick, User
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A requested status change. Closing needs `verdict` and `reason`."""
+    """A requested change of an alert's status. Closing an alert requires `verdict` and `reason`."""
 
     move: AlertAction
     verdict: str | None = None

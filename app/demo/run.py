@@ -34,7 +34,7 @@ from app.store.database import Database
 from app.store.users import LinkPurpose
 
 AGENTS = ("fleet-eu", "ci-runners", "cloud-defend", "falco", "tetragon", "tracee")
-# Interval between live batches, short enough that the alert list visibly changes.
+# Interval between live batches, so short that users see the alert list change.
 LIVE_INTERVAL_SECONDS = 20.0
 
 

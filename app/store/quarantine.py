@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from app.store.tables import ApiKey, QuarantinedEvent
 
-# Numbers of events after which counting and searching stop, so that both stay fast when very many
+# Numbers of events after which counting and searching stop, so that they stay fast when very many
 # events were rejected.
 COUNT_LIMIT = 10_000
 SCAN_LIMIT = 20_000

@@ -1,4 +1,4 @@
-"""Error responses: problem details (RFC 9457) for programs, an error page for browsers."""
+"""Error responses: problem details (RFC 9457) for API paths, and an error page for other paths."""
 
 import logging
 from collections.abc import Sequence

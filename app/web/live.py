@@ -40,8 +40,9 @@ async def poll_forever(poll: Callable[[], None], failure_message: str) -> None:
 class LiveUpdates:
     """Event streams of this process, which send an event when the revision of the alerts changes.
 
-    `read_revision` reads the counter that every process increments; it may raise. `publish_change` may
-    be called on any thread. `stop` ends all streams, so that they do not delay a shutdown.
+    `read_revision` reads the counter that every process increments, and may raise an exception.
+    `publish_change` may be called on any thread. `stop` ends all streams, so that they do not delay a
+    shutdown.
     """
 
     def __init__(self, read_revision: Callable[[], int]) -> None:

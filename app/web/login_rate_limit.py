@@ -38,7 +38,7 @@ class LoginRateLimiter:
 
     @contextmanager
     def attempt(self, name: str, address: str) -> Iterator[None]:
-        """Count a Forbidden raised in the block as a failure; raises TooManyLoginAttempts.
+        """Count a Forbidden raised in the block as a failed sign-in; raises TooManyLoginAttempts at a limit.
 
         Attempts run one at a time for two reasons. Otherwise all requests of a burst would pass the check
         before the first of them has failed. In addition, checking a password takes 64 MiB of memory.

@@ -159,7 +159,7 @@ class _DatabaseState:
 
 
 class DatabaseCollector(Collector):
-    """Collects gauges from the database, at most once per `CACHE_TTL`. One instance per process."""
+    """Collects gauges from the database. It reads the database at most once per `CACHE_TTL`."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database

@@ -137,7 +137,7 @@ def theme_from_cookie(request: Request) -> str:
 
 
 def see_other(request: Request, href: str, notice: Notice | None = None) -> Response:
-    """Redirect to `href` after a form post. A signed cookie carries the notice, which is shown once."""
+    """Redirect to `href` after a form post. The notice is kept in a signed cookie and shown once."""
     response = RedirectResponse(href, status_code=303)
     if notice is not None:
         services = get_services(request)

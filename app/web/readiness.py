@@ -17,7 +17,7 @@ MIN_FREE_BYTES = 4 << 20
 
 
 class Readiness:
-    """Checks the database with a write, at most once per `CACHE_TTL`. One instance per process."""
+    """Checks that the database accepts a write, at most once per `CACHE_TTL` in each process."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database

@@ -215,7 +215,7 @@ _COMPATIBLE_MEDIA_TYPE = re.compile(
 
 
 def _json_response(request: Request, body: bytes) -> Response:
-    """Return JSON in the versioned media type that the client requests, or as application/json."""
+    """Return JSON with the versioned media type that the client requests, or with application/json."""
     requested = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
     compatible = _COMPATIBLE_MEDIA_TYPE.search(requested)
     media_type = "application/json"

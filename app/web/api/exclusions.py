@@ -61,7 +61,7 @@ def _validate(services: Services, draft: ExclusionDraft) -> exclusion_draft.Vali
         longest=services.settings.exclusion_max_duration,
         rule_ids=[rule.id for rule in services.rules.rules],
     )
-    # The end is converted to UTC, because the database stores it in UTC and the response must be equal.
+    # The end is converted to UTC, so that this response contains the same text as a later response.
     return replace(valid, ends_at=valid.ends_at.astimezone(UTC))
 
 

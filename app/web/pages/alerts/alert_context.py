@@ -10,7 +10,7 @@ from app.web.components import SelectOption, Tab
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """One argument of the command line; `tone` is a value of `TokenKind`."""
+    """One argument of the command line; `tone` is a value of `app.domain.ssh.TokenKind`."""
 
     text: str
     tone: str

@@ -128,7 +128,7 @@ def rule_options(
 def event_view(explanation: EventExplanation, *, has_line: bool) -> EventView:
     """Return the view of one event.
 
-    The first ten rules have details, and all matching rules if there are more than ten.
+    The first ten rules are shown with details. If more than ten rules match, all matching rules are.
     """
     line = explanation.raw_event.line if has_line else None
     if explanation.event is None:

@@ -54,7 +54,7 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Context of the overview. The block `overview` is the whole page and refreshes itself."""
+    """Context of the overview. The block `overview` is the whole page; it reloads on changes."""
 
     alert_counts: tuple[AlertCount, ...]
     top_alerts: tuple[Alert, ...]

@@ -67,8 +67,8 @@ def read_filter(field: Callable[[str], str]) -> QuarantineFilter:
     """Read the filter of a query or a form: `key` is a key's id, `reason` a part of the reason."""
     return QuarantineFilter(
         key_id=urls.parse_row_id(field("key")),
-        # 200 characters are more than a filter needs. There is a limit because SQLite refuses patterns
-        # longer than 50,000 bytes.
+        # There is a limit because SQLite refuses patterns longer than 50,000 bytes. The links that filter
+        # by a reason have the same limit.
         reason=escape_unstorable(field("reason").strip())[:200],
         before=urls.parse_row_id(field("before")),
         up_to=urls.parse_row_id(field("up_to")),

@@ -90,7 +90,10 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
 
 
 def _search_rules(rules: Iterable[Rule], q: str) -> list[Rule]:
-    """Return the rules whose name, file name, id, severity, tactics and tags contain every word of `q`."""
+    """Return the rules that match `q`.
+
+    A rule matches if each word of `q` occurs in its name, file name, id, severity, tactics or tags.
+    """
     words = q.casefold().split()[:SEARCH_WORDS_LIMIT]
     return [rule for rule in rules if _contains_words(rule, words)]
 
