@@ -57,8 +57,9 @@ def open_existing_database(settings: Settings) -> Database | None:
 
 
 def read_rule_overrides(settings: Settings) -> dict[str, bool]:
-    """Return whether each switched rule is enabled, by rule id; empty without a database.
+    """Return by rule id whether the rule is enabled, for each rule that a user has enabled or disabled.
 
+    The result is empty if SQLite's file does not exist.
     Raises FatalError if the database cannot be used.
     """
     database = open_existing_database(settings)
@@ -69,7 +70,7 @@ def read_rule_overrides(settings: Settings) -> dict[str, bool]:
 
 
 def create_first_admin_link(database: Database, settings: Settings, *, at: datetime) -> str | None:
-    """Return a one-time link that creates the first admin, None if an admin exists."""
+    """Return a one-time link that creates the first admin, or None if an admin exists."""
     with database.read() as session:
         if users.count_active_admins(session):
             return None

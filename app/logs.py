@@ -12,9 +12,9 @@ from typing import Any
 
 from app.domain.text import escape_invisible, truncate
 
-# A path or a message can be as long as the head of a request.
+# Longer values are truncated. A path or a message can be as long as the head of a request.
 MAX_VALUE_LENGTH = 4_000
-# The keys at the start of each line. In the text format the others follow as name=value.
+# The keys whose values begin each line. In the text format, the other keys follow as name=value.
 _LEADING_KEYS = ("time", "level", "event")
 
 
@@ -28,7 +28,7 @@ class LogFormat(StrEnum):
 
 def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
     """Make every logger of this process write to stderr; `quiet` logs warnings and errors only."""
-    import structlog  # imported here: commands that log nothing start faster without it
+    import structlog  # imported here, so that commands that log nothing start faster
 
     as_json = log_format is LogFormat.JSON or (
         log_format is LogFormat.AUTO and not sys.stderr.isatty()
@@ -56,7 +56,8 @@ def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("app").setLevel(logging.WARNING if quiet else logging.INFO)
-    # app.web.errors logs the same exception with the id and route of its request.
+    # Uvicorn's record of an unhandled exception is dropped, because app.web.errors logs the same exception
+    # with the id and the route of its request.
     logging.getLogger("uvicorn.error").addFilter(_is_not_application_exception)
 
 

@@ -105,8 +105,8 @@ def create_app(
 ) -> FastAPI:
     """Return the application for a database whose schema is up to date.
 
-    `rules` default to those of the settings. Raises FatalError for an unusable setting or file, and
-    Unavailable if the database cannot be read.
+    If `rules` is None, the rules of the settings are loaded. Raises FatalError for an unusable setting or
+    file, and Unavailable if the database cannot be read.
     """
     require_access_declared(ROUTERS)
     database = Database(settings.database_url)
@@ -150,7 +150,7 @@ def create_app(
 
 
 def create_app_from_environment() -> FastAPI:
-    """Return the application of a worker process."""
+    """Return the application of a worker process, with the settings from the environment."""
     settings = read_settings()
     logs.configure_logging(settings.log_format)
     memory.retain_freed_memory()
@@ -223,7 +223,8 @@ def _lifespan(
         def log_stopping() -> None:
             if not stop_logged.is_set():
                 stop_logged.set()
-                # Deferred, because a signal handler may interrupt a logging call that holds a lock.
+                # The event loop logs the message later, because this signal handler may have interrupted a
+                # logging call that holds a lock.
                 loop.call_soon_threadsafe(log.info, "stopping; completing requests in flight")
 
         polls = asyncio.gather(
@@ -256,7 +257,9 @@ def _lifespan(
 def _call_on_shutdown_signal(*callbacks: Callable[[], None]) -> Iterator[None]:
     """Call the callbacks on SIGTERM or SIGINT, and again at the end of the block.
 
-    The end of the block is too late for event streams: uvicorn waits for open responses before it.
+    A call at the end of the block alone would be too late to end event streams, because uvicorn waits for
+    open responses before the block ends. Outside the main thread, which alone can handle signals, the
+    callbacks are not called.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

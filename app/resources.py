@@ -1,4 +1,4 @@
-"""Paths of bundled files: beside the package in a checkout, inside it in an installed wheel."""
+"""Paths of bundled files, which are beside the package in a checkout and inside it in a wheel."""
 
 from pathlib import Path
 

@@ -26,9 +26,11 @@ from app import memory
 from app.domain.errors import FatalError
 from app.web.metrics import MULTIPROC_DIR_VARIABLE
 
-# Time for requests in flight at shutdown. Event streams and the writer have begun to end before it.
+# Time that requests in flight have to complete at shutdown. Event streams and the writer have been told
+# to stop before this time begins.
 SHUTDOWN_GRACE_SECONDS = 1
-# Limit for a request line and its headers. uvicorn has such a limit for h11 only.
+# Maximum size of a request line with its headers. uvicorn has such a limit only for the protocol
+# implementation h11, which Deckwatch does not use.
 MAX_HEAD_BYTES = 64 * 1024
 # Interval of the check that closes a connection without activity since the previous check.
 STALL_TIMEOUT_SECONDS = 30.0
@@ -38,7 +40,7 @@ LISTEN_BACKLOG = 2048
 class CleanExitServer(uvicorn.Server):
     """A uvicorn server that exits with status 0 after SIGTERM or SIGINT.
 
-    uvicorn raises the signal again after the shutdown, so that a requested stop looks like a failure.
+    uvicorn's own class raises the signal again after the shutdown, so a requested stop looks like a failure.
     """
 
     @contextlib.contextmanager
@@ -71,7 +73,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     _last_activity: tuple[int, ...] = ()
     _stall_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows the type too
         super().connection_made(transport)
         self._check_for_stall()
 
@@ -91,8 +93,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        # uvicorn appends each piece to a bytearray and hands out a copy of that. A piece that arrives
-        # while the buffer is empty is handed out as it is, which saves two copies.
+        # uvicorn appends each piece of a body to a bytearray and passes a copy of the bytearray to the
+        # application. This method passes on a piece that arrives while the buffer is empty as it is,
+        # which saves two copies.
         pending: bytes | bytearray = self.cycle.body
         if pending or self.cycle.response_complete:
             self.cycle.body = pending if isinstance(pending, bytearray) else bytearray(pending)
@@ -124,7 +127,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # Data that ends a head may go on with a large body, so only unfinished heads are measured.
+        # Data that contains the end of a head may also contain a part of a large body. Therefore data is
+        # counted only if the head is still unfinished after it.
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD_BYTES:
@@ -167,10 +171,10 @@ class ReusePortSupervisor(Multiprocess):
         """Ignore the assignment in uvicorn's constructor: the sockets differ by worker."""
 
     def restart_all(self) -> None:
-        """Restart the workers in turn, each after the old one has ended.
+        """Replace the workers one after the other; start each new worker after its predecessor has ended.
 
-        The new worker takes over the socket of the old one, where connections wait meanwhile. uvicorn
-        starts the new worker before it ends the old one.
+        The new worker takes over the socket of its predecessor, where connections wait meanwhile.
+        uvicorn's own method starts the new worker before it ends the old worker.
         """
         for index, old_worker in enumerate(self.processes):
             old_worker.terminate()
@@ -184,7 +188,8 @@ def open_worker_sockets(workers: int, host: str, port: int) -> list[socket.socke
     first_socket = open_listening_socket(host, port)
     if workers == 1:
         return [first_socket]
-    # The first socket has SO_REUSEPORT off, so that binding it fails if another program uses the port.
+    # The first socket does not set SO_REUSEPORT, so that binding it fails if another program uses the
+    # port. It is closed before the sockets of the workers are opened.
     with first_socket:
         port = first_socket.getsockname()[1]
     return [open_listening_socket(host, port, reuse_port=True) for _ in range(workers)]
@@ -236,7 +241,8 @@ def uvicorn_config(app: FastAPI | str) -> uvicorn.Config:
 def run(app: FastAPI, listening_socket: socket.socket) -> None:
     """Serve in this process until SIGTERM or SIGINT."""
     memory.retain_freed_memory()
-    # Objects created during startup live as long as the process; the garbage collector skips them.
+    # Objects created during startup live as long as the process, so the garbage collector need not
+    # examine them.
     gc.freeze()
     gc.enable()
     CleanExitServer(uvicorn_config(app)).run(sockets=[listening_socket])

@@ -18,7 +18,7 @@ SQLITE_URL_PREFIX = "sqlite:///"
 
 
 class Settings(BaseSettings):
-    """All settings. Each is an environment variable: DECKWATCH_ and the field's name in capitals."""
+    """All settings. Each field is read from the environment variable DECKWATCH_ and its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Return the settings from the environment; raises FatalError naming the first invalid one."""
+    """Return the settings from the environment; raises FatalError that names an invalid setting."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
     except ValidationError as error:
@@ -116,7 +116,7 @@ def read_settings(**overrides: object) -> Settings:
 def with_default_base_url(settings: Settings, host: str, port: int) -> Settings:
     """Return the settings with the listening address as base URL, unless a base URL is set.
 
-    Writes it to the environment, from which worker processes read it.
+    Also writes the base URL to the environment, from which worker processes read it.
     """
     if "base_url" in settings.model_fields_set:
         return settings

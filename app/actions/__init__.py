@@ -1,1 +1,4 @@
-"""Changes that users and administrators make: each function is one transaction, with its audit entry."""
+"""Changes that users and admins make.
+
+Each change is one transaction, which also contains the audit entry or the activity entry of the change.
+"""

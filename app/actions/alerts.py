@@ -1,4 +1,4 @@
-"""User actions on alerts: change status, assign, comment, tick a guide step. One transaction each."""
+"""User actions on alerts: change status, assign, comment, tick a guide step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.store.tables import Alert, GuideTick, User
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A requested status change. Closing needs `verdict` and `reason`."""
+    """A requested change of an alert's status. Closing an alert requires `verdict` and `reason`."""
 
     move: AlertAction
     verdict: str | None = None
@@ -24,7 +24,7 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A requested assignee by name; None unassigns."""
+    """A requested assignment to the user with this name; None unassigns the alert."""
 
     assignee: str | None
 
@@ -40,8 +40,8 @@ def change(
 ) -> Alert:
     """Apply all `changes` to one alert, or none of them.
 
-    `version` is the alert's version that the user saw; None accepts any. Raises NotFound, Conflict (the
-    alert changed since, the transition is not allowed, or a newer alert is open) or InvalidInput.
+    `version` is the alert's version that the user saw; None accepts any version. Raises NotFound, Conflict
+    (the alert changed since, the transition is not allowed, or a newer alert is open) or InvalidInput.
     """
     with database.write() as session:
         alert = _get_alert(session, alert_id, version)
@@ -58,7 +58,7 @@ def change_many(
     principal: Principal,
     at: datetime,
 ) -> dict[int, str]:
-    """Apply `requested` to each alert that allows it; return the reasons of the others by id."""
+    """Apply `requested` to each alert that allows it; return by id why other alerts were not changed."""
     failures: dict[int, str] = {}
     with database.write() as session:
         for alert_id in alert_ids:
@@ -84,7 +84,7 @@ def close_in(
     principal: Principal,
     at: datetime,
 ) -> bool:
-    """Close an alert within the caller's transaction; False if it is closed already."""
+    """Close an alert within the caller's transaction; return False if it is already closed."""
     alert = _get_alert(session, alert_id, None)
     if alert.status == Status.CLOSED:
         return False
@@ -181,7 +181,7 @@ def set_step_done(
     principal: Principal,
     at: datetime,
 ) -> None:
-    """Mark a guide step as done or not done; record nothing if that does not change it."""
+    """Mark a guide step as done or not done. Record no activity if the step already has this state."""
     with database.write() as session:
         _get_alert(session, alert_id, None)
         was_done = (part, step_key) in alerts.guide_ticks(session, alert_id)

@@ -45,7 +45,7 @@ def validate_name(name: str) -> str:
 
 
 def validate_password(password: str, again: str | None, name: str) -> str:
-    """Return the password if it is strong enough and matches `again`, unless that is None.
+    """Return the password if it is strong enough and equals `again`; None for `again` is not compared.
 
     Raises InvalidInput with keys `password` and `again`.
     """
@@ -63,15 +63,16 @@ def validate_password(password: str, again: str | None, name: str) -> str:
 def hash_password(password: str) -> str:
     """Return the Argon2id hash in PHC string format.
 
-    It takes tens of milliseconds by design, so never call it while the write lock is held.
+    Hashing takes tens of milliseconds by design, so do not call this function while holding the write lock.
     """
     return _hasher().hash(password.encode("utf-8", "surrogatepass"))
 
 
 def verify_password(password: str, stored: str | None) -> tuple[bool, str | None]:
-    """Return whether the password matches, and a new hash if the hash parameters have changed.
+    """Return whether the password matches, and a new hash to store or None.
 
-    Without a stored hash it verifies a dummy hash, so that the response time does not reveal whether
+    The new hash is returned if the hash parameters have changed since the stored hash was created. If
+    `stored` is None, the function verifies a dummy hash, so that the response time does not reveal whether
     the user exists.
     """
     matches, renewed_hash = _hasher().verify_and_update(

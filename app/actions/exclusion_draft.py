@@ -14,7 +14,7 @@ OWNER_MAX_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class ExclusionDraft:
-    """Unvalidated input of a user; conditions are (field, operator, values)."""
+    """Unvalidated input of a user. Each condition is (field, operator, values)."""
 
     rule_id: str
     conditions: Sequence[tuple[str, str, Sequence[str]]]

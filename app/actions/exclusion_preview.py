@@ -1,4 +1,4 @@
-"""Preview of an exclusion: the stored matches that it would have suppressed. Reads only."""
+"""Preview of an exclusion: the stored matches that it would have suppressed. Nothing is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,18 +12,20 @@ from app.store import alerts, matches
 from app.store.database import Database
 
 PREVIEW_WINDOW = timedelta(days=30)
-# About half a second of work. The preview says if there were more matches.
+# Examining this many matches takes about half a second. `complete` says whether all were examined.
 MAX_EXAMINED_MATCHES = 5_000
 MAX_SAMPLES = 10
 
 
 @dataclass(slots=True)
 class ExclusionPreview:
-    """The result for the matches of the last PREVIEW_WINDOW; `hidden` is the number of covered matches.
+    """The effect that an exclusion would have had on the matches of the last PREVIEW_WINDOW.
 
+    `examined` is the number of examined matches, and `hidden` is how many of them the exclusion covers.
     `complete` is false if there were more than MAX_EXAMINED_MATCHES matches. `alerts` holds the ids of
     the alerts with a covered match, and `true_positives` those among them that were closed as true
-    positives. `distinct` holds the different values of the covered matches, `samples` their newest ids.
+    positives. `distinct` holds the different values of the covered matches by kind, such as "hosts".
+    `samples` holds the ids of the newest covered matches.
     """
 
     examined: int = 0

@@ -1,4 +1,4 @@
-"""User actions on exclusions: propose, edit, approve, decline and end. One transaction each."""
+"""User actions on exclusions: propose, edit, approve, decline and end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ def propose(
 ) -> Proposal:
     """Save a new exclusion; it is live at once if an admin proposes it, else it waits for approval.
 
-    If it is live at once, `close_alert` also closes the alert that it was created from as a false
-    positive, in the same transaction. Raises NotFound if that alert does not exist.
+    If the exclusion is live at once and `close_alert` is true, the alert from which it was created is closed
+    as a false positive in the same transaction. Raises NotFound if that alert does not exist.
     """
     with database.write() as session:
         if content.from_alert_id is not None and alerts.get(session, content.from_alert_id) is None:
@@ -89,7 +89,7 @@ def edit(
     principal: Principal,
     at: datetime,
 ) -> ExclusionHistory:
-    """Add a version; an approved version stays live until an admin approves the new one.
+    """Add a version to an exclusion; an approved version stays live until an admin approves the new one.
 
     Raises NotFound, Conflict or InvalidInput.
     """
@@ -150,8 +150,8 @@ def end(
 ) -> ExclusionHistory:
     """End an exclusion now; later matches open or update alerts again.
 
-    Its suppressed matches stay listed with it. An admin may end any exclusion, an analyst only one that
-    was never approved. Raises NotFound, Conflict or Forbidden.
+    The matches that it suppressed stay listed on its page. An admin may end any exclusion; an analyst may
+    end only an exclusion that was never approved. Raises NotFound, Conflict or Forbidden.
     """
     with database.write() as session:
         history = _get_exclusion(session, exclusion_id, version)

@@ -28,10 +28,10 @@ def set_rule_enabled(
     principal: Principal,
     at: datetime,
 ) -> bool:
-    """Enable or disable a rule; return False, without an audit entry, if it is in that state already.
+    """Enable or disable a rule. If it is in that state already, return False and add no audit entry.
 
-    `version` is the version of the rule switch that the user saw, 0 if there was none; None accepts any.
-    Raises Forbidden, or Conflict if another user has switched the rule since then.
+    `version` is the version of the rule switch that the user saw, or 0 if there was no switch. None accepts
+    any version. Raises Forbidden, or Conflict if another user has switched the rule since then.
     """
     if not principal.has_role(Role.ADMIN):
         raise Forbidden("Only an admin can enable or disable a rule.")

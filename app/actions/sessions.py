@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 SESSION_IDLE_TIMEOUT = timedelta(hours=12)
 SESSION_MAX_LIFETIME = timedelta(days=7)
-# A session is extended at most this often, so that not every request writes.
+# A session is extended at most once per interval, so that not every request writes to the database.
 _EXTEND_INTERVAL = timedelta(minutes=5)
 
 
@@ -97,7 +97,8 @@ def sign_in(
 ) -> NewSession:
     """Sign in with name and password; raises Forbidden.
 
-    Every failure has the same message and takes the same time, so that neither reveals user names.
+    Every failure has the same message and takes the same time, so that neither message nor time reveals
+    whether a user exists.
     """
     with database.read() as session:
         user = users.get_by_name(session, name[: NAME_MAX_LENGTH * 2])
@@ -149,9 +150,9 @@ def _open_session(
 def authenticate(
     database: Database, token: str, *, address: str, at: datetime
 ) -> tuple[LoginSession, Principal] | None:
-    """Return the session and its user, None if it has ended or the user is disabled.
+    """Return the session and its principal, or None if the session has ended or the user is disabled.
 
-    Use extends the session, up to SESSION_MAX_LIFETIME after its start.
+    Requests extend the session, at most to SESSION_MAX_LIFETIME after its start.
     """
     with database.read() as session:
         session_and_user = users.get_session_and_user(session, hash_token(token))
@@ -176,7 +177,8 @@ def _extend_session(database: Database, token_hash: str, at: datetime) -> None:
                 )
                 session.add(current)
     except Unavailable as error:
-        # Users can still read if the disk is full or the database locked; the next request retries.
+        # This is no error for the user, who can still read while the disk is full or the database is
+        # locked. The next request tries again to extend the session.
         log.warning("a session was not extended: %s", error)
 
 

@@ -72,7 +72,10 @@ def create_link(
     principal: Principal,
     at: datetime,
 ) -> str:
-    """Create a one-time link and return its token; earlier unused links for its purpose become invalid."""
+    """Create a one-time link and return its token.
+
+    Earlier unused links of the user for the same purpose become invalid.
+    """
     token = new_token()
     with database.write() as session:
         users.delete_unused_links(session, user_id, purpose)
@@ -94,14 +97,14 @@ def create_link(
 
 @dataclass(frozen=True, slots=True)
 class LinkDetails:
-    """Purpose and user name of a valid one-time link; `name` is None for the first admin."""
+    """Purpose and user name of a valid one-time link; `name` is None if the link creates the first admin."""
 
     purpose: LinkPurpose
     name: str | None
 
 
 def read_link(database: Database, token: str, *, at: datetime) -> LinkDetails:
-    """Return the link's details; raises NotFound if it is unknown, used, expired or replaced."""
+    """Return the link's details; raises NotFound if the link is unknown, used, expired or replaced."""
     with database.read() as session:
         link, user = get_usable_link(session, token, at)
         return LinkDetails(LinkPurpose(link.purpose), user.name if user else None)
@@ -120,7 +123,10 @@ def get_usable_link(session: Session, token: str, at: datetime) -> tuple[OneTime
 def set_role(
     database: Database, user_id: int, role: Role, *, principal: Principal, at: datetime
 ) -> User:
-    """Change a user's role from the next request on; raises NotFound, or Conflict for the only admin."""
+    """Change a user's role from the user's next request on.
+
+    Raises NotFound, or Conflict if the user is the only admin and would lose that role.
+    """
     with database.write() as session:
         user = _get_user(session, user_id)
         if user.role == Role.ADMIN and role is not Role.ADMIN:
@@ -136,7 +142,7 @@ def set_disabled(
 ) -> User:
     """Enable or disable a user; disabling ends all sessions of the user.
 
-    Raises NotFound, or Conflict for the only admin.
+    Raises NotFound, or Conflict if the only admin would be disabled.
     """
     with database.write() as session:
         user = _get_user(session, user_id)

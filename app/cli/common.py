@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A folder of rules for another product can have hundreds of problems, which would hide other messages.
+# Only this many problems of rule files are printed, because a folder with rules for another product can
+# have hundreds of problems, which would hide other messages.
 MAX_PROBLEMS_PRINTED = 5
 
 

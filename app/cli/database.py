@@ -99,9 +99,9 @@ def db_prune(
 
 @contextmanager
 def _progress_bar(total: int) -> "Iterator[Callable[[DeletedCounts], None]]":
-    """Show a progress bar on a terminal.
+    """Show a progress bar if stderr is a terminal; yield the function that updates the bar.
 
-    The total grows when rows beyond `total` are deleted to keep the size limit.
+    The total of the bar grows beyond `total` when more rows are deleted to keep the maximum size.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

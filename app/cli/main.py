@@ -1,7 +1,7 @@
 """The `deckwatch` command line, assembled from the command groups.
 
-Commands import what they need inside the function, so that the start of each command loads only its own
-dependencies. Only `serve` and `demo` load the web framework.
+Each command imports the modules that it needs inside its function, so that starting a command loads only
+the dependencies of that command. Only `serve` and `demo` load the web framework.
 """
 
 from typing import Annotated

@@ -34,7 +34,7 @@ class ReplayOutput:
 
     @contextmanager
     def progress_bar(self, total: int | None, summary: ReplaySummary) -> Iterator[None]:
-        """Show a progress bar over `total` bytes (None: unknown); remove it at the end."""
+        """Show a progress bar over `total` bytes, None if unknown, until the end of the block."""
         if not self._shows_bar:
             yield
             return
@@ -62,12 +62,13 @@ class ReplayOutput:
 
     @contextmanager
     def flush_after(self) -> Iterator[None]:
-        """Flush the matches of a block at its end."""
+        """Flush stdout at the end of the `with` block, so that the matches printed in it are written."""
         try:
             yield
             print(end="", flush=True)
         except OSError as error:
-            # Python would flush the remaining buffer at exit and report the error again.
+            # Redirect stdout to /dev/null. Otherwise Python flushes the rest of the buffer at exit and
+            # reports the error again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):
                 raise
@@ -79,7 +80,7 @@ class ReplayOutput:
             return
         line = json.dumps(row)
         if self._bar is not None and self._stdout_is_terminal:
-            # Print through the console of the bar, or the line and the bar would overwrite each other.
+            # Print through the console of the bar. Otherwise the line and the bar overwrite each other.
             self._bar.console.out(line, highlight=False)
         else:
             print(line)
@@ -92,12 +93,12 @@ class ReplayOutput:
 
 
 def _polling_progress(read_progress: Callable[[], dict[str, Any]]) -> "Progress":
-    # Imported only with a terminal, to keep scripts fast.
+    # Rich is imported only if stderr is a terminal, so that the command starts fast in scripts.
     from rich.console import Console, RenderableType
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     class PollingProgress(Progress):
-        """A progress bar that polls the counts when it is drawn, instead of an update per block."""
+        """A progress bar that reads the counts each time it is drawn; blocks of events do not update it."""
 
         def get_renderables(self) -> Iterator[RenderableType]:
             for task in self.tasks:
@@ -112,7 +113,7 @@ def _polling_progress(read_progress: Callable[[], dict[str, Any]]) -> "Progress"
         console=Console(stderr=True),
         refresh_per_second=4,
         transient=True,
-        # Keep matches on stdout while the bar is on stderr.
+        # Without these settings, Rich would redirect matches from stdout to the bar's stderr.
         redirect_stdout=False,
         redirect_stderr=False,
     )

@@ -31,9 +31,10 @@ from app.ingest.split import RawEventBlock, split_stream
 from app.settings import Settings
 
 STDIN = "-"
-# Limit of a JSON array or multi-line object, which needs about three times its size in memory.
+# Maximum size of a JSON array, or of an object that spans several lines. Such a document needs about
+# three times its size in memory.
 MAX_DOCUMENT_BYTES = 256 << 20
-# Further rejections of a file are only counted.
+# At most this many rejections are printed for each file; further rejections are only counted.
 MAX_REJECTIONS_PRINTED = 10
 
 
@@ -68,7 +69,7 @@ def replay_files(
 
 
 def _total_bytes(names: Sequence[str]) -> int | None:
-    """Return the total size of the files in bytes, or None if one has no size (such as a pipe)."""
+    """Return the total size of the files in bytes, or None if one is not a regular file (a pipe)."""
     total = 0
     for name in names:
         # A missing file is reported later, when it is opened.
@@ -82,7 +83,7 @@ def _total_bytes(names: Sequence[str]) -> int | None:
 
 @dataclass(slots=True)
 class _FileReplay:
-    """The replay of one file. `problem` is why it could not be read completely."""
+    """The replay of one file. `problem` says why the file could not be read completely."""
 
     name: str
     settings: Settings
@@ -139,12 +140,13 @@ class _FileReplay:
             self.problem = _describe_os_error(error)
 
     def _read_chunks(self, file: FileIO) -> Iterator[bytes]:
-        """Yield available data in chunks of up to CHUNK_BYTES; block only while there is none."""
+        """Yield available data in chunks of up to CHUNK_BYTES; wait only while no data is available."""
         handle = file.fileno()
         while chunk := os.read(handle, CHUNK_BYTES):
             chunks = [chunk]
             size = len(chunk)
-            # Reads from a pipe return little data, and small blocks are expensive: collect what is available.
+            # A read from a pipe returns little data, and small chunks are expensive to process. Therefore
+            # all data that is available is collected, up to CHUNK_BYTES.
             while chunk and size < CHUNK_BYTES and select([handle], [], [], 0)[0]:
                 chunk = os.read(handle, CHUNK_BYTES - size)
                 chunks.append(chunk)
@@ -169,7 +171,7 @@ class _FileReplay:
                             event_from_ecs(evaluation.document),
                         )
         finally:
-            # Correct also after an interruption within a block.
+            # Count only the events that were evaluated, because the block may have been interrupted.
             self.summary.events += (
                 events.event_count
                 if isinstance(events, EventLines)
@@ -216,7 +218,7 @@ def _match_as_json(
 
 
 def _open(name: str) -> FileIO:
-    # Unbuffered, so that data of a slow producer is available immediately.
+    # The file is unbuffered, so that data from a slow producer is available immediately.
     if name == STDIN:
         return FileIO(0, closefd=False)
     return FileIO(name)

@@ -11,7 +11,7 @@ from app.detection.rule import Rule
 from app.domain.event import Event
 from app.domain.text import escape_invisible
 
-# Bounds the memory per rule.
+# At most this many distinct hosts and containers are counted per rule, which limits memory.
 MAX_DISTINCT = 1_000
 MAX_REASONS_LISTED = 5
 
@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(slots=True)
 class RuleMatchCounts:
-    """Match counts of one rule. Hosts and containers are stored as hashes, because names can be megabytes."""
+    """Match counts of one rule. Hosts and containers are stored as hashes, because names can be very long."""
 
     rule: Rule
     matches: int = 0
@@ -61,8 +61,9 @@ _RIGHT_ALIGNED_COLUMNS = 4
 class ReplaySummary:
     """Counts over all files.
 
-    `bytes_read` counts bytes on disk, `bytes_decompressed` bytes after decompression. `failed_files` could
-    not be read completely or contain no event. `note` is an additional sentence. `interrupted` is set by
+    `bytes_read` counts bytes on disk, and `bytes_decompressed` counts bytes after decompression.
+    `failed_files` counts files that could not be read completely or contain no event. `note` is an
+    additional sentence for the end of the summary. `interrupted` is set by
     Ctrl-C, `output_closed` when the reader closed stdout.
     """
 
@@ -89,7 +90,7 @@ class ReplaySummary:
         self.suppressed += suppressed
 
     def record_rejection(self, reason: str) -> None:
-        # Without positions there are few distinct reasons.
+        # Numbers, such as positions in the event, are replaced, so that equal reasons are counted together.
         self.rejection_reasons[re.sub(r"(?<= )\d+", "N", reason)] += 1
 
     @property
@@ -97,7 +98,7 @@ class ReplaySummary:
         return self.rejection_reasons.total()
 
     def events_per_second(self, seconds: float) -> int:
-        """Return the rate over `seconds`, 0 for no time."""
+        """Return the rate over `seconds`, or 0 if `seconds` is 0."""
         return round(self.events / seconds) if seconds > 0 else 0
 
     def exit_code(self, *, fail_on_match: bool) -> int:

@@ -17,9 +17,10 @@ from app.store import exclusions, rule_overrides
 class RuleSelection:
     """The selected rules.
 
-    `rules` are to be evaluated; `enabled_rules` are those that a server with the same settings has enabled.
-    `exclusions_by_rule` are the live exclusions by rule id. `note` says why there are no exclusions, if the
-    database does not exist. `problem_count` is the number of problems in rule files.
+    `rules` are the rules to evaluate; `enabled_rules` are those that a server with the same settings has
+    enabled. `exclusions_by_rule` are the live exclusions by rule id. If the database does not exist, `note`
+    says that no exclusions are applied; otherwise it is None. `problem_count` is the number of problems in
+    rule files.
     """
 
     rules: tuple[Rule, ...]
@@ -30,8 +31,9 @@ class RuleSelection:
 
 
 def select_rules(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> RuleSelection:
-    """Select the rules with the ids or file names `rules`, all rules, or else the enabled rules.
+    """Select all rules if `all_rules` is true, the rules named in `rules`, or else the enabled rules.
 
+    A name in `rules` is a rule id, or a file name without its extension.
     Raises NotFound for an unknown rule and FatalError for an unusable database.
     """
     loaded = load_configured_rules(settings.rules)

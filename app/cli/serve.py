@@ -21,7 +21,8 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
 ) -> None:
     """Migrate the database if needed, then serve until SIGTERM or Ctrl-C."""
-    # Garbage collection takes a tenth of the start and finds almost nothing to free.
+    # Garbage collection takes a tenth of the startup time and finds almost nothing to free. The server
+    # enables it again when it begins to serve.
     gc.disable()
     from app import logs, server
     from app.bootstrap import create_first_admin_link, load_configured_rules, open_migrated_database

@@ -1,0 +1,1 @@
+"""The demo server with sample events, started by `deckwatch demo`."""

@@ -13,7 +13,7 @@ USER_IDS = {"root": 0, "postfix": 89, "airflow": 50_000, "app": 1_000}
 
 @dataclass(frozen=True, slots=True)
 class ProcessStart:
-    """A process start in a container. `at` is timezone-aware; `parent` is the parent's arguments."""
+    """A process start in a container. `at` is timezone-aware; `parent` holds the parent's arguments."""
 
     args: tuple[str, ...]
     parent: tuple[str, ...]
@@ -44,7 +44,7 @@ class ProcessStart:
 
     @property
     def time(self) -> str:
-        """RFC 3339 with nine decimals, as agents send it."""
+        """The time of the start in RFC 3339 format with nine decimals, as agents send it."""
         return f"{self.at:%Y-%m-%dT%H:%M:%S}.{self.nanoseconds % 1_000_000_000:09}Z"
 
 
@@ -165,7 +165,7 @@ EVENT_BUILDERS: Mapping[str, Callable[[ProcessStart], dict[str, Any]]] = {
 
 
 def build_benign_process(args: tuple[str, ...], at: datetime, rng: random.Random) -> ProcessStart:
-    """Build a start of `args` in one of five harmless containers."""
+    """Build the start of a harmless process with the arguments `args` in one of five containers."""
     number = rng.randrange(1, 6)
     return ProcessStart(
         args=args,

@@ -34,7 +34,7 @@ from app.store.database import Database
 from app.store.users import LinkPurpose
 
 AGENTS = ("fleet-eu", "ci-runners", "cloud-defend", "falco", "tetragon", "tracee")
-# Interval between live batches, short enough that the alert list visibly changes.
+# Interval between live batches, so short that users see the alert list change.
 LIVE_INTERVAL_SECONDS = 20.0
 
 
@@ -53,7 +53,7 @@ def run_demo(port: int, *, echo: Callable[[str], None]) -> None:
         echo(f"Deckwatch demo on {base_url}")
         echo(f"Open this link to sign in. It works once:\n\n  {link}\n")
         echo("Press Ctrl-C to stop the demo and delete its data.")
-        # Request logs would scroll the link out of view.
+        # Only warnings and errors are logged, because request logs would scroll the link out of view.
         logs.configure_logging(settings.log_format, quiet=True)
         traffic.start()
         try:

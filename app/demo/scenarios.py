@@ -16,7 +16,7 @@ from app.domain.alert import Verdict
 
 
 class FollowUp(StrEnum):
-    """Triage of a scenario's first alert."""
+    """What the demo does with the first alert of a scenario."""
 
     ACKNOWLEDGE = "acknowledge"
     CLOSE = "close"
@@ -28,10 +28,10 @@ class FollowUp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A process that starts `count` times in a container; a line of `scenarios.ndjson`.
+    """A process that starts `count` times in a container, described by a line of `scenarios.ndjson`.
 
-    The starts are between `hours_ago[0]` and `hours_ago[1]` hours before the demo. An alert is closed with
-    `verdict` and `reason`; an exclusion has `reason` and `owner`.
+    The times of the starts are between `hours_ago[0]` and `hours_ago[1]` hours before the demo starts. An
+    alert is closed with `verdict` and `reason`; an exclusion has `reason` and `owner`.
     """
 
     agent: str
@@ -65,7 +65,7 @@ INVALID_EVENTS = [
     b'{"event":{"category":["process"],"action":"exec"},"process":{"name":"ssh","args":["ssh"',
 ]
 
-# A rule without %proc.name in its output, so the alert does not name the process.
+# An event from a Falco rule whose output lacks %proc.name, so the event does not name its process.
 FALCO_EVENT_WITHOUT_PROCESS_NAME = (
     b'{"hostname":"edge-02","output":"A process in a container","output_fields":{"container.id":'
     b'"5f2c1e0d9b7a","evt.type":"execve","user.name":"root"},"priority":"Notice","rule":'

@@ -1,7 +1,7 @@
 """Background jobs of a running server.
 
-- Retention (`retention.py`): deletes expired rows, first 10 seconds after the start, then every hour.
-  Each worker process runs the job; a lease lets one process at a time delete.
+- Retention (`retention.py`): deletes expired rows, 10 seconds after the start and then every hour. Each
+  worker process runs the job, and a lease ensures that only one process at a time deletes rows.
 
 All other work runs within requests. `deckwatch db prune` runs retention once from the command line.
 """

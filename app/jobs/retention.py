@@ -16,12 +16,12 @@ from app.store.retention import DeletedCounts, RetentionLimits
 
 RETENTION_PRINCIPAL = Principal(name="Deckwatch", role=Role.ADMIN, address="local")
 
-# Other writers wait while a batch is deleted. After a slow batch the batch size is halved, after a fast
-# batch it is doubled.
+# Other writers wait while a batch is deleted, so each batch must be short. The batch size is halved after
+# a batch slower than SLOW_BATCH_SECONDS, and doubled after a batch faster than FAST_BATCH_SECONDS.
 MAX_BATCH_ROWS = 400
 SLOW_BATCH_SECONDS = 0.02
 FAST_BATCH_SECONDS = 0.008
-# Sleep this many times the batch's duration between batches.
+# After each batch, the run sleeps for the duration of the batch times this factor.
 PAUSE_FACTOR = 4
 # The lease of a killed run expires after this time.
 LEASE_DURATION = timedelta(minutes=1)
@@ -55,8 +55,8 @@ def prune(
 ) -> DeletedCounts:
     """Delete expired rows until none are left or `stop_event` is set; return the counts.
 
-    `on_progress` receives the sum after each batch. The run writes one audit entry. Raises Conflict if
-    another run holds the lease.
+    `on_progress` receives the counts of all batches so far after each batch. The run writes one audit
+    entry. Raises Conflict if another run holds the lease.
     """
     stop_event = stop_event or threading.Event()
     holder = secrets.token_hex(8)
@@ -83,7 +83,7 @@ def prune(
             on_progress(deleted)
             rows = _next_batch_rows(rows, duration)
             if batch_counts.total_rows == 0:
-                break  # a user has just reopened the alert; the next run selects again
+                break  # a user has just reopened the alerts of this batch; the next run continues
             stop_event.wait(PAUSE_FACTOR * duration)
     finally:
         _finish_run(database, holder, deleted, principal=principal, at=clock())
@@ -115,7 +115,7 @@ def _finish_run(
 
 
 class RetentionJob:
-    """A thread that prunes after FIRST_RUN_DELAY_SECONDS and then every RUN_INTERVAL_SECONDS.
+    """A thread that deletes expired rows after FIRST_RUN_DELAY_SECONDS and then every RUN_INTERVAL_SECONDS.
 
     `begin_shutdown` tells the thread to end; `stop` also waits at most STOP_TIMEOUT_SECONDS for it.
     """

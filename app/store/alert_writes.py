@@ -1,4 +1,4 @@
-"""Bulk reads and writes of alerts for a batch of matches, with few statements."""
+"""Reads and writes of the alerts of a whole batch of matches, in few SQL statements."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.store.tables import metadata
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """The columns of an unclosed alert that a further match needs."""
+    """An unclosed alert, with only the columns that are needed to add a match to it."""
 
     id: int
     priority: int
@@ -26,16 +26,18 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class ClosedAlert:
-    """The columns of a closed alert that the next alert with its fingerprint needs."""
+    """A closed alert, with only the columns that are needed to open the next alert with its fingerprint."""
 
     id: int
     verdict: str | None
 
 
-# Core, because loading whole alerts takes longer than evaluating a thousand events.
+# The queries use SQLAlchemy Core, because loading whole alerts as ORM objects takes longer than
+# evaluating a thousand events.
 _TABLE = metadata.tables["alert"]
 _HAS_FINGERPRINT = _TABLE.c.fingerprint.in_(bindparam("fingerprints", expanding=True))
-# Literal text, because SQLite uses the partial index only if the query contains its exact condition.
+# The condition on `status` is literal text, because SQLite uses the partial index only if the query
+# contains exactly the condition of the index.
 _OPEN_ALERTS = sql_select(
     _TABLE.c.fingerprint,
     _TABLE.c.id,
@@ -84,7 +86,10 @@ def _rows_by_fingerprint(
 
 
 def insert_alerts(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Insert alerts from rows with every column except `id`; return their ids in the same order."""
+    """Insert one alert for each row and return the new ids in the order of the rows.
+
+    Each row has every column except `id`.
+    """
     if not rows:
         return []
     statement = insert(_TABLE).returning(_TABLE.c.id, sort_by_parameter_order=True)
@@ -92,7 +97,10 @@ def insert_alerts(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[i
 
 
 def add_match_counts(session: Session, added: Sequence[tuple[int, int, datetime]]) -> None:
-    """Add matches to alerts: (alert id, number of matches, receipt of the newest)."""
+    """Increase the match counts of alerts.
+
+    Each tuple is (alert id, number of added matches, time when the newest of them was received).
+    """
     if added:
         rows = [
             {"alert_id": alert_id, "added_matches": matches, "received_at": received_at}
@@ -102,7 +110,10 @@ def add_match_counts(session: Session, added: Sequence[tuple[int, int, datetime]
 
 
 def update_summaries(session: Session, summaries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Replace summary columns: (alert id, new values by column), the same columns for every alert."""
+    """Replace columns of alerts. Each tuple is (alert id, new values by column name).
+
+    The columns must be the same for every alert.
+    """
     if summaries:
         names = list(summaries[0][1])
         statement = (
@@ -118,6 +129,6 @@ def update_summaries(session: Session, summaries: Sequence[tuple[int, Mapping[st
 
 
 def insert_activities(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert activities from rows with every column except `id`."""
+    """Insert one activity entry for each row. Each row has every column except `id`."""
     if rows:
         session.connection().execute(insert(metadata.tables["alert_activity"]), list(rows))

@@ -1,4 +1,4 @@
-"""Alerts, their activity and their guide ticks: search, read and write."""
+"""Queries for alerts, for their activity entries, and for the ticks of their guide steps."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key and the id of the last row of a page; the next page begins after it."""
+    """The sort key and the id of the last row of a page; the next page begins after this row."""
 
     key: datetime | int
     id: int
@@ -38,7 +38,8 @@ class Cursor:
 class AlertFilter:
     """Filters of the alert list, combined with AND; empty values do not filter.
 
-    `unassigned` overrides `assignee_id`. Every word of `q` must occur in `search_text`.
+    If `unassigned` is true, `assignee_id` is ignored. Each of the first ten words of `q` must occur in the
+    `search_text` of the alert.
     """
 
     status: Status | None = None
@@ -75,7 +76,7 @@ _EQUALITY_FIELDS = (
     "verdict",
 )
 
-_SORT_COLUMNS: dict[Sort, tuple[Any, bool]] = {  # column, descending
+_SORT_COLUMNS: dict[Sort, tuple[Any, bool]] = {  # (column, whether the order is descending)
     Sort.TIME: (Alert.last_seen, True),
     Sort.PRIORITY: (Alert.priority, True),
     Sort.RARITY: (Alert.match_count, False),
@@ -89,7 +90,7 @@ def sort_key(alert: Alert, sort: Sort) -> datetime | int:
 
 
 def search(session: Session, filters: AlertFilter, limit: int) -> list[Alert]:
-    """Return at most `limit` alerts after the cursor; among equal sort keys the newest id is first."""
+    """Return at most `limit` alerts after the cursor; among equal sort keys the highest id is first."""
     column, descending = _SORT_COLUMNS[filters.sort]
     query = select(Alert).where(*_conditions(filters))
     if filters.after is not None:
@@ -121,16 +122,19 @@ def _conditions(filters: AlertFilter) -> list[ColumnElement[bool]]:
 
 
 def count(session: Session, filters: AlertFilter, limit: int = COUNT_LIMIT) -> int:
-    """Count the alerts that match `filters`; `limit` + 1 means more than `limit`.
+    """Count the alerts that match `filters`; the result `limit` + 1 means more than `limit` alerts.
 
-    The limit keeps the count fast when a million alerts match.
+    Counting stops at `limit` + 1, because it would be slow if a million alerts match.
     """
     counted = select(Alert.id).where(*_conditions(filters)).limit(limit + 1).subquery()
     return session.exec(select(func.count()).select_from(counted)).one()
 
 
 def open_counts_by_priority(session: Session) -> dict[int, int]:
-    """Count the open alerts by priority; an index covers this, and severity follows from priority."""
+    """Return the number of open alerts by priority.
+
+    An index covers this query. Callers derive the severity from the priority.
+    """
     return dict(
         session.exec(
             select(Alert.priority, func.count())
@@ -224,7 +228,7 @@ def delete_guide_tick(session: Session, alert_id: int, part: str, step_key: str)
 
 
 def latest_rule_name(session: Session, rule_id: str) -> str | None:
-    """Return the rule's name in its newest alert, None if the rule has no alert."""
+    """Return the rule's name in its newest alert, or None if the rule has no alert."""
     return session.exec(
         select(Alert.rule_name)
         .where(Alert.rule_id == rule_id)
@@ -235,7 +239,7 @@ def latest_rule_name(session: Session, rule_id: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RuleStatistics:
-    """Numbers of a rule's alerts and matches. `open` includes acknowledged alerts."""
+    """Counts of the alerts and matches of one rule. `open` includes acknowledged alerts."""
 
     open: int = 0
     closed: int = 0

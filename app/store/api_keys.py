@@ -1,4 +1,4 @@
-"""API keys: look up and list."""
+"""Queries that look up and list API keys."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ def get(session: Session, key_id: int) -> ApiKey | None:
 
 
 def list_all(session: Session) -> list[ApiKey]:
-    """Return all keys: active before revoked, then by name."""
+    """Return all keys: first the active keys, then the revoked keys, each group sorted by name."""
     return list(
         session.exec(select(ApiKey).order_by(col(ApiKey.revoked_at).is_not(None), col(ApiKey.name)))
     )

@@ -22,7 +22,7 @@ def record(
     detail: str = "",
     address: str = "",
 ) -> None:
-    """Append an entry, in the transaction of the change that it records."""
+    """Append an entry within the transaction of the change that the entry records."""
     previous = session.exec(
         select(AuditEntry.entry_hash).order_by(col(AuditEntry.id).desc()).limit(1)
     ).first()
@@ -66,7 +66,11 @@ def first_invalid_entry(session: Session) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """`action` is a prefix. `before` is the id of the last entry of the previous page."""
+    """Filter of the audit log; empty values do not filter.
+
+    `actor` is compared exactly, `action` is a prefix, and `before` is the id of the last entry of the
+    previous page.
+    """
 
     actor: str = ""
     action: str = ""

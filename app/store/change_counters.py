@@ -1,4 +1,7 @@
-"""Change counters: caches of every process compare them to learn that their content is outdated."""
+"""Change counters in the database, which tell caches of all processes that their content is outdated.
+
+A cache compares the current value of a counter with the value that it read earlier.
+"""
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session
@@ -13,7 +16,8 @@ KEYS = "keys"
 _READINESS = "ready"
 
 
-# Core, because every batch of events reads and increments counters, and the ORM adds a third to that.
+# The statements use SQLAlchemy Core, because every batch of events reads and increments counters, and
+# that takes a third longer with the ORM.
 _TABLE = metadata.tables["revision"]
 _CURRENT = select(_TABLE.c.value).where(_TABLE.c.name == bindparam("counter"))
 _BUMP = (
@@ -25,7 +29,7 @@ _BUMP = (
 
 
 def current(session: Session, name: str) -> int:
-    """Return the counter's value, 0 if it was never incremented."""
+    """Return the counter's value, or 0 if the counter was never incremented."""
     return session.connection().execute(_CURRENT, {"counter": name}).scalar() or 0
 
 

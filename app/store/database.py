@@ -1,4 +1,4 @@
-"""Transactions for readers and for writers, the same for every database."""
+"""The connection pool, with transactions for reading and writing that work alike on every database."""
 
 import logging
 import threading
@@ -20,16 +20,17 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Key of `Session.info`: the counters that the transaction has incremented, with their new values.
+# Key in `Session.info` for the counters that the transaction has incremented, with their new values.
 CHANGED_COUNTERS = "changed_counters"
 CommitListener: TypeAlias = Callable[[Mapping[str, int]], None]
 
 
 class Database:
-    """A connection pool, opened once per process. `read` and `write` yield a Session.
+    """A connection pool, opened once per process.
 
-    `write` commits at the end of its block and rolls back if the block raises. Both raise Unavailable
-    if the database is locked, full, damaged or unreachable; nothing was written then.
+    `read` and `write` are context managers that yield a Session. `write` commits at the end of its block
+    and rolls back if the block raises. `read` and `write` raise Unavailable if the database is locked,
+    full, damaged or unreachable; in that case nothing was written.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,15 +40,15 @@ class Database:
         except (ArgumentError, ImportError, ValueError) as error:
             raise FatalError(f"DECKWATCH_DATABASE_URL: {error}.") from None
         self.path = Path(parsed.database) if dialect.is_sqlite(parsed) and parsed.database else None
-        # Threads of this process wait here, because a thread wakes at once when a lock is released,
-        # whereas SQLite polls for its own lock.
+        # Writing threads of this process wait for this lock before they ask for SQLite's write lock. A
+        # thread wakes at once when this lock is released, whereas SQLite polls its own lock.
         self._write_lock = threading.Lock()
         self._commit_listeners: list[CommitListener] = []
 
     def on_commit(self, listener: CommitListener) -> None:
         """Call `listener` after each commit that incremented counters, with their new values by name.
 
-        It runs on the thread of the transaction, after the write lock is released.
+        The listener runs on the thread of the transaction, after the write lock is released.
         """
         self._commit_listeners.append(listener)
 
@@ -64,7 +65,8 @@ class Database:
             raise Unavailable("The database is busy; nothing was changed. Try again.")
         try:
             with _translate_errors(), self.engine.connect() as connection:
-                # The timeout covers both waits: for threads of this process and for other processes.
+                # `lock_timeout` covers the wait for other threads of this process and the wait for other
+                # processes together.
                 dialect.mark_as_writer(connection, max(0.0, deadline - monotonic()))
                 with (
                     connection.begin(),
@@ -90,7 +92,7 @@ class Database:
 
 
 def chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
-    """Split `values` into parts, because databases limit the parameters of one statement."""
+    """Split `values` into parts, because databases limit the number of parameters of a statement."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
@@ -103,6 +105,6 @@ def _translate_errors() -> Iterator[None]:
     except PoolTimeout as error:
         raise Unavailable("Too many requests wait for the database; try again.") from error
     except DatabaseError as error:
-        if type(error) is not DatabaseError:  # subclasses are programming errors
+        if type(error) is not DatabaseError:  # its subclasses report programming errors
             raise
         raise Unavailable("The database is damaged; run: deckwatch db check", 30) from error

@@ -17,11 +17,12 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlmodel import Session
 
-# Longer than any transaction of Deckwatch, shorter than the request timeout of an agent.
+# Longer than any transaction of Deckwatch takes, and shorter than the request timeout of an agent.
 LOCK_TIMEOUT_SECONDS = 5.0
 
-# Execution option that marks a writing transaction: the seconds to wait for the write lock. The same
-# key in `Connection.info` holds the busy timeout that the connection has now, in milliseconds.
+# Execution option that marks a writing transaction; its value is the number of seconds to wait for the
+# write lock. In `Connection.info`, the same key holds the current busy timeout of the connection in
+# milliseconds.
 _LOCK_TIMEOUT_OPTION = "deckwatch_lock_timeout"
 
 _ERROR_MESSAGES = {
@@ -44,7 +45,8 @@ def create_database_engine(url: URL) -> Engine:
         url,
         pool_size=10,
         max_overflow=40,
-        # LIFO: a writer usually gets the connection of the last writer, whose page cache is current.
+        # With the order last in, first out, a writer usually gets the connection of the last writer,
+        # whose page cache is current.
         pool_use_lifo=True,
         connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False},
     )
@@ -54,17 +56,20 @@ def create_database_engine(url: URL) -> Engine:
 
 
 def mark_as_writer(connection: Connection, lock_timeout: float) -> None:
-    """Make the next transaction of `connection` wait `lock_timeout` seconds for SQLite's write lock."""
+    """Make the next transaction of `connection` a writing one.
+
+    On SQLite, it waits at most `lock_timeout` seconds for the write lock.
+    """
     connection.execution_options(**{_LOCK_TIMEOUT_OPTION: lock_timeout})
 
 
 def configure_sqlite(connection: Any, _record: object) -> None:
     """Set the PRAGMAs of a new SQLite connection."""
-    # Otherwise the driver begins deferred transactions by itself.
+    # With another value, Python's SQLite driver begins deferred transactions by itself.
     connection.isolation_level = None
     cursor = connection.cursor()
     _enable_wal(cursor)
-    # FULL: in WAL mode, NORMAL loses the last commits on a power failure.
+    # The value is FULL, because in WAL mode NORMAL loses the last commits on a power failure.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA trusted_schema = OFF")
@@ -74,8 +79,8 @@ def configure_sqlite(connection: Any, _record: object) -> None:
 def _enable_wal(cursor: Any) -> None:
     """Set WAL mode, and retry while the file is locked.
 
-    The mode is stored in the file, so only the first connection to a new file changes it. SQLite does
-    not apply its busy timeout to that change.
+    The mode is stored in the file, so only the first connection to a new file changes it. The retry is
+    necessary because SQLite does not apply its busy timeout to this change.
     """
     deadline = monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
@@ -93,7 +98,9 @@ def _begin_sqlite(connection: Connection) -> None:
     if lock_timeout is None:
         connection.exec_driver_sql("BEGIN")
         return
-    # Rounded up to 100 ms, so that most transactions need not set it again.
+    # `lock_timeout` is the time that remains after the wait for threads of this process, so it varies by
+    # small amounts. The busy timeout is rounded up to a multiple of 100 ms, so that a connection usually
+    # has the right value already and the PRAGMA is rarely executed.
     busy_timeout = ceil(lock_timeout * 10) * 100
     if connection.info.get(_LOCK_TIMEOUT_OPTION) != busy_timeout:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_timeout}")
@@ -102,7 +109,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def error_message(error: DBAPIError) -> str:
-    """Return one sentence for an operational error, chosen by the driver's message."""
+    """Return the message for users about an operational error, chosen by the text of the driver."""
     driver_message = str(error.orig).lower()
     for part, message in _ERROR_MESSAGES.items():
         if part in driver_message:
@@ -111,7 +118,10 @@ def error_message(error: DBAPIError) -> str:
 
 
 def open_error_message(error: DBAPIError, path: Path | None) -> str:
-    """Return one sentence for a database that could not be opened; `path` is SQLite's file."""
+    """Return a sentence that says why the database could not be opened.
+
+    `path` is the SQLite file, or None for PostgreSQL.
+    """
     driver_message = str(error.orig)
     database = f"The database {path}" if path else "The database"
     if "unable to open" in driver_message and path is not None and not path.parent.is_dir():
@@ -120,9 +130,9 @@ def open_error_message(error: DBAPIError, path: Path | None) -> str:
 
 
 def integrity_problems(engine: Engine) -> list[str]:
-    """Return what SQLite's integrity checks report, one sentence each without a full stop.
+    """Return the problems that SQLite's integrity checks report, each as a sentence without a full stop.
 
-    PostgreSQL has no such check; the list is then empty.
+    PostgreSQL has no such checks; for PostgreSQL the list is empty.
     """
     if not is_sqlite(engine.url):
         return []
@@ -139,7 +149,10 @@ def integrity_problems(engine: Engine) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSize:
-    """Bytes on disk, and the bytes in use among them; SQLite keeps free pages and reuses them."""
+    """The size of the database on disk, and the part of it that is in use, both in bytes.
+
+    The two values differ because SQLite keeps free pages in its file and reuses them later.
+    """
 
     total_bytes: int
     used_bytes: int

@@ -1,4 +1,4 @@
-"""Exclusions and their versions: read them, derive their state, and cache the live ones."""
+"""Queries for exclusions and their versions, their state, and a cache of the live exclusions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.store.tables import ExclusionRecord, ExclusionVersion
 
 
 class Decision(StrEnum):
-    """The decision on a version of an exclusion; stored values."""
+    """The decision on a version of an exclusion. The database stores these values."""
 
     WAITING = "waiting"
     APPROVED = "approved"
@@ -23,9 +23,9 @@ class Decision(StrEnum):
 
 
 class State(StrEnum):
-    """State of an exclusion at one time.
+    """The state of an exclusion at a given time.
 
-    It is derived from the record, so that an exclusion expires without a write.
+    The state is derived from the stored record and the time, so that an exclusion expires without a write.
     """
 
     PROPOSED = "proposed"
@@ -79,7 +79,7 @@ def conditions_of(version: ExclusionVersion) -> tuple[Condition, ...]:
 
 
 def list_live(session: Session) -> tuple[Exclusion, ...]:
-    """Return the approved version of each exclusion that was not ended, including expired versions."""
+    """Return the live version of each exclusion that no user has ended, including expired versions."""
     rows = session.exec(
         select(ExclusionRecord, ExclusionVersion)
         .join(
@@ -125,7 +125,7 @@ def get(session: Session, exclusion_id: int) -> ExclusionHistory | None:
 
 
 def list_all(session: Session) -> list[ExclusionHistory]:
-    """All exclusions, newest first."""
+    """Return all exclusions with their versions, newest exclusion first."""
     records = session.exec(select(ExclusionRecord).order_by(col(ExclusionRecord.id).desc()))
     return _load_histories(session, list(records))
 
@@ -147,7 +147,7 @@ def mark_changed(session: Session) -> None:
 
 
 class LiveExclusionCache:
-    """Cache of the live exclusions by rule; reloads them when the change counter differs."""
+    """Cache of the live exclusions by rule id; it reloads them when their change counter has changed."""
 
     def __init__(self) -> None:
         self._revision = -1

@@ -1,4 +1,4 @@
-"""Stored matches: find duplicates, insert, and list by alert, exclusion or rule."""
+"""Queries for matches: find duplicates, insert, and list the matches of an alert, exclusion or rule."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from app.store.database import chunks
 from app.store.tables import Alert, Match, metadata
 
-# (key id, event id, rule id); unique.
+# (id of the API key, event id, rule id). No two stored matches have the same identity.
 MatchIdentity = tuple[int, str, str]
 
 _TABLE = metadata.tables["rule_match"]
@@ -22,7 +22,10 @@ _STORED_IDENTITIES = sql_select(_TABLE.c.key_id, _TABLE.c.event_id, _TABLE.c.rul
 
 
 def stored_identities(session: Session, identities: Iterable[MatchIdentity]) -> set[MatchIdentity]:
-    """Return the identities of the stored matches that have the same keys and event ids."""
+    """Return the identities of all stored matches whose key id and event id occur in `identities`.
+
+    The rule ids are not compared, so the result can contain other identities too.
+    """
     by_key: dict[int, set[str]] = {}
     for key_id, event_id, _ in identities:
         by_key.setdefault(key_id, set()).add(event_id)
@@ -30,14 +33,17 @@ def stored_identities(session: Session, identities: Iterable[MatchIdentity]) -> 
     stored: set[MatchIdentity] = set()
     for key_id, event_ids in by_key.items():
         for chunk in chunks(sorted(event_ids)):
-            # One query per key, because the unique index begins with the key.
+            # There is one query per key, because the unique index begins with `key_id`.
             rows = connection.execute(_STORED_IDENTITIES, {"key": key_id, "event_ids": chunk})
             stored.update((row[0], row[1], row[2]) for row in rows)
     return stored
 
 
 def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows with every column except `id`; with Core, because the ORM takes four times as long."""
+    """Insert one match for each row. Each row has every column except `id`.
+
+    The statement uses SQLAlchemy Core, because the ORM takes four times as long.
+    """
     if rows:
         session.connection().execute(insert(_TABLE), list(rows))
 
@@ -60,14 +66,17 @@ def displayed_match(session: Session, alert: Alert) -> Match | None:
 def list_by_alert(
     session: Session, alert_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
-    """Return the alert's matches with an id below `before`, newest first."""
+    """Return at most `limit` matches of the alert whose ids are below `before`, newest first."""
     return _list_newest(session, col(Match.alert_id) == alert_id, before=before, limit=limit)
 
 
 def list_by_exclusion(
     session: Session, exclusion_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
-    """Return the matches that the exclusion suppressed with an id below `before`, newest first."""
+    """Return at most `limit` matches that the exclusion suppressed and whose ids are below `before`.
+
+    The newest match is first.
+    """
     return _list_newest(
         session, col(Match.exclusion_id) == exclusion_id, before=before, limit=limit
     )
@@ -83,13 +92,16 @@ def _list_newest(
 
 
 def list_by_rule(session: Session, rule_id: str, *, since: datetime, limit: int) -> list[Match]:
-    """Return the rule's matches received since then, newest first."""
+    """Return at most `limit` matches of the rule that were received at `since` or later, newest first."""
     query = select(Match).where(Match.rule_id == rule_id, Match.received_at >= since)
     return list(session.exec(query.order_by(col(Match.id).desc()).limit(limit)))
 
 
 def suppression_counts(session: Session) -> dict[int, tuple[int, datetime]]:
-    """Return (number of suppressed matches, newest receipt) of each exclusion that suppressed any."""
+    """Return suppressed matches by exclusion id, for each exclusion that has suppressed a match.
+
+    The values are (number of matches, time when the newest was received).
+    """
     rows = session.exec(
         select(Match.exclusion_id, func.count(), func.max(Match.received_at))
         .where(col(Match.exclusion_id).is_not(None))

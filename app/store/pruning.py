@@ -1,4 +1,4 @@
-"""Deletion of one batch of expired rows; `retention` selects the batches."""
+"""Deletion of one batch of expired rows. The module `retention` selects the batches."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,9 +20,9 @@ from app.store.tables import (
 
 
 def delete_batch(session: Session, batch: DeletionBatch) -> DeletedCounts:
-    """Delete the rows of `batch` that are still deletable; return the counts.
+    """Delete the rows of `batch` that may still be deleted; return the numbers of deleted rows.
 
-    A reader selected the batch in an earlier transaction, and users may have reopened alerts since.
+    The batch was selected in an earlier transaction, so users may have reopened some of its alerts.
     """
     deleted = DeletedCounts(
         quarantined=_delete_where(

@@ -1,4 +1,7 @@
-"""Quarantined events: search, preview, count and delete. Lists read only the first bytes of events."""
+"""Queries for quarantined events: search, preview, count and delete.
+
+Previews contain only the first bytes of an event, because events can be very long.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,8 @@ from sqlmodel import Session, col, select
 
 from app.store.tables import ApiKey, QuarantinedEvent
 
-# Limits for counting and for searching, so that neither slows down with a flood of rejected events.
+# Numbers of events after which counting and searching stop, so that they stay fast when very many
+# events were rejected.
 COUNT_LIMIT = 10_000
 SCAN_LIMIT = 20_000
 
@@ -27,7 +31,11 @@ def get(session: Session, quarantine_id: int) -> QuarantinedEvent | None:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """`reason` is a substring of the reason. Ids are below `before` and at most `up_to`."""
+    """Filter of quarantined events; None and an empty string do not filter.
+
+    The reason of an event must contain `reason`. The id of an event must be below `before` and at most
+    `up_to`.
+    """
 
     key_id: int | None = None
     reason: str = ""
@@ -49,10 +57,10 @@ class QuarantinePreview:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineSearchResult:
-    """Ids, newest first.
+    """The ids of the events that a search found, newest first.
 
-    `next_before` is the `before` of the next page, None on the last page. If it is set although the page
-    has fewer ids than the limit, the search stopped after SCAN_LIMIT events.
+    `next_before` is the value of `before` for the next page, or None on the last page. If `next_before` is
+    set although the page has fewer ids than the limit, the search stopped after SCAN_LIMIT events.
     """
 
     ids: tuple[int, ...]
@@ -88,7 +96,7 @@ def search(session: Session, filters: QuarantineFilter, limit: int) -> Quarantin
 def list_previews(
     session: Session, ids: Collection[int], max_bytes: int
 ) -> list[QuarantinePreview]:
-    """Return these events with at most `max_bytes` of their bytes, newest first."""
+    """Return the events with these ids, newest first, each with at most its first `max_bytes` bytes."""
     event = col(QuarantinedEvent.event)
     rows = session.execute(
         sql_select(
@@ -110,7 +118,7 @@ def delete_many(session: Session, ids: Collection[int]) -> None:
 
 
 def existing_ids(session: Session, ids: Collection[int]) -> set[int]:
-    """Return those of `ids` that exist."""
+    """Return the ids among `ids` whose events are still in quarantine."""
     rows = session.exec(select(QuarantinedEvent.id).where(col(QuarantinedEvent.id).in_(ids)))
     return {row for row in rows if row is not None}
 
@@ -123,7 +131,10 @@ def set_reason(session: Session, quarantine_id: int, reason: str) -> None:
 
 
 def count(session: Session, key_id: int | None = None) -> int:
-    """Count the events of one key or of all; COUNT_LIMIT + 1 means more than COUNT_LIMIT."""
+    """Count the events of one key, or of all keys if `key_id` is None.
+
+    The result COUNT_LIMIT + 1 means more than COUNT_LIMIT events.
+    """
     query = select(QuarantinedEvent.id)
     if key_id is not None:
         query = query.where(QuarantinedEvent.key_id == key_id)
@@ -132,7 +143,10 @@ def count(session: Session, key_id: int | None = None) -> int:
 
 
 def counts_by_key(session: Session) -> dict[int, int]:
-    """Count the events of each key that has any; COUNT_LIMIT + 1 means more than COUNT_LIMIT."""
+    """Return the number of events by key id, for each key that has events.
+
+    The number COUNT_LIMIT + 1 means more than COUNT_LIMIT events.
+    """
     key_events = (
         sql_select(col(QuarantinedEvent.id))
         .where(col(QuarantinedEvent.key_id) == col(ApiKey.id))
@@ -146,7 +160,7 @@ def counts_by_key(session: Session) -> dict[int, int]:
 
 
 def newest_reasons(session: Session, key_id: int | None, limit: int) -> list[str]:
-    """Return the reasons of the newest `limit` events of one key or of all."""
+    """Return the reasons of the newest `limit` events of one key, or of all keys if `key_id` is None."""
     query = select(QuarantinedEvent.reason)
     if key_id is not None:
         query = query.where(QuarantinedEvent.key_id == key_id)

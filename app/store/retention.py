@@ -1,8 +1,8 @@
-"""Expired rows: the limits, and batches of rows small enough to delete in one short transaction each.
+"""Selection of expired rows, in batches that are small enough to delete in one short transaction.
 
 Open and acknowledged alerts are kept with all their rows, and so are closed alerts that an open or
-acknowledged alert refers to as its previous alert. A reader selects a batch here; `pruning` checks the
-rows again and deletes them.
+acknowledged alert refers to as its previous alert. This module selects a batch in a reading
+transaction; the module `pruning` then checks the rows again and deletes them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,14 +27,16 @@ from app.store.tables import (
     QuarantinedEvent,
 )
 
-# Bytes of events in one batch. A large event occupies many pages, so a row limit alone is not enough.
+# Maximum size of all events in one batch. A large event occupies many pages of the database file, so a
+# limit on the number of rows alone would not keep the transaction short.
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """Alerts closed before, and other rows received before, these times expire.
+    """The times before which data expires, and the maximum size of the database.
 
+    An alert expires by the time when it was closed; other rows expire by the time when they were received.
     `max_bytes` limits the used bytes of the database; None means no limit.
     """
 
@@ -47,7 +49,10 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class DeletedCounts:
-    """Numbers of deleted rows. `matches` belong to alerts, `suppressed` matches to exclusions."""
+    """Numbers of deleted rows.
+
+    `matches` counts matches of alerts, and `suppressed` counts matches that exclusions suppressed.
+    """
 
     alerts: int = 0
     matches: int = 0
@@ -103,10 +108,10 @@ class DeletionBatch:
 def next_batch(
     session: Session, limits: RetentionLimits, at: datetime, rows: int
 ) -> DeletionBatch | None:
-    """Return about `rows` rows to delete, None if there are none.
+    """Return the next batch of about `rows` rows to delete, or None if no row may be deleted.
 
-    Expired rows come first. If the database exceeds its maximum size, the oldest other rows follow; open
-    alerts and matches under live exclusions are kept even then.
+    Expired rows are selected first. If the database exceeds its maximum size, the oldest rows that have not
+    expired follow. Unclosed alerts, and matches that a live exclusion suppressed, are kept even then.
     """
     selectors: list[Callable[[], DeletionBatch | None]] = [
         lambda: _next_quarantined(session, limits.quarantined_before, rows),
@@ -128,7 +133,10 @@ def exceeds_max_size(session: Session, limits: RetentionLimits) -> bool:
 
 
 def _take_within_max_bytes(rows: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """Return the first ids of `rows` (id, bytes) that fit into one batch, at least one id."""
+    """Return the ids of the first rows whose events fit into one batch, but at least one id.
+
+    Each row is (id, length of the event in bytes).
+    """
     ids: list[int] = []
     total = 0
     for row_id, length in rows:
@@ -151,7 +159,10 @@ def _next_quarantined(session: Session, before: datetime, rows: int) -> Deletion
 
 
 def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
-    """Select the expired minutes of one key; its newest minute stays, because it holds `seen_at`."""
+    """Select expired minutes of one key.
+
+    The newest minute of a key is kept, because its `seen_at` says when the key was last used.
+    """
     for key_id in session.exec(select(ApiKey.id)).all():
         newest = select(func.max(ApiKeyMinute.minute)).where(ApiKeyMinute.key_id == key_id)
         minutes = session.exec(
@@ -188,7 +199,8 @@ def _next_suppressed(
     session: Session, exclusion_ids: Sequence[int], before: datetime, rows: int
 ) -> DeletionBatch | None:
     for exclusion_id in exclusion_ids:
-        # Ordered by id: an index covers (exclusion_id, id), and ids ascend with the receipt time.
+        # The order is by id instead of `received_at`, because an index covers (exclusion_id, id) and ids
+        # ascend with the time of receipt.
         lengths = session.exec(
             select(Match.id, func.length(Match.event), Match.received_at)
             .where(Match.exclusion_id == exclusion_id)
@@ -202,7 +214,10 @@ def _next_suppressed(
 
 
 def is_deletable(before: datetime) -> ColumnElement[bool]:
-    """Return the condition for alerts closed before then that no unclosed alert refers to."""
+    """Return the condition for alerts that may be deleted.
+
+    They were closed before `before`, and no unclosed alert refers to them as its previous alert.
+    """
     later_alert = aliased(Alert)
     is_referenced = (
         select(later_alert.id)
@@ -217,7 +232,7 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
         select(Alert)
         .where(is_deletable(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
-        .limit(max(1, rows // 4))  # an alert has three times the index entries of a match
+        .limit(max(1, rows // 4))  # deleting an alert changes three times as many index entries
     )
     alerts: list[int] = []
     total_matches = total_bytes = 0
@@ -232,7 +247,7 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
         if not alerts and (
             len(lengths) > rows or (event_bytes > MAX_BATCH_BYTES and len(lengths) > 1)
         ):
-            # The displayed match stays until the alert is deleted.
+            # The match that the alert's page displays is kept until the alert itself is deleted.
             displayed = (alert.shown_event_id, alert.shown_key_id)
             old = ((row or 0, n) for row, n, *event in lengths if tuple(event) != displayed)
             return DeletionBatch(
@@ -247,7 +262,7 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
 
 
 def count_expired(session: Session, limits: RetentionLimits) -> DeletedCounts:
-    """Count the expired rows, without those that only the maximum size would delete."""
+    """Count the expired rows, without rows that would be deleted only because of the maximum size."""
     alerts, matches = session.exec(
         select(func.count(), func.coalesce(func.sum(Alert.match_count), 0))
         .select_from(Alert)

@@ -1,7 +1,7 @@
 """The lease that lets only one process delete expired rows at a time.
 
-It also holds the counts that the audit log does not contain yet: if a run is killed, the next run
-continues with its counts and records the sum.
+The row of the lease also holds the numbers of deleted rows that the audit log does not contain yet. If a
+run is killed, the next run starts from these numbers and records the sum.
 """
 
 from dataclasses import asdict
@@ -18,7 +18,10 @@ _ROW_ID = 1
 def acquire_lease(
     session: Session, holder: str, at: datetime, ends_at: datetime
 ) -> DeletedCounts | None:
-    """Take the lease; return the unrecorded counts of a killed run, None if the lease is held."""
+    """Take the lease and return the counts that a killed run has not recorded, zero if there are none.
+
+    Return None if another holder has the lease.
+    """
     run = session.get(RetentionRun, _ROW_ID)
     if run is None:
         run = RetentionRun(id=_ROW_ID, holder=None, ends_at=None, pruned={})
@@ -32,7 +35,7 @@ def acquire_lease(
 def renew_lease(session: Session, holder: str, ends_at: datetime, deleted: DeletedCounts) -> bool:
     """Extend the lease and store the counts so far; return False if another holder has the lease.
 
-    Call it in the transaction that deletes the rows.
+    Call this function in the transaction that deletes the rows.
     """
     run = _held_run(session, holder)
     if run is None:
@@ -42,7 +45,7 @@ def renew_lease(session: Session, holder: str, ends_at: datetime, deleted: Delet
 
 
 def release_lease(session: Session, holder: str) -> bool:
-    """Release the lease; return False if another holder has it."""
+    """Release the lease; return False if another holder has the lease."""
     run = _held_run(session, holder)
     if run is None:
         return False

@@ -9,7 +9,7 @@ from app.store.tables import RuleSwitch
 
 
 def get(session: Session, rule_id: str) -> RuleSwitch | None:
-    """Return the rule's switch, None if no user has switched the rule."""
+    """Return the rule's switch, or None if no user has enabled or disabled the rule."""
     return session.get(RuleSwitch, rule_id)
 
 
@@ -19,7 +19,7 @@ def list_all(session: Session) -> dict[str, RuleSwitch]:
 
 
 def rule_overrides(session: Session) -> dict[str, bool]:
-    """Return whether each switched rule is enabled, by rule id."""
+    """Return by rule id whether the rule is enabled, for each rule that a user has enabled or disabled."""
     return {rule_id: switch.enabled for rule_id, switch in list_all(session).items()}
 
 

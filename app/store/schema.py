@@ -1,4 +1,4 @@
-"""The schema revision of the database: read it, compare it with this program, migrate."""
+"""The schema revision of the database: read it, compare it with this program's revisions, and migrate."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,20 @@ from app.store.database import Database
 
 
 def known_revisions() -> list[str]:
-    """Return the revision ids that begin the names of the files in migrations/versions, oldest first.
+    """Return the ids of all revisions, oldest first.
 
-    The file names suffice, so that a start without a migration need not import Alembic.
+    Each id is the beginning of a file name in migrations/versions. The ids are read from the file names, so
+    that a start without a migration need not import Alembic.
     """
     folder = resource_dir("migrations") / "versions"
     return sorted(path.stem.partition("_")[0] for path in folder.glob("[0-9]*.py"))
 
 
 def current_revision(database: Database) -> str | None:
-    """Return the database's revision, None if it is empty; raises FatalError if it cannot be read."""
+    """Return the revision of the database, or None if the database is empty.
+
+    Raises FatalError if the database cannot be read.
+    """
     try:
         with database.engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
@@ -46,7 +50,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
 
 def outdated_message(database: Database) -> str | None:
-    """Return a sentence if the database is older than this program, None if it is current.
+    """Return a sentence if the database is older than this program, or None if it is up to date.
 
     Raises FatalError if the database is newer, or cannot be read.
     """
@@ -59,7 +63,7 @@ def outdated_message(database: Database) -> str | None:
 
 
 def check(database: Database) -> list[str]:
-    """Return the problems of the database, one sentence each without a full stop."""
+    """Return the problems of the database, each as a sentence without a full stop."""
     if (problem := outdated_message(database)) is not None:
         return [problem]
     return dialect.integrity_problems(database.engine)

@@ -1,7 +1,8 @@
-"""Every table, in one file so that the schema can be read in one place; the domain defines the terms.
+"""All tables of the database, in one module so that the schema can be read in one place.
 
-Histories store user names as text (`actor`, `closed_by`, …), so that they stay correct when the user
-changes. All other relations are foreign keys.
+The package `app.domain` defines the terms. Columns that record who made a change (`actor`, `closed_by`, …)
+hold the user's name as text, so that the record stays correct when the user changes. All other relations
+are foreign keys.
 """
 
 from datetime import datetime
@@ -22,7 +23,8 @@ from sqlmodel import Field, SQLModel
 
 from app.store.types import UtcDateTime
 
-# Alembic can change or drop only named constraints, and SQLite does not name them itself.
+# All constraints get names, because Alembic can change or drop only named constraints and SQLite does
+# not name constraints by itself.
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -67,7 +69,7 @@ class LoginSession(SQLModel, table=True):
 
 
 class OneTimeLink(SQLModel, table=True):
-    """A link that works once; `purpose` is first_admin, invite or enter (sign in)."""
+    """A link that works once; `purpose` is "first_admin", "invite" or "enter" (sign in)."""
 
     __tablename__: ClassVar[Any] = "one_time_link"
 
@@ -80,9 +82,10 @@ class OneTimeLink(SQLModel, table=True):
 
 
 class ApiKey(SQLModel, table=True):
-    """An API key. `key_hash` is the SHA-256 of 256 random bits, which need no salt.
+    """An API key.
 
-    `hint` holds the last characters of the key.
+    `key_hash` is the SHA-256 of the key, which needs no salt because the key contains 256 random bits.
+    `hint` holds the last four characters of the key.
     """
 
     __tablename__: ClassVar[Any] = "api_key"
@@ -99,7 +102,7 @@ class ApiKey(SQLModel, table=True):
 
 
 class ApiKeyMinute(SQLModel, table=True):
-    """Traffic counts of one key in one minute; `seen_at` is the newest receipt in that minute."""
+    """Traffic counts of one key in one minute; `seen_at` is the newest time of receipt in that minute."""
 
     __tablename__: ClassVar[Any] = "key_minute"
 
@@ -117,8 +120,8 @@ class ApiKeyMinute(SQLModel, table=True):
 class Alert(SQLModel, table=True):
     """The matches of one rule with one fingerprint, from opening to closing.
 
-    `version` grows with every change by a user and prevents lost updates. The columns from `host` to
-    `destination` come from the first match and serve lists and filters.
+    `version` is incremented with every change by a user, so that a change based on an older version can be
+    refused. The columns from `host` to `destination` come from the first match; lists and filters use them.
     """
 
     __tablename__: ClassVar[Any] = "alert"
@@ -148,7 +151,8 @@ class Alert(SQLModel, table=True):
     version: int
     severity: str
     priority: int
-    # Factors of the priority: {"why", "points", "history"}; "history" marks previous-verdict factors.
+    # Factors of the priority, each {"why", "points", "history"}. "history" is true for a factor that comes
+    # from the verdict of the previous alert.
     priority_parts: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     first_seen: datetime = _utc_column()
     last_seen: datetime = _utc_column()
@@ -158,9 +162,9 @@ class Alert(SQLModel, table=True):
     reason: str | None = Field(sa_type=Text)
     closed_at: datetime | None = _utc_column(nullable=True)
     closed_by: str | None
-    # The last closed alert with the same fingerprint when this one was opened.
+    # The newest closed alert that had the same fingerprint when this alert was opened.
     previous_id: int | None = Field(foreign_key="alert.id", index=True)
-    # The displayed match, which has the highest priority: its API key and event id. `severity`,
+    # API key and event id of the displayed match, which has the highest priority. `severity`,
     # `priority`, `headline`, `command_line`, `ssh_role`, `chips` and `search_text` come from it.
     shown_key_id: int = Field(foreign_key="api_key.id")
     shown_event_id: str
@@ -184,9 +188,9 @@ class Alert(SQLModel, table=True):
 
 
 class Match(SQLModel, table=True):
-    """An event that matched a rule, as its agent sent it.
+    """An event that matched a rule; `event` holds the bytes as the agent sent them.
 
-    It belongs to an alert or, if it was suppressed, to the version of the exclusion that suppressed it.
+    A match belongs to an alert or, if it was suppressed, to the version of the exclusion that suppressed it.
     """
 
     __tablename__: ClassVar[Any] = "rule_match"
@@ -247,7 +251,10 @@ class GuideTick(SQLModel, table=True):
 
 
 class ExclusionRecord(SQLModel, table=True):
-    """An exclusion; `live_version` is the approved version that suppresses matches, None before approval."""
+    """An exclusion.
+
+    `live_version` is the number of the approved version, which suppresses matches, or None before approval.
+    """
 
     __tablename__: ClassVar[Any] = "exclusion"
 
@@ -283,9 +290,9 @@ class ExclusionVersion(SQLModel, table=True):
 
 
 class RuleSwitch(SQLModel, table=True):
-    """A rule that a user enabled or disabled; without a row, the rule file decides.
+    """A rule that a user enabled or disabled. For a rule without a row, the rule file decides.
 
-    `version` grows with every change and prevents lost updates.
+    `version` is incremented with every change, so that a change based on an older version can be refused.
     """
 
     __tablename__: ClassVar[Any] = "rule_switch"
@@ -310,7 +317,10 @@ class QuarantinedEvent(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """An audit entry. Its hash includes the previous hash, so a changed or deleted entry is detected."""
+    """An entry of the audit log.
+
+    Its hash covers the hash of the previous entry, so that a changed or deleted entry is detected.
+    """
 
     __tablename__: ClassVar[Any] = "audit_entry"
 
@@ -340,7 +350,7 @@ class RetentionRun(SQLModel, table=True):
 
 
 class Revision(SQLModel, table=True):
-    """A change counter; caches compare it to detect that they are outdated."""
+    """A change counter, by whose value caches detect that their content is outdated."""
 
     __tablename__: ClassVar[Any] = "revision"
 

@@ -1,6 +1,6 @@
 """Traffic of API keys: counts per minute, and the timing of their stored matches.
 
-Every read is bounded: it reads the minutes of given keys, or a limited number of matches.
+Every query reads a limited number of rows: the minutes of given keys, or a limited number of matches.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ COUNTER_FIELDS = ("received", "matched", "suppressed", "duplicates", "rejected",
 
 @dataclass(slots=True)
 class TrafficCounts:
-    """Counts of one API key over a period. `seen_at` is the newest receipt."""
+    """Counts of one API key over a period. `seen_at` is the newest time of receipt."""
 
     received: int = 0
     matched: int = 0
@@ -36,7 +36,8 @@ class TrafficCounts:
             self.seen_at = more.seen_at
 
 
-# Core instead of the ORM, because every batch of events runs this.
+# The statement uses SQLAlchemy Core, which is faster than the ORM, because it runs for every batch of
+# events.
 _MINUTES = metadata.tables["key_minute"]
 _SEEN_AT = bindparam("new_seen_at", type_=_MINUTES.c.seen_at.type)
 _ADD_TRAFFIC = (
@@ -70,14 +71,17 @@ def add_traffic(session: Session, key_id: int, minute: datetime, counts: Traffic
 
 @dataclass(frozen=True, slots=True)
 class KeyTraffic:
-    """Sums over a period, and the newest minute in it with a match."""
+    """The counts of a key over a period, and the newest minute of the period in which it sent a match."""
 
     counts: TrafficCounts
     last_matched_at: datetime | None
 
 
 def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, datetime]:
-    """Return the newest receipt of each key that has sent a request, or only of `key_id`."""
+    """Return the newest time of receipt by key id, for each key that has sent a request.
+
+    If `key_id` is given, the result contains only this key.
+    """
     newest = (
         sql_select(col(ApiKeyMinute.seen_at))
         .where(col(ApiKeyMinute.key_id) == col(ApiKey.id))
@@ -95,7 +99,7 @@ def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, d
 def totals_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
 ) -> dict[int, KeyTraffic]:
-    """Return the traffic of each key since then; keys without traffic are absent."""
+    """Return the traffic from `since` on by key id; keys without traffic are absent."""
     matched_at = func.max(case((col(ApiKeyMinute.matched) > 0, col(ApiKeyMinute.minute))))
     rows = session.execute(
         sql_select(
@@ -118,8 +122,8 @@ def totals_by_key(
 def minutes_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
 ) -> dict[int, list[TrafficMinute]]:
-    """Return the minutes with traffic of each key since then, oldest first."""
-    # Core: a week of minutes as ORM rows takes several times as long.
+    """Return the minutes with traffic from `since` on by key id, oldest first."""
+    # The query reads columns, because loading a week of minutes as ORM objects takes several times as long.
     rows = session.execute(
         sql_select(
             col(ApiKeyMinute.key_id),
@@ -149,7 +153,7 @@ def has_traffic_before(session: Session, key_id: int, when: datetime) -> bool:
 def minutes_with_matches(
     session: Session, key_id: int, *, since: datetime, limit: int
 ) -> list[datetime]:
-    """Return the newest minutes in which the key sent a matching event, newest first."""
+    """Return at most `limit` minutes in which the key sent a matching event, newest first."""
     query = select(ApiKeyMinute.minute).where(
         ApiKeyMinute.key_id == key_id, ApiKeyMinute.minute >= since, ApiKeyMinute.matched > 0
     )
@@ -158,21 +162,25 @@ def minutes_with_matches(
 
 @dataclass(frozen=True, slots=True)
 class MatchTiming:
-    """The times of one match. `host` is its alert's; a suppressed match has no alert and no host."""
+    """The times of one match, and the host of its alert.
+
+    `host` is None for a suppressed match, because such a match has no alert.
+    """
 
     occurred_at: datetime | None
     received_at: datetime
     host: str | None
 
 
-# Matches of all keys read for one minute, because another key's flood may fill that minute.
+# Maximum number of matches of all keys that are read for one minute. It keeps the query fast when
+# another key has sent very many matches in that minute.
 _SCAN_LIMIT = 2_000
 
 
 def match_timings(
     session: Session, key_id: int, matched_in: Sequence[datetime], *, limit: int
 ) -> list[MatchTiming]:
-    """Return about `limit` matches that the key sent in the minutes `matched_in`."""
+    """Return the timing of about `limit` matches that the key sent in the minutes `matched_in`."""
     timings: list[MatchTiming] = []
     for minute in matched_in:
         minute_matches = (

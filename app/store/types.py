@@ -9,7 +9,10 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware datetime, returned in UTC. SQLite stores no time zone and would return naive datetimes."""
+    """Column type for aware datetimes, which are returned in UTC.
+
+    With SQLAlchemy's own type, SQLite would return naive datetimes, because it stores no time zone.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""Users, their sessions and their one-time links."""
+"""Queries for users, their sessions and their one-time links."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from app.store.tables import LoginSession, OneTimeLink, User
 
 
 class LinkPurpose(StrEnum):
-    """The purpose of a one-time link; stored values."""
+    """The purpose of a one-time link. The database stores these values."""
 
     FIRST_ADMIN = "first_admin"
     INVITE = "invite"
@@ -20,7 +20,7 @@ class LinkPurpose(StrEnum):
 
 
 def normalize_name(name: str) -> str:
-    """Return the name in the form that is unique: trimmed and case-folded."""
+    """Return the trimmed and case-folded name. No two users have the same name in this form."""
     return name.strip().casefold()
 
 
@@ -44,7 +44,7 @@ def names_by_id(session: Session, ids: Iterable[int | None]) -> dict[int, str]:
 
 
 def count_active_admins(session: Session) -> int:
-    """Count the admins who can sign in: not disabled, and with a password."""
+    """Count the admins who can sign in, which means that they are not disabled and have a password."""
     return session.exec(
         select(func.count()).where(
             User.role == Role.ADMIN,
@@ -100,7 +100,7 @@ def get_link(session: Session, token_hash: str) -> OneTimeLink | None:
 
 
 def delete_unused_links(session: Session, user_id: int | None, purpose: LinkPurpose) -> None:
-    """Delete the unused links of a user, or of no user, for this purpose."""
+    """Delete the unused links for `purpose` of a user, or the links without a user if `user_id` is None."""
     session.execute(
         delete(OneTimeLink).where(
             col(OneTimeLink.user_id).is_(None)

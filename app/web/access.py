@@ -29,9 +29,9 @@ _CSRF_PURPOSE = "form"
 
 
 def session_cookie_name(services: Services, base: str = _SESSION_COOKIE) -> str:
-    """Return the name of a cookie, with HTTPS prefixed by __Host- (RFC 6265bis).
+    """Return the name of a cookie. With HTTPS, the name has the prefix `__Host-` (RFC 6265bis).
 
-    The prefix binds the cookie to this host. Browsers reject such a cookie without HTTPS.
+    Browsers send a cookie with this prefix to this host only, and reject it without HTTPS.
     """
     return f"__Host-{base}" if services.settings.uses_https else base
 
@@ -41,7 +41,7 @@ def csrf_cookie_name(services: Services) -> str:
 
 
 def client_address(request: Request) -> str:
-    # Behind a proxy this is the value of X-Forwarded-For, which may have any length.
+    # Behind a proxy the address is taken from X-Forwarded-For, whose value may have any length.
     return escape_unstorable(request.client.host[:100]) if request.client else "unknown"
 
 
@@ -59,7 +59,7 @@ def sign(services: Services, purpose: str, text: str) -> str:
 
 
 def is_valid_signature(services: Services, purpose: str, text: str, signature: str) -> bool:
-    """Return whether `signature` is that of `text`, in constant time."""
+    """Return whether `signature` is the signature of `text`, by a comparison in constant time."""
     return hmac.compare_digest(signature.encode(), sign(services, purpose, text).encode())
 
 
@@ -122,8 +122,9 @@ def _decode_credentials(encoded: str) -> str | None:
 def _is_same_origin(request: Request) -> bool:
     """Return whether the browser declares that the request comes from a page of this site.
 
-    Checks Sec-Fetch-Site (Fetch Metadata), or Origin if that is missing. A client that sends neither is
-    not a current browser, so no other site can control it; it still needs the CSRF token.
+    The function checks the header Sec-Fetch-Site (Fetch Metadata), or the header Origin if Sec-Fetch-Site
+    is missing. A client that sends neither header is not a current browser, so no other site can control
+    the client. Such a client still needs the CSRF token.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -154,8 +155,9 @@ async def check_csrf(request: Request, cookie_value: str | None) -> None:
 
 
 class RequireRole:
-    """Dependency that returns the principal if it has `role`; `api_keys_only` excludes sessions.
+    """FastAPI dependency that returns the principal of a request if the principal has `role`.
 
+    `api_keys_only` accepts requests with an API key only, and no requests of signed-in browsers.
     In a session, a request with an unsafe method must also pass `check_csrf`.
     """
 
@@ -172,7 +174,8 @@ class RequireRole:
                 if is_api_path(request.url.path)
                 else "Sign in to continue."
             )
-        request.state.principal = principal  # the request log also names forbidden users
+        # Set before the role is checked, so that the request log also names users without permission.
+        request.state.principal = principal
         if not principal.has_role(self.role):
             raise Forbidden(f"This requires the role {self.role}; yours is {principal.role}.")
         if principal.key_id is not None and not is_api_path(request.url.path):
@@ -183,7 +186,7 @@ class RequireRole:
 
 
 class Public:
-    """Dependency that declares a route as public."""
+    """FastAPI dependency that declares a route as public."""
 
     async def __call__(self) -> None:
         return None
@@ -196,14 +199,14 @@ Agent = Annotated[Principal, Depends(RequireRole(Role.AGENT, api_keys_only=True)
 
 
 def require_access_declared(routers: Iterable[APIRouter]) -> None:
-    """Raise RuntimeError if a route has no access declaration, so that none is public by oversight."""
+    """Raise RuntimeError if a route has no access declaration, so that no route is public by mistake."""
     for route in api_routes(routers):
         if declared_access(route) is None:
             raise RuntimeError(f"route {route.path} has no access declaration")
 
 
 def api_routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
-    """Yield the routes of `routers`; raises RuntimeError for a kind that cannot declare access."""
+    """Yield the routes of `routers`; raises RuntimeError for a route that cannot declare access."""
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute):
@@ -212,7 +215,7 @@ def api_routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
 
 
 def declared_access(route: APIRoute) -> RequireRole | Public | None:
-    """Return the access declaration of a route."""
+    """Return the access declaration of a route, or None if it has none."""
     return next(_find_declared_access(route.dependant), None)
 
 

@@ -15,7 +15,7 @@ from app.store.alerts import AlertFilter, Sort
 from app.store.database import Session
 from app.web import urls
 
-# Query parameters that filter by an exact value: the alert's column and the label of the filter.
+# Query parameters that filter by an exact value, each with a column of the alert and the filter's label.
 # The other parameters are status, q, severity, verdict, role, assignee, sort and cursor.
 EXACT_FILTERS: dict[str, tuple[str, str]] = {
     "rule": ("rule_id", "Rule"),
@@ -36,12 +36,13 @@ FilterValue = TypeVar("FilterValue", Status, Severity, Verdict, SshRole, Sort)
 def read_filter(
     query: Mapping[str, str], session: Session, principal: Principal
 ) -> tuple[AlertFilter, str | None]:
-    """Return the filter of a query string and a message about its invalid values, None without any.
+    """Return the filter of a query string, and a message about its invalid values or None.
 
     The filter contains the valid values even if others are invalid.
     """
     problems: list[str] = []
-    # Stored events are escaped in the same way, so that a value of an event finds its alert.
+    # Values of events are escaped in the same way before they are stored, so a value that is copied from
+    # an event finds its alert.
     query = {name: escape_unstorable(value) for name, value in query.items()}
 
     def read_enum(name: str, values: Sequence[FilterValue]) -> FilterValue | None:

@@ -12,8 +12,9 @@ from app.store.database import Database
 class ApiKeyCache:
     """Caches the principals of API keys. One instance per process.
 
-    A key revoked in another process is rejected after the next `refresh`, and a key revoked in this
-    process after `clear`. The constructor raises Unavailable if the database cannot be read.
+    A key that was revoked in another process is rejected after the next `refresh`. A key that was revoked
+    in this process is rejected after `clear`. The constructor raises Unavailable if the database cannot be
+    read.
     """
 
     def __init__(self, database: Database) -> None:
@@ -30,7 +31,7 @@ class ApiKeyCache:
     def look_up(self, text: str) -> Principal | None:
         """Return the principal of an API key from the database and cache it.
 
-        None if the key is unknown or revoked; raises Unavailable.
+        Returns None if the key is unknown or revoked. Raises Unavailable.
         """
         key_hash = hash_token(text)
         with self._database.read() as session:
@@ -47,12 +48,12 @@ class ApiKeyCache:
         return principal
 
     def clear(self) -> None:
-        """Remove all keys, and cache none until the next `refresh`."""
+        """Remove all keys from the cache, and cache no keys until the next `refresh`."""
         with self._lock:
             self._principals, self._revision = {}, -1
 
     def refresh(self) -> None:
-        """Remove all keys if any process has revoked a key.
+        """Remove all keys from the cache if any process has revoked a key since the last `refresh`.
 
         Clears the cache and raises Unavailable if the database cannot be read.
         """

@@ -1,6 +1,6 @@
 """Limits on the size and the duration of request bodies.
 
-They apply before authentication, because FastAPI reads a JSON body before it resolves dependencies.
+The limits apply before authentication, because FastAPI reads a JSON body before it resolves dependencies.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ MIN_BYTES_PER_SECOND = 4096
 class BodyLimitMiddleware:
     """Middleware that answers 413 for a body that is too large and 408 for one that is too slow.
 
-    `limit_by_prefix` overrides `default_limit` below a path. Limits are bytes as sent. `clock` returns
-    monotonic seconds.
+    `limit_by_prefix` overrides `default_limit` for paths that begin with a given prefix. Limits are numbers
+    of bytes as sent, before decompression. `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -57,7 +57,10 @@ def _content_length(scope: Scope) -> int:
 
 
 class _LimitedBody:
-    """The body of one request. Raises Starlette's HTTPException, which FastAPI does not wrap."""
+    """The body of one request.
+
+    `receive` raises HTTPException, which FastAPI does not wrap in another exception.
+    """
 
     def __init__(
         self, receive: Receive, limit: int, content_length: int, clock: Callable[[], float]
@@ -71,7 +74,7 @@ class _LimitedBody:
         self._ended = False
 
     async def receive(self) -> Message:
-        if self._ended:  # the caller waits for the client to disconnect
+        if self._ended:  # now the caller only waits for the client to disconnect
             return await self._receive()
         self._check(self._content_length)
         message = await self._receive_in_time()

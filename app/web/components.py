@@ -15,7 +15,7 @@ class SelectOption:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab with an optional count. `capped` means that counting stopped at a limit: shown as "1,000+"."""
+    """A tab with an optional count. `capped` means that counting stopped at a limit."""
 
     label: str
     href: str
@@ -26,7 +26,7 @@ class Tab:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A short label. `tone` is alarming, notable, calm or plain; `title` is its tooltip."""
+    """A short label. `tone` is "danger", "warning", "success" or "plain"; `title` is the tooltip."""
 
     label: str
     tone: str

@@ -1,4 +1,4 @@
-"""Error responses: problem details (RFC 9457) for programs, an error page for browsers."""
+"""Error responses: problem details (RFC 9457) for API paths, and an error page for other paths."""
 
 import logging
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ _PAGE_HEADINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
-    """Context of the error page. `reference` is the request id in the log, for server errors."""
+    """Context of the error page. `reference` is the request id, which the log contains, for server errors."""
 
     status: int
     heading: str
@@ -78,7 +78,7 @@ class ErrorPage:
 
 
 def is_api_path(path: str) -> bool:
-    """Return whether `path` belongs to the API; the API reference is a page for users."""
+    """Return whether `path` belongs to the API. The API reference does not, because it is a page."""
     return is_elastic_path(path) or (path.startswith("/api/") and path != "/api/docs")
 
 
@@ -127,7 +127,7 @@ def _on_http_error(request: Request, error: Exception, routes: Sequence[APIRoute
 
 
 def _allow_header(request: Request, routes: Sequence[APIRoute]) -> dict[str, str]:
-    """Return all methods of the path (RFC 9110 section 15.5.6), not only those of one route."""
+    """Return the Allow header with the methods of all routes of the path (RFC 9110 section 15.5.6)."""
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     methods = {
         method
@@ -162,7 +162,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 async def _on_disconnect(request: Request, error: Exception) -> Response:
     """Handle a client that disconnected while it sent its body, which is not an error of the server.
 
-    The response only sets the status in the log.
+    The client does not receive this response; it only determines the status in the log.
     """
     return error_response(
         request, 400, "The connection closed before the end of the body. Nothing was stored."
@@ -180,7 +180,7 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
         request,
         500,
         "An internal error occurred. The log has details under this reference.",
-        # Starlette sends this response outside all middleware, which would add these headers.
+        # Starlette does not pass this response through the middleware that adds these headers.
         headers=security_headers(https=get_services(request).settings.uses_https)
         | elastic_product_header(request.url.path)
         | {"Cache-Control": "no-store", REQUEST_ID_HEADER: request_id},

@@ -38,7 +38,10 @@ class Form:
         return int(text)
 
     def allow_fields(self, *names: str, prefixes: tuple[str, ...] = ()) -> "Form":
-        """Return this form; raises InvalidInput if it has a field other than `names` and the token."""
+        """Return this form; raises InvalidInput if it has a field that is not allowed.
+
+        Allowed are `names`, fields that begin with one of `prefixes`, and the CSRF token.
+        """
         known = {"csrf", *names}
         for name, _ in self.pairs:
             if name not in known and not (prefixes and name.startswith(prefixes)):
@@ -47,7 +50,7 @@ class Form:
 
 
 async def read_form(request: Request) -> Form:
-    """Return the form in the body, which is read once per request.
+    """Return the form in the body. The body is read once per request; later calls return the same form.
 
     Raises ContentTooLarge or UnsupportedEncoding.
     """

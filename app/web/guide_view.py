@@ -16,7 +16,10 @@ def parse_guide_part(text: str) -> GuidePartName:
 
 
 def step_title(markdown: str) -> str:
-    """Return a short title of a step for the activity log: its leading bold text, else its first line."""
+    """Return a short title of a step for the activity log.
+
+    The title is the bold text at the start of the step or, without bold text, its shortened first line.
+    """
     first_line = markdown.strip().partition("\n")[0]
     if first_line.startswith("**") and "**" in first_line[2:]:
         return first_line[2:].partition("**")[0].strip(" .:")

@@ -38,14 +38,17 @@ def is_elastic_path(path: str) -> bool:
 
 
 def elastic_product_header(path: str) -> dict[str, str]:
-    """Return the header without which Elastic's clients reject a response, even an error."""
+    """Return the product header for a path of an Elasticsearch endpoint, no header for other paths.
+
+    Without this header, Elastic's clients reject a response, even an error response.
+    """
     return {"X-Elastic-Product": "Elasticsearch"} if is_elastic_path(path) else {}
 
 
 class SecurityHeadersMiddleware:
-    """Middleware that adds the headers and forbids caching of all but static files.
+    """Middleware that adds these headers and forbids caching of all responses except static files.
 
-    Without that a browser could show cached pages after the user has signed out.
+    Caching is forbidden because a browser could show cached pages after the user has signed out.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:

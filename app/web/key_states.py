@@ -16,7 +16,7 @@ from app.web.number_format import format_capped_count
 
 
 class KeyStatus(StrEnum):
-    """Status of a key."""
+    """The status of an API key, with the text that pages show."""
 
     SILENT = "silent"
     NEVER_SEEN = "never seen"
@@ -70,7 +70,7 @@ class KeyState:
 
 
 def key_states(session: Session, now: datetime) -> tuple[KeyState, ...]:
-    """Return all keys: those that need attention first, revoked keys last, each group by name."""
+    """Return all keys: those that need attention first, revoked keys last, each group sorted by name."""
     last_seen_at = traffic.last_seen_by_key(session)
     quarantined_count = quarantine.counts_by_key(session)
     states = [
@@ -123,7 +123,10 @@ def clock_skew_chip(skew: timedelta | None) -> Chip | None:
 def newest_samples(
     session: Session, traffic_by_key: dict[int, KeyTraffic], limit: int
 ) -> dict[int, list[MatchTiming]]:
-    """Return, for each key with recent matches, the matches of its newest minute with any."""
+    """Return by key id the timing of about `limit` matches of the key.
+
+    The matches are from the newest minute in which the key sent a match.
+    """
     return {
         key_id: traffic.match_timings(session, key_id, [sent.last_matched_at], limit=limit)
         for key_id, sent in traffic_by_key.items()

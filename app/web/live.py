@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 
 from app.domain.errors import Unavailable
 
-# Interval of comments that keep proxies from closing an idle stream (HTML standard, section 9.2.7).
+# Interval of the comment lines in a stream, which keep proxies from closing an idle stream (HTML
+# standard, section 9.2.7).
 HEARTBEAT_SECONDS = 15.0
 # Interval at which changes by other processes are polled.
 POLL_SECONDS = 0.5
-# No counter has this value.
+# Means that the revision is unknown; no counter has this value.
 _NO_REVISION = -1
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,9 @@ async def poll_forever(poll: Callable[[], None], failure_message: str) -> None:
 class LiveUpdates:
     """Event streams of this process, which send an event when the revision of the alerts changes.
 
-    `read_revision` reads the counter that every process increments; it may raise. `publish_change` may
-    be called on any thread. `stop` ends all streams, so that they do not delay a shutdown.
+    `read_revision` reads the counter that every process increments, and may raise an exception.
+    `publish_change` may be called on any thread. `stop` ends all streams, so that they do not delay a
+    shutdown.
     """
 
     def __init__(self, read_revision: Callable[[], int]) -> None:
@@ -88,7 +90,10 @@ class LiveUpdates:
         self.publish_change(self._read_revision())
 
     def _record_revision(self) -> None:
-        """Start from the current revision; the browser's page already shows earlier changes."""
+        """Record the current revision, so that only later changes are sent.
+
+        The page in the browser already shows earlier changes.
+        """
         with self._poll_lock, contextlib.suppress(Unavailable):
             if self._last_revision == _NO_REVISION:
                 self._last_revision = self._read_revision()

@@ -26,7 +26,7 @@ class LoginRateLimiter:
     """Limits failed sign-ins; successful ones do not count.
 
     The limit per account alone is high, so that an attacker cannot lock a user out with a few requests.
-    Each worker process has its own counters and therefore allows that many failures.
+    Each worker process counts separately, so each process allows as many failures as the limits say.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class LoginRateLimiter:
 
     @contextmanager
     def attempt(self, name: str, address: str) -> Iterator[None]:
-        """Count a Forbidden raised in the block as a failure; raises TooManyLoginAttempts.
+        """Count a Forbidden raised in the block as a failed sign-in; raises TooManyLoginAttempts at a limit.
 
-        Attempts run one at a time: otherwise all requests of a burst would pass the check before the
-        first has failed, and checking a password takes 64 MiB of memory.
+        Attempts run one at a time for two reasons. Otherwise all requests of a burst would pass the check
+        before the first of them has failed. In addition, checking a password takes 64 MiB of memory.
         """
         with self._lock:
             self._check(name, address)

@@ -35,15 +35,16 @@ from app.store.dialect import DatabaseSize, database_size
 from app.store.traffic import TrafficCounts
 from app.web.ttl_cache import TtlCache
 
-# prometheus-client reads this variable on import; worker processes start with it.
+# prometheus-client reads this environment variable when it is imported, so worker processes are started
+# with the variable set.
 MULTIPROC_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-# The endpoint is public: the cache bounds how often a caller can make Deckwatch count alerts.
+# The endpoint is public, so a cache limits how often a caller can make Deckwatch count alerts.
 CACHE_TTL = timedelta(seconds=5)
 # Names of the files that prometheus-client shares between worker processes, and the space each may need.
 # The files are mapped into memory: if the disk is full when a page is first written, the kernel kills the
-# process. Allocating them at startup prevents that.
+# process. Allocating the files at startup prevents this.
 _MMAP_FILE_BYTES = {"counter": 1 << 18, "gauge_livesum": 1 << 16, "histogram": 1 << 21}
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -53,8 +54,9 @@ _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 class Metrics(IngestMetrics):
     """The metrics of one process.
 
-    With several worker processes, `multiproc_dir` is the folder of their shared counters, so that each can
-    report the sums. It must be the value of `MULTIPROC_DIR_VARIABLE`.
+    With several worker processes, `multiproc_dir` is the folder of their shared counters, from which each
+    process reports the sums over all processes. `multiproc_dir` must be the value of
+    `MULTIPROC_DIR_VARIABLE`.
     """
 
     def __init__(self, multiproc_dir: Path | None = None) -> None:
@@ -157,7 +159,7 @@ class _DatabaseState:
 
 
 class DatabaseCollector(Collector):
-    """Collects gauges from the database, at most once per `CACHE_TTL`. One instance per process."""
+    """Collects gauges from the database. It reads the database at most once per `CACHE_TTL`."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A link of the navigation. `badge` is a count beside the label; `is_urgent` colours it."""
+    """A link of the navigation. `badge` is a count beside the label; `is_urgent` colours the count."""
 
     label: str
     href: str
@@ -18,7 +18,10 @@ class NavItem:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message about the last action. With `undo_action` it has a form that posts `undo_fields` there."""
+    """A message about the last action.
+
+    If `undo_action` is set, the message contains a form that posts `undo_fields` to that path.
+    """
 
     kind: str  # "done", "warning" or "problem"
     text: str
@@ -30,7 +33,7 @@ class Notice:
 class PageFrame:
     """The frame of a page. Every form contains `csrf_token`; a page with `is_live` reloads on changes.
 
-    `theme` is auto, light or dark.
+    `theme` is "auto", "light" or "dark".
     """
 
     title: str

@@ -22,7 +22,7 @@ _NOTICE_COOKIE = "deckwatch_notice"
 _NOTICE_PURPOSE = "notice"
 THEME_COOKIE = "deckwatch_theme"
 THEMES = ("auto", "light", "dark")
-# Pages without a navigation item, and the item that is highlighted for them.
+# Paths of pages that have no navigation item, each with the path of the item that is highlighted instead.
 _PARENT_PATHS = {"/explain": "/rules", "/quarantine": "/agents"}
 
 
@@ -39,7 +39,8 @@ def render_page(
 ) -> HTMLResponse:
     """Render a page with `context`, the dataclass of its template.
 
-    A request from htmx gets only the block named like the id of its target element, if there is one.
+    A request from htmx gets only one block of the template if there is a block with the same name as the id
+    of the target element.
     """
     services = get_services(request)
     values = {
@@ -136,7 +137,7 @@ def theme_from_cookie(request: Request) -> str:
 
 
 def see_other(request: Request, href: str, notice: Notice | None = None) -> Response:
-    """Redirect to `href` after a form post. A signed cookie carries the notice, which is shown once."""
+    """Redirect to `href` after a form post. The notice is kept in a signed cookie and shown once."""
     response = RedirectResponse(href, status_code=303)
     if notice is not None:
         services = get_services(request)

@@ -11,13 +11,14 @@ from app.store.quarantine import QuarantinePreview
 QUARANTINE_PATH = "/quarantine"
 PREVIEW_BYTES = 300
 REMOVED_KEY_NAME = "removed key"
-# surrogateescape decodes a byte that is not UTF-8 to one of these; valid text has none of them.
+# The error handler `surrogateescape` decodes each byte that is not valid UTF-8 to one of these
+# characters, which valid UTF-8 never contains.
 _INVALID_UTF8 = re.compile("([\udc80-\udcff]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRow:
-    """A quarantined event; `text_segments` are pairs of text and whether the bytes are not UTF-8."""
+    """A quarantined event. Each of `text_segments` is (text, whether its bytes are invalid UTF-8)."""
 
     event: QuarantinePreview
     agent: str
@@ -25,7 +26,7 @@ class QuarantineRow:
 
 
 def build_quarantine_rows(session: Session, ids: Sequence[int]) -> tuple[QuarantineRow, ...]:
-    """Return the rows of these events, newest first."""
+    """Return the rows of the events with these ids, newest first."""
     events = quarantine.list_previews(session, ids, PREVIEW_BYTES)
     names = api_keys.names_by_id(session, (event.key_id for event in events))
     return tuple(_row(event, names) for event in events)
@@ -39,9 +40,9 @@ def _row(event: QuarantinePreview, names: dict[int, str]) -> QuarantineRow:
 
 
 def _split_invalid_utf8(raw: bytes) -> tuple[tuple[str, bool], ...]:
-    """Return pairs of text and whether its bytes are not UTF-8; such bytes are written as \\xNN.
+    """Return segments (text, whether its bytes are invalid UTF-8); invalid bytes are written as \\xNN.
 
-    An incomplete character at the end of `raw` is dropped: the cut may have split it.
+    An incomplete character at the end of `raw` is dropped, because the preview may have cut it.
     """
     complete = raw[: len(raw) - _incomplete_tail_length(raw)]
     segments = _INVALID_UTF8.split(complete.decode("utf-8", "surrogateescape"))

@@ -9,14 +9,15 @@ from app.store import change_counters
 from app.store.database import Database
 from app.web.ttl_cache import TtlCache
 
-# The endpoint is public: the cache bounds how often a caller can make Deckwatch write.
+# The endpoint is public, so a cache limits how often a caller can make Deckwatch write.
 CACHE_TTL = timedelta(seconds=1)
-# With less free space the small probe may still fit on the disk, but events may not.
+# With less free space than this, the small write of the check may still succeed although events no
+# longer fit on the disk.
 MIN_FREE_BYTES = 4 << 20
 
 
 class Readiness:
-    """Checks the database with a write, at most once per `CACHE_TTL`. One instance per process."""
+    """Checks that the database accepts a write, at most once per `CACHE_TTL` in each process."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -44,5 +45,5 @@ class Readiness:
         try:
             disk = os.statvfs(self._database.path.absolute().parent)
         except OSError:
-            return False  # the write shows the error
+            return False  # the write that follows reports the error
         return disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES

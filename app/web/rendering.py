@@ -73,8 +73,8 @@ class Renderer:
 def requested_block(request: Request) -> str | None:
     """Return the id of the element that htmx will replace, or None for a full page.
 
-    Blocks are named like these ids. htmx sends HX-Target as `tag#id`. Restoring a page from the browser's
-    history needs the full page.
+    Blocks of templates have the same names as these ids. htmx sends the header HX-Target as `tag#id`. It
+    needs the full page when it restores a page from the browser's history.
     """
     headers = request.headers
     if headers.get("HX-Request") != "true" or headers.get("HX-Request-Type") != "partial":

@@ -1,7 +1,7 @@
-"""Request log and request metrics, with a request id that the response carries too.
+"""Request log and request metrics, with a request id that the response contains too.
 
-Requests are logged with the path template of their route: a path may contain a one-time token, and a query
-anything.
+Requests are logged with the path template of their route. The path is not logged because it may contain a
+one-time token, and the query is not logged because it may contain any text.
 """
 
 import logging
@@ -21,7 +21,8 @@ from app.web.rendering import STATIC_URL
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED_ROUTE = "unmatched"
 STATIC_ROUTE = STATIC_URL + "/"
-# Requested every few seconds by probes or many times per page, so logged only on failure.
+# Probes request these routes every few seconds, and pages request many static files, so these requests
+# are logged only if they fail.
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", STATIC_ROUTE})
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 # A seeded generator is much faster than reading each id from the system's random source.
@@ -45,7 +46,7 @@ def route_template(scope: Scope) -> str:
 
 
 class RequestLogMiddleware:
-    """Logs and measures every request. The outermost middleware, so that it sees the final response."""
+    """Logs and measures every request. It is the outermost middleware, so it sees the final response."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -59,7 +60,7 @@ class RequestLogMiddleware:
         if not _VALID_REQUEST_ID.match(request_id):
             request_id = f"{_random.getrandbits(64):016x}"
         scope.setdefault("state", {})["request_id"] = request_id
-        # Threads that run routes get a copy of this context, so their log lines have the id too.
+        # Threads that run routes get a copy of this context, so their log lines contain the id too.
         bind_contextvars(request_id=request_id)
         started = perf_counter()
         status = 0
@@ -80,7 +81,8 @@ class RequestLogMiddleware:
                 log.exception("the response was aborted")
             raise
         finally:
-            # Without a status Starlette sends the response outside all middleware, always with 500.
+            # If there is no status, Starlette sends the error response without passing it through this
+            # middleware. The status is then always 500.
             status = status or 500
             seconds = perf_counter() - started
             self._metrics.record_http_request(

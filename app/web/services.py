@@ -22,7 +22,11 @@ from app.web.rendering import Renderer
 
 @dataclass(frozen=True)
 class Services:
-    """Services of one process. `clock` returns aware UTC; code behind the routes gets the time from it."""
+    """Services of one process.
+
+    `clock` returns the current time as an aware UTC datetime. Routes and the code that they call get the
+    time from it.
+    """
 
     settings: Settings
     secret: bytes
@@ -49,7 +53,7 @@ def get_services(request: Request) -> Services:
 
 
 async def _services_dependency(request: Request) -> Services:
-    return get_services(request)  # async, because FastAPI runs a plain function on a thread
+    return get_services(request)  # async, because FastAPI would run a plain function on a thread
 
 
 ServicesDep = Annotated[Services, Depends(_services_dependency)]

@@ -1,4 +1,4 @@
-"""Static files. Browsers cache versioned URLs permanently and revalidate others."""
+"""Static files. Browsers cache files with a versioned URL for a year and revalidate all other files."""
 
 from pathlib import Path
 

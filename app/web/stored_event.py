@@ -6,5 +6,5 @@ from app.store.tables import Match
 
 
 def parse_match_event(match: Match) -> Event:
-    """Parse the stored event of `match`. It was parsed once before it was stored, so it is valid."""
+    """Parse the stored event of `match`. The event was parsed before it was stored, so it is valid."""
     return event_from_ecs(parse_event(match.event))

@@ -12,12 +12,12 @@ from fastapi import Path
 from app.domain.errors import InvalidInput
 from app.store.alerts import Cursor
 
-# Row id in a path. No database has larger ids, so they are answered with 404.
+# Row id in a path. No database has larger ids, so a request with a larger id is answered with 404.
 RowId: TypeAlias = Annotated[int, Path(ge=0, lt=2**63, examples=[1])]
 
 
 def parse_row_id(text: str) -> int | None:
-    """Parse a row id in a query or form; None if it is invalid."""
+    """Parse a row id in a query or form; return None if the text is invalid."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 

@@ -1,0 +1,1 @@
+"""The HTTP API for agents, scripts and log shippers, and its OpenAPI document."""

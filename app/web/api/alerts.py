@@ -245,7 +245,7 @@ _ACTION_BY_TARGET_STATUS = {
 def change_alert(
     alert_id: RowId, change: AlertChange, principal: Analyst, services: ServicesDep
 ) -> WholeAlertOut:
-    """Change the status, the assignee or both; all changes are applied or none."""
+    """Change the status, the assignee or both. If one change is not possible, none is made."""
     with services.database.read() as session:
         _get_or_404(session, alert_id)
     if change.status is None and "assignee" not in change.model_fields_set:

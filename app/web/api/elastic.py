@@ -27,7 +27,8 @@ router = APIRouter(
 )
 PREFIX = "/elastic"
 
-# Elasticsearch's limit for index names. The response repeats the name for each event.
+# The maximum length is Elasticsearch's limit for index names. It bounds the size of the bulk response,
+# which repeats the name for each event.
 IndexName = Annotated[str, Path(max_length=255)]
 
 _CLUSTER_NAME = "deckwatch"
@@ -36,7 +37,7 @@ _INFO_BODY = {
     "cluster_name": _CLUSTER_NAME,
     "cluster_uuid": _CLUSTER_NAME,
     "version": {
-        # Higher than any release: a Beat may require a server that is not older than itself.
+        # Higher than any release, because a Beat may require a server that is not older than the Beat.
         "number": "9.99.0",
         # Logstash and clients of version 7 require this flavour and the tagline below.
         "build_flavor": "default",
@@ -190,7 +191,7 @@ async def take_bulk_of_index(
 async def _ingest_bulk(
     request: Request, agent: Agent, services: Services, index: str | None
 ) -> Response:
-    """Ingest a bulk request and respond after every match is durable."""
+    """Ingest a bulk request and respond after every match is stored durably."""
     started = perf_counter()
     splitter = BulkSplitter(
         index=index,
@@ -214,7 +215,7 @@ _COMPATIBLE_MEDIA_TYPE = re.compile(
 
 
 def _json_response(request: Request, body: bytes) -> Response:
-    """Return JSON in the versioned media type that the client requests, or as application/json."""
+    """Return JSON with the versioned media type that the client requests, or with application/json."""
     requested = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
     compatible = _COMPATIBLE_MEDIA_TYPE.search(requested)
     media_type = "application/json"

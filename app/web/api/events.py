@@ -57,7 +57,7 @@ class EventReceipt(BaseModel):
     summary="Send events",
 )
 async def take_events(request: Request, agent: Agent, services: ServicesDep) -> Response:
-    """The response follows after every match is durable. Sending an event again changes nothing."""
+    """The response is sent after every match is stored durably. Sending an event again changes nothing."""
     receipt = await services.pipeline.ingest_stream(
         request.stream(),
         encoding=request.headers.get("content-encoding", ""),

@@ -61,7 +61,7 @@ def _validate(services: Services, draft: ExclusionDraft) -> exclusion_draft.Vali
         longest=services.settings.exclusion_max_duration,
         rule_ids=[rule.id for rule in services.rules.rules],
     )
-    # The response contains the end as the database stores it, in UTC.
+    # The end is converted to UTC, so that this response contains the same text as a later response.
     return replace(valid, ends_at=valid.ends_at.astimezone(UTC))
 
 
@@ -97,7 +97,7 @@ def list_exclusions(
 def propose_exclusion(
     exclusion: ExclusionIn, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """Proposed by an admin it is live immediately, otherwise after an admin approves it."""
+    """An exclusion proposed by an admin is live immediately, any other after an admin approves it."""
     draft = ExclusionDraft(
         rule_id=exclusion.rule_id,
         conditions=condition_tuples(exclusion.conditions),
@@ -118,7 +118,7 @@ def propose_exclusion(
     responses=problem_responses(*JSON_BODY_STATUSES),
 )
 def preview_exclusion(preview: PreviewIn, principal: Analyst, services: ServicesDep) -> PreviewOut:
-    """Saves nothing, and validates the conditions as saving them would."""
+    """The preview saves nothing. It validates the conditions in the same way as a proposal."""
     if services.find_rule(preview.rule_id) is None:
         raise InvalidInput({"rule_id": "This rule does not exist."})
     conditions = validate_conditions(condition_tuples(preview.conditions))
@@ -187,7 +187,8 @@ def _edit(
         services.database,
         history.record.id or 0,
         _validate(services, draft),
-        # The draft is merged with the newest version; if that changes meanwhile, the edit is a conflict.
+        # The draft contains values of the newest version. If another version is saved meanwhile, the
+        # edit fails with Conflict.
         base_version=newest.version if change.version is None else change.version,
         principal=principal,
         at=services.clock(),
@@ -201,7 +202,7 @@ def _edit(
     responses=problem_responses(404, 409),
 )
 def end_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """The exclusion and its suppressed matches stay stored. The next such match raises an alert."""
+    """The exclusion and the matches that it suppressed stay stored. Later matches open or update alerts."""
     actions.end(
         services.database, exclusion_id, version=None, principal=principal, at=services.clock()
     )

@@ -21,7 +21,7 @@ PATH = "/api/v1/rules"
 
 
 class RuleOut(BaseModel):
-    """A loaded rule. The setting in its file applies until a user enables or disables it."""
+    """A loaded rule. The setting in its file applies until a user enables or disables the rule."""
 
     id: str
     slug: str = Field(description="Name of the rule's file without the extension.")
@@ -89,7 +89,10 @@ def list_rules(principal: Analyst, services: ServicesDep, enabled: bool | None =
 def change_rule(
     rule_id: str, change: RuleChange, principal: Admin, services: ServicesDep
 ) -> RuleOut:
-    """Applies from the response on, in other worker processes within a second. Alerts are not changed."""
+    """The change is in effect when the response is sent, in other worker processes within a second.
+
+    Existing alerts are not changed.
+    """
     rule = get_rule(services.rules.rules, rule_id)
     set_rule_enabled(
         services.database,

@@ -69,7 +69,7 @@ _EVENT = {
     | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse:
-    """Sends `event: alerts` after an alert was opened or changed; request the alerts to see the change."""
+    """Sends `event: alerts` after an alert was opened or changed. The event does not contain the change."""
 
     async def body() -> AsyncIterator[bytes]:
         async for part in services.live_updates.stream():

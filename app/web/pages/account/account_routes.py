@@ -35,7 +35,7 @@ class SessionRow:
 class AccountPage:
     """Context of the account page.
 
-    The form posts csrf, current, password and again to `password_action`.
+    The form posts the fields `csrf`, `current`, `password` and `again` to `password_action`.
     """
 
     name: str

@@ -34,12 +34,14 @@ def delete_cookie(response: Response, services: Services, name: str) -> None:
 
 
 def form_cookie_value(request: Request, services: Services) -> str:
-    """Return the value that the forms of a signed-out browser are bound to.
+    """Return the value of the form cookie, to which forms of a signed-out browser are bound.
 
-    It prevents login CSRF, where a third party signs a browser in to another account.
+    Binding forms to a cookie prevents login CSRF, in which a third party signs a browser in to another
+    account.
     """
     sent = request.cookies.get(csrf_cookie_name(services), "")
-    # The value is sent back in a header, so accept only the form of our own values.
+    # The value is sent back in a Set-Cookie header, so only values in the format of Deckwatch's own
+    # values are accepted.
     return sent if _FORM_COOKIE_VALUE.fullmatch(sent) else secrets.token_urlsafe(24)
 
 

@@ -38,7 +38,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class LoginPage:
-    """Context of the sign-in page; the form posts csrf, name, password and next to `action`.
+    """Context of the sign-in page. Its form posts `csrf`, `name`, `password` and `next` to `action`.
 
     `no_admin_yet` is true before the first admin exists; the page then refers to the set-up link.
     """
@@ -53,9 +53,9 @@ class LoginPage:
 
 @dataclass(frozen=True, slots=True)
 class SetupPage:
-    """Context of the set-up page; the form posts csrf, name, password and again to `action`.
+    """Context of the set-up page. Its form posts `csrf`, `name`, `password` and `again` to `action`.
 
-    `name_locked` is true if the link belongs to an existing user.
+    `name_locked` is true if the link belongs to an existing user, whose name the form cannot change.
     """
 
     action: str

@@ -43,7 +43,8 @@ router = APIRouter()
 
 HOSTS_LIMIT = 20
 SILENCES_LIMIT = 10
-# Clock skew and hosts are read from at most this many matches, of the newest minutes with matches.
+# The page determines the clock skew and the hosts from at most SAMPLE_LIMIT matches. They are taken from
+# the newest SAMPLE_MINUTES minutes that contain matches, within SAMPLE_PERIOD.
 SAMPLE_LIMIT = 1_000
 SAMPLE_MINUTES = 60
 SAMPLE_PERIOD = timedelta(days=7)

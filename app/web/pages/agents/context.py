@@ -12,7 +12,11 @@ from app.web.quarantine_rows import QuarantineRow
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A key in the list. `counts` cover the last 24 hours; `sparkline_points` the last hour, if any."""
+    """A key in the list.
+
+    `counts` cover the last 24 hours. `sparkline_points` cover the last hour, and are None if no event was
+    received in it.
+    """
 
     state: KeyState
     counts: TrafficCounts
@@ -40,7 +44,7 @@ class NewKey:
 class AgentsPage:
     """Context of the agents page, with the blocks `keys`, `connect` and `quarantine`.
 
-    The form for a new key posts csrf, name, role and connect to `create_action`.
+    The form for a new key posts `csrf`, `name`, `role` and `connect` to `create_action`.
     `connect_instructions` holds the steps of all kinds of agent after a key was created.
     """
 

@@ -78,7 +78,7 @@ def _state_filter(state: KeyState) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """Values of the form for a new key, with the error or the key that resulted from it."""
+    """Values of the form for a new key, and the error or the new key that resulted from the form."""
 
     name: str = ""
     name_error: str | None = None
@@ -151,7 +151,7 @@ def _render(
 class _KeyList:
     """One page of the keys that match the query.
 
-    It filters in memory: admins create each key by hand, so there are few.
+    The keys are filtered in memory. There are few keys, because admins create each key by hand.
     """
 
     def __init__(self, states: Sequence[KeyState], query: dict[str, str]) -> None:
@@ -239,7 +239,10 @@ def _key_rows(
 
 @router.post(AGENTS_PATH + "/keys")
 def create(request: Request, principal: Admin, services: ServicesDep, form: FormDep) -> Response:
-    """Create a key and show it in this response, without a redirect: it is shown only once."""
+    """Create a key and show it in this response.
+
+    There is no redirect, because the key is not stored and can be shown only once.
+    """
     form.allow_fields("name", "role", "connect")
     role = next((role for role in Role if role == form["role"]), None)
     if role is None:

@@ -1,0 +1,1 @@
+"""The alert list and the page of one alert."""

@@ -10,7 +10,7 @@ from app.web.components import SelectOption, Tab
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """One argument of the command line; `tone` is plain, option, destination, notable or alarming."""
+    """One argument of the command line; `tone` is a value of `app.domain.ssh.TokenKind`."""
 
     text: str
     tone: str
@@ -19,7 +19,7 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """A sentence about the command line and the arguments that it refers to."""
+    """A sentence about the command line, and the arguments to which the sentence refers."""
 
     sentence: str
     tone: str
@@ -86,7 +86,7 @@ class ActivityRow:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """The input of a rejected form and its errors, or the empty forms."""
+    """The input of a rejected form, with its errors. The default values stand for empty forms."""
 
     verdict: str = ""
     reason: str = ""

@@ -27,7 +27,7 @@ from app.web.services import Services
 from app.web.stored_event import parse_match_event
 
 MATCHES_PAGE_SIZE = 20
-# A smaller difference is the time that an event takes to reach the server.
+# A smaller difference is not shown, because an event takes some time to reach the server.
 CLOCK_SKEW_THRESHOLD = timedelta(minutes=2)
 
 
@@ -38,9 +38,10 @@ def build_alert_page(
     query: Mapping[str, str],
     form_input: FormInput,
 ) -> AlertPage:
-    """Return the page of `alert`.
+    """Return the context of the page of `alert`.
 
-    `query` can contain `guide` (a part of the guide) and `before` (a match id; older matches follow).
+    `query` can contain `guide` (the name of a part of the guide) and `before` (a match id; the page lists
+    matches that are older).
     """
     rule = services.find_rule(alert.rule_id)
     displayed_match = matches.displayed_match(session, alert)
@@ -104,7 +105,7 @@ def _grouped_by(alert: Alert) -> tuple[tuple[str, str], ...]:
 def _build_guide_view(
     session: Session, alert: Alert, rule: Rule | None, requested_part: str
 ) -> GuideView:
-    """Return one part of the guide with its ticks; it is empty if the rule is not loaded."""
+    """Return one part of the guide with its ticks. The part is empty if the rule is not loaded."""
     part_name = parse_guide_part(requested_part)
     ticks = alerts.guide_ticks(session, alert.id or 0)
     parts = rule.guide.parts if rule else ()
@@ -167,7 +168,7 @@ def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
 
 
 def clock_skew_text(received_at: datetime, occurred_at: datetime | None) -> str | None:
-    """Return the agent's clock skew, such as "2 h behind"; None below CLOCK_SKEW_THRESHOLD."""
+    """Return the agent's clock skew, such as "2 h behind", or None below CLOCK_SKEW_THRESHOLD."""
     if occurred_at is None or abs(received_at - occurred_at) < CLOCK_SKEW_THRESHOLD:
         return None
     seconds = (received_at - occurred_at).total_seconds()

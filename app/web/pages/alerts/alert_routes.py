@@ -168,7 +168,7 @@ def _find_step(services: Services, alert_id: int, part_name: str, step_key: str)
 
 @router.get("/matches/{match_id}/event.json")
 def raw_event(match_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """The event exactly as the agent sent it."""
+    """Return the event of a match exactly as the agent sent it."""
     with services.database.read() as session:
         match = matches.get(session, match_id)
     if match is None:

@@ -8,7 +8,7 @@ from app.web.components import Chip, SelectOption, Tab
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One line of the list; `chips` are the first findings of the command line."""
+    """One line of the list; `chips` are labels for the first findings about the command line."""
 
     alert: Alert
     chips: tuple[Chip, ...]
@@ -17,7 +17,7 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class FilterChip:
-    """An active filter; `remove_href` is the same view without it."""
+    """An active filter; `remove_href` is the URL of the same view without this filter."""
 
     label: str
     value: str

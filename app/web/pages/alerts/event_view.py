@@ -10,8 +10,8 @@ from app.web import urls
 from app.web.pages.alerts.alert_context import EventDetail, FindingView, ProcessView, TokenView
 from app.web.paths import ALERTS_PATH
 
-# Lengths are in characters. An event can contain megabytes, and every invisible character of it takes
-# about a hundred characters of HTML.
+# Limits of what the page shows of an event; lengths are in characters. The limits are necessary because an
+# event can contain megabytes, and each invisible character takes about a hundred characters of HTML.
 ARGUMENTS_LIMIT = 500
 ARGUMENT_LENGTH_LIMIT = 2_000
 COMMAND_LINE_LENGTH_LIMIT = 20_000

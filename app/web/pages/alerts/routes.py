@@ -149,7 +149,7 @@ def _filter_chips(
 
 
 def _rule_name(session: Session, services: Services, rule_id: str) -> str:
-    """Return the rule's name; the name of a rule that is no longer loaded is stored in its alerts."""
+    """Return the rule's name. If the rule is no longer loaded, the name is read from its newest alert."""
     if (rule := services.find_rule(rule_id)) is not None:
         return rule.name
     return alerts.latest_rule_name(session, escape_unstorable(rule_id)) or rule_id
@@ -166,7 +166,7 @@ def _finding_chips(alert: Alert) -> tuple[Chip, ...]:
 def change_status_in_bulk(
     request: Request, principal: Analyst, services: ServicesDep, form: FormDep
 ) -> Response:
-    """Change the status of each selected alert that allows it, and report the others."""
+    """Change the status of each selected alert that allows it, and report the alerts that do not."""
     form.allow_fields("alert", "move", "verdict", "reason", "next")
     back = urls.safe_redirect_path(form["next"], ALERTS_PATH)
     action = next((action for action in AlertAction if action == form["move"]), None)

@@ -1,4 +1,4 @@
-"""API reference built from the OpenAPI document; the page loads no scripts."""
+"""The context of the API reference, a page without scripts that is built from the OpenAPI document."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

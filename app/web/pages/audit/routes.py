@@ -44,7 +44,8 @@ def show(request: Request, principal: Admin, services: ServicesDep) -> Response:
     query = {name: value for name, value in request.query_params.items() if value}
     audit_filter = AuditFilter(
         actor=escape_unstorable(query.get("who", "").strip()),
-        # Longer than any action; SQLite refuses patterns longer than 50,000 bytes.
+        # There is a limit because SQLite refuses patterns longer than 50,000 bytes. No action has 100
+        # characters.
         action=escape_unstorable(query.get("what", "").strip()[:100]),
         before=urls.parse_row_id(query.get("before", "")),
     )

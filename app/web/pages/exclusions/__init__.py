@@ -1,0 +1,1 @@
+"""The exclusion list, the page of one exclusion, and the exclusion form."""

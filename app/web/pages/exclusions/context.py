@@ -21,7 +21,7 @@ class ConditionView:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionRow:
-    """One line of the list; `version` is the live version, else the newest."""
+    """One line of the list; `version` is the live version, or the newest version if none is live."""
 
     record: ExclusionRecord
     version: ExclusionVersion
@@ -62,7 +62,8 @@ class SuppressedMatchRow:
 class ExclusionPage:
     """Context of exclusion.html; its blocks are `exclusion` and `matches`.
 
-    `can_decide` and `can_end` say whether the user may do so in the current state.
+    `can_decide` says whether the user may now approve or decline the exclusion, and `can_end` whether the
+    user may now end it.
     """
 
     record: ExclusionRecord

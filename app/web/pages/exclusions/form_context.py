@@ -11,7 +11,7 @@ from app.web.pages.exclusions.forms import FormInput
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """The inputs field-N, operator-N and values-N of one condition, N being its index.
+    """The inputs `field-N`, `operator-N` and `values-N` of one condition, where N is its index.
 
     `obscured_values` are the values with characters that a text box does not show.
     """
@@ -26,7 +26,7 @@ class ConditionRow:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A value of the alert that is in no condition yet; the button `add` posts `value`."""
+    """A value of the alert that is in no condition yet; its button, named `add`, posts `value`."""
 
     label: str
     display_value: str

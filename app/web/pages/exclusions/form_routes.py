@@ -1,4 +1,4 @@
-"""Routes of the exclusion form: a new exclusion, one from an alert, and the edit of an exclusion."""
+"""Routes of the exclusion form, which creates an exclusion, with or without an alert, or edits one."""
 
 from datetime import timedelta
 
@@ -36,7 +36,8 @@ from app.web.urls import RowId
 
 router = APIRouter()
 DEFAULT_DURATION = timedelta(days=30)
-# A new exclusion from an alert starts with those of these fields that its event has.
+# The form for a new exclusion from an alert starts with one condition for each of these fields that the
+# event of the alert has.
 DEFAULT_FIELDS = (
     "container.image.name",
     "orchestrator.namespace",
@@ -197,7 +198,7 @@ def _render_form(
     changed_fields: tuple[tuple[str, str], ...] = ()
     if conflict and history is not None:
         changed_fields = changes_since(history, base_version)
-        # The user now sees these changes, so that the next attempt to save overwrites them.
+        # The response shows these changes to the user, so the next attempt to save may overwrite them.
         base_version = history.record.newest_version
     rule_id = history.record.rule_id if history else alert.rule_id if alert else None
     if rule_id is not None and services.find_rule(rule_id) is None:

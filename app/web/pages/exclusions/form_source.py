@@ -61,8 +61,9 @@ def load_form_source(
 
 
 def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
-    """Return (field, value) of field `name` in the event; `container.labels.*` yields every label.
+    """Return the first value of field `name` in the event as a list with at most one (field, value).
 
+    For the name `container.labels.*`, the list contains every label.
     Values that no condition accepts, such as very long ones, are left out.
     """
     if name == LABEL_PREFIX + "*":
@@ -74,7 +75,7 @@ def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
 
 
 def initial_conditions(source: FormSource, fields: Sequence[str]) -> tuple[ConditionInput, ...]:
-    """Return one condition for each of `fields` that the event has; without an event, an empty row."""
+    """Return one condition for each of `fields` that the event has, or an empty row without an event."""
     if source.event is None:
         return (BLANK_CONDITION,)
     values = [pair for name in fields for pair in _event_values(source.event, name)[:1]]
@@ -106,7 +107,7 @@ def suggestions(event: Event | None, form_input: FormInput) -> tuple[Suggestion,
 def covers_alert_event(source: FormSource, form_input: FormInput) -> bool | None:
     """Return whether the conditions cover the alert's event.
 
-    None if there is no event or a condition is invalid.
+    Return None if there is no event or a condition is invalid.
     """
     if source.event is None or source.alert is None:
         return None

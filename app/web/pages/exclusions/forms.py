@@ -14,14 +14,14 @@ from app.web.forms import Form
 
 @dataclass(frozen=True, slots=True)
 class ConditionInput:
-    """One condition as typed."""
+    """One condition as the user typed it."""
 
     field: str
     operator: str
     values: str
 
     def as_draft(self) -> tuple[str, str, Sequence[str]]:
-        """Return (field, operator, values), one value per line, without spaces around it.
+        """Return (field, operator, values). Each line is one value; spaces and tabs around it are removed.
 
         Only CR and LF separate lines, because a value can contain other separators such as U+2028.
         """
@@ -34,7 +34,7 @@ BLANK_CONDITION = ConditionInput("container.image.name", str(Operator.IS), "")
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """The whole form as typed."""
+    """The whole form as the user typed it."""
 
     rows: tuple[ConditionInput, ...]
     rule_id: str
@@ -55,7 +55,7 @@ class FormInput:
 
 
 def parse_last_day(text: str) -> datetime | None:
-    """Return the end of an ISO 8601 date in UTC, exclusive; None if `text` is not a date."""
+    """Return the start of the day after an ISO 8601 date, in UTC; None if `text` is not such a date."""
     try:
         day = date.fromisoformat(text)
         return datetime.combine(day, time(), UTC) + timedelta(days=1)
@@ -94,7 +94,7 @@ def read_form(form: Form) -> FormInput:
 
 
 def _condition_to_add(text: str) -> ConditionInput:
-    """Parse the value of an `add` button: the field and value of a suggestion, else an empty row."""
+    """Return the condition that an `add` button adds: a suggestion, or an empty condition."""
     try:
         field, value = json.loads(text)
         return ConditionInput(

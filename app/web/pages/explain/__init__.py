@@ -1,0 +1,1 @@
+"""The page that explains why an event matches rules or not."""

@@ -36,7 +36,10 @@ class ActualValueView:
 
 @dataclass(frozen=True, slots=True)
 class ClauseView:
-    """A clause with its expected and actual values, or the label of a group of `steps`."""
+    """A clause with its expected and actual values, or a group of clauses with its label.
+
+    `is_clause` is false for a group, and `steps` holds the clauses of the group.
+    """
 
     text: str
     is_clause: bool
@@ -84,7 +87,7 @@ class OtherRuleView:
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """The result for one event; with `rejection_reason` the other fields are empty.
+    """The result for one event. A rejected event has only `line` and `rejection_reason`.
 
     `line` is None if there is only one event.
     """
@@ -123,7 +126,10 @@ def rule_options(
 
 
 def event_view(explanation: EventExplanation, *, has_line: bool) -> EventView:
-    """Return the view of one event: all matching rules with details, and at least the nearest ten."""
+    """Return the view of one event.
+
+    The first ten rules are shown with details. If more than ten rules match, all matching rules are.
+    """
     line = explanation.raw_event.line if has_line else None
     if explanation.event is None:
         return EventView(line, rejection_reason=explanation.rejection_reason or "")

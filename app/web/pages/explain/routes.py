@@ -34,7 +34,7 @@ router = APIRouter()
 
 @router.get(EXPLAIN_PATH)
 def show(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    """The empty form, or with `alert` the explanation of that alert's displayed event."""
+    """Show the empty form, or explain the displayed event of an alert if the query contains `alert`."""
     query = request.query_params
     text = _alert_event_text(services, query["alert"]) if "alert" in query else ""
     return _render(request, principal, services, text, query.get("rule", ENABLED_RULES))

@@ -33,7 +33,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class AlertCount:
-    """A number of alerts with its label; `text` is "1,000+" for a count that reached the limit."""
+    """A number of alerts with its label; `text` is "1,000+" for a count above the limit."""
 
     label: str
     text: str
@@ -42,7 +42,7 @@ class AlertCount:
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """An item that needs attention; `at` is the time of the event it is about."""
+    """An item that needs attention; `at` is the time to which the item refers, if it has one."""
 
     text: str
     detail: str
@@ -54,7 +54,7 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Context of the overview. The block `overview` is the whole page and refreshes itself."""
+    """Context of the overview. The block `overview` is the whole page; it reloads on changes."""
 
     alert_counts: tuple[AlertCount, ...]
     top_alerts: tuple[Alert, ...]
@@ -108,7 +108,7 @@ def _alert_counts(session: Session) -> tuple[AlertCount, ...]:
 
 
 def _exclusion_reminders(session: Session, now: datetime) -> tuple[Reminder, ...]:
-    """Return exclusions to review, that expired or end soon, and recently approved ones."""
+    """Return exclusions that wait for approval, expired recently, end soon or were approved recently."""
     reminders = (_exclusion_reminder(history, now) for history in exclusions.list_all(session))
     return tuple(reminder for reminder in reminders if reminder is not None)[:REMINDERS_LIMIT]
 

@@ -1,0 +1,1 @@
+"""The pages of quarantined events, and their export, retry and deletion."""

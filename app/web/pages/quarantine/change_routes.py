@@ -1,4 +1,7 @@
-"""Routes that retry and delete quarantined events; for admins only, since both remove events."""
+"""Routes that retry and delete quarantined events.
+
+Only admins may use them, because a retry can delete events too.
+"""
 
 from dataclasses import dataclass
 
@@ -18,14 +21,14 @@ from app.web.pages.quarantine.context import filter_parameters, read_filter
 from app.web.quarantine_rows import QUARANTINE_PATH
 from app.web.services import Services, ServicesDep
 
-# Limit of events per request; the notice says if there are more.
+# Maximum number of events per request. The notice after the request says if there are more events.
 BULK_LIMIT = 500
 router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """Events that a form selects; `description` says how, for the audit log."""
+    """Events that a form selects; `description` says in the audit log how they were selected."""
 
     ids: tuple[int, ...]
     has_more: bool

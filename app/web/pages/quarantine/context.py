@@ -23,7 +23,10 @@ class ReasonCount:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePage:
-    """Context of the quarantine page, with the block `list`. Both forms post `hidden_inputs`."""
+    """Context of the quarantine page, with the block `list`.
+
+    The form that retries events and the form that deletes events both post `hidden_inputs`.
+    """
 
     rows: tuple[QuarantineRow, ...]
     total: str
@@ -64,7 +67,8 @@ def read_filter(field: Callable[[str], str]) -> QuarantineFilter:
     """Read the filter of a query or a form: `key` is a key's id, `reason` a part of the reason."""
     return QuarantineFilter(
         key_id=urls.parse_row_id(field("key")),
-        # Longer than any reason; SQLite refuses patterns longer than 50,000 bytes.
+        # There is a limit because SQLite refuses patterns longer than 50,000 bytes. The links that filter
+        # by a reason have the same limit.
         reason=escape_unstorable(field("reason").strip())[:200],
         before=urls.parse_row_id(field("before")),
         up_to=urls.parse_row_id(field("up_to")),

@@ -27,7 +27,7 @@ router = APIRouter()
 def export(request: Request, principal: Analyst, services: ServicesDep) -> Response:
     """Export the events that match the filter, newest first, one JSON object per line.
 
-    The bytes are in base64, since they may not be valid text.
+    The bytes of an event are encoded in base64, because they may not be valid text.
     """
     event_filter = read_filter(lambda name: request.query_params.get(name, ""))
     return StreamingResponse(
@@ -44,7 +44,7 @@ def _export_lines(database: Database, event_filter: QuarantineFilter) -> Iterato
     size = 0
     next_before = result.next_before
     for index, quarantine_id in enumerate(result.ids):
-        # One event per read, since each may be megabytes long.
+        # Each transaction reads one event, because an event may be megabytes long.
         with database.read() as session:
             row = quarantine.get(session, quarantine_id)
         if row is None:

@@ -11,9 +11,10 @@ _BYTE_OFFSET = re.compile(r"\bbyte (\d{1,15})\b")
 
 @dataclass(frozen=True, slots=True)
 class HexDumpLine:
-    """A line: its offset, its bytes in hexadecimal, and as ASCII with a dot for other bytes.
+    """A line of the dump: its offset, its bytes in hexadecimal, and its bytes as text.
 
-    Both are split in three parts: before, at and after the highlighted byte, if the line has it.
+    The text contains a dot for each byte that is not printable ASCII. `hexadecimal` and `text` have three
+    parts: before, at and after the highlighted byte. Without that byte, the first part is the whole line.
     """
 
     offset: str
@@ -35,7 +36,7 @@ class HexDump:
 
 
 def hex_dump(raw: bytes, reason: str, requested_offset: int | None) -> HexDump:
-    """Return the window with `requested_offset`, or else with the byte that `reason` names."""
+    """Return the window that contains `requested_offset` or, if it is None, the byte that `reason` names."""
     named = _BYTE_OFFSET.search(reason)
     highlighted_offset = int(named[1]) if named and int(named[1]) < len(raw) else None
     offset = requested_offset if requested_offset is not None else highlighted_offset or 0

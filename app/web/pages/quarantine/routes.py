@@ -35,7 +35,7 @@ from app.web.services import ServicesDep
 from app.web.urls import RowId
 
 PAGE_SIZE = 25
-# Reasons are counted among this many of the newest events.
+# The page counts how often each reason occurs among this many of the newest events.
 REASON_SAMPLE_SIZE = 1_000
 REASON_COUNTS_LIMIT = 8
 router = APIRouter()
@@ -172,7 +172,7 @@ def _bytes_href(quarantine_id: int, start: int | None) -> str | None:
 
 @router.get(QUARANTINE_PATH + "/{quarantine_id}/event.bin")
 def download_event(quarantine_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """Download the bytes as received; the media type keeps browsers from interpreting them."""
+    """Return the bytes of an event as received; the media type keeps browsers from interpreting them."""
     with services.database.read() as session:
         event = _get_event(session, quarantine_id)
     name = f"quarantine-{quarantine_id}.bin"

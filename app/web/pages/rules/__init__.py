@@ -1,0 +1,1 @@
+"""The rule list and the page of one rule."""

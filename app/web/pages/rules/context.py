@@ -11,7 +11,7 @@ from app.web.components import Tab
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """Whether a rule is enabled; `override` is None if its file alone decides."""
+    """Whether a rule is enabled; `override` is None if no user has enabled or disabled the rule."""
 
     enabled: bool
     override: RuleSwitch | None
@@ -20,7 +20,7 @@ class SwitchView:
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One line of the list."""
+    """One line of the rule list."""
 
     rule: Rule
     switch: SwitchView
@@ -38,7 +38,7 @@ class ProblemRow:
 
 @dataclass(frozen=True, slots=True)
 class ProblemsView:
-    """The first `rows` of `total` problems."""
+    """The problems of rule files; `total` is their number, and `rows` holds the first of them."""
 
     files: int
     total: int
@@ -68,7 +68,7 @@ class RulesPage:
 
 @dataclass(frozen=True, slots=True)
 class QueryToken:
-    """`kind` is keyword, string, number, field, operator or plain."""
+    """A part of a query; `kind` is "keyword", "string", "number", "field", "operator" or "plain"."""
 
     text: str
     kind: str
@@ -98,7 +98,7 @@ class RuleExclusionRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleActivity:
-    """Totals and live exclusions of a rule."""
+    """Statistics and live exclusions of a rule."""
 
     statistics: RuleStatistics
     alerts_href: str
@@ -107,7 +107,7 @@ class RuleActivity:
 
 @dataclass(frozen=True, slots=True)
 class RulePage:
-    """Context of rule.html; its block `guide` shows one part. All HTML is safe."""
+    """Context of rule.html; its block `guide` shows one part of the guide. All HTML is safe."""
 
     rule: Rule
     switch: SwitchView

@@ -32,8 +32,8 @@ from app.web.paths import RULES_PATH
 from app.web.services import ServicesDep
 
 PAGE_SIZE = 100
-PROBLEMS_EXPANDED_LIMIT = 10  # more problems are collapsed
-PROBLEMS_LIMIT = 300  # more problems are only counted
+PROBLEMS_EXPANDED_LIMIT = 10  # if there are more problems, their list is collapsed
+PROBLEMS_LIMIT = 300  # further problems are only counted
 SEARCH_WORDS_LIMIT = 10
 # The length of a rule's name is not limited, but a notice must fit into a cookie.
 NAME_LENGTH_LIMIT = 100
@@ -90,7 +90,10 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
 
 
 def _search_rules(rules: Iterable[Rule], q: str) -> list[Rule]:
-    """Return the rules that contain every word of `q` in name, file, id, severity, tactics or tags."""
+    """Return the rules that match `q`.
+
+    A rule matches if each word of `q` occurs in its name, file name, id, severity, tactics or tags.
+    """
     words = q.casefold().split()[:SEARCH_WORDS_LIMIT]
     return [rule for rule in rules if _contains_words(rule, words)]
 

@@ -79,7 +79,7 @@ def _markdown(text: str | None) -> str:
 def _show_unloaded_rule(
     request: Request, principal: Principal, services: Services, rule_id: str
 ) -> Response:
-    """Alerts and exclusions link to their rule even if it is no longer loaded."""
+    """Show a rule that is no longer loaded, because its alerts and exclusions still link to its page."""
     with services.database.read() as session:
         name = alerts.latest_rule_name(session, rule_id)
         histories = exclusions.list_all(session)
@@ -144,7 +144,7 @@ _QUERY_TOKEN = re.compile(
 
 
 def query_tokens(query: str) -> tuple[QueryToken, ...]:
-    """Split a query for syntax highlighting. The joined tokens are the query."""
+    """Split a query for syntax highlighting. The texts of the tokens, joined, are the query."""
     return tuple(
         QueryToken(match.group(), match.lastgroup or "plain")
         for match in _QUERY_TOKEN.finditer(query)

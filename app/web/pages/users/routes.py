@@ -28,9 +28,10 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user with the actions that are available; None for the others, such as disabling oneself.
+    """A user with the paths of the available actions.
 
-    `role_action` takes csrf and role; the other actions take only csrf.
+    The path of an unavailable action, such as disabling oneself, is None. The form for `role_action` posts
+    `csrf` and `role`; the forms for the other actions post only `csrf`.
     """
 
     user: User
@@ -55,7 +56,7 @@ class InviteLink:
 
 @dataclass(frozen=True, slots=True)
 class UsersPage:
-    """Context of the users page; the form for a new user posts csrf, name and role."""
+    """Context of the users page; the form for a new user posts `csrf`, `name` and `role`."""
 
     rows: tuple[UserRow, ...]
     create_action: str

@@ -11,7 +11,7 @@ from app.web.pages.agents.connect.target import ConnectTarget
 KEY_PLACEHOLDER = "YOUR-KEY"
 DEFAULT_KIND = "curl"
 
-# Kind of agent: the label of its tab, and the function that builds its steps.
+# For each kind of agent: the label of its tab, and the function that builds its steps.
 AGENT_KINDS: Mapping[str, tuple[str, Callable[[ConnectTarget], tuple[ConnectStep, ...]]]] = {
     "elastic": ("Elastic Agent", elastic.elastic_agent),
     "filebeat": ("Filebeat", elastic.filebeat),
@@ -27,7 +27,7 @@ AGENT_KINDS: Mapping[str, tuple[str, Callable[[ConnectTarget], tuple[ConnectStep
 
 @dataclass(frozen=True, slots=True)
 class ConnectInstructions:
-    """The steps for one kind of agent; `expanded` if the user selected this kind."""
+    """The steps for one kind of agent; `expanded` is true if the user selected this kind."""
 
     name: str
     label: str
@@ -51,14 +51,17 @@ def connect_tabs(path: str, selected_kind: str) -> tuple[Tab, ...]:
 
 
 def connect_steps(kind: str, base_url: str, key: str | None) -> tuple[ConnectStep, ...]:
-    """Return the steps for `kind`, with a placeholder if `key` is None."""
+    """Return the steps for `kind`, with a placeholder instead of the key if `key` is None."""
     return AGENT_KINDS[parse_agent_kind(kind)][1](ConnectTarget(base_url, key or KEY_PLACEHOLDER))
 
 
 def connect_instructions(
     selected_kind: str, base_url: str, key: str
 ) -> tuple[ConnectInstructions, ...]:
-    """Return the steps for all kinds: a new key is shown on one page only."""
+    """Return the steps for all kinds of agent.
+
+    One page contains them all, because a new key is shown only once.
+    """
     return tuple(
         ConnectInstructions(
             kind,

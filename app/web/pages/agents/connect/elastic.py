@@ -36,7 +36,7 @@ def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
 
 
 def logstash_output(target: ConnectTarget) -> str:
-    # Basic instead of api_key: Logstash refuses api_key without HTTPS.
+    # The output uses HTTP Basic instead of `api_key`, because Logstash refuses `api_key` without HTTPS.
     return (
         "output {\n"
         "  elasticsearch {\n"

@@ -1,4 +1,4 @@
-"""Address and key of this deployment in the forms that the settings of agents need."""
+"""Address and key of this deployment, in the formats that the configurations of agents need."""
 
 import json
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from markupsafe import Markup
 
 from app.web.components import ConnectStep
 
-# Elasticsearch API keys and HTTP Basic both need a name beside the secret; Deckwatch ignores it.
+# Elasticsearch API keys and HTTP Basic both need a name beside the secret; Deckwatch ignores the name.
 KEY_NAME = "deckwatch"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectTarget:
-    """Base URL without a path, and a URL-safe key."""
+    """The base URL of Deckwatch, without a path, and an API key, which is URL-safe."""
 
     base_url: str
     key: str
@@ -25,13 +25,19 @@ class ConnectTarget:
 
     @property
     def events_url_with_key(self) -> str:
-        """For agents that cannot set a header: RFC 3986 userinfo, which they send as HTTP Basic."""
+        """The URL with the key as userinfo (RFC 3986), for agents that cannot set a header.
+
+        Such agents send the userinfo as HTTP Basic credentials.
+        """
         parts = self._parts
         return f"{parts.scheme}://{KEY_NAME}:{self.key}@{parts.netloc}/api/v1/events"
 
     @property
     def elastic_url(self) -> str:
-        """Includes the port: Elastic's programs default to 9200."""
+        """The URL of the Elasticsearch endpoints.
+
+        It always contains the port, because Elastic's programs use port 9200 by default.
+        """
         return f"{self._parts.scheme}://{self.host_in_url}:{self.port}/elastic"
 
     @property
@@ -60,7 +66,7 @@ class ConnectTarget:
 
 
 def quote_string(text: str) -> str:
-    """Quote a string for YAML, rsyslog, syslog-ng or Logstash: all read JSON's ASCII form."""
+    """Quote a string for YAML, rsyslog, syslog-ng or Logstash, which all accept a JSON string in ASCII."""
     return json.dumps(text)
 
 
