@@ -25,14 +25,16 @@ def explain(
     Exit codes: 0 if every event is valid, 1 if not, 2 for wrong usage.
     """
     from app.cli import explain_output
+    from app.cli.event_files import EventFile
     from app.settings import read_settings
 
     settings = read_settings()
+    event_file = EventFile(file, settings)
     any_rejected = False
     selection = selected_rules(settings, rule, all_rules=all_rules)
-    for explanation in explain_output.explain_file(file, settings, selection):
+    for explanation in explain_output.explain_file(event_file, settings, selection):
         any_rejected = any_rejected or explanation.rejection_reason is not None
-        for line in explain_output.format_explanation(explanation, file):
+        for line in explain_output.format_explanation(explanation, event_file.display_name):
             typer.echo(line)
     if any_rejected:
         raise typer.Exit(1)

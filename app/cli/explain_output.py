@@ -1,19 +1,14 @@
 """Output of `deckwatch explain`: the events of a file and their explanation as text."""
 
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from pathlib import Path
 
-from app.cli.replay_run import MAX_DOCUMENT_BYTES
+from app.cli.event_files import EventFile
 from app.cli.rule_selection import RuleSelection
 from app.clock import utc_now
 from app.detection.explain import ExplanationNode, NodeKind, format_values
 from app.detection.rule import Rule
 from app.domain.errors import FatalError
 from app.domain.text import escape_invisible
-from app.ingest.decompress import CHUNK_BYTES, DecompressionError, decompress_auto
-from app.ingest.events import ContentTooLarge, UnreadableBody
 from app.ingest.explain import (
     ConditionExplanation,
     EventExplanation,
@@ -21,49 +16,30 @@ from app.ingest.explain import (
     RuleExplanation,
     explain_raw_event,
 )
-from app.ingest.split import split_stream
 from app.settings import Settings
-
-STDIN = "-"
 
 
 def explain_file(
-    name: str, settings: Settings, selection: RuleSelection
+    file: EventFile, settings: Settings, selection: RuleSelection
 ) -> Iterator[EventExplanation]:
-    """Explain each event of a file (plain, gzip or zstd; `-` is stdin). Raises FatalError."""
-    try:
-        blocks = split_stream(
-            decompress_auto(_read_chunks(name)),
-            max_document_bytes=max(MAX_DOCUMENT_BYTES, settings.max_body_bytes),
-            max_event_bytes=settings.max_event_bytes,
-        )
-        for raw_events in blocks:
-            for raw_event in raw_events:
-                yield explain_raw_event(
-                    raw_event,
-                    selection.rules,
-                    enabled_rules=selection.enabled_rules,
-                    exclusions=selection.exclusions_by_rule,
-                    at=utc_now(),
-                    max_event_bytes=settings.max_event_bytes,
-                )
-    except UnreadableBody:
-        raise FatalError(f"{escape_invisible(name)} contains no events.") from None
-    except (ContentTooLarge, DecompressionError) as error:
-        raise FatalError(f"{escape_invisible(name)} cannot be read: {error}") from None
-    except OSError as error:
-        raise FatalError(f"{escape_invisible(name)} cannot be read: {error.strerror}.") from None
+    """Explain each event of a file. Raises FatalError if the file cannot be read completely."""
+    for raw_events in file.blocks():
+        for raw_event in raw_events:
+            yield explain_raw_event(
+                raw_event,
+                selection.rules,
+                enabled_rules=selection.enabled_rules,
+                exclusions=selection.exclusions_by_rule,
+                at=utc_now(),
+                max_event_bytes=settings.max_event_bytes,
+            )
+    if file.problem is not None:
+        raise FatalError(f"{file.display_name} {file.problem}.")
 
 
-def _read_chunks(name: str) -> Iterator[bytes]:
-    with nullcontext(sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as file:
-        while part := file.read(CHUNK_BYTES):
-            yield part
-
-
-def format_explanation(event: EventExplanation, name: str) -> Iterator[str]:
+def format_explanation(event: EventExplanation, file_name: str) -> Iterator[str]:
     """Format one event for a terminal: matching rules first, then the closest other rules."""
-    where = f"{escape_invisible(name)}:{event.raw_event.line}"
+    where = f"{file_name}:{event.raw_event.line}"
     if event.event is None:
         yield f"{where}: invalid event: {escape_invisible(event.rejection_reason or '')}"
         return

@@ -39,10 +39,11 @@ def replay(
     completely, 2 for wrong usage, 3 for a match with --fail-on-match, 130 after Ctrl-C.
     """
     from app.cli import replay_run
+    from app.cli.event_files import STDIN
     from app.cli.replay_output import ReplayOutput
     from app.settings import read_settings
 
-    if files.count(replay_run.STDIN) > 1:
+    if files.count(STDIN) > 1:
         raise typer.BadParameter("stdin (-) may be given only once", param_hint="FILE")
     settings = read_settings()
     replay_rules = replay_run.compile_replay_rules(

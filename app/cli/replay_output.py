@@ -45,7 +45,7 @@ class ReplayOutput:
             counts = f"{summary.events:,} events, {rate:,}/s, {summary.matches:,} matches"
             return {
                 "description": self._current_file,
-                "completed": summary.bytes_read,
+                "completed": summary.byte_counts.read,
                 "counts": counts,
             }
 

@@ -2,17 +2,16 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import FileIO
 from operator import length_hint
 from pathlib import Path
-from select import select
 from time import perf_counter
 from typing import Any
 
 from app.bootstrap import build_detector
+from app.cli.event_files import STDIN, EventFile
 from app.cli.replay_output import ReplayOutput
 from app.cli.replay_summary import ReplaySummary
 from app.cli.rule_selection import RuleSelection
@@ -22,18 +21,13 @@ from app.detection.rule import Rule
 from app.domain.event import Event, event_from_ecs
 from app.domain.exclusion import Exclusion
 from app.domain.text import escape_invisible
-from app.ingest.decompress import CHUNK_BYTES, DecompressionError, decompress_auto
 from app.ingest.evaluate import evaluate
-from app.ingest.events import ContentTooLarge, RawEvent, RejectedEvent, UnreadableBody
+from app.ingest.events import RawEvent, RejectedEvent
 from app.ingest.lines import EventLines
 from app.ingest.record import first_matching_exclusion
-from app.ingest.split import RawEventBlock, split_stream
+from app.ingest.split import RawEventBlock
 from app.settings import Settings
 
-STDIN = "-"
-# Maximum size of a JSON array, or of an object that spans several lines. Such a document needs about
-# three times its size in memory.
-MAX_DOCUMENT_BYTES = 256 << 20
 # At most this many rejections are printed for each file; further rejections are only counted.
 MAX_REJECTIONS_PRINTED = 10
 
@@ -59,7 +53,8 @@ def replay_files(
     try:
         with output.progress_bar(_total_bytes(names), summary):
             for name in names:
-                _FileReplay(name, settings, replay_rules, output, summary).run()
+                file = EventFile(name, settings, summary.byte_counts)
+                _FileReplay(file, settings.max_event_bytes, replay_rules, output, summary).run()
     except KeyboardInterrupt:
         summary.interrupted = True
     except BrokenPipeError:
@@ -83,85 +78,33 @@ def _total_bytes(names: Sequence[str]) -> int | None:
 
 @dataclass(slots=True)
 class _FileReplay:
-    """The replay of one file. `problem` says why the file could not be read completely."""
+    """The replay of one file."""
 
-    name: str
-    settings: Settings
+    file: EventFile
+    max_event_bytes: int
     replay_rules: ReplayRules
     output: ReplayOutput
     summary: ReplaySummary
-    problem: str | None = None
     rejected: int = 0
-
-    @property
-    def display_name(self) -> str:
-        return "stdin" if self.name == STDIN else escape_invisible(self.name)
 
     def run(self) -> None:
         self.summary.files += 1
-        self.output.set_current_file(self.display_name)
-        try:
-            file = _open(self.name)
-        except OSError as error:
-            self.problem = _describe_os_error(error)
-        else:
-            with file:
-                self._evaluate_file(file)
+        self.output.set_current_file(self.file.display_name)
+        for events in self.file.blocks():
+            self._evaluate_block(events)
         if self.rejected > MAX_REJECTIONS_PRINTED:
             more = self.rejected - MAX_REJECTIONS_PRINTED
-            self.output.print_problem(f"{self.display_name}: … and {more:,} more rejected")
-        if self.problem is not None:
+            self.output.print_problem(f"{self.file.display_name}: … and {more:,} more rejected")
+        if self.file.problem is not None:
             self.summary.failed_files += 1
-            self.output.print_problem(f"{self.display_name} {self.problem}.")
-
-    def _evaluate_file(self, file: FileIO) -> None:
-        blocks = split_stream(
-            self._decompressed_chunks(file),
-            max_document_bytes=max(MAX_DOCUMENT_BYTES, self.settings.max_body_bytes),
-            max_event_bytes=self.settings.max_event_bytes,
-        )
-        try:
-            for events in blocks:
-                self._evaluate_block(events)
-        except UnreadableBody:
-            self.problem = self.problem or "contains no events"
-        except ContentTooLarge as error:
-            self.problem = f"cannot be read: {error}"
-
-    def _decompressed_chunks(self, file: FileIO) -> Iterator[bytes]:
-        """Yield the decompressed contents until the end or a read error."""
-        try:
-            for part in decompress_auto(self._read_chunks(file)):
-                self.summary.bytes_decompressed += len(part)
-                yield part
-        except DecompressionError as error:
-            self.problem = str(error)
-        except OSError as error:
-            self.problem = _describe_os_error(error)
-
-    def _read_chunks(self, file: FileIO) -> Iterator[bytes]:
-        """Yield available data in chunks of up to CHUNK_BYTES; wait only while no data is available."""
-        handle = file.fileno()
-        while chunk := os.read(handle, CHUNK_BYTES):
-            chunks = [chunk]
-            size = len(chunk)
-            # A read from a pipe returns little data, and small chunks are expensive to process. Therefore
-            # all data that is available is collected, up to CHUNK_BYTES.
-            while chunk and size < CHUNK_BYTES and select([handle], [], [], 0)[0]:
-                chunk = os.read(handle, CHUNK_BYTES - size)
-                chunks.append(chunk)
-                size += len(chunk)
-            self.summary.bytes_read += size
-            yield b"".join(chunks)
-            if not chunk:
-                return  # on a terminal, reading again would require a second Ctrl-D
+            self.output.print_problem(f"{self.file.display_name} {self.file.problem}.")
 
     def _evaluate_block(self, events: RawEventBlock) -> None:
         rest = events if isinstance(events, EventLines) else iter(events)
-        detector, limit = self.replay_rules.detector, self.settings.max_event_bytes
+        detector = self.replay_rules.detector
         try:
             with self.output.flush_after():
-                for evaluation in evaluate(rest, detector, limit):
+                for evaluation in evaluate(rest, detector, self.max_event_bytes):
                     if isinstance(evaluation, RejectedEvent):
                         self._report_rejection(evaluation.raw_event, evaluation.reason)
                     else:
@@ -183,7 +126,7 @@ class _FileReplay:
         self.rejected += 1
         if self.rejected <= MAX_REJECTIONS_PRINTED:
             self.output.print_problem(
-                f"{self.display_name}:{raw_event.line}: {escape_invisible(reason)}"
+                f"{self.file.display_name}:{raw_event.line}: {escape_invisible(reason)}"
             )
 
     def _report_match(self, raw_event: RawEvent, rules: Sequence[Rule], event: Event) -> None:
@@ -193,7 +136,7 @@ class _FileReplay:
             )
             self.summary.record_match(rule, event, suppressed=excluded_by is not None)
             self.output.print_match(
-                _match_as_json(self.name, raw_event.line, rule, event, excluded_by)
+                _match_as_json(self.file.name, raw_event.line, rule, event, excluded_by)
             )
 
 
@@ -215,16 +158,3 @@ def _match_as_json(
         if excluded_by
         else None,
     }
-
-
-def _open(name: str) -> FileIO:
-    # The file is unbuffered, so that data from a slow producer is available immediately.
-    if name == STDIN:
-        return FileIO(0, closefd=False)
-    return FileIO(name)
-
-
-def _describe_os_error(error: OSError) -> str:
-    if isinstance(error, IsADirectoryError):
-        return "is a directory; name the files in it"
-    return f"cannot be read: {error.strerror}"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from rich.filesize import decimal
 
+from app.cli.event_files import ByteCounts
 from app.detection.rule import Rule
 from app.domain.event import Event
 from app.domain.text import escape_invisible
@@ -61,15 +62,13 @@ _RIGHT_ALIGNED_COLUMNS = 4
 class ReplaySummary:
     """Counts over all files.
 
-    `bytes_read` counts bytes on disk, and `bytes_decompressed` counts bytes after decompression.
     `failed_files` counts files that could not be read completely or contain no event. `note` is an
     additional sentence for the end of the summary. `interrupted` is set by
     Ctrl-C, `output_closed` when the reader closed stdout.
     """
 
     note: str | None = None
-    bytes_read: int = 0
-    bytes_decompressed: int = 0
+    byte_counts: ByteCounts = field(default_factory=ByteCounts)
     events: int = 0
     matches: int = 0
     suppressed: int = 0
@@ -116,14 +115,14 @@ class ReplaySummary:
 
     def _total_lines(self) -> list[str]:
         compressed = (
-            f" ({decimal(self.bytes_read)} compressed)"
-            if self.bytes_read < self.bytes_decompressed
+            f" ({decimal(self.byte_counts.read)} compressed)"
+            if self.byte_counts.read < self.byte_counts.decompressed
             else ""
         )
         lines = [
             f"{self.events:,} events, {self.matches:,} matches ({self.suppressed:,} suppressed), "
             f"{self.rejected:,} rejected",
-            f"{decimal(self.bytes_decompressed)}{compressed} in {self.seconds:.1f} s, "
+            f"{decimal(self.byte_counts.decompressed)}{compressed} in {self.seconds:.1f} s, "
             f"{self.events_per_second(self.seconds):,} events/s",
         ]
         if self.interrupted:

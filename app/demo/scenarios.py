@@ -16,7 +16,7 @@ from app.domain.alert import Verdict
 
 
 class FollowUp(StrEnum):
-    """What the demo does with the first alert of a scenario."""
+    """Change that the demo makes to the first alert of a scenario."""
 
     ACKNOWLEDGE = "acknowledge"
     CLOSE = "close"

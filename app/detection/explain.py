@@ -28,7 +28,7 @@ _MAX_VALUE_LENGTH = 200
 
 
 class NodeKind(StrEnum):
-    """How a node combines its children. A node of kind CLAUSE has no children."""
+    """Operator that a node applies to its children. A node of kind CLAUSE has no children."""
 
     AND = "and"
     OR = "or"

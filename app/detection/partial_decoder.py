@@ -33,7 +33,7 @@ class _PathNode:
     """A field, or an object that contains fields. `index` is the position of the field in `fields`.
 
     - `in_nested`: the nested decoder reads this field, or a field inside this object.
-    - `is_text`: the nested decoder accepts only a text or a list of texts, which becomes a tuple.
+    - `is_text`: the nested decoder accepts only a string or a list of strings, which becomes a tuple.
     - `is_lazy`: the object is decoded when a rule first reads it.
     - `struct_attributes`: (attribute, key, node) for each field and object inside, direct children first.
     - `nested`, `mixed`: the structs of this object; None if it contains nothing.
@@ -58,18 +58,20 @@ class _PathNode:
 
 
 class PartialDecoder:
-    """Decodes `fields` from JSON.
+    """JSON decoder for the fields `fields` and `mixed_only` of an event.
 
-    - `mixed_only`: further fields that only `decode_mixed` reads.
-    - `forbidden_keys`: root keys for which `decode_mixed` rejects an event.
-    - `nested_forbidden_keys`: root keys for which `decode_nested` rejects an event.
-    - `is_text`: whether `decode_nested` accepts only texts in a field. Lists of texts become tuples.
-    - `is_lazy`: whether a field can be decoded when it is first read. An object with only such fields is
-      decoded by the statements of `read_statements`.
+    It has two methods, which take bytes: `decode_nested` is fast, reads `fields`, and accepts only nested
+    keys. `decode_mixed` accepts nested and dotted keys, and also reads `mixed_only`.
 
-    The decoders take bytes. They and the statements of `read_statements` raise msgspec.DecodeError,
-    UnicodeDecodeError or RecursionError if they cannot decode an event. Field names must not contain
-    quotes, backslashes or control characters.
+    - `forbidden_keys`: `decode_mixed` rejects an event with one of these root keys.
+    - `nested_forbidden_keys`: `decode_nested` rejects an event with one of these root keys.
+    - `is_text(field)`: if true, `decode_nested` accepts only a string or a list of strings in the field and
+      returns a list as a tuple.
+    - `is_lazy(field)`: if true, the field may be decoded later, when a rule first reads it. `decode_nested`
+      leaves an object whose fields are all lazy as bytes, and the statements of `read_statements` decode it.
+
+    The methods and these statements raise msgspec.DecodeError, UnicodeDecodeError or RecursionError if they
+    cannot decode an event. Field names must not contain quotes, backslashes or control characters.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class PartialDecoder:
         """Yield Python statements that read `names` from `event`, a result of `decode_nested`.
 
         After these statements, the local variable of a field holds None, a scalar, or a list of scalars and
-        None. If `is_text` is true for the field, the variable holds None, a text or a tuple of texts.
+        None. If `is_text` is true for the field, the variable holds None, a string or a tuple of strings.
         """
         yield from self._read_statements(self._root, "event", frozenset(names))
 
@@ -229,7 +231,7 @@ def _annotation(
         return Forbidden
     if struct is None:
         return leaf
-    return Union[struct, leaf] if node.index is not None else Union[struct, None]  # noqa: UP007
+    return Union[struct, leaf] if node.index is not None else Union[struct, None]  # noqa: UP007 (types are values here)
 
 
 def _collect_values(

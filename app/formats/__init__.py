@@ -56,8 +56,8 @@ def normalise(decoded: object) -> Document:
     agent_format = _find_format(event)
     if agent_format is None:
         raise EventParseError(
-            "no known agent format: a Falco alert has output_fields, a Tetragon event process_exec, a "
-            "Tracee event eventName, and an ECS event at least one of "
+            "no known agent format. A Falco alert has the key output_fields, a Tetragon event has "
+            "process_exec, a Tracee event has eventName. An ECS event has at least one of these fields: "
             + ", ".join(ecs.ECS_IDENTIFYING_FIELDS),
             RejectionKind.UNKNOWN_FORMAT,
         )

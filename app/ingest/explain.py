@@ -46,7 +46,7 @@ class RuleExplanation:
 
     @property
     def failing_clauses(self) -> int:
-        """How many clauses keep the event from matching; 0 for a match."""
+        """The number of clauses that keep the event from matching; 0 for a match."""
         condition = self.explanation.root
         return 0 if condition.holds else sum(1 for _ in condition.decisive_clauses())
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class LineBlock(msgspec.Struct, frozen=True, gc=False):
-    """Whole lines: `data[start:stop]`. Slicing them out would copy the whole part."""
+    """Complete lines of a body: `data[start:stop]`, kept as offsets so that the bytes are not copied."""
 
     data: bytes
     start: int
@@ -187,8 +187,8 @@ class EventLines:
                 if event is None:
                     break
                 if offset != end + 1 or len(event.raw) != end - start:
-                    # White space was stripped or a blank line was skipped, so the event differs from the
-                    # tested text.
+                    # White space was stripped or a blank line was skipped, so `event.raw` is not the text
+                    # that was matched above. Match again.
                     result = match(event.raw) if len(event.raw) <= max_event_bytes else None
                 if result or result is None:
                     yield event, result

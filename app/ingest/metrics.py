@@ -7,9 +7,10 @@ from app.store.traffic import TrafficCounts
 
 
 class IngestMetrics:
-    """The methods are called from several threads.
+    """Receiver of the figures that ingest reports; this base class discards them.
 
-    If counted events need a commit, the methods are called after it.
+    Several threads call the methods, possibly at the same time. Stored events are counted after their
+    commit.
     """
 
     def record_request(self, traffic: TrafficCounts, rejections: Iterable[RejectionKind]) -> None:

@@ -53,7 +53,7 @@ class Leaf:
 
     @property
     def compares_single_values(self) -> bool:
-        """Whether each field of the condition has a single value.
+        """True if each field of the condition has a single value.
 
         `process.args` can have several values, and two uses of a field can refer to different values.
         """
@@ -285,7 +285,7 @@ _WHOLE = st.recursive(
     ),
     max_leaves=3,
 )
-"""Whole numbers. None is negative, because the two implementations divide negative numbers differently."""
+"""Integers. None is negative, because the two implementations divide negative numbers differently."""
 _TEXT = st.recursive(
     st.one_of(_TEXT_FIELDS, _call("string", _WHOLE), st.just("user.id")),
     lambda inner: st.one_of(

@@ -188,7 +188,7 @@ def test_the_command_explains_only_enabled_rules_by_default(tmp_path: Path) -> N
     ("arguments", "stdin", "code", "message"),
     [
         (("nothing.json",), b"", 1, "nothing.json cannot be read: No such file"),
-        (("-",), b"", 1, "- contains no events"),
+        (("-",), b"", 1, "stdin contains no events"),
         (("-",), b"{broken", 1, ""),
         (("-", "--rule", "ssh_in_contianer"), b"{}", 2, "Did you mean ssh_in_container?"),
         (("-", "--rule", "ssh_in_container", "--all-rules"), b"{}", 2, "cannot be combined"),

@@ -19,7 +19,7 @@ from tests.factories import exec_event
 from tests.processes import COMMAND, TIMEOUT_SECONDS, ServerProcess
 
 FULL_RUN = "TORTURE" in os.environ
-"""Whether each test runs at its full length. `make torture` sets the variable."""
+"""True if each test runs at its full length. `make torture` sets the variable."""
 SERVE = (*COMMAND, "serve", "--port", "0")
 WRITERS = 4
 

@@ -55,7 +55,7 @@ class Term:
 
     @property
     def is_common(self) -> bool:
-        """Whether the term reads only fields that have few values."""
+        """True if the term reads only fields with few distinct values, so its result can be cached."""
         return bool(self.fields) and all(
             name.startswith(COMMON_FIELD_PREFIXES) for name in self.fields
         )

@@ -41,7 +41,7 @@ _IGNORE_CASE = {
 
 
 def is_true_predicate(operand: TypedOperand) -> Predicate:
-    """Return the predicate of `operand == true`, which an operand means that stands alone as a condition."""
+    """Return the predicate of `operand == true`, for an operand that is a complete condition by itself."""
     if comparable_type(operand) not in (FieldType.BOOLEAN, FieldType.DYNAMIC):
         refuse(operand.node, f"{operand.description} is not boolean; compare it with a value")
     return ValueIn(ValueType.BOOLEAN, frozenset((True,)))

@@ -80,7 +80,7 @@ def any_in_list(matches: ValueMatcher) -> Callable[[Sequence[str]], bool]:
     """Return a function that tests whether `matches` holds for any text of a list."""
 
     def test(texts: Sequence[str]) -> bool:
-        for text in texts:  # noqa: SIM110
+        for text in texts:  # noqa: SIM110 (a loop is faster than any())
             if matches(text):
                 return True
         return False
@@ -108,7 +108,7 @@ def any_matcher(tests: Sequence[ValueMatcher]) -> ValueMatcher:
         return tests[0]
 
     def test(text: str) -> bool:
-        for matches in tests:  # noqa: SIM110
+        for matches in tests:  # noqa: SIM110 (a loop is faster than any())
             if matches(text):
                 return True
         return False
@@ -136,7 +136,7 @@ def contains_any(substrings: Iterable[str]) -> ValueMatcher:
         return lambda text: part in text
 
     def test(text: str) -> bool:
-        for part in parts:  # noqa: SIM110
+        for part in parts:  # noqa: SIM110 (a loop is faster than any())
             if part in text:
                 return True
         return False

@@ -92,7 +92,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         ),
         "SOCKS proxy",
     ),
-    _client_rule(FindingKind.AUTO_RECONNECT, 10, messages.auto_reconnect, "reconnects"),
+    _client_rule(FindingKind.AUTO_RECONNECT, 10, messages.auto_reconnect, "automatic reconnect"),
     _client_rule(
         FindingKind.LOCAL_FORWARD,
         8,
@@ -148,7 +148,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "stricthostkeychecking",
             {"no": "Accepts any host key, so it cannot detect a machine-in-the-middle attack."},
         ),
-        "host key check off",
+        "host key checking off",
     ),
     _client_rule(
         FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded, "host keys discarded"

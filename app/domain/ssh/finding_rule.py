@@ -12,7 +12,7 @@ FindingMessages: TypeAlias = Iterable[tuple[str, ArgIndexes]]
 
 @dataclass(frozen=True, slots=True)
 class FindingRule:
-    """How to detect findings of one kind in processes with one of `roles`.
+    """Detection of the findings of one kind in processes with one of `roles`.
 
     `find_messages` yields a message and the indexes of its arguments for each finding. `label` is a short
     text for the alert list. `risk` is the number of points added to the rule's risk score, which is 0 to 100.

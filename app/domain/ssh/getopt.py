@@ -49,7 +49,7 @@ class Getopt:
 
     @property
     def ended_by_double_dash(self) -> bool:
-        """Whether `--` ended the options.
+        """True if `--` ended the options.
 
         Like ssh(1), this only checks whether the argument before `position` is `--`. An option value `--`
         counts too.

@@ -11,7 +11,7 @@ _ALARMING_MIN_RISK = 10
 
 
 class TokenKind(StrEnum):
-    """How to highlight an argument. DANGER means a finding of at least ten risk points."""
+    """Highlighting of an argument. DANGER means a finding of at least ten risk points."""
 
     PLAIN = "plain"
     OPTION = "option"

@@ -145,7 +145,8 @@ def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: 
         return
     if spec.target is None:
         kind = ForwardKind.REMOTE_DYNAMIC if remote else ForwardKind.DYNAMIC
-    elif kind is ForwardKind.DYNAMIC:  # -D with a socket as target is a local forward
+    elif kind is ForwardKind.DYNAMIC:
+        # ssh accepts a socket as target of -D (`-D 8080:/run/x.sock`) and then opens a local forward.
         kind = ForwardKind.LOCAL
     state.add_forward(kind, spec.listen, spec.target, arg_indexes)
 

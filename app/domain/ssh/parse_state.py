@@ -57,7 +57,7 @@ class ParseState:
 
     @property
     def is_persistent_tunnel(self) -> bool:
-        """Whether a client has forwards other than stdio and is in the background or without a command."""
+        """True if a client with forwards (stdio excepted) runs in the background or without a command."""
         return bool(self.no_command or self.background) and any(
             forward.kind is not ForwardKind.STDIO for forward in self.forwards
         )

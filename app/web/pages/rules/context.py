@@ -11,7 +11,7 @@ from app.web.components import Tab
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
-    """Whether a rule is enabled; `override` is None if no user has enabled or disabled the rule."""
+    """State of a rule's switch; `override` is None if no user has enabled or disabled the rule."""
 
     enabled: bool
     override: RuleSwitch | None
