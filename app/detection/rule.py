@@ -7,15 +7,15 @@ query matches it (run by rule_tests.py).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.detection.eql.errors import EqlError, InvalidQueryError
+from app.detection.eql.errors import InvalidQueryError
 from app.detection.eql.query import MATCH_NOTHING, CompiledQuery, compile_query
+from app.detection.rule_file_model import RuleFile, Threat, validate_rule_file
 from app.detection.rule_file_problem import RuleFileProblem
 from app.detection.toml_positions import TomlDocument, TomlError
-from app.detection.toml_reader import TableReader, TextPattern
 from app.domain.guide import Guide, parse_guide
 from app.domain.severity import Severity
 
@@ -24,31 +24,6 @@ MAX_FILE_BYTES = 1 << 20
 MAX_ERRORS_PER_QUERY = 20
 """Maximum number of errors that are reported per query, because a malicious file can have thousands of
 errors."""
-
-_ID = TextPattern(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a UUID, or up to 64 letters, digits and . _ -"
-)
-_URL = TextPattern(r"https?://[^\s\"<>]+", "an http or https address")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Technique:
-    """A MITRE ATT&CK technique or sub-technique."""
-
-    id: str
-    name: str
-    reference: str
-    subtechniques: tuple["Technique", ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threat:
-    """A MITRE ATT&CK tactic of a rule, with its techniques."""
-
-    tactic_id: str
-    tactic: str
-    reference: str
-    techniques: tuple[Technique, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +122,15 @@ def _load_file(
     except (OSError, ValueError, TomlError) as error:
         problems.append(_file_problem(path, error))
         return None
-    file_table = TableReader(path, source, problems, (), source.data)
-    rule_table = file_table.table("rule")
-    if problems:
+    file_tables = validate_rule_file(path, source, problems)
+    tree = _compile_query(path, source, problems)
+    if file_tables is None:
         return None
-    rule = _read_rule(path, rule_table, file_table)
+    rule = _build_rule(path, file_tables, source, tree)
     if existing := loaded.get(rule.id):
-        rule_table.add_problem(
-            "rule_id", f"{rule.id} is already the id of the rule in {existing.path}"
-        )
+        message = f"'rule.rule_id' {rule.id} is already the id of the rule in {existing.path}"
+        position = source.key_position(("rule", "rule_id"))
+        problems.append(RuleFileProblem(path, position.line, position.column, message))
     return rule
 
 
@@ -170,74 +145,60 @@ def _file_problem(path: Path, error: Exception) -> RuleFileProblem:
     return RuleFileProblem(path, 1, None, message or str(error))
 
 
-def _read_rule(path: Path, table: TableReader, file_table: TableReader) -> Rule:
-    table.one_of("type", {"eql": None})
-    table.one_of("language", {"eql": None})
-    query = table.text("query")
-    tree = _parse_query(table, query)
-    note = table.text("note", default="")
-    return Rule(
-        id=table.text("rule_id", pattern=_ID),
-        slug=path.stem,
-        name=table.text("name"),
-        description=table.text("description"),
-        severity=table.one_of("severity", {str(severity): severity for severity in Severity}),
-        risk_score=table.integer("risk_score", 0, 100),
-        query=query,
-        tree=tree,
-        threats=tuple(map(_read_threat, table.tables("threat"))),
-        note=note,
-        guide=parse_guide(note),
-        setup=table.text("setup", default=""),
-        false_positives=table.text_list("false_positives"),
-        references=table.text_list("references"),
-        tags=table.text_list("tags"),
-        enabled=table.boolean("enabled", default=True),
-        path=path,
-        tests=tuple(map(_read_test, file_table.tables("test"))),
-    )
+def _compile_query(
+    path: Path, source: TomlDocument, problems: list[RuleFileProblem]
+) -> CompiledQuery:
+    """Compile the query. Its errors become problems with the positions of the errors in the file.
 
-
-def _parse_query(table: TableReader, query: str) -> CompiledQuery:
-    if table.problems:  # the query is missing, or in another language
+    If another key of the file is invalid, the query is compiled all the same, so that its errors are reported
+    too. A query in another language is not compiled.
+    """
+    table = source.data.get("rule")
+    if not isinstance(table, dict) or (table.get("type"), table.get("language")) != ("eql", "eql"):
         return MATCH_NOTHING
-    errors: Sequence[EqlError] = ()
+    query = table.get("query")
+    if not isinstance(query, str) or not query.strip():
+        return MATCH_NOTHING
     try:
-        tree = compile_query(query, max_errors=MAX_ERRORS_PER_QUERY)
+        return compile_query(query, max_errors=MAX_ERRORS_PER_QUERY)
     except InvalidQueryError as error:
-        tree, errors = MATCH_NOTHING, error.errors
-    line_starts = [0, *(match.end() for match in re.finditer("\n", query))]
-    for query_error in errors:
-        offset = line_starts[query_error.line - 1] + query_error.column - 1
-        table.add_text_problem("query", offset, query_error.message)
-    return tree
+        line_starts = [0, *(match.end() for match in re.finditer("\n", query))]
+        for query_error in error.errors:
+            offset = line_starts[query_error.line - 1] + query_error.column - 1
+            position = source.text_position(("rule", "query"), offset)
+            problems.append(
+                RuleFileProblem(path, position.line, position.column, query_error.message)
+            )
+        return MATCH_NOTHING
 
 
-def _read_threat(table: TableReader) -> Threat:
-    tactic = table.table("tactic")
-    return Threat(
-        tactic_id=tactic.text("id"),
-        tactic=tactic.text("name"),
-        reference=tactic.text("reference", pattern=_URL),
-        techniques=tuple(map(_read_technique, table.tables("technique"))),
-    )
-
-
-def _read_technique(table: TableReader) -> Technique:
-    return Technique(
-        id=table.text("id"),
-        name=table.text("name"),
-        reference=table.text("reference", pattern=_URL),
-        subtechniques=tuple(map(_read_technique, table.tables("subtechnique"))),
-    )
-
-
-def _read_test(table: TableReader) -> RuleTest:
-    for key in table.data.keys() - {"name", "event", "matches"}:
-        table.add_problem(key, "unknown key of a test; use name, event and matches")
-    return RuleTest(
-        name=table.text("name"),
-        event=table.event("event"),
-        matches=table.boolean("matches"),
-        line=table.line(),
+def _build_rule(path: Path, file: RuleFile, source: TomlDocument, tree: CompiledQuery) -> Rule:
+    table = file.rule
+    return Rule(
+        id=table.rule_id,
+        slug=path.stem,
+        name=table.name,
+        description=table.description,
+        severity=table.severity,
+        risk_score=table.risk_score,
+        query=table.query,
+        tree=tree,
+        threats=table.threats,
+        note=table.note,
+        guide=parse_guide(table.note),
+        setup=table.setup,
+        false_positives=table.false_positives,
+        references=table.references,
+        tags=table.tags,
+        enabled=table.enabled,
+        path=path,
+        tests=tuple(
+            RuleTest(
+                name=test.name,
+                event=test.event,
+                matches=test.matches,
+                line=source.key_position(("test", index)).line,
+            )
+            for index, test in enumerate(file.tests)
+        ),
     )

@@ -111,7 +111,7 @@ def test_an_elastic_rule_file_loads_unchanged(tmp_path: Path) -> None:
     assert [step.markdown for step in rule.guide.triage.steps] == ["Look."]
     assert [step.markdown for step in rule.guide.response.steps] == ["Act."]
     (threat,) = rule.threats
-    assert (threat.tactic_id, threat.tactic) == ("TA0002", "Execution")
+    assert (threat.tactic.id, threat.tactic.name) == ("TA0002", "Execution")
     assert [technique.id for technique in threat.techniques] == ["T1059"]
     assert [below.id for below in threat.techniques[0].subtechniques] == ["T1059.004"]
     assert rule.enabled
@@ -163,13 +163,14 @@ def test_an_unsupported_query_is_reported_with_line_and_column(
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('name = "Smallest"\n', "", "1:2: rule: 'name' is missing"),
+        ('name = "Smallest"\n', "", "1:2: 'rule.name' is missing"),
         ('name = "Smallest"', 'name = " "', "3:1: 'rule.name' must be a non-empty string"),
-        ('name = "Smallest"', "name = 3", "3:1: 'rule.name' must be a non-empty string"),
-        ('"low"', '"awful"', "5:1: 'rule.severity' must be 'low' or 'medium' or 'high' or"),
-        ('"low"', "[]", "5:1: 'rule.severity' must be 'low' or"),
-        ("= 0", "= 101", "6:1: 'rule.risk_score' must be a whole number from 0 to 100"),
-        ("= 0", "= true", "6:1: 'rule.risk_score' must be a whole number from 0 to 100"),
+        ('name = "Smallest"', "name = 3", "3:1: 'rule.name' must be a string"),
+        ('"low"', '"awful"', "5:1: 'rule.severity' must be 'low', 'medium', 'high' or"),
+        ('"low"', "[]", "5:1: 'rule.severity' must be 'low', 'medium'"),
+        ("= 0", "= 101", "6:1: 'rule.risk_score' must be less than or equal to 100"),
+        ("= 0", "= 1.5", "6:1: 'rule.risk_score' must be a whole number"),
+        ("= 0", "= true", "6:1: 'rule.risk_score' must be a whole number"),
         ('"smallest"', '"a b"', "2:1: 'rule.rule_id' must be a UUID, or"),
         ('"smallest"', '"../x"', "2:1: 'rule.rule_id' must be a UUID, or"),
         ('language = "eql"', 'language = "kuery"', "8:1: 'rule.language' must be 'eql'"),
@@ -178,13 +179,13 @@ def test_an_unsupported_query_is_reported_with_line_and_column(
         (
             "[rule]",
             "[rule]\ntags = [1]",
-            "2:1: 'rule.tags' must be a list in which each item is a string",
+            "2:1: 'rule.tags[0]' must be a string",
         ),
-        ("[rule]", "[rule]\nreferences = [1]", "2:1: 'rule.references' must be a"),
+        ("[rule]", "[rule]\nreferences = [1]", "2:1: 'rule.references[0]' must be a string"),
         ("[rule]", '[rule]\nenabled = "no"', "2:1: 'rule.enabled' must be true or false"),
-        ("[rule]", "[rule]\nthreat = 3", "2:1: 'rule.threat' must be an array of tables"),
-        ("[rule]", "[rule]\nthreat = [3]", "2:1: 'rule.threat' must be a table"),
-        ("[rule]", "[rule]\nthreat = [{}]", "2:1: rule.threat: 'tactic' is missing"),
+        ("[rule]", "[rule]\nthreat = 3", "2:1: 'rule.threat' must be an array"),
+        ("[rule]", "[rule]\nthreat = [3]", "2:1: 'rule.threat[0]' must be a table"),
+        ("[rule]", "[rule]\nthreat = [{}]", "2:1: 'rule.threat[0].tactic' is missing"),
         ("[rule]", "rule = 1\n[other]", "1:1: 'rule' must be a table"),
         ("[rule]", "[other]", "1:1: 'rule' is missing"),
     ],
@@ -201,14 +202,14 @@ def test_an_invalid_key_is_reported_with_its_position(
 @pytest.mark.parametrize(
     ("test", "problem"),
     [
-        ('name = "t"\nmatches = true', "10:3: test: 'event' is missing"),
-        ('name = "t"\nevent = {}', "10:3: test: 'matches' is missing; it must be true or false"),
-        ('name = "t"\nmatches = true\nevent = 3', "13:1: 'test.event' must be a table, or a"),
-        ('name = "t"\nmatches = true\nevent = "[]"', "13:1: 'test.event' must be a table, or"),
-        ('name = "t"\nmatches = true\nevent = "{"', "13:1: 'test.event' must be a table, or a"),
+        ('name = "t"\nmatches = true', "10:3: 'test[0].event' is missing"),
+        ('name = "t"\nevent = {}', "10:3: 'test[0].matches' is missing"),
+        ('name = "t"\nmatches = true\nevent = 3', "13:1: 'test[0].event' must be a table, or a"),
+        ('name = "t"\nmatches = true\nevent = "[]"', "13:1: 'test[0].event' must be a table, or"),
+        ('name = "t"\nmatches = true\nevent = "{"', "13:1: 'test[0].event' must be a table, or a"),
         (
             'name = "t"\nmatch = true\nmatches = true\nevent = {}',
-            "12:1: test.match: unknown key of a test",
+            "12:1: 'test[0].match' is an unknown key of a test",
         ),
     ],
 )
@@ -268,7 +269,7 @@ def test_a_duplicate_rule_id_is_refused(tmp_path: Path) -> None:
     assert [rule.path for rule in result.rules] == [first]
     (problem,) = result.problems
     assert str(problem).endswith(
-        f"b.toml:2:1: rule.rule_id: smallest is already the id of the rule in {first}"
+        f"b.toml:2:1: 'rule.rule_id' smallest is already the id of the rule in {first}"
     )
 
 

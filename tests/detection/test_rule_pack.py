@@ -103,9 +103,9 @@ def test_guides_do_not_share_sentences() -> None:
 def test_threat_ids_and_urls_follow_mitre(rule: Rule) -> None:
     assert rule.threats
     tags = {tag.removeprefix("Tactic: ") for tag in rule.tags if tag.startswith("Tactic: ")}
-    assert tags == {threat.tactic for threat in rule.threats}
+    assert tags == {threat.tactic.name for threat in rule.threats}
     for threat in rule.threats:
-        assert threat.reference == f"https://attack.mitre.org/tactics/{threat.tactic_id}/"
+        assert threat.tactic.reference == f"https://attack.mitre.org/tactics/{threat.tactic.id}/"
         assert threat.techniques
         for one in threat.techniques:
             for named in (one, *one.subtechniques):

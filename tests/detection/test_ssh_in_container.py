@@ -24,7 +24,7 @@ def test_the_rule_says_what_the_product_says() -> None:
         True,
     )
     assert {
-        (threat.tactic_id, technique.id, *(below.id for below in technique.subtechniques))
+        (threat.tactic.id, technique.id, *(below.id for below in technique.subtechniques))
         for threat in RULE.threats
         for technique in threat.techniques
     } == {("TA0008", "T1021", "T1021.004"), ("TA0003", "T1133")}

@@ -99,7 +99,7 @@ def _search_rules(rules: Iterable[Rule], q: str) -> list[Rule]:
 
 
 def _contains_words(rule: Rule, words: Sequence[str]) -> bool:
-    tactics = (threat.tactic for threat in rule.threats)
+    tactics = (threat.tactic.name for threat in rule.threats)
     texts = (rule.name, rule.path.name, rule.id, rule.severity, *tactics, *rule.tags)
     searched_text = "\n".join(texts).casefold()
     return all(word in searched_text for word in words)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.detection.rule import Rule, Technique
+from app.detection.rule import Rule
+from app.detection.rule_file_model import Technique
 from app.detection.rule_tests import run_tests
 from app.domain.errors import NotFound
 from app.domain.principal import Principal
@@ -123,7 +124,7 @@ def _threats(rule: Rule) -> tuple[ThreatRow, ...]:
         return links
 
     return tuple(
-        ThreatRow(threat.tactic, threat.reference, tuple(flatten(threat.techniques)))
+        ThreatRow(threat.tactic.name, threat.tactic.reference, tuple(flatten(threat.techniques)))
         for threat in rule.threats
     )
 
