@@ -162,12 +162,12 @@ def compute_priority(risk_score: int, event: Event, last_verdict: Verdict | None
     factors = [PriorityFactor("risk score of the rule", risk_score)]
     if event.ssh:
         counts = Counter(
-            (finding.label, finding.risk) for finding in event.ssh.findings if finding.risk
+            (finding.kind, finding.risk) for finding in event.ssh.findings if finding.risk
         )
         # A command line can contain thousands of forwards, so equal findings become one factor.
         factors += (
-            PriorityFactor(label if times == 1 else f"{label} ×{times:,}", risk * times)
-            for (label, risk), times in counts.items()
+            PriorityFactor(str(kind) if times == 1 else f"{kind} ×{times:,}", risk * times)
+            for (kind, risk), times in counts.items()
         )
     if last_verdict in _VERDICT_FACTORS:
         factors.append(_VERDICT_FACTORS[last_verdict])

@@ -204,7 +204,7 @@ def _summary_columns(
         "ssh_role": str(event.ssh.role) if event.ssh else None,
         "chips": [
             {
-                "label": finding.label,
+                "label": str(finding.kind),
                 "risk": finding.risk,
                 "title": truncate(finding.message, MAX_NAME_LENGTH),
             }

@@ -78,7 +78,7 @@ ssh -p 22 -oPort=33 h
 ssh ssh://u@h:44
     client; u@h:44
 ssh ssh://u:secret@h
-    client; u@h:; !password argument(1)
+    client; u@h:; !password in arguments(1)
 ssh -p 99 ssh://u@h:44
     client; u@h:99
 ssh ssh://[2001:db8::1]:44
@@ -124,13 +124,13 @@ ssh -O check h
 ssh -O exit -S /tmp/c h
     no-op; -O exit; @h:; controlcommand=exit; controlpath=/tmp/c; !no connection(1,2)
 ssh -O forward -S /tmp/c -R 1:localhost:22 h
-    client; @h:; remote 1>localhost:22; controlcommand=forward; controlpath=/tmp/c; !remote forward(5,6); !connection sharing(1,2,3,4)
+    client; @h:; remote 1>localhost:22; controlcommand=forward; controlpath=/tmp/c; !remote forward(5,6); !shared connection(1,2,3,4)
 ssh -fN -R 2222:localhost:22 u@203.0.113.9
     persistent tunnel; u@203.0.113.9:; remote 2222>localhost:22; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !remote forward(2,3); !background(1); !no command(1)
 ssh -R 2222:localhost:22 u@203.0.113.9
     client; u@203.0.113.9:; remote 2222>localhost:22; !remote forward(1,2)
 ssh -N -R 1080 h
-    persistent tunnel; @h:; remote dynamic 1080>; sessiontype=none; requesttty=no; no command; !remote dynamic forward(2,3); !no command(1)
+    persistent tunnel; @h:; remote dynamic 1080>; sessiontype=none; requesttty=no; no command; !remote SOCKS proxy(2,3); !no command(1)
 ssh -R 0:localhost:22 h
     client; @h:; remote 0>localhost:22; !remote forward(1,2)
 ssh -R /tmp/s:localhost:22 h
@@ -142,7 +142,7 @@ ssh -NTC -o ServerAliveInterval=30 -R 0.0.0.0:8443:10.0.0.5:443 h
 ssh -o 'RemoteForward 2222 localhost:22' -N h
     persistent tunnel; @h:; remote 2222>localhost:22; sessiontype=none; requesttty=no; no command; !remote forward(1,2); !no command(3)
 ssh -o RemoteForward=1080 h
-    client; @h:; remote dynamic 1080>; !remote dynamic forward(1,2)
+    client; @h:; remote dynamic 1080>; !remote SOCKS proxy(1,2)
 ssh -L 8080:db:5432 h
     client; @h:; local 8080>db:5432; !local forward(1,2)
 ssh -fNL '*:8080:db:5432' h
@@ -156,13 +156,13 @@ ssh -oLocalForward='8080 db:5432' h
 ssh -L nonsense h
     client; @h:; !invalid arguments(1,2)
 ssh -D 1080 h
-    client; @h:; dynamic 1080>; !dynamic forward(1,2)
+    client; @h:; dynamic 1080>; !SOCKS proxy(1,2)
 ssh -fND '*:1080' h
-    persistent tunnel; @h:; dynamic *:1080>; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !dynamic forward(1,2); !background(1); !no command(1)
+    persistent tunnel; @h:; dynamic *:1080>; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !SOCKS proxy(1,2); !background(1); !no command(1)
 ssh -o DynamicForward=9050 h
-    client; @h:; dynamic 9050>; !dynamic forward(1,2)
+    client; @h:; dynamic 9050>; !SOCKS proxy(1,2)
 ssh -L 1:a:1 -L 1:a:1 -D 5 -R 6 h
-    client; @h:; local 1>a:1; dynamic 5>; remote dynamic 6>; !remote dynamic forward(7,8); !dynamic forward(5,6); !local forward(1,2)
+    client; @h:; local 1>a:1; dynamic 5>; remote dynamic 6>; !remote SOCKS proxy(7,8); !SOCKS proxy(5,6); !local forward(1,2)
 ssh -W db:22 jump
     client; @jump:; stdio >db:22; requesttty=no; sessiontype=none; no command; !stdio forward(1,2)
 ssh -W db:22 -L 1:h:2 jump
@@ -194,7 +194,7 @@ ssh -o 'ProxyCommand=nc -X 5 -x proxy:1080 %h %p' h
 ssh -o ProxyCommand=none h
     client; @h:; proxycommand=none
 ssh -o 'ProxyCommand=sshpass -p secret ssh -W %h:%p jump' h
-    client; @h:; proxycommand=sshpass -p •••••• ssh -W %h:%p jump; !proxy command(1,2); !password argument(2)
+    client; @h:; proxycommand=sshpass -p •••••• ssh -W %h:%p jump; !proxy command(1,2); !password in arguments(2)
 ssh -o PermitLocalCommand=yes -o 'LocalCommand=/tmp/x %h' h
     client; @h:; permitlocalcommand=yes; localcommand=/tmp/x %h; !local command(1,2,3,4)
 ssh -o LocalCommand=/tmp/x h
@@ -204,15 +204,15 @@ ssh -o PermitLocalCommand=yes h
 ssh -o 'KnownHostsCommand=/tmp/x %H' h
     client; @h:; knownhostscommand=/tmp/x %H; !known hosts command(1,2)
 ssh -o PKCS11Provider=/tmp/x.so h
-    client; @h:; pkcs11provider=/tmp/x.so; !loaded library(1,2)
+    client; @h:; pkcs11provider=/tmp/x.so; !loads a library(1,2)
 ssh -I /tmp/x.so h
-    client; @h:; pkcs11provider=/tmp/x.so; !loaded library(1,2)
+    client; @h:; pkcs11provider=/tmp/x.so; !loads a library(1,2)
 ssh -I none h
     client; @h:; pkcs11provider=none
 ssh -o SecurityKeyProvider=internal h
     client; @h:; securitykeyprovider=internal
 ssh -o XAuthLocation=/tmp/x -X h
-    client; @h:; xauthlocation=/tmp/x; forwardx11=yes; !helper program(1,2); !x11 forwarding(3)
+    client; @h:; xauthlocation=/tmp/x; forwardx11=yes; !helper program(1,2); !X11 forwarding(3)
 ssh -A h
     client; @h:; forwardagent=yes; !agent forwarding(1)
 ssh -A -a h
@@ -224,39 +224,39 @@ ssh -o ForwardAgent=/tmp/agent h
 ssh -o ForwardAgent=no -A h
     client; @h:; forwardagent=yes; !agent forwarding(3)
 ssh -X h
-    client; @h:; forwardx11=yes; !x11 forwarding(1)
+    client; @h:; forwardx11=yes; !X11 forwarding(1)
 ssh -Y h
-    client; @h:; forwardx11=yes; forwardx11trusted=yes; !x11 forwarding(1)
+    client; @h:; forwardx11=yes; forwardx11trusted=yes; !X11 forwarding(1)
 ssh -Yx h
     client; @h:; forwardx11=no; forwardx11trusted=yes
 ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null u@h
-    client; u@h:; stricthostkeychecking=no; userknownhostsfile=/dev/null; !host key checking off(1,2); !known hosts discarded(3,4)
+    client; u@h:; stricthostkeychecking=no; userknownhostsfile=/dev/null; !host key checking off(1,2); !host keys discarded(3,4)
 ssh -oStrictHostKeyChecking=off h
     client; @h:; stricthostkeychecking=no; !host key checking off(1)
 ssh -o 'stricthostkeychecking = "no"' h
     client; @h:; stricthostkeychecking=no; !host key checking off(1,2)
 ssh -o StrictHostKeyChecking=accept-new -o StrictHostKeyChecking=no h
-    client; @h:; stricthostkeychecking=accept-new; !host key accept new(1,2)
+    client; @h:; stricthostkeychecking=accept-new; !new host keys accepted(1,2)
 ssh -o UserKnownHostsFile=/etc/hosts h
     client; @h:; userknownhostsfile=/etc/hosts
 ssh -F /tmp/c h
-    client; @h:; config /tmp/c; !config file(1,2)
+    client; @h:; config /tmp/c; !custom configuration(1,2)
 ssh -F none h
     client; @h:; config none
 ssh -i /tmp/k -i ~/.ssh/id_rsa h
-    client; @h:; key /tmp/k; key ~/.ssh/id_rsa; !identity file(1,2); !identity file(3,4)
+    client; @h:; key /tmp/k; key ~/.ssh/id_rsa; !key file(1,2); !key file(3,4)
 ssh -o IdentityFile=/tmp/k h
-    client; @h:; key /tmp/k; !identity file(1,2)
+    client; @h:; key /tmp/k; !key file(1,2)
 ssh -E /dev/null h
     client; @h:; !log file(1,2)
 ssh -M -S /tmp/c h
-    client; @h:; controlmaster=yes; controlpath=/tmp/c; !connection sharing(1,2,3)
+    client; @h:; controlmaster=yes; controlpath=/tmp/c; !shared connection(1,2,3)
 ssh -S /tmp/c h
-    client; @h:; controlpath=/tmp/c; !connection sharing(1,2)
+    client; @h:; controlpath=/tmp/c; !shared connection(1,2)
 ssh -S none h
     client; @h:; controlpath=none
 ssh -o ControlMaster=auto -o ControlPath=/tmp/%C -fN h
-    client; @h:; controlmaster=auto; controlpath=/tmp/%C; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !connection sharing(1,2,3,4); !background(5); !no command(5)
+    client; @h:; controlmaster=auto; controlpath=/tmp/%C; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !shared connection(1,2,3,4); !background(5); !no command(5)
 ssh -f h sleep 60
     client; @h:; forkafterauthentication=yes; stdinnull=yes; runs sleep 60; background; !background(1); !remote command(3,4)
 ssh -f h
@@ -280,33 +280,33 @@ ssh -o Bogus=1 h
 ssh -o 'Match exec /tmp/x' h
     client; @h:; !invalid arguments(1,2)
 ssh -nNTfM -p22 -vv h
-    client; @h:22; stdinnull=yes; sessiontype=none; requesttty=no; forkafterauthentication=yes; controlmaster=yes; background; no command; !connection sharing(1); !background(1); !no command(1)
+    client; @h:22; stdinnull=yes; sessiontype=none; requesttty=no; forkafterauthentication=yes; controlmaster=yes; background; no command; !shared connection(1); !background(1); !no command(1)
 sshpass -p secret ssh u@h id
-    client; u@h:; runs id; !remote command(5); !password argument(1,2)
+    client; u@h:; runs id; !remote command(5); !password in arguments(1,2)
 sshpass -psecret ssh h
-    client; @h:; !password argument(1)
+    client; @h:; !password in arguments(1)
 sshpass -f /tmp/pw -v ssh -p 22 h
     client; @h:22
 sshpass -e ssh h
     client; @h:
 sshpass -P Password: -p secret scp f u@h:
-    client; u@h:; !password argument(3,4)
+    client; u@h:; !password in arguments(3,4)
 sshpass -p secret
-    client; !password argument(1,2)
+    client; !password in arguments(1,2)
 sshpass -p secret rsync a h:b
-    client; !password argument(1,2)
+    client; !password in arguments(1,2)
 autossh -M 0 -fN -R 2222:localhost:22 u@h
-    persistent tunnel; u@h:; remote 2222>localhost:22; monitorport=0; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !remote forward(4,5); !auto reconnect(0); !background(3); !no command(3)
+    persistent tunnel; u@h:; remote 2222>localhost:22; monitorport=0; forkafterauthentication=yes; stdinnull=yes; sessiontype=none; requesttty=no; background; no command; !remote forward(4,5); !automatic reconnect(0); !background(3); !no command(3)
 autossh -M20000:7 h
-    persistent tunnel; @h:; monitorport=20000:7; !auto reconnect(0)
+    persistent tunnel; @h:; monitorport=20000:7; !automatic reconnect(0)
 autossh -f -M 0 -D 1080 -N h -p 443
-    persistent tunnel; @h:443; dynamic 1080>; forkafterauthentication=yes; stdinnull=yes; monitorport=0; sessiontype=none; requesttty=no; background; no command; !dynamic forward(4,5); !auto reconnect(0); !background(1); !no command(6)
+    persistent tunnel; @h:443; dynamic 1080>; forkafterauthentication=yes; stdinnull=yes; monitorport=0; sessiontype=none; requesttty=no; background; no command; !SOCKS proxy(4,5); !automatic reconnect(0); !background(1); !no command(6)
 autossh -V
     no-op; -V; !no connection(1)
 autossh -M 0
-    persistent tunnel; monitorport=0; !auto reconnect(0); !invalid arguments()
+    persistent tunnel; monitorport=0; !automatic reconnect(0); !invalid arguments()
 scp -P 2022 -i /tmp/k dump.sql deploy@10.0.0.7:/srv/
-    client; deploy@10.0.0.7:2022; key /tmp/k; !identity file(3,4)
+    client; deploy@10.0.0.7:2022; key /tmp/k; !key file(3,4)
 scp h:/etc/passwd .
     client; @h:
 scp -S /tmp/x a [::1]:b
@@ -334,33 +334,33 @@ dbclient -B db:22 h
 dbclient -V
     no-op; -V; !no connection(1)
 sshd
-    daemon; !daemon started(0)
+    daemon; !SSH server(0)
 /usr/sbin/sshd -D
-    daemon; !daemon started(0); !foreground(1)
+    daemon; !SSH server(0); !foreground(1)
 /usr/sbin/sshd -D -e -p 2222 -p 22
-    daemon; @:2222; !daemon started(0); !daemon port(3,4); !foreground(1)
+    daemon; @:2222; !SSH server(0); !unusual port(3,4); !foreground(1)
 sshd -o Port=2022 -o ListenAddress=0.0.0.0
-    daemon; @:2022; listenaddress=0.0.0.0; !daemon started(0); !daemon port(1,2); !daemon port(3,4)
+    daemon; @:2022; listenaddress=0.0.0.0; !SSH server(0); !unusual port(1,2); !unusual port(3,4)
 sshd -oPermitRootLogin=yes -oPasswordAuthentication=yes -oPermitEmptyPasswords=yes
-    daemon; permitrootlogin=yes; passwordauthentication=yes; permitemptypasswords=yes; !daemon started(0); !root login(1); !weak authentication(2); !weak authentication(3)
+    daemon; permitrootlogin=yes; passwordauthentication=yes; permitemptypasswords=yes; !SSH server(0); !root login(1); !weak authentication(2); !weak authentication(3)
 sshd -o PermitRootLogin=no -o PermitRootLogin=yes
-    daemon; permitrootlogin=no; !daemon started(0)
+    daemon; permitrootlogin=no; !SSH server(0)
 sshd -o AuthorizedKeysFile=/tmp/k -o StrictModes=no
-    daemon; authorizedkeysfile=/tmp/k; strictmodes=no; !daemon started(0); !authorized keys(1,2); !weak authentication(3,4)
+    daemon; authorizedkeysfile=/tmp/k; strictmodes=no; !SSH server(0); !authorized keys(1,2); !weak authentication(3,4)
 sshd -o AuthorizedKeysCommand=/tmp/x -o ForceCommand=/tmp/y
-    daemon; authorizedkeyscommand=/tmp/x; forcecommand=/tmp/y; !daemon started(0); !authorized keys(1,2); !daemon command(3,4)
+    daemon; authorizedkeyscommand=/tmp/x; forcecommand=/tmp/y; !SSH server(0); !authorized keys(1,2); !server command(3,4)
 sshd -o GatewayPorts=yes -o AllowTcpForwarding=yes -o PermitTunnel=no
-    daemon; gatewayports=yes; allowtcpforwarding=yes; permittunnel=no; !daemon started(0); !daemon forwarding(1,2); !daemon forwarding(3,4)
+    daemon; gatewayports=yes; allowtcpforwarding=yes; permittunnel=no; !SSH server(0); !server forwarding(1,2); !server forwarding(3,4)
 sshd -f /tmp/sshd_config -h /tmp/host_key -E /tmp/log
-    daemon; config /tmp/sshd_config; hostkey=/tmp/host_key; !daemon started(0); !daemon config(1,2); !daemon host key(3,4); !log file(5,6)
+    daemon; config /tmp/sshd_config; hostkey=/tmp/host_key; !SSH server(0); !custom server configuration(1,2); !custom host key(3,4); !log file(5,6)
 sshd -f /etc/ssh/sshd_config
-    daemon; config /etc/ssh/sshd_config; !daemon started(0)
+    daemon; config /etc/ssh/sshd_config; !SSH server(0)
 sshd -o LogLevel=QUIET -o MaxSessions=1
-    daemon; loglevel=QUIET; maxsessions=1; !daemon started(0); !daemon override(1,2); !daemon override(3,4)
+    daemon; loglevel=QUIET; maxsessions=1; !SSH server(0); !configuration override(1,2); !configuration override(3,4)
 sshd -ddd -p 2022
-    daemon; @:2022; !daemon started(0); !daemon port(2,3); !debug mode(1)
+    daemon; @:2022; !SSH server(0); !unusual port(2,3); !debug mode(1)
 sshd -i
-    inbound session; inetd=yes; !inetd(1)
+    inbound session; inetd=yes; !inetd mode(1)
 sshd -D -R
     inbound session; reexec=yes; !inbound session(2); !foreground(1)
 sshd -t
@@ -370,13 +370,13 @@ sshd -T -C user=root
 sshd -V
     no-op; -V; !no connection(1)
 sshd extra
-    daemon; !daemon started(0); !invalid arguments(1)
+    daemon; !SSH server(0); !invalid arguments(1)
 sshd -Z
-    daemon; !daemon started(0); !invalid arguments(1)
+    daemon; !SSH server(0); !invalid arguments(1)
 'sshd: /usr/sbin/sshd -D -p 2222 [listener] 0 of 10-100 startups'
-    daemon; @:2222; !daemon started(0); !daemon port(0); !foreground(0)
+    daemon; @:2222; !SSH server(0); !unusual port(0); !foreground(0)
 sshd: /usr/sbin/sshd -D -p 2222 [listener] 0 of 10-100 startups
-    daemon; @:2222; !daemon started(0); !daemon port(3,4); !foreground(2)
+    daemon; @:2222; !SSH server(0); !unusual port(3,4); !foreground(2)
 'sshd: erp [priv]'
     inbound session; erp@:; !inbound session(0)
 'sshd: root@pts/0'
@@ -396,17 +396,17 @@ sshd-session: erp@pts/3
 /usr/lib/openssh/sshd-session -D -R
     inbound session; reexec=yes; !inbound session(2); !foreground(1)
 dropbear -R -F -p 0.0.0.0:2222
-    daemon; @:2222; !daemon started(0); !daemon port(3,4); !foreground(2)
+    daemon; @:2222; !SSH server(0); !unusual port(3,4); !foreground(2)
 dropbear -i -c /tmp/x
-    inbound session; inetd=yes; forcecommand=/tmp/x; !inetd(1); !daemon command(2,3)
+    inbound session; inetd=yes; forcecommand=/tmp/x; !inetd mode(1); !server command(2,3)
 dropbear -V
     no-op; -V; !no connection(1)
 bash -c 'ssh h'
     not ssh
 ssh -G -F /tmp/c h
-    no-op; -G; @h:; config /tmp/c; !config file(2,3); !no connection(1)
+    no-op; -G; @h:; config /tmp/c; !custom configuration(2,3); !no connection(1)
 sshd -q -o LogLevel=VERBOSE
-    daemon; loglevel=quiet; !daemon started(0); !daemon override(1)
+    daemon; loglevel=quiet; !SSH server(0); !configuration override(1)
 """
 PAIRS = re.findall(r"^(\S.*)\n    (.*)$", TABLE, re.MULTILINE)
 

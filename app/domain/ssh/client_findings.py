@@ -1,4 +1,4 @@
-"""Findings of SSH clients and tunnels: kind, risk, messages and label, most important first."""
+"""Findings of SSH clients and tunnels: kind, risk and messages, most important first."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ _CLIENT_ROLES = frozenset({SshRole.CLIENT, SshRole.PERSISTENT_TUNNEL})
 
 
 def _client_rule(
-    kind: FindingKind, risk: int, find_messages: Callable[[ParseState], FindingMessages], label: str
+    kind: FindingKind, risk: int, find_messages: Callable[[ParseState], FindingMessages]
 ) -> FindingRule:
-    return FindingRule(kind, label, risk, find_messages, _CLIENT_ROLES)
+    return FindingRule(kind, risk, find_messages, _CLIENT_ROLES)
 
 
 CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
@@ -27,7 +27,6 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 " gives access to every host that this container can reach."
             ),
         ),
-        "remote SOCKS proxy",
     ),
     _client_rule(
         FindingKind.REMOTE_FORWARD,
@@ -39,7 +38,6 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 " in this container."
             ),
         ),
-        "remote forward",
     ),
     _client_rule(
         FindingKind.TUN_DEVICE,
@@ -51,10 +49,9 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 f" ({f.listen} here, {f.target} on the remote host), like a VPN."
             ),
         ),
-        "tun device",
     ),
-    _client_rule(FindingKind.LOADED_LIBRARY, 25, messages.provider_libraries, "loads a library"),
-    _client_rule(FindingKind.LOCAL_COMMAND, 20, messages.local_command, "local command"),
+    _client_rule(FindingKind.LOADED_LIBRARY, 25, messages.provider_libraries),
+    _client_rule(FindingKind.LOCAL_COMMAND, 20, messages.local_command),
     _client_rule(
         FindingKind.KNOWN_HOSTS_COMMAND,
         20,
@@ -62,13 +59,11 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "knownhostscommand",
             {"none": "", "*": "Runs a command in this container to get host keys: {}"},
         ),
-        "known hosts command",
     ),
     _client_rule(
         FindingKind.DISGUISED_DESTINATION,
         20,
         messages.disguised_destination,
-        "disguised destination",
     ),
     _client_rule(
         FindingKind.PROXY_COMMAND,
@@ -77,9 +72,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "proxycommand",
             {"none": "", "*": "Connects through a proxy command that runs in this container: {}"},
         ),
-        "proxy command",
     ),
-    _client_rule(FindingKind.HELPER_PROGRAM, 15, messages.helper_programs, "helper program"),
+    _client_rule(FindingKind.HELPER_PROGRAM, 15, messages.helper_programs),
     _client_rule(
         FindingKind.DYNAMIC_FORWARD,
         15,
@@ -90,9 +84,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 " access to every host that the remote host can reach."
             ),
         ),
-        "SOCKS proxy",
     ),
-    _client_rule(FindingKind.AUTO_RECONNECT, 10, messages.auto_reconnect, "automatic reconnect"),
+    _client_rule(FindingKind.AUTO_RECONNECT, 10, messages.auto_reconnect),
     _client_rule(
         FindingKind.LOCAL_FORWARD,
         8,
@@ -103,7 +96,6 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 " seen from the remote host."
             ),
         ),
-        "local forward",
     ),
     _client_rule(
         FindingKind.STDIO_FORWARD,
@@ -115,7 +107,6 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 " host for another connection."
             ),
         ),
-        "stdio forward",
     ),
     _client_rule(
         FindingKind.GATEWAY_PORTS,
@@ -124,7 +115,6 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "gatewayports",
             {"yes": "Lets other hosts connect to its forwarded ports, not only this container."},
         ),
-        "gateway ports",
     ),
     _client_rule(
         FindingKind.AGENT_FORWARDING,
@@ -139,7 +129,6 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 " with these keys.",
             },
         ),
-        "agent forwarding",
     ),
     _client_rule(
         FindingKind.HOST_KEY_CHECKING_OFF,
@@ -148,11 +137,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "stricthostkeychecking",
             {"no": "Accepts any host key, so it cannot detect a machine-in-the-middle attack."},
         ),
-        "host key checking off",
     ),
-    _client_rule(
-        FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded, "host keys discarded"
-    ),
+    _client_rule(FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded),
     _client_rule(
         FindingKind.HOST_KEY_ACCEPT_NEW,
         0,
@@ -160,9 +146,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "stricthostkeychecking",
             {"accept-new": "Accepts the host key of an unknown host without confirmation."},
         ),
-        "new host keys accepted",
     ),
-    _client_rule(FindingKind.JUMP_HOST, 5, messages.jump_hosts, "jump host"),
+    _client_rule(FindingKind.JUMP_HOST, 5, messages.jump_hosts),
     _client_rule(
         FindingKind.X11_FORWARDING,
         5,
@@ -172,31 +157,26 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
                 "yes": "Gives the remote host access to the local X11 display, including its keystrokes."
             },
         ),
-        "X11 forwarding",
     ),
     # This finding also applies to no-op invocations, because `Match exec` in the file runs a command even
     # with -G.
     FindingRule(
         FindingKind.CONFIG_FILE,
-        "custom configuration",
         5,
         messages.config_file,
         _CLIENT_ROLES | {SshRole.NO_OP},
     ),
-    _client_rule(FindingKind.IDENTITY_FILE, 3, messages.identity_files, "key file"),
-    _client_rule(
-        FindingKind.CONNECTION_SHARING, 3, messages.connection_sharing, "shared connection"
-    ),
-    _client_rule(FindingKind.LOG_FILE, 3, messages.log_file, "log file"),
-    _client_rule(FindingKind.BACKGROUND, 5, messages.background, "background"),
-    _client_rule(FindingKind.NO_COMMAND, 0, messages.no_command, "no command"),
-    _client_rule(FindingKind.REMOTE_COMMAND, 3, messages.remote_command, "remote command"),
+    _client_rule(FindingKind.IDENTITY_FILE, 3, messages.identity_files),
+    _client_rule(FindingKind.CONNECTION_SHARING, 3, messages.connection_sharing),
+    _client_rule(FindingKind.LOG_FILE, 3, messages.log_file),
+    _client_rule(FindingKind.BACKGROUND, 5, messages.background),
+    _client_rule(FindingKind.NO_COMMAND, 0, messages.no_command),
+    _client_rule(FindingKind.REMOTE_COMMAND, 3, messages.remote_command),
     _client_rule(
         FindingKind.BATCH_MODE,
         0,
         messages.setting(
             "batchmode", {"yes": "Runs non-interactively and never asks for a password."}
         ),
-        "batch mode",
     ),
 )

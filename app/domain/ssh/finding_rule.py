@@ -14,12 +14,11 @@ FindingMessages: TypeAlias = Iterable[tuple[str, ArgIndexes]]
 class FindingRule:
     """Detection of the findings of one kind in processes with one of `roles`.
 
-    `find_messages` yields a message and the indexes of its arguments for each finding. `label` is a short
-    text for the alert list. `risk` is the number of points added to the rule's risk score, which is 0 to 100.
+    `find_messages` yields a message and the indexes of its arguments for each finding. `risk` is the number
+    of points added to the rule's risk score, which is 0 to 100.
     """
 
     kind: FindingKind
-    label: str
     risk: int
     find_messages: Callable[[ParseState], FindingMessages]
     roles: frozenset[SshRole]

@@ -43,13 +43,9 @@ def _invalid_arguments(state: ParseState) -> FindingMessages:
 MAX_MESSAGE_LENGTH = 400
 _ALL_ROLES = frozenset(SshRole)
 _COMMON_FINDING_RULES = (
-    FindingRule(
-        FindingKind.PASSWORD_ARGUMENT, "password in arguments", 10, _password_arguments, _ALL_ROLES
-    ),
-    FindingRule(FindingKind.NO_CONNECTION, "no connection", -40, _no_connection, _ALL_ROLES),
-    FindingRule(
-        FindingKind.INVALID_ARGUMENTS, "invalid arguments", 0, _invalid_arguments, _ALL_ROLES
-    ),
+    FindingRule(FindingKind.PASSWORD_ARGUMENT, 10, _password_arguments, _ALL_ROLES),
+    FindingRule(FindingKind.NO_CONNECTION, -40, _no_connection, _ALL_ROLES),
+    FindingRule(FindingKind.INVALID_ARGUMENTS, 0, _invalid_arguments, _ALL_ROLES),
 )
 FINDING_RULES: tuple[FindingRule, ...] = (
     *CLIENT_FINDING_RULES,
@@ -66,7 +62,6 @@ def collect_findings(state: ParseState) -> tuple[Finding, ...]:
             truncate_with_count(message, MAX_MESSAGE_LENGTH),
             arg_indexes,
             rule.risk,
-            rule.label,
         )
         for rule in FINDING_RULES
         if state.role in rule.roles

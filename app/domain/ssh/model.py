@@ -36,50 +36,50 @@ class ForwardKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """All kinds of findings; findings.py has one rule for each."""
+    """All kinds of findings; FINDING_RULES has one rule for each. The value is a label for the alert list."""
 
     REMOTE_FORWARD = "remote forward"
-    REMOTE_DYNAMIC_FORWARD = "remote dynamic forward"
+    REMOTE_DYNAMIC_FORWARD = "remote SOCKS proxy"
     LOCAL_FORWARD = "local forward"
-    DYNAMIC_FORWARD = "dynamic forward"
+    DYNAMIC_FORWARD = "SOCKS proxy"
     STDIO_FORWARD = "stdio forward"
     TUN_DEVICE = "tun device"
     GATEWAY_PORTS = "gateway ports"
     AGENT_FORWARDING = "agent forwarding"
-    X11_FORWARDING = "x11 forwarding"
+    X11_FORWARDING = "X11 forwarding"
     HOST_KEY_CHECKING_OFF = "host key checking off"
-    HOST_KEY_ACCEPT_NEW = "host key accept new"
-    KNOWN_HOSTS_DISCARDED = "known hosts discarded"
+    HOST_KEY_ACCEPT_NEW = "new host keys accepted"
+    KNOWN_HOSTS_DISCARDED = "host keys discarded"
     PROXY_COMMAND = "proxy command"
     JUMP_HOST = "jump host"
     LOCAL_COMMAND = "local command"
     KNOWN_HOSTS_COMMAND = "known hosts command"
-    LOADED_LIBRARY = "loaded library"
+    LOADED_LIBRARY = "loads a library"
     HELPER_PROGRAM = "helper program"
     DISGUISED_DESTINATION = "disguised destination"
-    CONFIG_FILE = "config file"
-    IDENTITY_FILE = "identity file"
-    CONNECTION_SHARING = "connection sharing"
+    CONFIG_FILE = "custom configuration"
+    IDENTITY_FILE = "key file"
+    CONNECTION_SHARING = "shared connection"
     LOG_FILE = "log file"
     BACKGROUND = "background"
     NO_COMMAND = "no command"
-    AUTO_RECONNECT = "auto reconnect"
+    AUTO_RECONNECT = "automatic reconnect"
     REMOTE_COMMAND = "remote command"
     BATCH_MODE = "batch mode"
-    PASSWORD_ARGUMENT = "password argument"  # noqa: S105 - a kind of finding, no password
-    DAEMON_STARTED = "daemon started"
-    DAEMON_PORT = "daemon port"
-    DAEMON_CONFIG = "daemon config"
-    DAEMON_HOST_KEY = "daemon host key"
-    DAEMON_OVERRIDE = "daemon override"
-    DAEMON_FORWARDING = "daemon forwarding"
-    DAEMON_COMMAND = "daemon command"
+    PASSWORD_ARGUMENT = "password in arguments"  # noqa: S105 - a kind of finding, no password
+    DAEMON_STARTED = "SSH server"
+    DAEMON_PORT = "unusual port"
+    DAEMON_CONFIG = "custom server configuration"
+    DAEMON_HOST_KEY = "custom host key"
+    DAEMON_OVERRIDE = "configuration override"
+    DAEMON_FORWARDING = "server forwarding"
+    DAEMON_COMMAND = "server command"
     ROOT_LOGIN = "root login"
     WEAK_AUTHENTICATION = "weak authentication"
     AUTHORIZED_KEYS = "authorized keys"
     DEBUG_MODE = "debug mode"
     FOREGROUND = "foreground"
-    INETD = "inetd"
+    INETD = "inetd mode"
     INBOUND_SESSION = "inbound session"
     NO_CONNECTION = "no connection"
     INVALID_ARGUMENTS = "invalid arguments"
@@ -119,7 +119,7 @@ class Forward:
 class Finding:
     """A fact about the command line that matters to an analyst, with a one-sentence message.
 
-    `label` is a short text for the alert list. `risk` is the number of points that the finding adds to the
+    `risk` is the number of points that the finding adds to the
     rule's risk score (0 to 100); it may be negative. `arg_indexes` are the ascending indexes of the arguments
     that caused the finding; argv[0] has index 0. The message contains untrusted text from the arguments, with
     passwords masked: escape it before display.
@@ -129,7 +129,6 @@ class Finding:
     message: str
     arg_indexes: tuple[int, ...]
     risk: int
-    label: str
 
 
 @dataclass(frozen=True, slots=True)

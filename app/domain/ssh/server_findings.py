@@ -175,36 +175,29 @@ def _log_file(state: ParseState) -> FindingMessages:
 
 
 def _server_rule(
-    kind: FindingKind, risk: int, find_messages: Callable[[ParseState], FindingMessages], label: str
+    kind: FindingKind, risk: int, find_messages: Callable[[ParseState], FindingMessages]
 ) -> FindingRule:
-    return FindingRule(kind, label, risk, find_messages, _SERVER_ROLES)
+    return FindingRule(kind, risk, find_messages, _SERVER_ROLES)
 
 
 SERVER_FINDING_RULES: tuple[FindingRule, ...] = (
-    _server_rule(FindingKind.DAEMON_STARTED, 15, _daemon_started, "SSH server"),
-    _server_rule(FindingKind.INBOUND_SESSION, 10, _inbound_session, "inbound session"),
-    _server_rule(FindingKind.INETD, 15, _inetd, "inetd mode"),
-    _server_rule(FindingKind.ROOT_LOGIN, 15, _setting_messages(_ROOT_LOGIN), "root login"),
-    _server_rule(
-        FindingKind.AUTHORIZED_KEYS, 15, _setting_messages(_AUTHORIZED_KEYS), "authorized keys"
-    ),
-    _server_rule(
-        FindingKind.DAEMON_COMMAND, 15, _setting_messages(_SERVER_COMMANDS), "server command"
-    ),
+    _server_rule(FindingKind.DAEMON_STARTED, 15, _daemon_started),
+    _server_rule(FindingKind.INBOUND_SESSION, 10, _inbound_session),
+    _server_rule(FindingKind.INETD, 15, _inetd),
+    _server_rule(FindingKind.ROOT_LOGIN, 15, _setting_messages(_ROOT_LOGIN)),
+    _server_rule(FindingKind.AUTHORIZED_KEYS, 15, _setting_messages(_AUTHORIZED_KEYS)),
+    _server_rule(FindingKind.DAEMON_COMMAND, 15, _setting_messages(_SERVER_COMMANDS)),
     _server_rule(
         FindingKind.WEAK_AUTHENTICATION,
         10,
         _setting_messages(_WEAK_AUTHENTICATION),
-        "weak authentication",
     ),
-    _server_rule(
-        FindingKind.DAEMON_FORWARDING, 8, _setting_messages(_FORWARDING), "server forwarding"
-    ),
-    _server_rule(FindingKind.DAEMON_CONFIG, 10, _config_file, "custom configuration"),
-    _server_rule(FindingKind.DAEMON_HOST_KEY, 5, _setting_messages(_HOST_KEY), "custom host key"),
-    _server_rule(FindingKind.DAEMON_PORT, 5, _daemon_ports, "unusual port"),
-    _server_rule(FindingKind.DEBUG_MODE, 5, _debug_mode, "debug mode"),
-    _server_rule(FindingKind.LOG_FILE, 3, _log_file, "log file"),
-    _server_rule(FindingKind.DAEMON_OVERRIDE, 2, _overrides, "configuration override"),
-    _server_rule(FindingKind.FOREGROUND, 0, _foreground, "foreground"),
+    _server_rule(FindingKind.DAEMON_FORWARDING, 8, _setting_messages(_FORWARDING)),
+    _server_rule(FindingKind.DAEMON_CONFIG, 10, _config_file),
+    _server_rule(FindingKind.DAEMON_HOST_KEY, 5, _setting_messages(_HOST_KEY)),
+    _server_rule(FindingKind.DAEMON_PORT, 5, _daemon_ports),
+    _server_rule(FindingKind.DEBUG_MODE, 5, _debug_mode),
+    _server_rule(FindingKind.LOG_FILE, 3, _log_file),
+    _server_rule(FindingKind.DAEMON_OVERRIDE, 2, _overrides),
+    _server_rule(FindingKind.FOREGROUND, 0, _foreground),
 )
