@@ -1,6 +1,6 @@
 """Output of `deckwatch explain`: the events of a file and their explanation as text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from app.cli.event_files import EventFile
 from app.cli.rule_selection import RuleSelection
@@ -58,7 +58,7 @@ def _format_rule(explained: RuleExplanation) -> Iterator[str]:
         result = f"matches, suppressed by exclusion {explained.suppressed_by.id}"
     state = "" if explained.is_enabled else " (disabled)"
     yield f"  {_check_mark(matches)} {escape_invisible(rule.name)}{state}: {result}  [{_slug_and_id(rule)}]"
-    for node in _top_level_nodes(explained.explanation.root):
+    for node in explained.explanation.root.top_level_nodes():
         yield from _format_node(node, 3)
     if missing := explained.explanation.root.missing_fields():
         yield f"      Missing fields: {', '.join(map(escape_invisible, missing))}"
@@ -68,10 +68,6 @@ def _format_rule(explained: RuleExplanation) -> Iterator[str]:
 
 def _slug_and_id(rule: Rule) -> str:
     return f"{rule.slug}, {rule.id}"
-
-
-def _top_level_nodes(condition: ExplanationNode) -> Sequence[ExplanationNode]:
-    return condition.children if condition.kind is NodeKind.AND else (condition,)
 
 
 def _format_node(node: ExplanationNode, depth: int) -> Iterator[str]:

@@ -63,6 +63,10 @@ class ExplanationNode:
     results: tuple[NullableScalar, ...] = ()
     children: tuple["ExplanationNode", ...] = ()
 
+    def top_level_nodes(self) -> Sequence["ExplanationNode"]:
+        """Return the operands of a root `and`, or the node itself."""
+        return self.children if self.kind is NodeKind.AND else (self,)
+
     def decisive_clauses(self) -> Iterator["ExplanationNode"]:
         """Yield the clauses that decided the result, in the order of the query."""
         if self.kind is NodeKind.CLAUSE:

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from starlette.requests import Request
 
+from app.detection.explain import format_values
 from app.domain.text import display_segments
 
 STATIC_URL = "/static"
@@ -32,7 +33,10 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters |= {"reveal_invisible": reveal_invisible}
+        self._environment.filters |= {
+            "reveal_invisible": reveal_invisible,
+            "format_values": format_values,
+        }
         self._environment.globals |= {
             "reveal_invisible": reveal_invisible,
             "exact_time": exact_time,

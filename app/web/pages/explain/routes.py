@@ -22,7 +22,6 @@ from app.web.pages.explain.context import (
     ALL_RULES,
     ENABLED_RULES,
     ExplainPage,
-    event_view,
     rule_options,
 )
 from app.web.paths import EXPLAIN_PATH
@@ -78,9 +77,7 @@ def _render(
         text=text,
         problem=problem,
         rule_options=rule_options(loaded, enabled, selection),
-        events=tuple(
-            event_view(explanation, has_line=len(explanations) > 1) for explanation in explanations
-        ),
+        events=tuple(explanations),
         omitted_events=omitted,
     )
     status = 422 if problem else 200
