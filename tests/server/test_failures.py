@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -60,26 +59,26 @@ def test_a_shutdown_ends_streams_and_unfinished_requests_and_loses_no_event(
 
 
 def test_a_shutdown_does_not_wait_for_a_locked_database(tmp_path: Path, key: str) -> None:
-    answers: list[tuple[int, str]] = []
     with running_server(tmp_path) as server:
         assert server.send(key, exec_event())[0] == 200
-
-        def send() -> None:
-            status, headers, _ = server.send(key, exec_event(event_id="late"))
-            answers.append((status, headers.get("retry-after", "")))
-
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_SECONDS)
         with locked_database(tmp_path):
-            sender = threading.Thread(target=send)
-            sender.start()
-            wait_until(lambda: _is_reading(server), "the server has read the request")
+            connection.request(
+                "POST",
+                "/api/v1/events",
+                json.dumps(exec_event(event_id="late")),
+                {"Authorization": f"Bearer {key}"},
+            )
+            wait_until(lambda: _has_read_everything(server), "the server has read the request")
             # The lock is held until after the shutdown, so the server cannot have waited for it.
             assert server.stop() == 0
-            sender.join(TIMEOUT_SECONDS)
-    assert answers == [(503, "2")]
+        response = connection.getresponse()
+        assert (response.status, response.headers["Retry-After"]) == (503, "2")
+        connection.close()
     assert "late" not in stored_event_ids(tmp_path)
 
 
-def _is_reading(server: ServerProcess) -> bool:
+def _has_read_everything(server: ServerProcess) -> bool:
     """Return whether the server has read everything that was sent to it."""
     connections = _connections(server)
     return bool(connections) and all(columns[4].endswith(":00000000") for columns in connections)
