@@ -1,4 +1,4 @@
-"""Template context of the explain page: the conditions of rules and exclusions beside an event."""
+"""Template context of the explain page: conditions of rules and exclusions, and the event's values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,9 +36,10 @@ class ActualValueView:
 
 @dataclass(frozen=True, slots=True)
 class ClauseView:
-    """A clause with its expected and actual values, or a group of clauses with its label.
+    """A clause of a rule's query, with its expected and actual values, or a group of clauses.
 
-    `is_clause` is false for a group, and `steps` holds the clauses of the group.
+    For a group, `is_clause` is false, `text` is a label such as "all of these", and `steps` holds the clauses
+    of the group.
     """
 
     text: str
@@ -65,7 +66,7 @@ class ExclusionView:
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A rule, its result as text and its clauses."""
+    """A rule, its result for the event as a short text, and its clauses."""
 
     rule: Rule
     matches: bool
@@ -79,7 +80,7 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class OtherRuleView:
-    """A rule without details: only its first failing clauses."""
+    """A rule of which the page shows only the first clauses that do not hold for the event."""
 
     rule: Rule
     failing_clauses: str
@@ -128,7 +129,8 @@ def rule_options(
 def event_view(explanation: EventExplanation, *, has_line: bool) -> EventView:
     """Return the view of one event.
 
-    The first ten rules are shown with details. If more than ten rules match, all matching rules are.
+    In `explanation`, matching rules come first. The view has the details of the first DETAILED_RULES_LIMIT
+    rules or, if more rules match, of all matching rules.
     """
     line = explanation.raw_event.line if has_line else None
     if explanation.event is None:
