@@ -29,9 +29,9 @@ _CSRF_PURPOSE = "form"
 
 
 def session_cookie_name(services: Services, base: str = _SESSION_COOKIE) -> str:
-    """Return the name of a cookie. With HTTPS, the name has the prefix `__Host-` (RFC 6265bis).
+    """Return the cookie name `base`, with the prefix `__Host-` if the site uses HTTPS (RFC 6265bis).
 
-    Browsers send a cookie with this prefix to this host only, and reject it without HTTPS.
+    Browsers accept a cookie with this prefix only over HTTPS, and send it only to the host that set it.
     """
     return f"__Host-{base}" if services.settings.uses_https else base
 
@@ -41,7 +41,8 @@ def csrf_cookie_name(services: Services) -> str:
 
 
 def client_address(request: Request) -> str:
-    # Behind a proxy the address is taken from X-Forwarded-For, whose value may have any length.
+    # Behind a proxy, uvicorn takes the address from the header X-Forwarded-For. A client can put text of any
+    # length into this header.
     return escape_unstorable(request.client.host[:100]) if request.client else "unknown"
 
 
@@ -54,17 +55,20 @@ def session_token(request: Request) -> str | None:
 
 
 def sign(services: Services, purpose: str, text: str) -> str:
-    """Return a signature of `text` that is valid for one purpose only (HMAC-SHA256, hexadecimal)."""
+    """Return a signature of `text` that is valid only for `purpose` (HMAC-SHA256, hexadecimal)."""
     return hmac.new(services.secret, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_valid_signature(services: Services, purpose: str, text: str, signature: str) -> bool:
-    """Return whether `signature` is the signature of `text`, by a comparison in constant time."""
+    """Return whether `signature` is valid for `purpose` and `text`; compares in constant time."""
     return hmac.compare_digest(signature.encode(), sign(services, purpose, text).encode())
 
 
 def csrf_token(services: Services, cookie_value: str) -> str:
-    """Return the token that proves that a form came from a Deckwatch page with this cookie."""
+    """Return the CSRF token for the forms of a browser whose cookie has the value `cookie_value`.
+
+    Another site cannot compute or read this token, so a form that contains it comes from a Deckwatch page.
+    """
     return sign(services, _CSRF_PURPOSE, cookie_value)
 
 
@@ -93,7 +97,7 @@ async def _authenticate(request: Request) -> Principal | None:
 
 
 def api_key_from_header(header: str) -> str | None:
-    """Return the API key in an Authorization header, or None if its format is unknown.
+    """Return the API key in the value of an Authorization header, or None if the format is unknown.
 
     Formats: `Bearer KEY` (RFC 6750), `ApiKey KEY`, `ApiKey base64(id:KEY)` (Elasticsearch), and Basic with
     the key as the password (RFC 7617).
@@ -120,11 +124,12 @@ def _decode_credentials(encoded: str) -> str | None:
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Return whether the browser declares that the request comes from a page of this site.
+    """Return False if the headers of the browser say that the request comes from another site, else True.
 
     The function checks the header Sec-Fetch-Site (Fetch Metadata), or the header Origin if Sec-Fetch-Site
-    is missing. A client that sends neither header is not a current browser, so no other site can control
-    the client. Such a client still needs the CSRF token.
+    is missing. Current browsers send at least one of the two headers with every form post. A client that
+    sends neither header is therefore not a browser that another site could misuse. Such a client still
+    needs the CSRF token.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -134,12 +139,12 @@ def _is_same_origin(request: Request) -> bool:
         return True
     try:
         return urlsplit(origin).netloc == request.headers.get("host", "")
-    except ValueError:  # such as "http://[", which no browser sends
+    except ValueError:  # the header is no URL, such as "http://["; no browser sends this
         return False
 
 
 async def check_csrf(request: Request, cookie_value: str | None) -> None:
-    """Raise Forbidden unless the request comes from a page of this site and has its CSRF token."""
+    """Raise Forbidden unless the request comes from this site and has the CSRF token for `cookie_value`."""
     if not _is_same_origin(request):
         raise Forbidden("This request came from another site. Nothing was changed.")
     token = request.headers.get("x-csrf-token")
@@ -157,8 +162,8 @@ async def check_csrf(request: Request, cookie_value: str | None) -> None:
 class RequireRole:
     """FastAPI dependency that returns the principal of a request if the principal has `role`.
 
-    `api_keys_only` accepts requests with an API key only, and no requests of signed-in browsers.
-    In a session, a request with an unsafe method must also pass `check_csrf`.
+    If `api_keys_only` is true, the dependency rejects requests of signed-in browsers. A request of a
+    signed-in browser with an unsafe method, such as POST, must also pass `check_csrf`.
     """
 
     def __init__(self, role: Role, *, api_keys_only: bool = False) -> None:
@@ -174,7 +179,8 @@ class RequireRole:
                 if is_api_path(request.url.path)
                 else "Sign in to continue."
             )
-        # Set before the role is checked, so that the request log also names users without permission.
+        # The principal is stored before the role is checked, so that the request log also names a principal
+        # without the role.
         request.state.principal = principal
         if not principal.has_role(self.role):
             raise Forbidden(f"This requires the role {self.role}; yours is {principal.role}.")
@@ -186,7 +192,7 @@ class RequireRole:
 
 
 class Public:
-    """FastAPI dependency that declares a route as public."""
+    """FastAPI dependency that declares that a route needs no authentication."""
 
     async def __call__(self) -> None:
         return None
@@ -199,14 +205,20 @@ Agent = Annotated[Principal, Depends(RequireRole(Role.AGENT, api_keys_only=True)
 
 
 def require_access_declared(routers: Iterable[APIRouter]) -> None:
-    """Raise RuntimeError if a route has no access declaration, so that no route is public by mistake."""
+    """Raise RuntimeError if a route has no access declaration (`RequireRole` or `Public`).
+
+    This check at startup ensures that no route is public by mistake.
+    """
     for route in api_routes(routers):
         if declared_access(route) is None:
             raise RuntimeError(f"route {route.path} has no access declaration")
 
 
 def api_routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
-    """Yield the routes of `routers`; raises RuntimeError for a route that cannot declare access."""
+    """Yield the routes of `routers`; raises RuntimeError for a route that is not an APIRoute.
+
+    Only an APIRoute can have an access declaration.
+    """
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute):

@@ -15,8 +15,8 @@ from app.store.alerts import AlertFilter, Sort
 from app.store.database import Session
 from app.web import urls
 
-# Query parameters that filter by an exact value, each with a column of the alert and the filter's label.
-# The other parameters are status, q, severity, verdict, role, assignee, sort and cursor.
+# Names of query parameters that filter by an exact value. Each name maps to (column of the alert, label of
+# the filter). `read_filter` also reads status, q, severity, verdict, role, assignee, sort and cursor.
 EXACT_FILTERS: dict[str, tuple[str, str]] = {
     "rule": ("rule_id", "Rule"),
     "host": ("host", "Host"),
@@ -36,13 +36,13 @@ FilterValue = TypeVar("FilterValue", Status, Severity, Verdict, SshRole, Sort)
 def read_filter(
     query: Mapping[str, str], session: Session, principal: Principal
 ) -> tuple[AlertFilter, str | None]:
-    """Return the filter of a query string, and a message about its invalid values or None.
+    """Return the alert filter in a query string, and a message about invalid values.
 
-    The filter contains the valid values even if others are invalid.
+    The message is None if all values are valid. The filter always contains the valid values.
     """
     problems: list[str] = []
-    # Values of events are escaped in the same way before they are stored, so a value that is copied from
-    # an event finds its alert.
+    # Values of events are escaped in the same way before they are stored. A user can therefore copy a value
+    # from an event and find its alert.
     query = {name: escape_unstorable(value) for name, value in query.items()}
 
     def read_enum(name: str, values: Sequence[FilterValue]) -> FilterValue | None:

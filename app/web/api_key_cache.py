@@ -1,4 +1,4 @@
-"""Cache of API keys, so that a request need not read its key from the database."""
+"""Cache of API keys. With this cache, most requests do not read their key from the database."""
 
 import threading
 
@@ -10,11 +10,10 @@ from app.store.database import Database
 
 
 class ApiKeyCache:
-    """Caches the principals of API keys. One instance per process.
+    """Cache of the principals of API keys. Each process has one instance.
 
-    A key that was revoked in another process is rejected after the next `refresh`. A key that was revoked
-    in this process is rejected after `clear`. The constructor raises Unavailable if the database cannot be
-    read.
+    After a key is revoked in this process, the caller must call `clear`. A key that another process revokes
+    is rejected after the next `refresh`. The constructor raises Unavailable if the database cannot be read.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,12 +30,12 @@ class ApiKeyCache:
     def look_up(self, text: str) -> Principal | None:
         """Return the principal of an API key from the database and cache it.
 
-        Returns None if the key is unknown or revoked. Raises Unavailable.
+        Returns None if the key is unknown or revoked. Raises Unavailable if the database cannot be read.
         """
         key_hash = hash_token(text)
         with self._database.read() as session:
-            # The revision is read first: if a key is revoked between the two reads, the revision is old
-            # and nothing is cached.
+            # The revision is read before the key. In the other order, a key that is revoked between the two
+            # reads could be cached with the new revision, and `refresh` would not remove it.
             revision = change_counters.current(session, change_counters.KEYS)
             key = api_keys.get_by_hash(session, key_hash)
         if key is None or key.revoked_at is not None:
@@ -55,7 +54,7 @@ class ApiKeyCache:
     def refresh(self) -> None:
         """Remove all keys from the cache if any process has revoked a key since the last `refresh`.
 
-        Clears the cache and raises Unavailable if the database cannot be read.
+        If the database cannot be read, `refresh` clears the cache and raises Unavailable.
         """
         try:
             with self._database.read() as session:

@@ -11,8 +11,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# A body may take this many seconds, plus one second for each MIN_BYTES_PER_SECOND received. Only time
-# spent waiting for data counts, so a busy server does not time out its clients.
+# A client may take BODY_GRACE_SECONDS to send a body, plus one second for each MIN_BYTES_PER_SECOND bytes of
+# the body. Only the time during which the server waits for data counts, so a busy server does not reject its
+# clients.
 BODY_GRACE_SECONDS = 30.0
 MIN_BYTES_PER_SECOND = 4096
 
@@ -20,8 +21,8 @@ MIN_BYTES_PER_SECOND = 4096
 class BodyLimitMiddleware:
     """Middleware that answers 413 for a body that is too large and 408 for one that is too slow.
 
-    `limit_by_prefix` overrides `default_limit` for paths that begin with a given prefix. Limits are numbers
-    of bytes as sent, before decompression. `clock` returns monotonic seconds.
+    `limit_by_prefix` overrides `default_limit` for paths that begin with a given prefix. The limits are in
+    bytes and apply to the body as sent, before decompression. `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -57,9 +58,9 @@ def _content_length(scope: Scope) -> int:
 
 
 class _LimitedBody:
-    """The body of one request.
+    """The body of one request. `receive` raises HTTPException if the body exceeds a limit.
 
-    `receive` raises HTTPException, which FastAPI does not wrap in another exception.
+    FastAPI answers any other exception during the reading of a JSON body with status 400.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class _LimitedBody:
         self._ended = False
 
     async def receive(self) -> Message:
-        if self._ended:  # now the caller only waits for the client to disconnect
+        if self._ended:  # the caller now waits for the client to disconnect
             return await self._receive()
         self._check(self._content_length)
         message = await self._receive_in_time()

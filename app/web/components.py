@@ -15,7 +15,7 @@ class SelectOption:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab with an optional count. `capped` means that counting stopped at a limit."""
+    """A tab with an optional count. If `capped` is true, `count` is a limit at which counting stopped."""
 
     label: str
     href: str
@@ -35,7 +35,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class ConnectStep:
-    """A step of a setup instruction: safe HTML, and optional code to copy."""
+    """A step of setup instructions. `html` is safe HTML, and `code` is a snippet for the user to copy."""
 
     html: str
     code: str | None

@@ -67,7 +67,10 @@ _PAGE_HEADINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
-    """Context of the error page. `reference` is the request id, which the log contains, for server errors."""
+    """Context of the error page.
+
+    For a server error, `reference` is the request id, so that an operator can find the error in the log.
+    """
 
     status: int
     heading: str
@@ -78,7 +81,7 @@ class ErrorPage:
 
 
 def is_api_path(path: str) -> bool:
-    """Return whether `path` belongs to the API. The API reference does not, because it is a page."""
+    """Return whether `path` belongs to the API. The API reference does not, because it is an HTML page."""
     return is_elastic_path(path) or (path.startswith("/api/") and path != "/api/docs")
 
 
@@ -127,7 +130,7 @@ def _on_http_error(request: Request, error: Exception, routes: Sequence[APIRoute
 
 
 def _allow_header(request: Request, routes: Sequence[APIRoute]) -> dict[str, str]:
-    """Return the Allow header with the methods of all routes of the path (RFC 9110 section 15.5.6)."""
+    """Return an Allow header with the methods that the requested path supports (RFC 9110 section 15.5.6)."""
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     methods = {
         method
@@ -160,9 +163,10 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    """Handle a client that disconnected while it sent its body, which is not an error of the server.
+    """Return status 400 for a client that disconnected before it had sent its whole body.
 
-    The client does not receive this response; it only determines the status in the log.
+    The client does not receive the response. The response only ensures that the log shows status 400 and not
+    a server error.
     """
     return error_response(
         request, 400, "The connection closed before the end of the body. Nothing was stored."
@@ -180,7 +184,7 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
         request,
         500,
         "An internal error occurred. The log has details under this reference.",
-        # Starlette does not pass this response through the middleware that adds these headers.
+        # Starlette sends this response without the middleware that adds these headers to all others.
         headers=security_headers(https=get_services(request).settings.uses_https)
         | elastic_product_header(request.url.path)
         | {"Cache-Control": "no-store", REQUEST_ID_HEADER: request_id},
@@ -198,7 +202,8 @@ def _redirect_to_login(request: Request) -> Response:
         return_path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     login = "/login?" + urlencode({"next": return_path})
     if request.headers.get("HX-Request") == "true":
-        # htmx would load the target of a redirect into the page; this header makes the browser open it.
+        # htmx would follow a redirect and insert the sign-in page into the current page. With HX-Redirect,
+        # the browser opens the sign-in page instead.
         return Response(status_code=401, headers={"HX-Redirect": login})
     return RedirectResponse(login, status_code=303)
 
@@ -218,7 +223,7 @@ def error_response(
         body["request_id"] = get_request_id(request.scope)
         media_type = "application/problem+json"
         if is_elastic_path(request.url.path):
-            # Elasticsearch's clients read this member, and only in this media type.
+            # Elasticsearch's clients read `error`, and only if the media type is application/json.
             body["error"] = {"type": _elastic_error_type(status), "reason": text}
             media_type = "application/json"
         return JSONResponse(body, status, headers=headers, media_type=media_type)

@@ -17,19 +17,19 @@ MAX_FORM_FIELDS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Fields of a form in the order sent; a name may occur more than once."""
+    """The (name, value) pairs of a form, in the order sent. A name may occur more than once."""
 
     pairs: tuple[tuple[str, str], ...]
 
     def __getitem__(self, name: str) -> str:
-        """Return the first value of `name`, or an empty string if the field is missing."""
+        """Return the first value of the field `name`, or an empty string if the field is missing."""
         return next((value for key, value in self.pairs if key == name), "")
 
     def get_list(self, name: str) -> list[str]:
         return [value for key, value in self.pairs if key == name]
 
     def get_int(self, name: str) -> int | None:
-        """Return a whole number, or None if the field is empty; raises InvalidInput."""
+        """Return the field as a whole number, or None if it is empty; raises InvalidInput for other text."""
         text = self[name].strip()
         if not text:
             return None
@@ -40,7 +40,7 @@ class Form:
     def allow_fields(self, *names: str, prefixes: tuple[str, ...] = ()) -> "Form":
         """Return this form; raises InvalidInput if it has a field that is not allowed.
 
-        Allowed are `names`, fields that begin with one of `prefixes`, and the CSRF token.
+        Allowed are the fields `names`, fields whose names begin with one of `prefixes`, and the CSRF token.
         """
         known = {"csrf", *names}
         for name, _ in self.pairs:
@@ -52,7 +52,7 @@ class Form:
 async def read_form(request: Request) -> Form:
     """Return the form in the body. The body is read once per request; later calls return the same form.
 
-    Raises ContentTooLarge or UnsupportedEncoding.
+    Raises ContentTooLarge, or UnsupportedEncoding if the media type is not that of a URL-encoded form.
     """
     if (cached := getattr(request.state, "form", None)) is not None:
         form: Form = cached
@@ -76,7 +76,7 @@ async def read_form(request: Request) -> Form:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body; raises ContentTooLarge as soon as it exceeds `limit` bytes."""
+    """Return the body; raises ContentTooLarge as soon as the body exceeds `limit` bytes."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise ContentTooLarge(f"The body exceeds the limit of {limit} bytes; it has {declared}.")

@@ -1,4 +1,4 @@
-"""Labels, URL values and step titles of investigation guides."""
+"""Investigation guides of rules: labels of the guide parts, their names in URLs, and titles of steps."""
 
 from app.domain.guide import GuidePartName
 
@@ -16,9 +16,10 @@ def parse_guide_part(text: str) -> GuidePartName:
 
 
 def step_title(markdown: str) -> str:
-    """Return a short title of a step for the activity log.
+    """Return a short title of a guide step, for the activity log of an alert.
 
-    The title is the bold text at the start of the step or, without bold text, its shortened first line.
+    If the step begins with bold text, this text is the title. Otherwise, the title is the first line of the
+    step, shortened if it is long.
     """
     first_line = markdown.strip().partition("\n")[0]
     if first_line.startswith("**") and "**" in first_line[2:]:

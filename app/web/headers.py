@@ -28,7 +28,7 @@ _SECURITY_HEADERS = {
 
 
 def security_headers(*, https: bool) -> dict[str, str]:
-    """Return the security headers of a response; HTTPS adds Strict-Transport-Security (RFC 6797)."""
+    """Return the security headers of a response; with HTTPS also Strict-Transport-Security (RFC 6797)."""
     return _SECURITY_HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
 
@@ -38,17 +38,17 @@ def is_elastic_path(path: str) -> bool:
 
 
 def elastic_product_header(path: str) -> dict[str, str]:
-    """Return the product header for a path of an Elasticsearch endpoint, no header for other paths.
+    """Return the header X-Elastic-Product if `path` belongs to the Elasticsearch endpoints, else no header.
 
-    Without this header, Elastic's clients reject a response, even an error response.
+    Elastic's clients reject every response without this header, even an error response.
     """
     return {"X-Elastic-Product": "Elasticsearch"} if is_elastic_path(path) else {}
 
 
 class SecurityHeadersMiddleware:
-    """Middleware that adds these headers and forbids caching of all responses except static files.
+    """Middleware that adds the headers of this module and forbids browsers to cache any but static files.
 
-    Caching is forbidden because a browser could show cached pages after the user has signed out.
+    A browser could otherwise show cached pages after the user has signed out.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:

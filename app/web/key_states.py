@@ -16,7 +16,7 @@ from app.web.number_format import format_capped_count
 
 
 class KeyStatus(StrEnum):
-    """The status of an API key, with the text that pages show."""
+    """The status of an API key. The values are the texts that pages show."""
 
     SILENT = "silent"
     NEVER_SEEN = "never seen"
@@ -70,7 +70,7 @@ class KeyState:
 
 
 def key_states(session: Session, now: datetime) -> tuple[KeyState, ...]:
-    """Return all keys: those that need attention first, revoked keys last, each group sorted by name."""
+    """Return the states of all keys. Keys that need attention are first, and revoked keys are last."""
     last_seen_at = traffic.last_seen_by_key(session)
     quarantined_count = quarantine.counts_by_key(session)
     states = [
@@ -110,7 +110,7 @@ def estimate_clock_skew(samples: Sequence[MatchTiming]) -> timedelta | None:
 
 
 def clock_skew_chip(skew: timedelta | None) -> Chip | None:
-    """Return a warning chip if the skew is larger than normal delays of events explain."""
+    """Return a warning chip if `skew` exceeds the usual delay of events, else None."""
     if skew is None or not is_skewed(skew):
         return None
     if skew > timedelta():
@@ -123,7 +123,7 @@ def clock_skew_chip(skew: timedelta | None) -> Chip | None:
 def newest_samples(
     session: Session, traffic_by_key: dict[int, KeyTraffic], limit: int
 ) -> dict[int, list[MatchTiming]]:
-    """Return by key id the timing of about `limit` matches of the key.
+    """Return the times of at most `limit` matches for each key id.
 
     The matches are from the newest minute in which the key sent a match.
     """
@@ -135,7 +135,7 @@ def newest_samples(
 
 
 def floor_to_minute(now: datetime) -> datetime:
-    """Return the end of the last complete minute."""
+    """Return `now` without its seconds, which is the end of the last complete minute."""
     return now.replace(second=0, microsecond=0)
 
 
@@ -150,5 +150,5 @@ def sparkline_points(rates: Sequence[int], *, width: int = 120, height: int = 22
 
 
 def counts_by_minute(received: dict[datetime, int], end: datetime, count: int) -> list[int]:
-    """Return the counts of the `count` minutes before `end`, zero for minutes without events."""
+    """Return the event counts of the `count` minutes before `end`, oldest first; missing minutes are zero."""
     return [received.get(end - minutes * MINUTE, 0) for minutes in range(count, 0, -1)]

@@ -8,21 +8,22 @@ from collections.abc import AsyncIterator, Callable
 
 from app.domain.errors import Unavailable
 
-# Interval of the comment lines in a stream, which keep proxies from closing an idle stream (HTML
-# standard, section 9.2.7).
+# A stream without events sends a comment line at this interval, because proxies may close an idle connection
+# (HTML standard, section 9.2.7).
 HEARTBEAT_SECONDS = 15.0
-# Interval at which changes by other processes are polled.
+# Interval at which a process checks for changes by other processes.
 POLL_SECONDS = 0.5
-# Means that the revision is unknown; no counter has this value.
+# The value of an unknown revision. Counters start at 0, so no counter has this value.
 _NO_REVISION = -1
 
 log = logging.getLogger(__name__)
 
 
 async def poll_forever(poll: Callable[[], None], failure_message: str) -> None:
-    """Call `poll` on a thread every `POLL_SECONDS` until cancelled.
+    """Call `poll` in a thread every `POLL_SECONDS` seconds, until the task is cancelled.
 
-    Logs the first of consecutive failures as `failure_message` and continues.
+    A failure of `poll` does not end the loop. If several calls in a row fail, only the first failure is
+    logged, with `failure_message`.
     """
     is_failing = False
     while True:
@@ -38,11 +39,11 @@ async def poll_forever(poll: Callable[[], None], failure_message: str) -> None:
 
 
 class LiveUpdates:
-    """Event streams of this process, which send an event when the revision of the alerts changes.
+    """The event streams of this process. A stream sends an event when the revision of the alerts changes.
 
-    `read_revision` reads the counter that every process increments, and may raise an exception.
-    `publish_change` may be called on any thread. `stop` ends all streams, so that they do not delay a
-    shutdown.
+    The revision is a counter in the database that every process increments when it changes an alert.
+    `read_revision` reads the counter, and may raise Unavailable. `publish_change` may be called in any
+    thread. `stop` ends all streams, because an open stream would delay the shutdown.
     """
 
     def __init__(self, read_revision: Callable[[], int]) -> None:
@@ -61,7 +62,7 @@ class LiveUpdates:
         self._schedule_wake()
 
     def publish_change(self, revision: int) -> None:
-        """Notify browsers of a committed change, unless `watch` has published the revision already."""
+        """Notify the open streams of a committed change, unless they were already notified of `revision`."""
         if not self._listeners:
             self._last_revision = _NO_REVISION
             return
@@ -80,7 +81,7 @@ class LiveUpdates:
             listener.set()
 
     async def watch(self) -> None:
-        """Poll for changes by other processes while a stream is open; runs until cancelled."""
+        """Notify the open streams of changes by other processes; runs until the task is cancelled."""
         await poll_forever(self._poll, "changed alerts cannot be polled")
 
     def _poll(self) -> None:
@@ -90,9 +91,9 @@ class LiveUpdates:
         self.publish_change(self._read_revision())
 
     def _record_revision(self) -> None:
-        """Record the current revision, so that only later changes are sent.
+        """Record the current revision if it is unknown, so that streams send only later changes.
 
-        The page in the browser already shows earlier changes.
+        A page that opens a stream already shows the earlier changes.
         """
         with self._poll_lock, contextlib.suppress(Unavailable):
             if self._last_revision == _NO_REVISION:

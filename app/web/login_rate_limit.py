@@ -14,7 +14,7 @@ from app.store.users import normalize_name
 
 
 class TooManyLoginAttempts(DeckwatchError):
-    """Too many failed sign-ins (status 429). `retry_after` is in seconds."""
+    """There were too many failed sign-ins (HTTP status 429). `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         minutes = max(1, round(retry_after / 60))
@@ -23,10 +23,10 @@ class TooManyLoginAttempts(DeckwatchError):
 
 
 class LoginRateLimiter:
-    """Limits failed sign-ins; successful ones do not count.
+    """Limits the number of failed sign-ins. Successful sign-ins do not count.
 
-    The limit per account alone is high, so that an attacker cannot lock a user out with a few requests.
-    Each worker process counts separately, so each process allows as many failures as the limits say.
+    The limit per account for all addresses together is high, so that an attacker cannot lock a user out with
+    a few requests. Each worker process counts separately, so the limits apply to each process by itself.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,11 @@ class LoginRateLimiter:
 
     @contextmanager
     def attempt(self, name: str, address: str) -> Iterator[None]:
-        """Count a Forbidden raised in the block as a failed sign-in; raises TooManyLoginAttempts at a limit.
+        """Context manager for one sign-in, which has failed if the block raises Forbidden.
 
-        Attempts run one at a time for two reasons. Otherwise all requests of a burst would pass the check
-        before the first of them has failed. In addition, checking a password takes 64 MiB of memory.
+        Raises TooManyLoginAttempts if a limit is reached. Only one attempt runs at a time. If attempts ran
+        concurrently, a burst of requests could pass the check before the first failure is counted, and each
+        password check would take 64 MiB of memory.
         """
         with self._lock:
             self._check(name, address)
@@ -73,4 +74,4 @@ class LoginRateLimiter:
 def _now() -> float:
     import time
 
-    return time.time()  # the clock that `limits` uses
+    return time.time()  # the library `limits` uses the same clock

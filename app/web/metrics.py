@@ -35,16 +35,17 @@ from app.store.dialect import DatabaseSize, database_size
 from app.store.traffic import TrafficCounts
 from app.web.ttl_cache import TtlCache
 
-# prometheus-client reads this environment variable when it is imported, so worker processes are started
-# with the variable set.
+# prometheus-client reads this environment variable when it is imported, so the variable must be set before
+# the worker processes start.
 MULTIPROC_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # The endpoint is public, so a cache limits how often a caller can make Deckwatch count alerts.
 CACHE_TTL = timedelta(seconds=5)
-# Names of the files that prometheus-client shares between worker processes, and the space each may need.
-# The files are mapped into memory: if the disk is full when a page is first written, the kernel kills the
-# process. Allocating the files at startup prevents this.
+# Kinds of files through which prometheus-client shares metrics between worker processes, each with the
+# maximum size of such a file. prometheus-client maps these files into memory. If the disk is full when a
+# process first writes to a memory page, the kernel kills the process. Allocating the files at startup
+# prevents this.
 _MMAP_FILE_BYTES = {"counter": 1 << 18, "gauge_livesum": 1 << 16, "histogram": 1 << 21}
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -54,16 +55,17 @@ _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 class Metrics(IngestMetrics):
     """The metrics of one process.
 
-    With several worker processes, `multiproc_dir` is the folder of their shared counters, from which each
-    process reports the sums over all processes. `multiproc_dir` must be the value of
-    `MULTIPROC_DIR_VARIABLE`.
+    With several worker processes, each process stores its metrics in the folder `multiproc_dir` and reports
+    the sums over all processes. The environment variable that MULTIPROC_DIR_VARIABLE names must contain the
+    same folder.
     """
 
     def __init__(self, multiproc_dir: Path | None = None) -> None:
         self._multiproc_dir = multiproc_dir
         if multiproc_dir is not None:
             _preallocate_files(multiproc_dir)
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
+        # The `_created` series would double the number of series.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
         self._received = Counter(
             "deckwatch_events_received",
@@ -124,11 +126,14 @@ class Metrics(IngestMetrics):
         self._waiting.set(batches)
 
     def record_http_request(self, route: str, status: int, seconds: float) -> None:
-        """Record a request. `route` must come from a small set, such as the path templates of routes."""
+        """Record a request.
+
+        `route` must be one of a few values, such as path templates, because each value adds series.
+        """
         self._request.labels(route, f"{status // 100}xx").observe(seconds)
 
     def render(self, collector: Collector) -> bytes:
-        """Return these metrics and those of `collector` in Prometheus's text format."""
+        """Return the metrics of all processes and those of `collector` in Prometheus's text format."""
         process_registry = self._registry
         if self._multiproc_dir is not None:
             process_registry = CollectorRegistry()
@@ -139,7 +144,7 @@ class Metrics(IngestMetrics):
 
 
 def _preallocate_files(folder: Path) -> None:
-    """Allocate the files of this process and remove the gauges of processes that have ended."""
+    """Allocate the files of this process, and remove the gauge files of processes that have ended."""
     for gauge_file in folder.glob("gauge_live*_*.db"):
         pid = int(gauge_file.stem.rpartition("_")[2])
         if not Path(f"/proc/{pid}").exists():

@@ -2,7 +2,7 @@
 
 
 def format_capped_count(count: int, limit: int) -> str:
-    """Format a count that was stopped above `limit`: with the limit 10000, 10001 becomes "10,000+"."""
+    """Format a count. A count above `limit` is shown as the limit with a plus sign, such as "10,000+"."""
     return f"{limit:,}+" if count > limit else f"{count:,}"
 
 

@@ -18,9 +18,9 @@ class NavItem:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message about the last action.
+    """A message about the last action of the user.
 
-    If `undo_action` is set, the message contains a form that posts `undo_fields` to that path.
+    If `undo_action` is set, the message contains a button that posts `undo_fields` to the path `undo_action`.
     """
 
     kind: str  # "done", "warning" or "problem"
@@ -31,9 +31,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class PageFrame:
-    """The frame of a page. Every form contains `csrf_token`; a page with `is_live` reloads on changes.
+    """The frame of a page. Every form on the page posts `csrf_token`.
 
-    `theme` is "auto", "light" or "dark".
+    `theme` is "auto", "light" or "dark". If `is_live` is true, the page reloads its content when alerts
+    change.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Responses of pages: full pages, blocks for htmx, redirects, and notices in a signed cookie."""
+"""Responses of pages: full pages, template blocks for htmx, redirects, and notices in a signed cookie."""
 
 import base64
 import json
@@ -39,8 +39,8 @@ def render_page(
 ) -> HTMLResponse:
     """Render a page with `context`, the dataclass of its template.
 
-    A request from htmx gets only one block of the template if there is a block with the same name as the id
-    of the target element.
+    If htmx sends the request and the template has a block with the same name as the id of htmx's target
+    element, the response contains only this block.
     """
     services = get_services(request)
     values = {
@@ -92,7 +92,7 @@ def _page_frame(
 
 
 def _nav_path(path: str) -> str:
-    """Return the path by which the current navigation item is found."""
+    """Return `path`, or the path of the parent page if the page has no navigation item."""
     first_segment = "/" + path.split("/")[1]
     return _PARENT_PATHS.get(first_segment, path)
 
@@ -137,7 +137,7 @@ def theme_from_cookie(request: Request) -> str:
 
 
 def see_other(request: Request, href: str, notice: Notice | None = None) -> Response:
-    """Redirect to `href` after a form post. The notice is kept in a signed cookie and shown once."""
+    """Redirect to `href` after a form post. A signed cookie passes the notice to the next page."""
     response = RedirectResponse(href, status_code=303)
     if notice is not None:
         services = get_services(request)

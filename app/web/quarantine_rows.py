@@ -42,7 +42,7 @@ def _row(event: QuarantinePreview, names: dict[int, str]) -> QuarantineRow:
 def _split_invalid_utf8(raw: bytes) -> tuple[tuple[str, bool], ...]:
     """Return segments (text, whether its bytes are invalid UTF-8); invalid bytes are written as \\xNN.
 
-    An incomplete character at the end of `raw` is dropped, because the preview may have cut it.
+    An incomplete character at the end of `raw` is omitted, because the preview may end within a character.
     """
     complete = raw[: len(raw) - _incomplete_tail_length(raw)]
     segments = _INVALID_UTF8.split(complete.decode("utf-8", "surrogateescape"))
@@ -56,7 +56,7 @@ def _split_invalid_utf8(raw: bytes) -> tuple[tuple[str, bool], ...]:
 
 
 def _incomplete_tail_length(raw: bytes) -> int:
-    """Return the length of an incomplete UTF-8 character at the end of `raw` (RFC 3629)."""
+    """Return the number of bytes of an incomplete UTF-8 character at the end of `raw`, or 0 (RFC 3629)."""
     for length in range(1, min(4, len(raw) + 1)):
         byte = raw[-length]
         if byte & 0xC0 != 0x80:

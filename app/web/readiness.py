@@ -11,8 +11,8 @@ from app.web.ttl_cache import TtlCache
 
 # The endpoint is public, so a cache limits how often a caller can make Deckwatch write.
 CACHE_TTL = timedelta(seconds=1)
-# With less free space than this, the small write of the check may still succeed although events no
-# longer fit on the disk.
+# The check reports a full disk below this free space, because its own small write may succeed although events
+# no longer fit on the disk.
 MIN_FREE_BYTES = 4 << 20
 
 
@@ -24,7 +24,7 @@ class Readiness:
         self._cache = TtlCache(self._check_writable, ttl=CACHE_TTL, clock=clock)
 
     def problem(self) -> str | None:
-        """Return why the database does not accept writes, or None if it does."""
+        """Return the reason why the database does not accept writes, or None if it accepts them."""
         return self._cache.get()
 
     def _check_writable(self) -> str | None:

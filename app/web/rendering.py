@@ -75,10 +75,10 @@ class Renderer:
 
 
 def requested_block(request: Request) -> str | None:
-    """Return the id of the element that htmx will replace, or None for a full page.
+    """Return the name of the template block that htmx requests, or None if it needs the full page.
 
-    Blocks of templates have the same names as these ids. htmx sends the header HX-Target as `tag#id`. It
-    needs the full page when it restores a page from the browser's history.
+    A block has the same name as the id of the element that htmx replaces. htmx sends this id in the header
+    HX-Target, as `tag#id`. When htmx restores a page from the browser's history, it needs the full page.
     """
     headers = request.headers
     if headers.get("HX-Request") != "true" or headers.get("HX-Request-Type") != "partial":
@@ -97,8 +97,8 @@ _MARK_TITLES = {
 def reveal_invisible(text: object) -> Markup:
     """Return untrusted text as HTML in which no character can hide or mislead.
 
-    Invisible characters become marked escape sequences, other characters outside ASCII are marked, and
-    the text direction is isolated (HTML standard, the bdi element).
+    Invisible characters become highlighted escape sequences, and other non-ASCII characters are highlighted.
+    A `bdi` element keeps right-to-left text from reordering the text around it.
     """
     parts = []
     for kind, piece in display_segments(str(text)):
@@ -119,7 +119,7 @@ def format_number(value: int) -> str:
 
 
 def exact_time(when: datetime) -> Markup:
-    """Format a time in UTC to the second, as a time element."""
+    """Format a time in UTC, to the second, as an HTML `time` element."""
     return Markup('<time datetime="{}">{}</time>').format(
         when.isoformat(timespec="seconds"), f"{when:%Y-%m-%d %H:%M:%S} UTC"
     )
@@ -141,7 +141,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def format_relative_time(seconds: float) -> str:
-    """Format a number of seconds in the past, such as "5 min ago"; negative means the future."""
+    """Format a time that is `seconds` ago, such as "5 min ago". A negative value is in the future."""
     distance = abs(seconds)
     if distance < 45:
         return "just now" if seconds >= 0 else "in a moment"

@@ -1,4 +1,4 @@
-"""Request log and request metrics, with a request id that the response contains too.
+"""Request log and request metrics. Each request has an id, which its log lines and its response contain.
 
 Requests are logged with the path template of their route. The path is not logged because it may contain a
 one-time token, and the query is not logged because it may contain any text.
@@ -21,11 +21,11 @@ from app.web.rendering import STATIC_URL
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED_ROUTE = "unmatched"
 STATIC_ROUTE = STATIC_URL + "/"
-# Probes request these routes every few seconds, and pages request many static files, so these requests
-# are logged only if they fail.
+# Probes request these routes every few seconds, and pages request many static files. The log therefore
+# contains these requests at level INFO only if they fail.
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", STATIC_ROUTE})
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-# A seeded generator is much faster than reading each id from the system's random source.
+# For request ids, a pseudorandom generator suffices. It is much faster than the operating system's generator.
 _random = Random()  # noqa: S311 (request ids are not secret)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -60,7 +60,7 @@ class RequestLogMiddleware:
         if not _VALID_REQUEST_ID.match(request_id):
             request_id = f"{_random.getrandbits(64):016x}"
         scope.setdefault("state", {})["request_id"] = request_id
-        # Threads that run routes get a copy of this context, so their log lines contain the id too.
+        # The context is copied to the threads that run routes, so log lines of these threads contain the id.
         bind_contextvars(request_id=request_id)
         started = perf_counter()
         status = 0
@@ -81,8 +81,8 @@ class RequestLogMiddleware:
                 log.exception("the response was aborted")
             raise
         finally:
-            # If there is no status, Starlette sends the error response without passing it through this
-            # middleware. The status is then always 500.
+            # If no response has begun, Starlette sends an error response that does not pass through this
+            # middleware. The status of this response is always 500.
             status = status or 500
             seconds = perf_counter() - started
             self._metrics.record_http_request(

@@ -24,8 +24,7 @@ from app.web.rendering import Renderer
 class Services:
     """Services of one process.
 
-    `clock` returns the current time as an aware UTC datetime. Routes and the code that they call get the
-    time from it.
+    `clock` returns the current time as an aware UTC datetime. Routes get the current time only from `clock`.
     """
 
     settings: Settings
@@ -52,8 +51,9 @@ def get_services(request: Request) -> Services:
     return services
 
 
+# The dependency is async, because FastAPI would run a plain function in a thread.
 async def _services_dependency(request: Request) -> Services:
-    return get_services(request)  # async, because FastAPI would run a plain function on a thread
+    return get_services(request)
 
 
 ServicesDep = Annotated[Services, Depends(_services_dependency)]

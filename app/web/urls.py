@@ -1,4 +1,4 @@
-"""URLs of pages. A URL contains the whole state of a view, so that users can share it."""
+"""URLs of pages. A URL contains the whole state of a view, so that users can share the view."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from fastapi import Path
 from app.domain.errors import InvalidInput
 from app.store.alerts import Cursor
 
-# Row id in a path. No database has larger ids, so a request with a larger id is answered with 404.
+# Row id in a path. Database ids are below 2**63, so a request with a larger id is answered with 404.
 RowId: TypeAlias = Annotated[int, Path(ge=0, lt=2**63, examples=[1])]
 
 
@@ -22,14 +22,14 @@ def parse_row_id(text: str) -> int | None:
 
 
 def href(path: str, parameters: Mapping[str, object] | None = None, **changes: object) -> str:
-    """Return `path` with `parameters` updated by `changes`; empty and None values are left out."""
+    """Return `path` with the query `parameters`, updated by `changes`; empty and None values are omitted."""
     merged = {**(parameters or {}), **changes}
     kept = {name: str(value) for name, value in merged.items() if value not in (None, "")}
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
 def safe_redirect_path(path: str, default: str = "/alerts") -> str:
-    """Return `path` if it is a path on this site, else `default`; prevents open redirects."""
+    """Return `path` if it is a path on this site, else `default`. This prevents open redirects."""
     is_plain = path.isascii() and path.isprintable() and "\\" not in path
     if is_plain and path.startswith("/") and not path.startswith("//"):
         return path
@@ -43,7 +43,7 @@ def encode_cursor(cursor: Cursor) -> str:
 
 
 def decode_cursor(text: str, *, key_is_time: bool) -> Cursor:
-    """Decode the cursor of a URL, whose key is a time or a number; raises InvalidInput."""
+    """Decode a cursor from a URL; raises InvalidInput. The key of the cursor is a time or a number."""
     try:
         key, row_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if not isinstance(row_id, int) or abs(row_id) >= 2**63:

@@ -49,7 +49,7 @@ class PriorityPart(BaseModel):
 
 
 class AlertOut(BaseModel):
-    """An alert. Its text fields come from events, so an attacker may have written them."""
+    """An alert. Text such as `headline` comes from events, so an attacker may have written it."""
 
     id: int
     status: Status
@@ -114,7 +114,7 @@ class WholeAlertOut(AlertOut):
 
 
 class AlertChange(BaseModel):
-    """A change of an alert. Closing requires a verdict and a reason."""
+    """A change of an alert. The status `closed` requires a verdict and a reason."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -140,7 +140,10 @@ def _alert_fields(alert: Alert, names: dict[int, str]) -> dict[str, object]:
 
 
 def _enum_query(*kinds: str) -> Any:
-    """Return a query parameter documented as an enum; `read_filter` validates it."""
+    """Return a query parameter that the OpenAPI document describes as an enum.
+
+    FastAPI does not validate the value; `read_filter` does.
+    """
     return Query(json_schema_extra={"enum": ["", *map(str, kinds)]})
 
 
@@ -174,7 +177,7 @@ def search_alerts(
     cursor: Annotated[str, Query(description="`next_cursor` of the previous page.")] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
 ) -> AlertPageOut:
-    """A page of alerts, by default open alerts with the newest match first."""
+    """Return one page of alerts. By default, it contains open alerts, sorted by `last_seen`, newest first."""
     unknown = sorted(set(request.query_params) - _KNOWN_PARAMETERS)
     if unknown:
         raise InvalidInput({unknown[0]: f"Unknown parameter “{unknown[0]}”."})
@@ -204,7 +207,7 @@ def _get_or_404(session: Session, alert_id: int) -> Alert:
 
 @router.get(PATH + "/{alert_id}", summary="Get an alert", responses=problem_responses(404))
 def get_alert(alert_id: RowId, principal: Analyst, services: ServicesDep) -> WholeAlertOut:
-    """An alert with its newest matches and its complete activity."""
+    """Return an alert with its newest matches and its complete activity log."""
     with services.database.read() as session:
         alert = _get_or_404(session, alert_id)
         newest = matches.list_by_alert(session, alert_id, before=None, limit=20)
@@ -245,7 +248,7 @@ _ACTION_BY_TARGET_STATUS = {
 def change_alert(
     alert_id: RowId, change: AlertChange, principal: Analyst, services: ServicesDep
 ) -> WholeAlertOut:
-    """Change the status, the assignee or both. If one change is not possible, none is made."""
+    """Change the status, the assignee or both. If one of the changes fails, the alert stays unchanged."""
     with services.database.read() as session:
         _get_or_404(session, alert_id)
     if change.status is None and "assignee" not in change.model_fields_set:

@@ -1,4 +1,4 @@
-"""API compatible with Elasticsearch, as far as log shippers need it to connect and send events."""
+"""API for log shippers: the part of Elasticsearch's API that they need to connect and send events."""
 
 import json
 import re
@@ -27,8 +27,8 @@ router = APIRouter(
 )
 PREFIX = "/elastic"
 
-# The maximum length is Elasticsearch's limit for index names. It bounds the size of the bulk response,
-# which repeats the name for each event.
+# The maximum length is Elasticsearch's limit for index names. Without a limit, the bulk response could become
+# very large, because it repeats the name for each event.
 IndexName = Annotated[str, Path(max_length=255)]
 
 _CLUSTER_NAME = "deckwatch"
@@ -37,9 +37,10 @@ _INFO_BODY = {
     "cluster_name": _CLUSTER_NAME,
     "cluster_uuid": _CLUSTER_NAME,
     "version": {
-        # Higher than any release, because a Beat may require a server that is not older than the Beat.
+        # This version is higher than any release, because a Beat such as Filebeat may refuse a server that
+        # is older than the Beat.
         "number": "9.99.0",
-        # Logstash and clients of version 7 require this flavour and the tagline below.
+        # Logstash and Elasticsearch clients of version 7 require this value and the tagline below.
         "build_flavor": "default",
         "build_type": "unknown",
         "build_hash": "unknown",
@@ -154,7 +155,10 @@ _REQUEST_BODY = {
 
 
 def _bulk_route(*statuses: int) -> dict[str, Any]:
-    """Return the OpenAPI arguments of a bulk route that can also fail with `statuses`."""
+    """Return the route arguments for the OpenAPI description of a bulk route.
+
+    `statuses` are error statuses in addition to those of all bulk routes.
+    """
     return {
         "response_model": BulkAnswer,
         "openapi_extra": _REQUEST_BODY,
@@ -191,7 +195,7 @@ async def take_bulk_of_index(
 async def _ingest_bulk(
     request: Request, agent: Agent, services: Services, index: str | None
 ) -> Response:
-    """Ingest a bulk request and respond after every match is stored durably."""
+    """Ingest a bulk request, and respond after all its matches are committed to the database."""
     started = perf_counter()
     splitter = BulkSplitter(
         index=index,
@@ -215,7 +219,10 @@ _COMPATIBLE_MEDIA_TYPE = re.compile(
 
 
 def _json_response(request: Request, body: bytes) -> Response:
-    """Return JSON with the versioned media type that the client requests, or with application/json."""
+    """Return a JSON response with the media type that the client expects.
+
+    This is Elasticsearch's versioned media type if the client requests it, else application/json.
+    """
     requested = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
     compatible = _COMPATIBLE_MEDIA_TYPE.search(requested)
     media_type = "application/json"

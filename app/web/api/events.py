@@ -57,7 +57,10 @@ class EventReceipt(BaseModel):
     summary="Send events",
 )
 async def take_events(request: Request, agent: Agent, services: ServicesDep) -> Response:
-    """The response is sent after every match is stored durably. Sending an event again changes nothing."""
+    """The response is sent after all matches are committed to the database.
+
+    If an agent sends an event again, its matches are not stored again; `duplicates` counts them.
+    """
     receipt = await services.pipeline.ingest_stream(
         request.stream(),
         encoding=request.headers.get("content-encoding", ""),

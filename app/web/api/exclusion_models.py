@@ -1,4 +1,4 @@
-"""Request and response models of the exclusion API, and their conversion from stored rows."""
+"""Request and response models of the exclusion API, and functions that convert stored rows to models."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ from app.web.api.fields import StorableText
 
 
 class ConditionModel(BaseModel):
-    """A condition. An exclusion covers matches for which all of its conditions hold."""
+    """A condition of an exclusion. An exclusion covers a match if all conditions of the exclusion hold."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +90,7 @@ class PreviewIn(BaseModel):
 
 
 class PreviewOut(BaseModel):
-    """Effect that the conditions would have had on the rule's matches of the last 30 days."""
+    """The effect that the conditions would have had on the rule's matches of the last 30 days."""
 
     examined: int = Field(description="Number of matches examined, from the newest.")
     complete: bool = Field(description="False if there are more matches than were examined.")

@@ -61,7 +61,8 @@ def _validate(services: Services, draft: ExclusionDraft) -> exclusion_draft.Vali
         longest=services.settings.exclusion_max_duration,
         rule_ids=[rule.id for rule in services.rules.rules],
     )
-    # The end is converted to UTC, so that this response contains the same text as a later response.
+    # The database stores times in UTC. With the same time zone here, the response to this request shows the
+    # end in the same form as later responses.
     return replace(valid, ends_at=valid.ends_at.astimezone(UTC))
 
 
@@ -74,7 +75,7 @@ def _validate(services: Services, draft: ExclusionDraft) -> exclusion_draft.Vali
 def list_exclusions(
     principal: Analyst, services: ServicesDep, state: State | None = None
 ) -> ExclusionsOut:
-    """Exclusions with all their versions, newest first."""
+    """Return the exclusions, newest first. Each exclusion contains all its versions."""
     at = services.clock()
     with services.database.read() as session:
         histories = exclusions.list_all(session)
@@ -97,7 +98,10 @@ def list_exclusions(
 def propose_exclusion(
     exclusion: ExclusionIn, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """An exclusion proposed by an admin is live immediately, any other after an admin approves it."""
+    """An exclusion takes effect immediately if an admin proposes it.
+
+    Any other exclusion takes effect after an admin approves it.
+    """
     draft = ExclusionDraft(
         rule_id=exclusion.rule_id,
         conditions=condition_tuples(exclusion.conditions),
@@ -118,7 +122,7 @@ def propose_exclusion(
     responses=problem_responses(*JSON_BODY_STATUSES),
 )
 def preview_exclusion(preview: PreviewIn, principal: Analyst, services: ServicesDep) -> PreviewOut:
-    """The preview saves nothing. It validates the conditions in the same way as a proposal."""
+    """The conditions are validated like those of a proposed exclusion. The preview stores nothing."""
     if services.find_rule(preview.rule_id) is None:
         raise InvalidInput({"rule_id": "This rule does not exist."})
     conditions = validate_conditions(condition_tuples(preview.conditions))
@@ -147,9 +151,10 @@ def get_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep
 def change_exclusion(
     exclusion_id: RowId, change: ExclusionChange, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """A decision requires the role admin. An edit creates a new version.
+    """Decide on the version that waits for approval, or create a new version.
 
-    The live version stays in force until an admin approves the new one.
+    Only an admin can approve or decline. A version that an admin creates takes effect immediately. If any
+    other user creates a version, the live version stays in force until an admin approves the new version.
     """
     history = _get_or_404(services, exclusion_id)
     edits = change.model_fields_set - {"decision", "version"}
@@ -187,8 +192,8 @@ def _edit(
         services.database,
         history.record.id or 0,
         _validate(services, draft),
-        # The draft contains values of the newest version. If another version is saved meanwhile, the
-        # edit fails with Conflict.
+        # The draft contains values of the newest version. If another user saves a version in the meantime,
+        # the edit fails with Conflict.
         base_version=newest.version if change.version is None else change.version,
         principal=principal,
         at=services.clock(),
@@ -202,7 +207,7 @@ def _edit(
     responses=problem_responses(404, 409),
 )
 def end_exclusion(exclusion_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """The exclusion and the matches that it suppressed stay stored. Later matches open or update alerts."""
+    """The exclusion and its suppressed matches stay stored. Later matches open or update alerts again."""
     actions.end(
         services.database, exclusion_id, version=None, principal=principal, at=services.clock()
     )

@@ -1,4 +1,7 @@
-"""Type for text in JSON bodies. Escapes NUL and lone surrogates, which databases cannot store."""
+"""Text type for JSON bodies.
+
+Validation escapes NUL characters and lone surrogates, because databases cannot store them.
+"""
 
 from typing import Annotated, TypeAlias
 

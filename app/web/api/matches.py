@@ -19,7 +19,7 @@ router = APIRouter(tags=["alerts"], responses=problem_responses(*AUTH_STATUSES))
     responses=problem_responses(404),
 )
 def get_event(match_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """The event as the agent sent it, byte for byte."""
+    """Return the event exactly as the agent sent it, byte for byte."""
     with services.database.read() as session:
         match = matches.get(session, match_id)
     if match is None:

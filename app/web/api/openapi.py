@@ -14,10 +14,10 @@ from app.web.access import RequireRole, declared_access
 TITLE = "Deckwatch"
 SUMMARY = "Detection of SSH in containers: send events, handle alerts."
 
-# Error statuses of routes that require authentication. 503 is one of them, because authentication reads
-# the database.
+# Error statuses of routes that require authentication. Authentication reads the database, so these routes
+# answer 503 if the database is unavailable.
 AUTH_STATUSES = (401, 403, 503)
-# Error statuses of routes that read a body.
+# Additional error statuses of routes that read a body.
 JSON_BODY_STATUSES = (400, 408, 413, 422)
 STREAMED_BODY_STATUSES = (400, 408, 413, 415)
 
@@ -77,7 +77,7 @@ def problem_responses(
 
 
 def build_document(routers: Iterable[APIRouter]) -> dict[str, Any]:
-    """Return the OpenAPI document of all routes with a tag; the routes of pages have no tag."""
+    """Return the OpenAPI document of all routes that have a tag. Routes of HTML pages have no tag."""
     routes = [
         route
         for router in routers
@@ -98,7 +98,7 @@ def build_document(routers: Iterable[APIRouter]) -> dict[str, Any]:
                 operation["security"] = [{name: []} for name in _SECURITY_SCHEMES]
     components = document["components"]
     components["securitySchemes"] = _SECURITY_SCHEMES
-    # Remove the schemas of FastAPI's own error responses, which Deckwatch replaces.
+    # Nothing refers to these schemas, because Deckwatch replaces FastAPI's own error responses.
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
     return document
@@ -111,7 +111,7 @@ _PROBLEM_MEDIA_TYPES = {
 
 
 def _set_problem_media_types(responses: dict[str, Any]) -> None:
-    """Set the media type of error responses; FastAPI sets the type of the successful response."""
+    """Set the media type of each error response, and remove FastAPI's own validation error response."""
     for status, response in list(responses.items()):
         for content in list(response.get("content", {}).values()):
             name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]

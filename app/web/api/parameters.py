@@ -8,7 +8,7 @@ from app.domain.errors import InvalidInput
 
 
 async def _reject_repeated_parameters(request: Request) -> None:
-    """Raise InvalidInput if a parameter occurs more than once, because its value is ambiguous then."""
+    """Raise InvalidInput if a parameter occurs more than once, because its value would be ambiguous."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in counts.items():
         if count > 1:

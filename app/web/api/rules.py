@@ -21,7 +21,7 @@ PATH = "/api/v1/rules"
 
 
 class RuleOut(BaseModel):
-    """A loaded rule. The setting in its file applies until a user enables or disables the rule."""
+    """A loaded rule. `enabled` equals `enabled_in_file` until a user enables or disables the rule."""
 
     id: str
     slug: str = Field(description="Name of the rule's file without the extension.")
@@ -74,7 +74,7 @@ def _rule_out(rule: Rule, switch: RuleSwitch | None) -> RuleOut:
     dependencies=[NO_REPEATED_PARAMETERS],
 )
 def list_rules(principal: Analyst, services: ServicesDep, enabled: bool | None = None) -> RulesOut:
-    """All loaded rules, in the order of their files."""
+    """Return the loaded rules, in the order in which their files were loaded."""
     with services.database.read() as session:
         overrides = rule_overrides.list_all(session)
     rules = [_rule_out(rule, overrides.get(rule.id)) for rule in services.rules.rules]
@@ -89,9 +89,9 @@ def list_rules(principal: Analyst, services: ServicesDep, enabled: bool | None =
 def change_rule(
     rule_id: str, change: RuleChange, principal: Admin, services: ServicesDep
 ) -> RuleOut:
-    """The change is in effect when the response is sent, in other worker processes within a second.
+    """Enable or disable a rule. Existing alerts do not change.
 
-    Existing alerts are not changed.
+    The change takes effect before the response is sent. Other worker processes apply it within a second.
     """
     rule = get_rule(services.rules.rules, rule_id)
     set_rule_enabled(

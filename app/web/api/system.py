@@ -1,4 +1,4 @@
-"""Health checks, metrics, the event stream, and the OpenAPI document with its reference page."""
+"""Health checks, metrics, the stream of live updates, and the OpenAPI document."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -46,7 +46,7 @@ def readyz(services: ServicesDep) -> Response:
     response_class=PlainTextResponse,
 )
 def metrics(services: ServicesDep) -> Response:
-    """Counters are sums over all worker processes since the start. No label identifies a user or host."""
+    """Each counter is a sum over all worker processes since startup. No label identifies a user or host."""
     return Response(services.metrics.render(services.database_collector), media_type=CONTENT_TYPE)
 
 
@@ -69,7 +69,7 @@ _EVENT = {
     | {200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def stream(principal: Analyst, services: ServicesDep) -> StreamingResponse:
-    """Sends `event: alerts` after an alert was opened or changed. The event does not contain the change."""
+    """Send `event: alerts` when an alert is opened or changed. The event does not describe the change."""
 
     async def body() -> AsyncIterator[bytes]:
         async for part in services.live_updates.stream():

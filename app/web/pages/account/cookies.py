@@ -1,4 +1,4 @@
-"""Cookies of the account pages: session, form and theme."""
+"""Cookies for sign-in: the session cookie, and the form cookie that protects forms before sign-in."""
 
 import re
 import secrets
@@ -34,14 +34,14 @@ def delete_cookie(response: Response, services: Services, name: str) -> None:
 
 
 def form_cookie_value(request: Request, services: Services) -> str:
-    """Return the value of the form cookie, to which forms of a signed-out browser are bound.
+    """Return the value of the form cookie of the request, or a new random value.
 
-    Binding forms to a cookie prevents login CSRF, in which a third party signs a browser in to another
-    account.
+    A signed-out browser has no session, so the CSRF token of its forms is derived from this cookie. With the
+    token, another site cannot sign the browser in to the account of an attacker (login CSRF).
     """
     sent = request.cookies.get(csrf_cookie_name(services), "")
-    # The value is sent back in a Set-Cookie header, so only values in the format of Deckwatch's own
-    # values are accepted.
+    # The response repeats the value in a Set-Cookie header, so the request must not be able to choose an
+    # arbitrary text.
     return sent if _FORM_COOKIE_VALUE.fullmatch(sent) else secrets.token_urlsafe(24)
 
 

@@ -40,7 +40,7 @@ router = APIRouter()
 class LoginPage:
     """Context of the sign-in page. Its form posts `csrf`, `name`, `password` and `next` to `action`.
 
-    `no_admin_yet` is true before the first admin exists; the page then refers to the set-up link.
+    `no_admin_yet` is true if no admin can sign in; the page then refers to the set-up link.
     """
 
     action: str
@@ -70,7 +70,7 @@ class SetupPage:
 def _render_signed_out(
     services: Services, template: str, page: object, cookie_value: str, status: int
 ) -> HTMLResponse:
-    """Render a page without navigation and set the form cookie."""
+    """Render a page for a signed-out user, without navigation, and set the form cookie."""
     html = services.renderer.render_template(
         template, {"page": page, "frame": None}, now=services.clock()
     )
@@ -151,7 +151,7 @@ def _start_session(
 def setup(request: Request, token: str, services: ServicesDep) -> Response:
     link = user_actions.read_link(services.database, token, at=services.clock())
     if link.purpose is LinkPurpose.SIGN_IN:
-        # The demo prints such a link in its terminal.
+        # Only the demo creates links for signing in. It prints such a link in the terminal.
         new_session = sessions.sign_in_with_link(
             services.database,
             token,

@@ -1,1 +1,1 @@
-"""The list of agents and their API keys, the page of one agent, and how to connect an agent."""
+"""The list of agents and their API keys, the page of one agent, and instructions to connect an agent."""

@@ -43,8 +43,8 @@ router = APIRouter()
 
 HOSTS_LIMIT = 20
 SILENCES_LIMIT = 10
-# The page determines the clock skew and the hosts from at most SAMPLE_LIMIT matches. They are taken from
-# the newest SAMPLE_MINUTES minutes that contain matches, within SAMPLE_PERIOD.
+# The page determines the clock skew and the hosts from about SAMPLE_LIMIT matches. It reads these matches
+# from the newest SAMPLE_MINUTES minutes with matches, and none that are older than SAMPLE_PERIOD.
 SAMPLE_LIMIT = 1_000
 SAMPLE_MINUTES = 60
 SAMPLE_PERIOD = timedelta(days=7)

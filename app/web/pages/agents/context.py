@@ -15,7 +15,7 @@ class KeyRow:
     """A key in the list.
 
     `counts` cover the last 24 hours. `sparkline_points` cover the last hour, and are None if no event was
-    received in it.
+    received in that hour.
     """
 
     state: KeyState
@@ -42,10 +42,10 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class AgentsPage:
-    """Context of the agents page, with the blocks `keys`, `connect` and `quarantine`.
+    """Context of agents.html; its blocks are `keys`, `connect` and `quarantine`.
 
-    The form for a new key posts `csrf`, `name`, `role` and `connect` to `create_action`.
-    `connect_instructions` holds the steps of all kinds of agent after a key was created.
+    The form for a new key posts `csrf`, `name`, `role` and `connect` to `create_action`. After a key for an
+    agent was created, `connect_instructions` holds the steps for all kinds of agent; otherwise, it is empty.
     """
 
     stats: tuple[Stat, ...]
@@ -78,7 +78,7 @@ class AgentsPage:
 
 @dataclass(frozen=True, slots=True)
 class ChartRow:
-    """A row of the chart's table: rates per minute, and sums of matches, duplicates and rejections."""
+    """A row of the chart's table: rates per minute, and sums of matches, duplicates and rejected events."""
 
     at: datetime
     epoch: int
@@ -100,7 +100,7 @@ class SilenceRow:
 
 @dataclass(frozen=True, slots=True)
 class AgentPage:
-    """Context of the page of one agent. The block `traffic` is the chart with its table and sums."""
+    """Context of agent.html; its block `traffic` contains the chart, the table of the chart and the sums."""
 
     state: KeyState
     state_summary: str
@@ -112,7 +112,7 @@ class AgentPage:
     range_description: str
     stats: tuple[Stat, ...]
     chart_rows: tuple[ChartRow, ...]
-    # Traffic exists, but only in the current minute; the chart shows complete minutes.
+    # True if all events arrived in the current minute. The chart shows only complete minutes.
     only_current_minute: bool
     step_duration: str
     as_of: datetime

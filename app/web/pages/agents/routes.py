@@ -1,4 +1,4 @@
-"""Agents page: API keys with their state, newest quarantined events, and how to connect an agent."""
+"""Agents page: API keys and their state, newest quarantined events, and instructions to connect agents."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ def _state_filter(state: KeyState) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """Values of the form for a new key, and the error or the new key that resulted from the form."""
+    """The values of the form for a new key, and the result of the form: an error or the new key."""
 
     name: str = ""
     name_error: str | None = None
@@ -151,7 +151,7 @@ def _render(
 class _KeyList:
     """One page of the keys that match the query.
 
-    The keys are filtered in memory. There are few keys, because admins create each key by hand.
+    The keys are filtered in memory, because there are few: admins create each key by hand.
     """
 
     def __init__(self, states: Sequence[KeyState], query: dict[str, str]) -> None:
@@ -241,7 +241,7 @@ def _key_rows(
 def create(request: Request, principal: Admin, services: ServicesDep, form: FormDep) -> Response:
     """Create a key and show it in this response.
 
-    There is no redirect, because the key is not stored and can be shown only once.
+    There is no redirect, because only a hash of the key is stored, so no later response could show the key.
     """
     form.allow_fields("name", "role", "connect")
     role = next((role for role in Role if role == form["role"]), None)

@@ -28,17 +28,17 @@ class FindingView:
 
 @dataclass(frozen=True, slots=True)
 class ProcessView:
-    """One process of the lineage, outermost first."""
+    """One process of the lineage: the entry leader, the parent, or the process of the event."""
 
     name: str
     note: str
-    depth: int  # 0 for the outermost process
+    depth: int  # 0 for the first process of the lineage
     is_alert_process: bool
 
 
 @dataclass(frozen=True, slots=True)
 class EventDetail:
-    """A label and a value of the event; `filter_href` lists the alerts with the same value."""
+    """A label and a value of the event; `filter_href` is the URL of the alerts with the same value."""
 
     label: str
     value: str
@@ -48,7 +48,7 @@ class EventDetail:
 
 @dataclass(frozen=True, slots=True)
 class GuideStepView:
-    """One step of the guide; `html` is safe and `tick` is None until the step is done."""
+    """One step of the investigation guide. `html` is sanitised. `tick` is None until the step is done."""
 
     key: str
     html: str
@@ -58,7 +58,7 @@ class GuideStepView:
 
 @dataclass(frozen=True, slots=True)
 class GuideView:
-    """One part of the guide. The tabs are links, so they work without JavaScript."""
+    """One part of the investigation guide. The tabs are links, so they work without JavaScript."""
 
     part: str
     tabs: tuple[Tab, ...]
@@ -68,7 +68,7 @@ class GuideView:
 
 @dataclass(frozen=True, slots=True)
 class MatchRow:
-    """A match of the alert; `clock_skew` is None if the agent's clock agrees with the server's."""
+    """A match of the alert. `clock_skew` is None if the skew is unknown or too small to be shown."""
 
     match: Match
     process: Process
@@ -86,11 +86,11 @@ class ActivityRow:
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """The input of a rejected form, with its errors. The default values stand for empty forms."""
+    """The input of a rejected form and its errors. The default values mean that no form was rejected."""
 
     verdict: str = ""
     reason: str = ""
-    close_errors: dict[str, str] = field(default_factory=dict)  # by field
+    close_errors: dict[str, str] = field(default_factory=dict)  # messages by form field
     close_form_open: bool = False
     comment: str = ""
     comment_error: str | None = None

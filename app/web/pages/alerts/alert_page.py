@@ -1,4 +1,4 @@
-"""Builds the context of the alert page from the database and the displayed event."""
+"""Builds the context of the alert page from stored rows and the event that the alert displays."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from app.web.services import Services
 from app.web.stored_event import parse_match_event
 
 MATCHES_PAGE_SIZE = 20
-# A smaller difference is not shown, because an event takes some time to reach the server.
+# The page does not show a smaller clock skew, because an event takes some time to reach the server.
 CLOCK_SKEW_THRESHOLD = timedelta(minutes=2)
 
 
@@ -40,8 +40,8 @@ def build_alert_page(
 ) -> AlertPage:
     """Return the context of the page of `alert`.
 
-    `query` can contain `guide` (the name of a part of the guide) and `before` (a match id; the page lists
-    matches that are older).
+    `query` is the query string of the page. Its parameter `guide` is the name of the guide part to show. Its
+    parameter `before` is a match id; the page lists matches that are older than this match.
     """
     rule = services.find_rule(alert.rule_id)
     displayed_match = matches.displayed_match(session, alert)
@@ -105,7 +105,7 @@ def _grouped_by(alert: Alert) -> tuple[tuple[str, str], ...]:
 def _build_guide_view(
     session: Session, alert: Alert, rule: Rule | None, requested_part: str
 ) -> GuideView:
-    """Return one part of the guide with its ticks. The part is empty if the rule is not loaded."""
+    """Return one part of the guide with its completed steps, or an empty part if the rule is not loaded."""
     part_name = parse_guide_part(requested_part)
     ticks = alerts.guide_ticks(session, alert.id or 0)
     parts = rule.guide.parts if rule else ()
@@ -145,7 +145,7 @@ def _guide_steps(
 def _match_page(
     session: Session, alert: Alert, query: Mapping[str, str]
 ) -> tuple[tuple[MatchRow, ...], int | None]:
-    """Return a page of matches, and the id of its last match if older matches exist."""
+    """Return a page of matches, and the id of its last match if older matches exist, else None."""
     newest_first = matches.list_by_alert(
         session,
         alert.id or 0,
@@ -168,7 +168,7 @@ def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
 
 
 def clock_skew_text(received_at: datetime, occurred_at: datetime | None) -> str | None:
-    """Return the agent's clock skew, such as "2 h behind", or None below CLOCK_SKEW_THRESHOLD."""
+    """Return the agent's clock skew, such as "2 h behind"; None if unknown or below CLOCK_SKEW_THRESHOLD."""
     if occurred_at is None or abs(received_at - occurred_at) < CLOCK_SKEW_THRESHOLD:
         return None
     seconds = (received_at - occurred_at).total_seconds()

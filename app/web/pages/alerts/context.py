@@ -8,7 +8,7 @@ from app.web.components import Chip, SelectOption, Tab
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One line of the list; `chips` are labels for the first findings about the command line."""
+    """One line of the list; `chips` are labels of the first few findings about the command line."""
 
     alert: Alert
     chips: tuple[Chip, ...]

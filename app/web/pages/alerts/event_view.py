@@ -10,8 +10,9 @@ from app.web import urls
 from app.web.pages.alerts.alert_context import EventDetail, FindingView, ProcessView, TokenView
 from app.web.paths import ALERTS_PATH
 
-# Limits of what the page shows of an event; lengths are in characters. The limits are necessary because an
-# event can contain megabytes, and each invisible character takes about a hundred characters of HTML.
+# Limits for the parts of an event that the page shows; lengths are in characters. The limits are necessary
+# because an event can contain megabytes, and the page needs about a hundred characters of HTML to show one
+# invisible character.
 ARGUMENTS_LIMIT = 500
 ARGUMENT_LENGTH_LIMIT = 2_000
 COMMAND_LINE_LENGTH_LIMIT = 20_000
@@ -49,7 +50,7 @@ def _arguments_within_limits(args: Sequence[str]) -> int:
 
 
 def command_note(event: Event | None) -> str:
-    """Return the note below the command line: omitted arguments or the working directory."""
+    """Return the note below the command line: the number of omitted arguments, or the working directory."""
     if event is None:
         return "The event of this alert is no longer stored."
     if more := len(event.process.args) - _arguments_within_limits(event.process.args):
@@ -89,7 +90,7 @@ def findings(event: Event | None) -> tuple[FindingView, ...]:
 
 
 def lineage(event: Event | None) -> tuple[ProcessView, ...]:
-    """Return the entry leader, the parent and the process itself, as far as the agent sent them."""
+    """Return the processes of the event's lineage: the entry leader, the parent and the process itself."""
     if event is None:
         return ()
     processes: list[tuple[Process, str]] = []
@@ -121,7 +122,7 @@ def _pid(process: Process) -> str | None:
 
 
 def event_details(alert: Alert, event: Event | None) -> tuple[EventDetail, ...]:
-    """Return the values of the event that have no other place on the page, then its labels."""
+    """Return the values of the event that the page shows nowhere else, and then the container labels."""
     if event is None:
         return ()
 

@@ -71,7 +71,7 @@ def _build_page(
         role_options=_enum_options("Any role", SshRole, alert_filter.ssh_role),
         assignee_options=_assignee_options(session, query.get("assignee", "")),
         sort_options=tuple(
-            # The default order has an empty value, which keeps it out of the URL.
+            # The default order has an empty value, so that it does not appear in the URL.
             SelectOption("" if sort is Sort.TIME else str(sort), label, sort is alert_filter.sort)
             for sort, label in _SORT_LABELS.items()
         ),
@@ -166,7 +166,7 @@ def _finding_chips(alert: Alert) -> tuple[Chip, ...]:
 def change_status_in_bulk(
     request: Request, principal: Analyst, services: ServicesDep, form: FormDep
 ) -> Response:
-    """Change the status of each selected alert that allows it, and report the alerts that do not."""
+    """Change the status of the selected alerts. A notice reports the alerts that could not be changed."""
     form.allow_fields("alert", "move", "verdict", "reason", "next")
     back = urls.safe_redirect_path(form["next"], ALERTS_PATH)
     action = next((action for action in AlertAction if action == form["move"]), None)

@@ -1,4 +1,4 @@
-"""Audit log page: who changed what, newest first."""
+"""Audit log page: the recorded changes with their actors, newest first."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """An entry; `subject_href` is None if the subject has no page."""
+    """An entry of the audit log; `subject_href` is None if the changed object has no page."""
 
     entry: AuditEntry
     subject_href: str | None
@@ -30,7 +30,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Context of the audit log, with the block `list`."""
+    """Context of audit.html; its block is `list`."""
 
     rows: tuple[AuditRow, ...]
     first_href: str | None
@@ -44,8 +44,8 @@ def show(request: Request, principal: Admin, services: ServicesDep) -> Response:
     query = {name: value for name, value in request.query_params.items() if value}
     audit_filter = AuditFilter(
         actor=escape_unstorable(query.get("who", "").strip()),
-        # There is a limit because SQLite refuses patterns longer than 50,000 bytes. No action has 100
-        # characters.
+        # The length is limited, because SQLite refuses LIKE patterns longer than 50,000 bytes. All names
+        # of actions are shorter than 100 characters.
         action=escape_unstorable(query.get("what", "").strip()[:100]),
         before=urls.parse_row_id(query.get("before", "")),
     )

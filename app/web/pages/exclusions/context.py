@@ -11,7 +11,10 @@ from app.web.components import Tab
 
 @dataclass(frozen=True, slots=True)
 class ConditionView:
-    """A condition and the warning about its field; an attacker may have written the values."""
+    """A condition. `caution` is a warning about the field, or None.
+
+    The values can come from an event, so an attacker may have written them.
+    """
 
     label: str
     operator: str
@@ -21,7 +24,7 @@ class ConditionView:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionRow:
-    """One line of the list; `version` is the live version, or the newest version if none is live."""
+    """One line of the list; `version` is the version approved last, or the newest if none was approved."""
 
     record: ExclusionRecord
     version: ExclusionVersion
@@ -45,7 +48,7 @@ class ExclusionsPage:
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """A version and its parsed conditions."""
+    """A version of an exclusion and its parsed conditions."""
 
     version: ExclusionVersion
     conditions: tuple[ConditionView, ...]
@@ -62,8 +65,8 @@ class SuppressedMatchRow:
 class ExclusionPage:
     """Context of exclusion.html; its blocks are `exclusion` and `matches`.
 
-    `can_decide` says whether the user may now approve or decline the exclusion, and `can_end` whether the
-    user may now end it.
+    `can_decide` is true if the user may approve or decline the pending version. `can_end` is true if the user
+    may end the exclusion.
     """
 
     record: ExclusionRecord

@@ -13,7 +13,7 @@ from app.web.pages.exclusions.forms import FormInput
 class ConditionRow:
     """The inputs `field-N`, `operator-N` and `values-N` of one condition, where N is its index.
 
-    `obscured_values` are the values with characters that a text box does not show.
+    `obscured_values` are the values that contain invisible characters, which a text box does not show.
     """
 
     fields: tuple[SelectOption, ...]
@@ -26,7 +26,10 @@ class ConditionRow:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A value of the alert that is in no condition yet; its button, named `add`, posts `value`."""
+    """A value of the alert's event whose field no condition uses yet.
+
+    The page shows it as a button. The button posts `value` in the form field `add`.
+    """
 
     label: str
     display_value: str
@@ -38,12 +41,14 @@ class Suggestion:
 class ExclusionFormPage:
     """Context of exclusion_form.html; its block is `form`.
 
-    The buttons are `submit` (saves), `add` (a suggestion's value, or "blank") and `remove` (the index of
-    a condition). `add` and `remove` save nothing and return the changed form.
+    The form has three kinds of buttons. The button `submit` saves the form. A button `add` adds a condition;
+    its value is that of a suggestion, or "blank" for an empty condition. A button `remove` removes a
+    condition; its value is the index of the condition. `add` and `remove` save nothing and return the changed
+    form.
     """
 
     form: FormInput
-    errors: dict[str, str]  # by form field; "conditions" is about all conditions
+    errors: dict[str, str]  # messages by form field; "conditions" is about all conditions
     alert: Alert | None
     history: ExclusionHistory | None  # None for a new exclusion
     base_version: int | None
@@ -55,6 +60,6 @@ class ExclusionFormPage:
     first_day: date
     last_day: date
     can_close_alert: bool
-    covers_alert: bool | None  # None if unknown
+    covers_alert: bool | None  # None if there is no event or a condition is invalid
     conflict: str | None
     changed_fields: tuple[tuple[str, str], ...]  # (label, current value)

@@ -1,4 +1,4 @@
-"""Routes of the exclusion form, which creates an exclusion, with or without an alert, or edits one."""
+"""Routes of the exclusion form, which edits an exclusion or creates one, optionally from an alert."""
 
 from datetime import timedelta
 
@@ -36,8 +36,8 @@ from app.web.urls import RowId
 
 router = APIRouter()
 DEFAULT_DURATION = timedelta(days=30)
-# The form for a new exclusion from an alert starts with one condition for each of these fields that the
-# event of the alert has.
+# If the form is opened from an alert, it starts with a condition for each of these fields that occurs in the
+# event of the alert.
 DEFAULT_FIELDS = (
     "container.image.name",
     "orchestrator.namespace",
@@ -119,7 +119,7 @@ def create(request: Request, principal: Analyst, services: ServicesDep, form: Fo
 
 
 def _changes_conditions(form: Form) -> bool:
-    """Return whether the user pressed `add` or `remove` and not `submit`."""
+    """Return whether the user pressed a button `add` or `remove`, and not the button `submit`."""
     return not form["submit"] and bool(form["add"] or form["remove"])
 
 
@@ -198,7 +198,7 @@ def _render_form(
     changed_fields: tuple[tuple[str, str], ...] = ()
     if conflict and history is not None:
         changed_fields = changes_since(history, base_version)
-        # The response shows these changes to the user, so the next attempt to save may overwrite them.
+        # The response shows the newer version to the user, so the next attempt may overwrite it.
         base_version = history.record.newest_version
     rule_id = history.record.rule_id if history else alert.rule_id if alert else None
     if rule_id is not None and services.find_rule(rule_id) is None:

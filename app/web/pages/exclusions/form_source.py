@@ -1,4 +1,4 @@
-"""The alert, event and earlier versions from which the exclusion form is filled in."""
+"""The data with which the exclusion form is filled in: an alert, its event, and earlier versions."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ DISPLAY_VALUE_LENGTH_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class FormSource:
-    """The alert that the exclusion was created from, its event, and the exclusion that is edited."""
+    """The alert from which the exclusion is created, the event of the alert, and the edited exclusion."""
 
     alert: Alert | None = None
     event: Event | None = None
@@ -46,7 +46,7 @@ class FormSource:
 def load_form_source(
     services: Services, alert_id: int | None, exclusion_id: int | None
 ) -> FormSource:
-    """Load the alert or the exclusion; raises NotFound."""
+    """Load the alert, or the exclusion and the alert from which it was created; raises NotFound."""
     with services.database.read() as session:
         history = exclusions.get(session, exclusion_id) if exclusion_id is not None else None
         if exclusion_id is not None and history is None:
@@ -61,10 +61,10 @@ def load_form_source(
 
 
 def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
-    """Return the first value of field `name` in the event as a list with at most one (field, value).
+    """Return a list with (field, value) for the first value of the field `name`, or an empty list.
 
-    For the name `container.labels.*`, the list contains every label.
-    Values that no condition accepts, such as very long ones, are left out.
+    For the name `container.labels.*`, the list contains every label of the container. Values that a
+    condition cannot have, such as very long values, are omitted.
     """
     if name == LABEL_PREFIX + "*":
         labels = sorted(event.labels.items())
@@ -75,7 +75,7 @@ def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
 
 
 def initial_conditions(source: FormSource, fields: Sequence[str]) -> tuple[ConditionInput, ...]:
-    """Return one condition for each of `fields` that the event has, or an empty row without an event."""
+    """Return a condition for each of `fields` that the event has; without an event, a blank condition."""
     if source.event is None:
         return (BLANK_CONDITION,)
     values = [pair for name in fields for pair in _event_values(source.event, name)[:1]]
@@ -83,7 +83,7 @@ def initial_conditions(source: FormSource, fields: Sequence[str]) -> tuple[Condi
 
 
 def suggestions(event: Event | None, form_input: FormInput) -> tuple[Suggestion, ...]:
-    """Return the values of the event whose field is in no condition yet."""
+    """Return suggestions for the values of the event whose fields no condition uses yet."""
     if event is None:
         return ()
     used = {row.field for row in form_input.rows}
@@ -105,7 +105,7 @@ def suggestions(event: Event | None, form_input: FormInput) -> tuple[Suggestion,
 
 
 def covers_alert_event(source: FormSource, form_input: FormInput) -> bool | None:
-    """Return whether the conditions cover the alert's event.
+    """Return whether the conditions in the form cover the event of the alert.
 
     Return None if there is no event or a condition is invalid.
     """
@@ -123,7 +123,7 @@ def covers_alert_event(source: FormSource, form_input: FormInput) -> bool | None
 def changes_since(
     history: ExclusionHistory, base_version: int | None
 ) -> tuple[tuple[str, str], ...]:
-    """Return (label, current value) of what changed since the version that the user opened."""
+    """Return (label, current value) of each field that changed since the version `base_version`."""
     base = next((v for v in history.versions if v.version == base_version), None)
     fields: list[tuple[str, Callable[[ExclusionVersion], str]]] = [
         ("Conditions", lambda v: actions.describe_conditions(exclusions.conditions_of(v))),

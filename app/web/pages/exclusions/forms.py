@@ -34,7 +34,7 @@ BLANK_CONDITION = ConditionInput("container.image.name", str(Operator.IS), "")
 
 @dataclass(frozen=True, slots=True)
 class FormInput:
-    """The whole form as the user typed it."""
+    """All fields of the form as the user typed them."""
 
     rows: tuple[ConditionInput, ...]
     rule_id: str
@@ -55,7 +55,10 @@ class FormInput:
 
 
 def parse_last_day(text: str) -> datetime | None:
-    """Return the start of the day after an ISO 8601 date, in UTC; None if `text` is not such a date."""
+    """Return the end of the day `text`, an ISO 8601 date, in UTC. Return None if `text` is not such a date.
+
+    The end of a day is the start of the next day.
+    """
     try:
         day = date.fromisoformat(text)
         return datetime.combine(day, time(), UTC) + timedelta(days=1)
@@ -64,12 +67,15 @@ def parse_last_day(text: str) -> datetime | None:
 
 
 def format_last_day(end: datetime) -> str:
-    """Return the date for which `parse_last_day` returns `end`."""
+    """Return the last day before `end` as an ISO 8601 date. This is the inverse of `parse_last_day`."""
     return (end - timedelta(microseconds=1)).date().isoformat()
 
 
 def read_form(form: Form) -> FormInput:
-    """Read the form and apply its `add` or `remove` button; raises InvalidInput for unknown fields."""
+    """Read the form, and add or remove a condition if the user pressed `add` or `remove`.
+
+    Raises InvalidInput for an unknown field.
+    """
     form.allow_fields(
         *("alert", "base_version", "rule", "reason", "owner", "ends_at", "close_alert"),
         *("submit", "add", "remove"),
@@ -94,7 +100,7 @@ def read_form(form: Form) -> FormInput:
 
 
 def _condition_to_add(text: str) -> ConditionInput:
-    """Return the condition that an `add` button adds: a suggestion, or an empty condition."""
+    """Return the condition that a button `add` with this value adds: a suggestion or a blank condition."""
     try:
         field, value = json.loads(text)
         return ConditionInput(

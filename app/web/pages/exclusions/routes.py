@@ -1,4 +1,4 @@
-"""Routes of the exclusion list and the exclusion page: approve, decline, end, hidden matches."""
+"""Routes of the exclusion list and of the exclusion page, with the actions approve, decline and end."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -56,7 +56,7 @@ def _condition_views(version: ExclusionVersion) -> tuple[ConditionView, ...]:
 
 
 def _in_tab(history: ExclusionHistory, tab: str, at: datetime) -> bool:
-    if tab == "proposed":  # a live exclusion can have a version that waits for approval
+    if tab == "proposed":  # a live exclusion can also have a version that waits for approval
         return history.waiting is not None and history.record.ended_at is None
     if tab == "live":
         return history.state(at) is State.LIVE
@@ -173,7 +173,7 @@ def _version_view(history: ExclusionHistory, version: ExclusionVersion) -> Versi
 def _suppressed_page(
     session: Session, exclusion_id: int, query: Mapping[str, str]
 ) -> tuple[tuple[SuppressedMatchRow, ...], int | None]:
-    """Return a page of suppressed matches, and the id of its last match if older matches exist."""
+    """Return a page of suppressed matches, and the id of its last match if older matches exist, else None."""
     newest_first = matches.list_by_exclusion(
         session,
         exclusion_id,

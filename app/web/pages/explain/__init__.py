@@ -1,1 +1,1 @@
-"""The page that explains why an event matches rules or not."""
+"""The page that explains why an event matches or does not match the rules."""

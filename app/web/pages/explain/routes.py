@@ -1,6 +1,6 @@
-"""Routes of the explain page: why a pasted event or an alert's event matches rules or not.
+"""Routes of the explain page, which explains why an event matches or does not match the rules.
 
-Nothing is stored.
+The event is the event of an alert or a text that the user pastes. Nothing is stored.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ router = APIRouter()
 
 @router.get(EXPLAIN_PATH)
 def show(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    """Show the empty form, or explain the displayed event of an alert if the query contains `alert`."""
+    """Show the empty form or, if the query contains `alert`, explain the event that this alert displays."""
     query = request.query_params
     text = _alert_event_text(services, query["alert"]) if "alert" in query else ""
     return _render(request, principal, services, text, query.get("rule", ENABLED_RULES))

@@ -1,4 +1,4 @@
-"""Overview page: open alerts, and changes to exclusions, rules and agents that need attention."""
+"""Overview page: open alerts, and exclusions, rules and agents that need attention."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class AlertCount:
-    """A number of alerts with its label; `text` is "1,000+" for a count above the limit."""
+    """A number of alerts with its label; `text` is "1,000+" if there are more than 1,000 alerts."""
 
     label: str
     text: str
@@ -42,7 +42,7 @@ class AlertCount:
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """An item that needs attention; `at` is the time to which the item refers, if it has one."""
+    """An item that needs attention; `at` is a time such as the end of an exclusion, or None."""
 
     text: str
     detail: str
@@ -54,7 +54,7 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """Context of the overview. The block `overview` is the whole page; it reloads on changes."""
+    """Context of overview.html. Its block `overview` is the whole content and reloads when alerts change."""
 
     alert_counts: tuple[AlertCount, ...]
     top_alerts: tuple[Alert, ...]
@@ -108,7 +108,7 @@ def _alert_counts(session: Session) -> tuple[AlertCount, ...]:
 
 
 def _exclusion_reminders(session: Session, now: datetime) -> tuple[Reminder, ...]:
-    """Return exclusions that wait for approval, expired recently, end soon or were approved recently."""
+    """Return reminders of exclusions: waiting for approval, recently expired, ending soon, newly approved."""
     reminders = (_exclusion_reminder(history, now) for history in exclusions.list_all(session))
     return tuple(reminder for reminder in reminders if reminder is not None)[:REMINDERS_LIMIT]
 
@@ -134,7 +134,7 @@ def _exclusion_reminder(history: ExclusionHistory, now: datetime) -> Reminder | 
 
 
 def _rule_reminders(session: Session, services: Services, now: datetime) -> tuple[Reminder, ...]:
-    """Return rule files that failed to load, and rules that users disabled recently."""
+    """Return reminders of rule files that failed to load, and of rules that users disabled recently."""
     reminders = []
     if failed := len({problem.path for problem in services.rules.problems}):
         text = f"{failed:,} rule {'file' if failed == 1 else 'files'} could not be loaded."

@@ -1,6 +1,6 @@
 """Routes that retry and delete quarantined events.
 
-Only admins may use them, because a retry can delete events too.
+Only admins may use these routes, because a retry can delete events too.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """Events that a form selects; `description` says in the audit log how they were selected."""
+    """The events that a form selects; `description` describes the selection in the audit log."""
 
     ids: tuple[int, ...]
     has_more: bool
@@ -38,7 +38,7 @@ class _Selection:
 
 @router.post(QUARANTINE_PATH + "/retry")
 def retry(request: Request, principal: Admin, services: ServicesDep, form: FormDep) -> Response:
-    """Evaluate events again. Events that can be parsed and match no rule are deleted."""
+    """Evaluate the selected events again. Events that can be parsed now and match no rule are deleted."""
     selection = _read_selection(services, form)
     result = retry_quarantined(
         services.database,
@@ -94,8 +94,8 @@ def delete(request: Request, principal: Admin, services: ServicesDep, form: Form
 def _read_selection(services: Services, form: Form) -> _Selection:
     """Return the events that a form selects.
 
-    The form names one event, or all events that match the filter and existed when the page was
-    rendered (`up_to` is the newest of them).
+    The form contains either the `id` of one event, or a filter with `up_to`. `up_to` is the id of the newest
+    event that existed when the page was rendered, so that the form does not select later events.
     """
     form.allow_fields("id", "key", "reason", "up_to")
     if form["id"]:

@@ -13,7 +13,7 @@ from app.web.quarantine_rows import QuarantineRow
 
 @dataclass(frozen=True, slots=True)
 class ReasonCount:
-    """A kind of rejection reason, without its details, and its count among the newest events."""
+    """A rejection reason without details, such as "not UTF-8", and its count among the newest events."""
 
     text: str
     count: int
@@ -23,7 +23,7 @@ class ReasonCount:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePage:
-    """Context of the quarantine page, with the block `list`.
+    """Context of quarantine.html; its block is `list`.
 
     The form that retries events and the form that deletes events both post `hidden_inputs`.
     """
@@ -50,7 +50,7 @@ class QuarantinePage:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedEventPage:
-    """Context of the page of one event. `retry_preview` says what a retry would do now."""
+    """Context of quarantined.html. `retry_preview` describes the result that a retry would have now."""
 
     row: QuarantineRow
     hex_dump: HexDump
@@ -64,11 +64,14 @@ class QuarantinedEventPage:
 
 
 def read_filter(field: Callable[[str], str]) -> QuarantineFilter:
-    """Read the filter of a query or a form: `key` is a key's id, `reason` a part of the reason."""
+    """Return the filter in a query string or a form. `field` returns the value of a parameter.
+
+    `key` is the id of an API key. `reason` is a text that the rejection reason must contain.
+    """
     return QuarantineFilter(
         key_id=urls.parse_row_id(field("key")),
-        # There is a limit because SQLite refuses patterns longer than 50,000 bytes. The links that filter
-        # by a reason have the same limit.
+        # The length is limited, because SQLite refuses LIKE patterns longer than 50,000 bytes. The links
+        # of ReasonCount have the same limit.
         reason=escape_unstorable(field("reason").strip())[:200],
         before=urls.parse_row_id(field("before")),
         up_to=urls.parse_row_id(field("up_to")),

@@ -16,7 +16,7 @@ from app.web.pages.quarantine.context import filter_parameters, read_filter
 from app.web.quarantine_rows import QUARANTINE_PATH, REMOVED_KEY_NAME
 from app.web.services import ServicesDep
 
-# Limits of one export. If events remain, its last line links to the next export.
+# Limits of one export. If more events match, the last line of the export links to the next export.
 EXPORT_EVENTS_LIMIT = 10_000
 EXPORT_BYTES_LIMIT = 256 * 1024 * 1024
 EXPORT_PATH = f"{QUARANTINE_PATH}/export.ndjson"

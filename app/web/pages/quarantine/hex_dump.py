@@ -1,11 +1,11 @@
-"""Hex dump of a quarantined event, one window at a time."""
+"""Hex dump of a quarantined event, one window of WINDOW_SIZE bytes at a time."""
 
 import re
 from dataclasses import dataclass
 
 WINDOW_SIZE = 2_048
 BYTES_PER_LINE = 16
-# Rejection reasons name the byte at which parsing stopped.
+# A rejection reason can name the byte at which parsing stopped, such as "not UTF-8 at byte 12".
 _BYTE_OFFSET = re.compile(r"\bbyte (\d{1,15})\b")
 
 
@@ -14,7 +14,8 @@ class HexDumpLine:
     """A line of the dump: its offset, its bytes in hexadecimal, and its bytes as text.
 
     The text contains a dot for each byte that is not printable ASCII. `hexadecimal` and `text` have three
-    parts: before, at and after the highlighted byte. Without that byte, the first part is the whole line.
+    parts: before, at and after the highlighted byte. If the highlighted byte is in another line, the first
+    part is the whole line.
     """
 
     offset: str
@@ -36,7 +37,11 @@ class HexDump:
 
 
 def hex_dump(raw: bytes, reason: str, requested_offset: int | None) -> HexDump:
-    """Return the window that contains `requested_offset` or, if it is None, the byte that `reason` names."""
+    """Return the window that contains the byte `requested_offset`.
+
+    If `requested_offset` is None, return the window with the byte that `reason` names, or the first window if
+    `reason` names no byte.
+    """
     named = _BYTE_OFFSET.search(reason)
     highlighted_offset = int(named[1]) if named and int(named[1]) < len(raw) else None
     offset = requested_offset if requested_offset is not None else highlighted_offset or 0

@@ -105,7 +105,7 @@ def _agent_options(session: Session, selected_id: int | None) -> tuple[SelectOpt
     return (SelectOption("", "All agents", selected_id is None), *options)
 
 
-# A reason starts with its kind; the details after it differ from event to event.
+# These separators divide a reason into its kind and its details. The details differ from event to event.
 _REASON_DETAILS = re.compile(r": | at byte ")
 
 
@@ -158,7 +158,7 @@ def show_event(
 
 
 def _retry_preview(evaluation: QuarantinedEvaluation) -> tuple[str, str]:
-    """Return what a retry would do, and the tone of that text."""
+    """Return a text that describes the result of a retry, and the tone of the text."""
     if evaluation.rejection_reason is not None:
         return f"The event would be rejected again: {evaluation.rejection_reason}.", "plain"
     if evaluation.matches:
@@ -172,7 +172,7 @@ def _bytes_href(quarantine_id: int, start: int | None) -> str | None:
 
 @router.get(QUARANTINE_PATH + "/{quarantine_id}/event.bin")
 def download_event(quarantine_id: RowId, principal: Analyst, services: ServicesDep) -> Response:
-    """Return the bytes of an event as received; the media type keeps browsers from interpreting them."""
+    """Return the bytes of an event as received. The media type prevents browsers from rendering them."""
     with services.database.read() as session:
         event = _get_event(session, quarantine_id)
     name = f"quarantine-{quarantine_id}.bin"

@@ -38,7 +38,7 @@ class ProblemRow:
 
 @dataclass(frozen=True, slots=True)
 class ProblemsView:
-    """The problems of rule files; `total` is their number, and `rows` holds the first of them."""
+    """The problems of rule files; `total` is the number of problems, and `rows` holds the first problems."""
 
     files: int
     total: int
@@ -68,7 +68,7 @@ class RulesPage:
 
 @dataclass(frozen=True, slots=True)
 class QueryToken:
-    """A part of a query; `kind` is "keyword", "string", "number", "field", "operator" or "plain"."""
+    """A token of a query; `kind` is "keyword", "string", "number", "field", "operator" or "plain"."""
 
     text: str
     kind: str
@@ -107,7 +107,7 @@ class RuleActivity:
 
 @dataclass(frozen=True, slots=True)
 class RulePage:
-    """Context of rule.html; its block `guide` shows one part of the guide. All HTML is safe."""
+    """Context of rule.html; its block `guide` shows one part of the guide. All HTML fields are sanitised."""
 
     rule: Rule
     switch: SwitchView
@@ -124,7 +124,7 @@ class RulePage:
 
 @dataclass(frozen=True, slots=True)
 class UnloadedRulePage:
-    """Context of rule_gone.html; `name` comes from the rule's alerts."""
+    """Context of rule_gone.html; `name` comes from the rule's newest alert, or is the id without an alert."""
 
     id: str
     name: str

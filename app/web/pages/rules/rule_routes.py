@@ -145,7 +145,7 @@ _QUERY_TOKEN = re.compile(
 
 
 def query_tokens(query: str) -> tuple[QueryToken, ...]:
-    """Split a query for syntax highlighting. The texts of the tokens, joined, are the query."""
+    """Split an EQL query into tokens for syntax highlighting. The joined token texts equal the query."""
     return tuple(
         QueryToken(match.group(), match.lastgroup or "plain")
         for match in _QUERY_TOKEN.finditer(query)

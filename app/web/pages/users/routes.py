@@ -47,7 +47,7 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True)
 class InviteLink:
-    """A one-time link for `name` to set a password; the page shows it only once."""
+    """A one-time link with which the user `name` sets a password. The page shows the link only once."""
 
     name: str
     url: str

@@ -1,4 +1,4 @@
-"""Instructions for connecting agents, with the address of this deployment and a new key filled in."""
+"""Instructions to connect agents, with the URL of this deployment and a new API key filled in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,9 +58,9 @@ def connect_steps(kind: str, base_url: str, key: str | None) -> tuple[ConnectSte
 def connect_instructions(
     selected_kind: str, base_url: str, key: str
 ) -> tuple[ConnectInstructions, ...]:
-    """Return the steps for all kinds of agent.
+    """Return the steps for all kinds of agent, with `key` filled in.
 
-    One page contains them all, because a new key is shown only once.
+    The page with a new key contains the steps for all kinds, because the key is shown only once.
     """
     return tuple(
         ConnectInstructions(

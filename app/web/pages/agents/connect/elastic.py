@@ -1,4 +1,4 @@
-"""Instructions for Elastic's programs, which use `/elastic` as an Elasticsearch output."""
+"""Instructions for Elastic Agent, Logstash and Beats, with `/elastic` as their Elasticsearch server."""
 
 from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string

@@ -3,7 +3,7 @@
 from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
 
-# Falco sends one request per alert, so its rule lists only programs that Deckwatch's rules match.
+# Falco sends one request per alert, so this Falco rule lists only the programs that Deckwatch's rules match.
 _FALCO_RULE = """\
 - rule: SSH program started in a container
   desc: Every start of an SSH program inside a container, for Deckwatch to evaluate.

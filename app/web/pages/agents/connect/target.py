@@ -14,7 +14,7 @@ KEY_NAME = "deckwatch"
 
 @dataclass(frozen=True, slots=True)
 class ConnectTarget:
-    """The base URL of Deckwatch, without a path, and an API key, which is URL-safe."""
+    """The base URL of Deckwatch (without a path) and an API key. The key has only URL-safe characters."""
 
     base_url: str
     key: str
@@ -66,7 +66,7 @@ class ConnectTarget:
 
 
 def quote_string(text: str) -> str:
-    """Quote a string for YAML, rsyslog, syslog-ng or Logstash, which all accept a JSON string in ASCII."""
+    """Quote a string for YAML, rsyslog, syslog-ng or Logstash. All of them accept an ASCII JSON string."""
     return json.dumps(text)
 
 
