@@ -1,4 +1,5 @@
 """Changes that users and admins make.
 
-Each change is one transaction, which also contains the audit entry or the activity entry of the change.
+Each change is one transaction. The same transaction adds an entry to the audit log, or to the activity list
+of the alert that was changed.
 """

@@ -1,4 +1,4 @@
-"""User actions on alerts: change status, assign, comment, tick a guide step."""
+"""User actions on alerts: change the status, assign, comment, mark steps of the rule's guide as done."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +40,10 @@ def change(
 ) -> Alert:
     """Apply all `changes` to one alert, or none of them.
 
-    `version` is the alert's version that the user saw; None accepts any version. Raises NotFound, Conflict
-    (the alert changed since, the transition is not allowed, or a newer alert is open) or InvalidInput.
+    `version` is the version of the alert that the user saw; if it is None, the version is not checked. Raises
+    NotFound if the alert does not exist, and InvalidInput for an invalid verdict, reason or assignee. Raises
+    Conflict if the alert has changed since the user saw it, if its status does not allow the change, or if a
+    closed alert cannot be reopened because a newer alert with the same fingerprint is open.
     """
     with database.write() as session:
         alert = _get_alert(session, alert_id, version)
@@ -58,7 +60,10 @@ def change_many(
     principal: Principal,
     at: datetime,
 ) -> dict[int, str]:
-    """Apply `requested` to each alert that allows it; return by id why other alerts were not changed."""
+    """Apply `requested` to each alert that allows it.
+
+    Return the error messages, by alert id, for the alerts that were not changed.
+    """
     failures: dict[int, str] = {}
     with database.write() as session:
         for alert_id in alert_ids:
@@ -158,7 +163,10 @@ def _assign(
 def comment(
     database: Database, alert_id: int, text: str, *, principal: Principal, at: datetime
 ) -> None:
-    """Add a comment; raises NotFound, or InvalidInput with key `comment`."""
+    """Add a comment to an alert.
+
+    Raises NotFound if the alert does not exist, and InvalidInput with key `comment` if the text is invalid.
+    """
     text = text.strip()
     if error := text_error(text, MAX_REASON_LENGTH, if_empty="Enter a comment."):
         raise InvalidInput({"comment": error})
@@ -181,7 +189,7 @@ def set_step_done(
     principal: Principal,
     at: datetime,
 ) -> None:
-    """Mark a guide step as done or not done. Record no activity if the step already has this state."""
+    """Mark a step of the rule's guide as done or not done. Do nothing if it already has this state."""
     with database.write() as session:
         _get_alert(session, alert_id, None)
         was_done = (part, step_key) in alerts.guide_ticks(session, alert_id)

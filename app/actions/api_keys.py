@@ -16,9 +16,10 @@ PREFIX = "dw_"
 def create(
     database: Database, name: str, role: Role, *, principal: Principal, at: datetime
 ) -> tuple[ApiKey, str]:
-    """Create a key; return its row and its text, which is not stored. Raises InvalidInput.
+    """Create an API key; return its row and its text.
 
-    The text contains 256 random bits.
+    The text contains 256 random bits. It cannot be read again later, because only its hash and its last four
+    characters are stored. Raises InvalidInput if the name is not valid or is already used.
     """
     name = validate_name(name)
     text = PREFIX + secrets.token_urlsafe(32)
@@ -51,7 +52,10 @@ def create(
 
 
 def revoke(database: Database, name: str, *, principal: Principal, at: datetime) -> None:
-    """Revoke a key; requests with it fail from now on. Raises NotFound or Conflict."""
+    """Revoke an API key; requests with this key fail from now on.
+
+    Raises NotFound if the key does not exist, and Conflict if it is already revoked.
+    """
     with database.write() as session:
         key = api_keys.get_by_name(session, name)
         if key is None:

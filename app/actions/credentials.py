@@ -1,4 +1,4 @@
-"""Names, passwords and tokens: validate, hash and verify."""
+"""Validation of names and passwords, and hashing of passwords and tokens."""
 
 import hashlib
 import secrets
@@ -14,7 +14,10 @@ PASSWORD_MAX_LENGTH = 1_000
 
 
 def hash_token(token: str) -> str:
-    """Return the SHA-256 of a token; a token of 256 random bits needs neither salt nor a slow hash."""
+    """Return the SHA-256 of a token.
+
+    A token has 256 random bits and cannot be guessed, so its hash needs neither a salt nor a slow algorithm.
+    """
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -45,9 +48,11 @@ def validate_name(name: str) -> str:
 
 
 def validate_password(password: str, again: str | None, name: str) -> str:
-    """Return the password if it is strong enough and equals `again`; None for `again` is not compared.
+    """Return `password` if it is strong enough and equals `again`.
 
-    Raises InvalidInput with keys `password` and `again`.
+    `again` is the repeated input of the password, or None if the user enters the password only once. `name`
+    is the name of the user, which the password must not contain. Raises InvalidInput with the key `password`
+    or `again`.
     """
     if len(password) < PASSWORD_MIN_LENGTH:
         raise InvalidInput({"password": f"At least {PASSWORD_MIN_LENGTH} characters."})
@@ -69,11 +74,11 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, stored: str | None) -> tuple[bool, str | None]:
-    """Return whether the password matches, and a new hash to store or None.
+    """Return (whether the password matches the hash `stored`, new hash to store or None).
 
-    The new hash is returned if the hash parameters have changed since the stored hash was created. If
-    `stored` is None, the function verifies a dummy hash, so that the response time does not reveal whether
-    the user exists.
+    A new hash is returned if the hash parameters have changed since the stored hash was created. If `stored`
+    is None, the function verifies a dummy hash, so that the response time does not reveal whether the user
+    exists.
     """
     matches, renewed_hash = _hasher().verify_and_update(
         password[:PASSWORD_MAX_LENGTH].encode("utf-8", "surrogatepass"), stored or _dummy_hash()

@@ -1,4 +1,4 @@
-"""Drafts of exclusions: unvalidated input, and its validation."""
+"""Input of a user for an exclusion, before and after validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ OWNER_MAX_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class ExclusionDraft:
-    """Unvalidated input of a user. Each condition is (field, operator, values)."""
+    """Unvalidated input of a user for an exclusion. Each condition is (field, operator, values)."""
 
     rule_id: str
     conditions: Sequence[tuple[str, str, Sequence[str]]]
@@ -26,7 +26,7 @@ class ExclusionDraft:
 
 @dataclass(frozen=True, slots=True)
 class ValidExclusion:
-    """A validated draft."""
+    """The content of an ExclusionDraft after validation."""
 
     rule_id: str
     conditions: tuple[Condition, ...]
@@ -39,7 +39,11 @@ class ValidExclusion:
 def validate(
     draft: ExclusionDraft, *, at: datetime, longest: timedelta, rule_ids: Sequence[str]
 ) -> ValidExclusion:
-    """Return the validated draft; raises InvalidInput with the problems of all fields at once."""
+    """Validate a draft; raises InvalidInput with the errors of all fields at once.
+
+    `longest` is the maximum duration of an exclusion. `rule_ids` are the ids of the rules that the user can
+    choose.
+    """
     problems: dict[str, str] = {}
     conditions: tuple[Condition, ...] = ()
     ends_at = at

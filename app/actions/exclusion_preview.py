@@ -12,20 +12,22 @@ from app.store import alerts, matches
 from app.store.database import Database
 
 PREVIEW_WINDOW = timedelta(days=30)
-# Examining this many matches takes about half a second. `complete` says whether all were examined.
+# Maximum number of matches that a preview examines. To examine this many takes about half a second.
 MAX_EXAMINED_MATCHES = 5_000
 MAX_SAMPLES = 10
 
 
 @dataclass(slots=True)
 class ExclusionPreview:
-    """The effect that an exclusion would have had on the matches of the last PREVIEW_WINDOW.
+    """The effect that an exclusion would have had on the matches received during the last PREVIEW_WINDOW.
 
-    `examined` is the number of examined matches, and `hidden` is how many of them the exclusion covers.
-    `complete` is false if there were more than MAX_EXAMINED_MATCHES matches. `alerts` holds the ids of
-    the alerts with a covered match, and `true_positives` those among them that were closed as true
-    positives. `distinct` holds the different values of the covered matches by kind, such as "hosts".
-    `samples` holds the ids of the newest covered matches.
+    `examined` is the number of examined matches, and `hidden` is the number of these matches that the
+    exclusion covers. `complete` is false if there were more than MAX_EXAMINED_MATCHES matches.
+
+    The other attributes describe the covered matches. `alerts` contains the ids of their alerts, and
+    `true_positives` contains the ids of those alerts that were closed as true positives. `distinct` contains
+    the different values in the covered matches by kind, for example the host names under "hosts". `samples`
+    contains the ids of the newest covered matches.
     """
 
     examined: int = 0
@@ -40,7 +42,7 @@ class ExclusionPreview:
 def build_preview(
     database: Database, rule_id: str, conditions: Sequence[Condition], *, at: datetime
 ) -> ExclusionPreview:
-    """Apply `conditions` to the stored matches of `rule_id`, newest first."""
+    """Return the effect of an exclusion with `conditions` on the stored matches of the rule `rule_id`."""
     exclusion = Exclusion(0, 0, rule_id, tuple(conditions), datetime.max.replace(tzinfo=UTC))
     result = ExclusionPreview()
     with database.read() as session:

@@ -18,7 +18,7 @@ from app.store.tables import ExclusionRecord, ExclusionVersion
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A saved proposal, and the id of the alert that was closed with it, if any."""
+    """A saved exclusion. `closed_alert` is the id of the alert that was closed with it, or None."""
 
     exclusion: ExclusionHistory
     closed_alert: int | None
@@ -32,10 +32,10 @@ def propose(
     principal: Principal,
     at: datetime,
 ) -> Proposal:
-    """Save a new exclusion; it is live at once if an admin proposes it, else it waits for approval.
+    """Save a new exclusion. It takes effect at once if the principal is an admin, else after approval.
 
-    If the exclusion is live at once and `close_alert` is true, the alert from which it was created is closed
-    as a false positive in the same transaction. Raises NotFound if that alert does not exist.
+    If the exclusion takes effect at once and `close_alert` is true, the alert `content.from_alert_id` is
+    closed as a false positive in the same transaction. Raises NotFound if this alert does not exist.
     """
     with database.write() as session:
         if content.from_alert_id is not None and alerts.get(session, content.from_alert_id) is None:
@@ -89,9 +89,12 @@ def edit(
     principal: Principal,
     at: datetime,
 ) -> ExclusionHistory:
-    """Add a version to an exclusion; an approved version stays live until an admin approves the new one.
+    """Add a version to an exclusion. An earlier version that still waits for approval is declined.
 
-    Raises NotFound, Conflict or InvalidInput.
+    The new version takes effect at once if the principal is an admin, else after approval. Until then, the
+    approved version remains in effect. `base_version` is the newest version that the user saw; if it is None,
+    it is not checked. Raises NotFound if the exclusion does not exist, and Conflict if it has ended or has a
+    newer version. Raises InvalidInput if the rule in `content` is not the rule of the exclusion.
     """
     with database.write() as session:
         history = _get_exclusion(session, exclusion_id, base_version)
@@ -115,7 +118,12 @@ def decide(
     principal: Principal,
     at: datetime,
 ) -> ExclusionHistory:
-    """Approve or decline the waiting version; raises Forbidden, NotFound or Conflict."""
+    """Approve or decline the version that waits for approval.
+
+    `version` is the newest version that the user saw; if it is None, it is not checked. Raises Forbidden if
+    the principal is not an admin, and NotFound if the exclusion does not exist. Raises Conflict if there is a
+    newer version, if no version waits for approval, or if the version to approve has already expired.
+    """
     if not principal.has_role(Role.ADMIN):
         raise Forbidden("Only an admin can approve or decline an exclusion.")
     with database.write() as session:
@@ -148,10 +156,12 @@ def end(
     principal: Principal,
     at: datetime,
 ) -> ExclusionHistory:
-    """End an exclusion now; later matches open or update alerts again.
+    """End an exclusion now, so that later matches open or update alerts again.
 
-    The matches that it suppressed stay listed on its page. An admin may end any exclusion; an analyst may
-    end only an exclusion that was never approved. Raises NotFound, Conflict or Forbidden.
+    The page of the exclusion still lists the matches that the exclusion suppressed. `version` is the newest
+    version that the user saw; if it is None, it is not checked. Raises NotFound if the exclusion does not
+    exist, and Conflict if it has already ended or has a newer version. An analyst may end only an exclusion
+    that was never approved; otherwise this function raises Forbidden. An admin may end any exclusion.
     """
     with database.write() as session:
         history = _get_exclusion(session, exclusion_id, version)

@@ -14,8 +14,8 @@ def delete_events(
 ) -> int:
     """Delete quarantined events; return the number of deleted events.
 
-    The audit entry contains `why`, which says how the events were selected. For a single event it also
-    contains the SHA-256, so that a copy of the event can be recognised later.
+    The audit entry contains `why`, which says how the events were selected. For a single event, the entry
+    also contains the SHA-256 of the event, so that a copy of the event can be identified later.
     """
     with database.write() as session:
         existing = quarantine.existing_ids(session, ids)

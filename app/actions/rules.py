@@ -12,7 +12,7 @@ from app.store.tables import RuleSwitch
 
 
 def get_rule(rules: Iterable[Rule], rule_id: str) -> Rule:
-    """Return the loaded rule with this id; raises NotFound."""
+    """Return the loaded rule with the id `rule_id`; raises NotFound if there is none."""
     rule = next((rule for rule in rules if rule.id == rule_id), None)
     if rule is None:
         raise NotFound("There is no rule with this id, or it is not loaded.")
@@ -28,10 +28,11 @@ def set_rule_enabled(
     principal: Principal,
     at: datetime,
 ) -> bool:
-    """Enable or disable a rule. If it is in that state already, return False and add no audit entry.
+    """Enable or disable a rule. Return False and change nothing if the rule already has this state.
 
-    `version` is the version of the rule switch that the user saw, or 0 if there was no switch. None accepts
-    any version. Raises Forbidden, or Conflict if another user has switched the rule since then.
+    `version` is the version of the RuleSwitch that the user saw, or 0 if no user had enabled or disabled the
+    rule. If `version` is None, it is not checked. Raises Forbidden if the principal is not an admin. Raises
+    Conflict if another user has enabled or disabled the rule since the user saw it.
     """
     if not principal.has_role(Role.ADMIN):
         raise Forbidden("Only an admin can enable or disable a rule.")

@@ -54,9 +54,10 @@ def accept_invitation(
     browser: str,
     at: datetime,
 ) -> NewSession:
-    """Set a password with a one-time link, and sign in; raises NotFound or InvalidInput.
+    """Set a password with a one-time link, and sign in.
 
-    A link without a user creates the first admin with `name`.
+    A link without a user creates the first admin, with the name `name`. Raises NotFound if the link cannot be
+    used, or InvalidInput if the name or the password is not valid.
     """
     invited = read_link(database, token, at=at)
     if invited.purpose is LinkPurpose.SIGN_IN:
@@ -82,7 +83,7 @@ def accept_invitation(
 def sign_in_with_link(
     database: Database, token: str, *, address: str, browser: str, at: datetime
 ) -> NewSession:
-    """Sign in with a one-time link for signing in; raises NotFound."""
+    """Sign in with a one-time link; raises NotFound if the link cannot be used to sign in."""
     with database.write() as session:
         link, user = get_usable_link(session, token, at)
         if link.purpose != LinkPurpose.SIGN_IN or user is None:
@@ -152,7 +153,8 @@ def authenticate(
 ) -> tuple[LoginSession, Principal] | None:
     """Return the session and its principal, or None if the session has ended or the user is disabled.
 
-    Requests extend the session, at most to SESSION_MAX_LIFETIME after its start.
+    Requests extend the session, up to SESSION_MAX_LIFETIME after the session was created. A session is
+    extended at most once per _EXTEND_INTERVAL, to avoid a database write for each request.
     """
     with database.read() as session:
         session_and_user = users.get_session_and_user(session, hash_token(token))
@@ -177,7 +179,7 @@ def _extend_session(database: Database, token_hash: str, at: datetime) -> None:
                 )
                 session.add(current)
     except Unavailable as error:
-        # This is no error for the user, who can still read while the disk is full or the database is
+        # The request must not fail, because a user can still read while the disk is full or the database is
         # locked. The next request tries again to extend the session.
         log.warning("a session was not extended: %s", error)
 
@@ -207,9 +209,10 @@ def change_password(
     current_token: str,
     at: datetime,
 ) -> None:
-    """Change the principal's own password and end its other sessions.
+    """Change the password of the principal, and end all sessions of the principal except `current_token`.
 
-    Raises NotFound, or InvalidInput with keys `current`, `password` and `again`.
+    Raises NotFound if the account has no password, or InvalidInput with the key `current`, `password` or
+    `again`.
     """
     with database.read() as session:
         user = session.get(User, principal.user_id)
@@ -225,7 +228,8 @@ def change_password(
             or stored_user.disabled_at
             or stored_user.password_hash != user.password_hash
         ):
-            # The password may have been changed to lock out the holder of this session.
+            # The password was changed after the check above. The user may have changed it to end the access
+            # of an attacker, and this request may come from the attacker.
             raise InvalidInput({"current": "Your password has just been changed; sign in again."})
         stored_user.password_hash = password_hash
         session.add(stored_user)

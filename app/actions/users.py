@@ -33,7 +33,10 @@ def create_user(
     principal: Principal,
     at: datetime,
 ) -> User:
-    """Create a user; without a password the user needs an invitation. Raises InvalidInput."""
+    """Create a user. A user without a password needs an invitation link to set one.
+
+    Raises InvalidInput if the name or the password is not valid, or if the name is taken.
+    """
     name = validate_name(name)
     password_hash = (
         hash_password(validate_password(password, None, name)) if password is not None else None
@@ -74,7 +77,8 @@ def create_link(
 ) -> str:
     """Create a one-time link and return its token.
 
-    Earlier unused links of the user for the same purpose become invalid.
+    `user_id` is None for a link that creates the first admin. Earlier unused links of the user for the same
+    purpose become invalid.
     """
     token = new_token()
     with database.write() as session:
@@ -104,14 +108,21 @@ class LinkDetails:
 
 
 def read_link(database: Database, token: str, *, at: datetime) -> LinkDetails:
-    """Return the link's details; raises NotFound if the link is unknown, used, expired or replaced."""
+    """Return the purpose and the user name of a one-time link.
+
+    Raises NotFound if the link is unknown, used, expired or replaced by a newer link, or if its user is
+    disabled.
+    """
     with database.read() as session:
         link, user = get_usable_link(session, token, at)
         return LinkDetails(LinkPurpose(link.purpose), user.name if user else None)
 
 
 def get_usable_link(session: Session, token: str, at: datetime) -> tuple[OneTimeLink, User | None]:
-    """Return a valid link and its user, within the caller's transaction; raises NotFound."""
+    """Return a valid one-time link and its user, within the caller's transaction.
+
+    The user is None for a link that creates the first admin. Raises NotFound if the link is not valid.
+    """
     link = users.get_link(session, hash_token(token))
     user = session.get(User, link.user_id) if link and link.user_id is not None else None
     is_invalid = link is None or link.used_at is not None or link.ends_at <= at
@@ -123,9 +134,9 @@ def get_usable_link(session: Session, token: str, at: datetime) -> tuple[OneTime
 def set_role(
     database: Database, user_id: int, role: Role, *, principal: Principal, at: datetime
 ) -> User:
-    """Change a user's role from the user's next request on.
+    """Change the role of a user; the new role applies from the next request of the user.
 
-    Raises NotFound, or Conflict if the user is the only admin and would lose that role.
+    Raises NotFound if the user does not exist, and Conflict if the only admin would lose the admin role.
     """
     with database.write() as session:
         user = _get_user(session, user_id)
@@ -142,7 +153,7 @@ def set_disabled(
 ) -> User:
     """Enable or disable a user; disabling ends all sessions of the user.
 
-    Raises NotFound, or Conflict if the only admin would be disabled.
+    Raises NotFound if the user does not exist, and Conflict if the only admin would be disabled.
     """
     with database.write() as session:
         user = _get_user(session, user_id)
@@ -180,7 +191,7 @@ def user_principal(user: User, address: str) -> Principal:
 def record_user_change(
     session: Session, action: str, user: User, principal: Principal, at: datetime, detail: str = ""
 ) -> None:
-    """Add an audit entry for a change of a user, within the transaction of the change."""
+    """Add an audit entry for a change to a user account, within the transaction of the change."""
     audit.record(
         session,
         at=at,

@@ -1,1 +1,1 @@
-"""From the bytes of a body to durable matches: decompress, split, evaluate, record, write."""
+"""Ingest of request bodies: decompress, split into events, evaluate the rules, store the matches."""

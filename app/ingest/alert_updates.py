@@ -1,4 +1,4 @@
-"""Open or update the alerts of new matches, and choose the columns that lists show."""
+"""Open or update the alerts of new matches, and compute the columns that the alert list shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +21,20 @@ from app.ingest.new_match import NewMatch
 from app.store import alert_writes
 from app.store.database import Session
 
-# Maximum lengths of texts in the columns that lists show. The full values, which may be megabytes long,
-# remain in the stored event.
+# Maximum lengths, in characters, of text in the columns that the alert list shows. The stored event contains
+# the full values, which may be megabytes long.
 MAX_SUMMARY_LENGTH = 4_000
 MAX_NAME_LENGTH = 500
 
 
 @dataclass(slots=True)
 class _AlertUpdate:
-    """The changes to one alert in one transaction. `new_row` is set if the alert is new.
+    """The changes to one alert in one transaction.
 
-    `history_parts` are the parts of its priority that come from earlier alerts.
+    `history_parts` are the parts of the alert's priority that come from the verdict of the previous alert.
+    `new_row` contains the columns of a new alert; it is None if the alert already exists. `added_matches`
+    does not count the match that opens a new alert. `new_summary` contains the summary columns of a match
+    that has raised the alert's priority.
     """
 
     id: int
@@ -48,7 +51,10 @@ def open_or_update_alerts(
     unsuppressed: Sequence[tuple[NewMatch, dict[str, Any]]],
     at: datetime,
 ) -> None:
-    """Open or update the alert of each match and set `alert_id` in the match's row."""
+    """Open or update the alert of each match, and set `alert_id` in the row of the match.
+
+    `unsuppressed` contains (match, row to insert into the match table).
+    """
     groups = [grouping_key(match.rule.id, match.event) for match, _ in unsuppressed]
     fingerprints = list(map(fingerprint, groups))
     open_alerts = alert_writes.open_alerts(session, fingerprints)
@@ -73,9 +79,9 @@ def _store_updates(
     closed: Mapping[str, alert_writes.ClosedAlert],
     at: datetime,
 ) -> None:
-    """Store all updates with one statement per kind.
+    """Store all updates with one SQL statement for each kind of change.
 
-    One statement per alert would hold the write lock too long when many alerts change.
+    With one statement for each alert, the write lock would be held too long when many alerts change.
     """
     opened: list[tuple[str, _AlertUpdate, dict[str, Any]]] = []
     added: list[tuple[int, int, datetime]] = []
@@ -163,7 +169,7 @@ def _add_match(update: _AlertUpdate, match: NewMatch) -> None:
     points = [factor.points for factor in match_priority.factors]
     points += [int(part["points"]) for part in update.history_parts]
     if (total := clamp_priority(points)) > update.priority:
-        # The alert list shows the match with the highest priority, not the first one.
+        # The alert list shows the match with the highest priority, not the first match.
         update.new_summary = _summary_columns(match, match_priority, update.history_parts)
         update.priority = total
 
@@ -171,7 +177,10 @@ def _add_match(update: _AlertUpdate, match: NewMatch) -> None:
 def _summary_columns(
     match: NewMatch, match_priority: Priority, history: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Return the alert columns that describe the match with the highest priority."""
+    """Return the alert's summary columns for `match`, the match with the highest priority.
+
+    `history` contains parts of the priority to add to those of `match_priority`.
+    """
     event = match.event
     command_line = event.process.command_line
     title = event.headline

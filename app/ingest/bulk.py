@@ -1,7 +1,8 @@
-"""Elasticsearch's bulk API: splits action lines and their events, and builds the response items.
+"""Splitter and response for Elasticsearch's bulk API.
 
-Elasticsearch refuses a whole request because of one line that it cannot parse. This splitter accepts every
-valid event, wherever it stands, and rejects each other line by itself.
+In a bulk body, an action line such as `{"create": {}}` precedes each event. Elasticsearch refuses a whole
+request if it cannot parse one line. This splitter rejects only the invalid lines and accepts all valid
+events.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,21 +15,21 @@ from app.formats import EventParseError, parse_event
 from app.ingest.events import RawEvent, RejectedEvent, UnreadableBody, too_many_events
 from app.ingest.lines import UTF8_BOM, EventBlock, EventLines, LineBlock, LineBuffer
 
-# Used when neither the action nor the URL names an index; only the response shows it.
+# The index name if neither the action nor the URL contains one. It appears only in the response.
 DEFAULT_INDEX = "events"
 
 _STATUS_CREATED = 201
 _STATUS_BAD_REQUEST = 400
 _MISSING_EVENT = "an action without its event: the next line is another action, or there is none"
 _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, not update or delete"
-# The length of an action is limited, because the response may repeat the whole action. Elasticsearch's limits
-# on index names and ids are smaller.
+# The length of an action is limited because the response repeats its index name and id. Elasticsearch has
+# lower limits for both.
 _MAX_ACTION_BYTES = 8 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class BulkAction:
-    """One action line. `success_item` is its response item if the event is accepted."""
+    """A parsed action line. `success_item` is its response item, as JSON, if the event is accepted."""
 
     verb: str
     index: str
@@ -36,20 +37,20 @@ class BulkAction:
     success_item: bytes = b""
 
     def failure_item(self, reason: str) -> bytes:
-        """Return its response item if the event is rejected."""
+        """Return the response item of the action, as JSON, if the event is rejected."""
         error = {"type": "document_parsing_exception", "reason": reason}
         return _response_item(self, {"status": _STATUS_BAD_REQUEST, "error": error})
 
 
 class BulkSplitter:
-    """Incremental splitter for a bulk body; `index` is the index named by the URL.
+    """Incremental splitter for the body of a bulk request; `index` is the index name in the URL.
 
-    Rejects lines that are neither an action nor an event, and actions that are not supported or have no
-    event; they appear among the events. `RawEvent.index` counts lines, not events. Raises ContentTooLarge
-    for more than `max_events` events and rejected lines.
+    The blocks also contain rejected lines: lines that are neither an action nor an event, and actions that
+    are not supported or have no event. `RawEvent.index` counts all lines that are not blank, including
+    actions. Raises ContentTooLarge for more than `max_events` events and rejected lines together.
 
-    The caller must iterate each block that `feed` or `end` yields before it takes the next one:
-    `event_count` counts the events and rejected lines of the iterated blocks.
+    The caller must iterate over each block that `feed` or `end` yields before it takes the next block.
+    `event_count` is the number of events and rejected lines in the blocks that the caller has iterated over.
     """
 
     def __init__(
@@ -63,19 +64,19 @@ class BulkSplitter:
         self._bom_prefix = b""
         self._next_index = 0
         self._next_line = 1
-        # A line whose meaning depends on the next line, which may arrive in a later part.
+        # The next line, which may arrive in a later part, decides how this line is interpreted.
         self._pending_line: RawEvent | None = None
         self._last_action_line = b""
         self._last_action: BulkAction | None = None
         self.event_count = 0
-        # (action, line, repeat count) in request order. A rejection of the action is found by this line. Each
-        # repetition is two lines after the previous one.
+        # (action, line, repeat count) in the order of the request. `line` is the line number of the event or,
+        # if the action has no event, of the action. The events of a repeated action are two lines apart.
         self._responses: list[tuple[BulkAction, int, int]] = []
         self._responses_bytes = 0
 
     @property
     def buffered_bytes(self) -> int:
-        """About how many bytes the splitter holds."""
+        """The approximate number of bytes that the splitter holds."""
         return (
             self._line_buffer.buffered_bytes
             + self._responses_bytes
@@ -83,10 +84,10 @@ class BulkSplitter:
         )
 
     def feed(self, part: bytes) -> Iterator[EventBlock]:
-        """Yield the events whose actions are known."""
+        """Process the next part of the body; yield the events and rejected lines found in it."""
         if not self._bom_checked:
             part = self._bom_prefix + part
-            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # The byte order mark may be split.
+            if part != UTF8_BOM and UTF8_BOM.startswith(part):  # The BOM may span several parts.
                 self._bom_prefix = part
                 return
             self._bom_checked, self._bom_prefix = True, b""
@@ -95,7 +96,7 @@ class BulkSplitter:
             yield from self._split_block(block)
 
     def end(self) -> Iterator[EventBlock]:
-        """Yield the last events; raises UnreadableBody if the body had no lines."""
+        """Yield the last events and rejected lines; raises UnreadableBody if the body is empty."""
         for block in chain(self._line_buffer.feed(self._bom_prefix), self._line_buffer.end()):
             yield from self._split_block(block)
         if self._pending_line is not None:
@@ -106,10 +107,12 @@ class BulkSplitter:
             )
 
     def response_body(self, rejected: Iterable[RejectedEvent], *, took: int) -> bytes:
-        """Return the JSON response, without white space as some shippers need; `took` in milliseconds.
+        """Return the body of the response as JSON; `took` is the duration in milliseconds.
 
-        A duplicate gets status 201 like a new event, so that a repeated request gets the same response.
-        Elasticsearch's own clients treat its status 409 as an error: they raise it or drop the event.
+        The JSON has no white space, because some shippers cannot parse it otherwise. A duplicate gets status
+        201, as if it were a new event, so that a repeated request gets the same response. Elasticsearch
+        returns status 409 for a duplicate, but its own clients treat 409 as an error: they raise an exception
+        or drop the event.
         """
         reasons = {event.raw_event.line: event.reason for event in rejected}
         failed = False
@@ -155,7 +158,10 @@ class BulkSplitter:
         yield events
 
     def _repeated_action(self, lines: EventLines) -> BulkAction | None:
-        """Return the previous action if the next line repeats it; most shippers send only one action."""
+        """Return the previous action if it stores an event and the next line repeats it; otherwise None.
+
+        Repeated actions are handled in a faster way, because most shippers always send the same action.
+        """
         action = self._last_action
         if action is None or action.verb not in _INDEXING_VERBS:
             return None
@@ -164,7 +170,11 @@ class BulkSplitter:
     def _next_events(
         self, first_line: RawEvent, second_line: RawEvent | None
     ) -> list[RawEvent | RejectedEvent]:
-        """Return the event of `first_line`, or the rejected line; keep `second_line` if it is not used."""
+        """Return the events and rejected lines that result from `first_line` and `second_line`.
+
+        `second_line` is None at the end of the body. If `second_line` is not used, it becomes the pending
+        line.
+        """
         action = self._parse_action(first_line.raw)
         event = second_line
         if (
@@ -180,7 +190,11 @@ class BulkSplitter:
     def _apply_action(
         self, action: BulkAction | None, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Return the events of an action line, and whether the line after it was used."""
+        """Return (events and rejected lines for `first_line`, whether the line after it was used).
+
+        `action` is the action in `first_line`, or None if the line is not an action. `event` is the line
+        after `first_line`, or None if that line is missing or is an action.
+        """
         if action is None:
             return self._handle_stray_line(first_line, event)
         if action.verb == "delete":
@@ -195,7 +209,11 @@ class BulkSplitter:
     def _handle_stray_line(
         self, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Accept a line that is no action if it is an event; else reject it, but accept `event`."""
+        """Process a line that is not an action but stands where an action is expected.
+
+        If the line is an event, accept it. Otherwise reject it, and accept `event`, if it is not None, as if
+        the rejected line were its action. The result is the same as that of `_apply_action`.
+        """
         default_action = _with_success_item(BulkAction("index", self._index))
         reason = self._parse_error(first_line.raw)
         if reason is None:
@@ -233,9 +251,12 @@ class BulkSplitter:
         return action
 
     def _parse_error(self, raw: bytes) -> str | None:
-        """Return why `raw`, which is not an action, is not an event either, or None if it may be an event."""
+        """Return the reason why `raw` is not an event, or None if it may be an event.
+
+        `raw` is a line that is not an action.
+        """
         if len(raw) > self._max_event_bytes:
-            return None  # `evaluate` rejects it for its size.
+            return None  # `evaluate` rejects it later as too large.
         try:
             parse_event(raw)
         except EventParseError as error:
@@ -251,7 +272,7 @@ def _response_item(action: BulkAction, result: dict[str, object]) -> bytes:
 
 
 class _ActionTarget(msgspec.Struct, rename={"index": "_index", "id": "_id"}):
-    """The object behind the verb; `_type`, `routing` and other keys are ignored."""
+    """The JSON object after the verb of an action, such as `create`. Other keys in it are ignored."""
 
     index: str | None = None
     id: str | int | None = None
@@ -272,7 +293,7 @@ _ACTION_PREFIXES = tuple(b'{"%s"' % verb.encode() for verb in _VERBS)
 
 
 def _decode_action(raw: bytes, index: str) -> BulkAction | None:
-    """Return the action in a line, None if the line is no valid action."""
+    """Return the action of a line, or None if the line is not a valid action."""
     if len(raw) > _MAX_ACTION_BYTES:
         return None
     try:
@@ -284,7 +305,7 @@ def _decode_action(raw: bytes, index: str) -> BulkAction | None:
         return None
     ((verb, target),) = targets
     if verb == "index" and target.op_type == "create":
-        verb = "create"  # Elasticsearch responds with the op_type too.
+        verb = "create"  # Elasticsearch also uses the op_type in its response.
     return _with_success_item(BulkAction(verb, target.index or index, target.id))
 
 

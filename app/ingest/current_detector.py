@@ -10,10 +10,11 @@ from app.store.database import Database
 
 
 class CurrentDetector:
-    """Holds the current detector. A detector is immutable; `refresh` replaces it.
+    """Holds the detector for the rules that are currently enabled.
 
-    The constructor and `refresh` raise Unavailable if the database cannot be read, because the rule
-    overrides cannot be guessed. After a failed `refresh` the previous detector remains.
+    A detector is immutable. When a user enables or disables a rule, the database stores this as a rule
+    override, and `refresh` replaces the detector. If the database cannot be read, the constructor and
+    `refresh` raise Unavailable. After a failed `refresh`, the previous detector remains in use.
     """
 
     detector: Detector
@@ -28,15 +29,16 @@ class CurrentDetector:
         self._rules = rules
         self._build_detector = build_detector
         self._revision = -1
-        # Two concurrent refreshes could otherwise replace a newer detector with an older one.
+        # Without this lock, one of two concurrent refreshes could replace a newer detector with an older one.
         self._refresh_lock = threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
-        """Rebuild the detector if the rule overrides changed, here or in another process."""
+        """Rebuild the detector if this process or another process has changed the rule overrides."""
         with self._refresh_lock:
             with self._database.read() as session:
-                # The counter is read first. A change between the two reads is then applied twice, but never
+                # The counter is read before the overrides. If an override changes between the two reads, the
+                # next refresh rebuilds the detector once more. In the opposite order, that change would be
                 # missed.
                 revision = change_counters.current(session, change_counters.RULES)
                 if revision == self._revision:

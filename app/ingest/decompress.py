@@ -1,4 +1,7 @@
-"""Gzip and zstd decompression: of request bodies by Content-Encoding, of files by their first bytes."""
+"""Gzip and zstd decompression of request bodies and files.
+
+The Content-Encoding header determines the format of a body. The first bytes of a file determine its format.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,37 +17,43 @@ from app.ingest.events import ContentTooLarge, UnreadableBody
 
 # Approximate size of a decompressed part; a part is smaller when no more data is available.
 CHUNK_BYTES = 1 << 18
-# 16 + 15 makes zlib expect a gzip header (RFC 1952) and the largest window.
+# The zlib parameter `wbits`, 16 + 15: 16 makes zlib expect a gzip header (RFC 1952), and 15 selects the
+# largest window.
 _GZIP_WBITS = 31
-# isal copies the input that follows a gzip member, and a body may have very many small members.
+# isal gets at most this many bytes at once. After each gzip member it copies all remaining input, which would
+# take quadratic time for a large input of many small members.
 _GZIP_SLICE_BYTES = 64 << 10
-# RFC 8878 section 3.1.1.1.2 recommends that decoders support 8 MiB; larger windows cost memory.
+# RFC 8878 section 3.1.1.1.2 recommends that decoders support windows of up to 8 MiB. Larger windows are
+# refused because they need more memory.
 _ZSTD_MAX_WINDOW = 8 << 20
 # The largest window that zstd(1) accepts by default; used for local files.
 _ZSTD_FILE_MAX_WINDOW = 128 << 20
-# One byte of zstd can become 32 KiB (RFC 8878 section 3.1.1.2.2, a block of one repeated byte), and the
-# library returns the output of a whole slice at once: up to 16 MiB.
+# The zstd library gets at most this many bytes at once, because it returns all their output at once. One byte
+# of zstd can become 32 KiB: a block of 4 bytes can represent 128 KiB of one repeated byte (RFC 8878 section
+# 3.1.1.2.2). The output of one call is therefore at most 16 MiB.
 _ZSTD_SLICE_BYTES = 512
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-# RFC 8878 section 3.1.2: a skippable frame, which pzstd(1) writes first; its first byte is 0x50 to 0x5f.
+# Bytes 2 to 4 of a skippable frame (RFC 8878 section 3.1.2); its first byte is 0x50 to 0x5f. pzstd(1) writes
+# such a frame at the start of its output.
 _ZSTD_SKIPPABLE_MAGIC = b"\x2a\x4d\x18"
 
 
 class UnsupportedEncoding(DeckwatchError):
-    """415: a Content-Encoding other than identity, gzip and zstd, or a wrong Content-Type of a form."""
+    """HTTP status 415: a Content-Encoding that is not supported, or a form with a wrong Content-Type."""
 
 
 class DecompressionError(Exception):
     """Compressed data is damaged or incomplete.
 
-    The message is the rest of a sentence that begins with the name of the data's source, such as "The body".
+    The message is a sentence without its subject, for example "holds damaged gzip data". The caller adds the
+    subject, such as "The body".
     """
 
 
 class Decompressor(Protocol):
-    """Incremental decompressor; both methods raise DecompressionError."""
+    """Incremental decompressor; both methods raise DecompressionError for invalid data."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the decompressed parts of `chunk`."""
@@ -58,7 +67,8 @@ class Decompressor(Protocol):
 class BodyDecompressor:
     """Incremental decompressor for a request body with the Content-Encoding `encoding`.
 
-    The body may decompress to at most `max_bytes`. The constructor raises UnsupportedEncoding.
+    `max_bytes` limits the size of the decompressed body. The constructor raises UnsupportedEncoding if
+    `encoding` is not supported.
     """
 
     def __init__(self, encoding: str, max_bytes: int) -> None:
@@ -73,7 +83,11 @@ class BodyDecompressor:
         self.decompressed_bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the decompressed parts of `chunk`; raises UnreadableBody or ContentTooLarge."""
+        """Yield the decompressed parts of `chunk`.
+
+        Raises UnreadableBody if the data is damaged, or ContentTooLarge if the decompressed body exceeds
+        `max_bytes`.
+        """
         try:
             for part in self._decompressor.feed(chunk):
                 self.decompressed_bytes += len(part)
@@ -87,7 +101,7 @@ class BodyDecompressor:
             raise UnreadableBody(f"The body {error}.") from None
 
     def end(self) -> None:
-        """Check that the compressed data is complete; raises UnreadableBody."""
+        """Check that the compressed data is complete; raises UnreadableBody if it is not."""
         try:
             self._decompressor.end()
         except DecompressionError as error:
@@ -95,9 +109,9 @@ class BodyDecompressor:
 
 
 def decompress_auto(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress gzip or zstd, recognised by the first bytes; return other data unchanged.
+    """Decompress gzip or zstd data, which is detected by its first bytes; return other data unchanged.
 
-    Iterating the result raises DecompressionError.
+    DecompressionError is raised while the caller iterates over the result.
     """
     rest = iter(chunks)
     start = b""
@@ -128,7 +142,7 @@ class IdentityDecompressor:
 
 
 class GzipDecompressor:
-    """Decompressor for gzip (RFC 1952), also with several members in a row (section 2.2)."""
+    """Decompressor for gzip data (RFC 1952), which may have several members (section 2.2)."""
 
     def __init__(self) -> None:
         self._member: isal_zlib.Decompress | None = None
@@ -136,13 +150,13 @@ class GzipDecompressor:
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         for piece in _slices(chunk, _GZIP_SLICE_BYTES):
             rest = piece
-            # Zeros between members are tape padding, which gzip(1) ignores too.
+            # Zero bytes between members are padding, for example from a tape. gzip(1) ignores them too.
             while rest := rest if self._member else rest.lstrip(b"\0"):
                 member = self._member or isal_zlib.decompressobj(_GZIP_WBITS)
                 self._member = member
                 try:
                     yield from _decompress_member(member, rest)
-                except IsalError as error:  # type: ignore[misc]  # its stub says int; it is an exception
+                except IsalError as error:  # type: ignore[misc]  # its type stub declares an int
                     raise DecompressionError(
                         f"holds damaged gzip data: {_error_message(error)}"
                     ) from None
@@ -165,7 +179,10 @@ def _decompress_member(member: "isal_zlib.Decompress", data: bytes) -> Iterator[
 
 
 class ZstdDecompressor:
-    """RFC 8878; accepts several frames in a row. A window larger than `max_window` bytes is an error."""
+    """Decompressor for zstd data (RFC 8878), which may have several frames.
+
+    Raises DecompressionError for a frame with a window larger than `max_window` bytes.
+    """
 
     def __init__(self, max_window: int = _ZSTD_MAX_WINDOW) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=max_window)
@@ -224,6 +241,6 @@ def _slices(chunk: bytes, size: int) -> Iterator[bytes]:
 
 
 def _error_message(error: Exception) -> str:
-    """Return the library's message without its own name and error numbers."""
+    """Return the message of a library error, without the library's name and the error number."""
     message = re.sub(r"^(Error -?\d+ |zstd decompress\w* error: )", "", str(error))
     return message[:1].lower() + message[1:]

@@ -1,4 +1,4 @@
-"""Evaluate events against the rules: which events match and which are rejected."""
+"""Evaluate events against the rules; find the events that match a rule and the events to reject."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -15,7 +15,10 @@ from app.ingest.lines import EventBlock, EventLines
 
 
 class MatchingEvent(msgspec.Struct, frozen=True):
-    """An event with its ECS document and the rules that it matches, at least one."""
+    """An event that matches at least one rule.
+
+    `rules` are all rules that the event matches. `document` is the event converted to ECS.
+    """
 
     raw_event: RawEvent
     rules: tuple[Rule, ...]
@@ -30,9 +33,10 @@ def evaluate(
     detector: Detector,
     max_event_bytes: int,
 ) -> Iterator[Evaluation]:
-    """Yield the events that match a rule, and all rejected events, including those in `events`.
+    """Yield the events that match a rule, and the rejected events.
 
-    Most events match no rule. Of such an event, only the fields that rules read are decoded.
+    Events that are already rejected in `events` are yielded too. Most events match no rule. To save time,
+    only the fields that the rules read are decoded for these events.
     """
     if isinstance(events, EventLines):
         match = detector.match_json if events.is_ascii else partial(_match_raw, detector)
@@ -52,10 +56,11 @@ def evaluate(
 def _evaluate_document(
     raw_event: RawEvent, rules: tuple[Rule, ...] | None, detector: Detector, max_event_bytes: int
 ) -> Iterator[Evaluation]:
-    """Parse the complete event and yield it if it matches a rule or is rejected.
+    """Parse the complete event, and yield it if it matches a rule or is rejected.
 
-    `rules` are the rules that it matches, or None if only the complete document can decide this. That is so
-    for an event that is in an envelope, has an unusual shape, is too large or is invalid.
+    `rules` are the rules that the event matches, or None if only the complete document can decide this.
+    `rules` is None if the event is too large, is invalid, is in the envelope of a shipper, or has a format or
+    structure that `match_json` does not support.
     """
     document = parse_within_limit(raw_event, max_event_bytes)
     if isinstance(document, RejectedEvent):
@@ -68,7 +73,7 @@ def _evaluate_document(
 
 
 def parse_within_limit(raw_event: RawEvent, max_event_bytes: int) -> Document | RejectedEvent:
-    """Return the event's ECS document, or the event with the reason why it is rejected."""
+    """Return the event's ECS document, or a RejectedEvent if the event is too large or cannot be parsed."""
     if len(raw_event.raw) > max_event_bytes:
         reason = f"larger than {max_event_bytes} bytes"
         return RejectedEvent(raw_event, reason, RejectionKind.TOO_LARGE)
@@ -79,9 +84,10 @@ def parse_within_limit(raw_event: RawEvent, max_event_bytes: int) -> Document | 
 
 
 def _match_raw(detector: Detector, raw: bytes) -> tuple[Rule, ...] | None:
-    """Return the result of `match_json`, or None if any text in `raw` is not UTF-8.
+    """Return the result of `detector.match_json`, or None if `raw` is not valid UTF-8.
 
-    `match_json` itself skips text that no rule reads.
+    `match_json` does not notice invalid UTF-8 in fields that no rule reads, so this function checks `raw`
+    first.
     """
     return detector.match_json(raw) if raw.isascii() or _is_utf8(raw) else None
 

@@ -1,21 +1,22 @@
-"""Raw events, rejected events, and the errors that refuse a whole body."""
+"""Raw events, rejected events, and errors that refuse a whole request body."""
 
 import msgspec
 
 from app.domain.errors import DeckwatchError
 from app.formats import RejectionKind
 
-# A body of the largest size holds about this many of the smallest real events. Without the limit, 64 MiB
-# of `1,1,1` become tens of millions of rejections of several hundred bytes each.
+# A body of the maximum size contains about this many of the smallest real events. Without this limit, a body
+# of 64 MiB such as `[1,1,1,…]` would become tens of millions of rejected events, and each rejected event
+# needs several hundred bytes of memory.
 MAX_EVENTS_PER_REQUEST = 100_000
 
 
 class UnreadableBody(DeckwatchError):
-    """400: the body holds no events, or its compressed data is damaged."""
+    """HTTP status 400: the body is empty, or its compressed data is damaged."""
 
 
 class ContentTooLarge(DeckwatchError):
-    """413: the body exceeds a limit, as sent or after decompression."""
+    """HTTP status 413: the body is too large, or has too many events or form fields."""
 
 
 def too_many_events(max_events: int) -> ContentTooLarge:
@@ -24,9 +25,10 @@ def too_many_events(max_events: int) -> ContentTooLarge:
     )
 
 
-# This is a msgspec struct because one is created for every event, four times faster than a dataclass.
+# This is a msgspec struct because very many instances are created, and creating a struct is four times faster
+# than creating a dataclass.
 class RawEvent(msgspec.Struct, gc=False):
-    """The bytes of one event, its index in the body (from 0) and its first line (from 1)."""
+    """The bytes of one event, its index in the body (from 0) and the number of its first line (from 1)."""
 
     index: int
     line: int
@@ -34,7 +36,7 @@ class RawEvent(msgspec.Struct, gc=False):
 
 
 class RejectedEvent(msgspec.Struct, frozen=True):
-    """An event to quarantine, with the reason as a phrase and as a metrics label."""
+    """An event to quarantine. `reason` is a phrase for users, and `kind` is a label for metrics."""
 
     raw_event: RawEvent
     reason: str

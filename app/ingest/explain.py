@@ -1,4 +1,7 @@
-"""Explain how rules and exclusions treat an event, clause by clause; stores nothing."""
+"""Explanation of why an event matches a rule or does not, and which exclusions cover the event.
+
+Nothing is stored.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +17,10 @@ from app.ingest.events import RawEvent, RejectedEvent
 
 @dataclass(frozen=True, slots=True)
 class ConditionExplanation:
-    """One condition of an exclusion. `event_values` are the event's values of its field."""
+    """A condition of an exclusion, and whether it holds for the event.
+
+    `event_values` are the values of the condition's field in the event.
+    """
 
     condition: Condition
     event_values: tuple[str, ...]
@@ -23,7 +29,7 @@ class ConditionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionExplanation:
-    """One exclusion: whether it covers the event, and each of its conditions."""
+    """The result for one exclusion: whether it covers the event, and the result of each condition."""
 
     exclusion: Exclusion
     covers: bool
@@ -32,7 +38,11 @@ class ExclusionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """One rule, and its live exclusions: the first that covers the event suppresses a match."""
+    """The result for one rule and for its exclusions.
+
+    `exclusions` contains the approved exclusions of the rule that no user has ended. If the event matches the
+    rule, the first exclusion that covers the event suppresses the match.
+    """
 
     explanation: Explanation
     is_enabled: bool
@@ -40,22 +50,23 @@ class RuleExplanation:
 
     @property
     def suppressed_by(self) -> Exclusion | None:
-        """The exclusion that suppresses the match; None if there is no match or none covers it."""
+        """The exclusion that suppresses the match; None if there is no match or no exclusion covers it."""
         covering = (explained.exclusion for explained in self.exclusions if explained.covers)
         return next(covering, None) if self.explanation.matches else None
 
     @property
     def failing_clauses(self) -> int:
-        """The number of clauses that keep the event from matching; 0 for a match."""
+        """The number of clauses that prevent a match; 0 if the event matches."""
         condition = self.explanation.root
         return 0 if condition.holds else sum(1 for _ in condition.decisive_clauses())
 
 
 @dataclass(frozen=True, slots=True)
 class EventExplanation:
-    """One event: either `event` and `rules`, or `rejection_reason` if it cannot be parsed.
+    """The explanation for one event.
 
-    `rules` are sorted by their number of failing clauses, matches first.
+    If the event is accepted, `event` and `rules` are set; otherwise `rejection_reason` is set. `rules` is
+    sorted by the number of failing clauses, so the rules that match the event come first.
     """
 
     raw_event: RawEvent
@@ -73,9 +84,9 @@ def explain_raw_event(
     at: datetime,
     max_event_bytes: int,
 ) -> EventExplanation:
-    """Explain the event for each of `rules`, which may be enabled or not.
+    """Explain the result of each of `rules`, enabled or disabled, for the event.
 
-    `exclusions` holds the live exclusions of each rule id.
+    `exclusions` contains, by rule id, the approved exclusions that no user has ended.
     """
     document = parse_within_limit(raw_event, max_event_bytes)
     if isinstance(document, RejectedEvent):

@@ -1,4 +1,4 @@
-"""Split a JSON array into its elements, also when the array or an element is invalid."""
+"""Split a JSON array into its elements, even if the array or an element is not valid JSON."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,9 @@ import msgspec
 
 from app.ingest.events import RawEvent
 
-# Real events have more bytes than this between two commas.
+# A body of real events has more bytes per comma than this on average.
 _MIN_BYTES_PER_COMMA = 16
-# A body of this size has too few elements to need a limit before decoding.
+# A body up to this size is decoded without a check, because it cannot contain millions of elements.
 _SMALL_BODY_BYTES = 1 << 20
 
 
@@ -23,12 +23,15 @@ def is_json_value(raw: bytes) -> bool:
 
 
 def split_array(body: bytes, start: int, max_events: int | None) -> Iterator[RawEvent]:
-    """Return the elements of the array that begins at `start`; these may be more than `max_events`."""
+    """Return the elements of the array that begins at offset `start` of `body`.
+
+    `max_events` only decides how the array is split. The caller must check the number of elements.
+    """
     if max_events is not None and len(body) > _SMALL_BODY_BYTES:
         commas = body.count(b",")
         if commas > max_events and commas * _MIN_BYTES_PER_COMMA > len(body):
-            # Decoding could create millions of elements at once; _split_invalid_array creates them one by
-            # one.
+            # Decoding would create all elements at once, possibly millions. _split_invalid_array creates them
+            # one by one, so that the caller can stop after `max_events`.
             return _split_invalid_array(body, start)
     try:
         elements = msgspec.json.decode(body, type=list[msgspec.Raw])
@@ -43,10 +46,11 @@ _ARRAY_SEPARATOR = re.compile(rb"[\s,]*+")
 def _locate_elements(
     body: bytes, start: int, elements: Sequence[msgspec.Raw]
 ) -> Iterator[RawEvent]:
-    """Find the line of each element of a valid array.
+    """Yield each element of a valid array with its index and line number.
 
-    Only white space and a comma stand between two elements, so their lengths give their positions.
-    Searching the body for each element takes several times as long as everything else here.
+    Only a comma and white space separate two elements, so the position of an element follows from the lengths
+    of the elements before it. To search the body for each element would take several times as long as the
+    rest of this function.
     """
     line = body.count(b"\n", 0, start) + 1
     counted = start
@@ -59,11 +63,12 @@ def _locate_elements(
             line += body.count(b"\n", counted, begin)
         yield RawEvent(index, line, raw)
         counted = begin
-        begin += len(raw) + 1  # the comma, or white space before it
+        begin += len(raw) + 1  # Skip the comma, or one byte of white space.
 
 
-# Only brackets and commas outside strings matter. An unclosed string, even after a last backslash, is a
-# token up to the end of the body: otherwise each later quote would be tried as a start (quadratic time).
+# The tokens are strings, brackets and commas. A bracket or comma within a string is part of the string token.
+# An unclosed string is one token up to the end of the body, even if the last byte is a backslash. Otherwise
+# the search would try each later quote as the start of a string, which takes quadratic time.
 _STRUCTURE_TOKEN = re.compile(
     rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{},]*+)++|[\[{]++|[\]}]++|,', re.DOTALL
 )
@@ -84,10 +89,10 @@ def _split_invalid_array(body: bytes, start: int) -> Iterator[RawEvent]:
 
 
 def _element_spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each element, then of the text after the array, if any.
+    """Yield the start and end offsets of each element, and then of the text after the array, if any.
 
-    If the array is not closed after a valid element, an empty span stands for the elements that were
-    cut off, whose number is unknown.
+    If the array is not closed and its last element is valid JSON, an empty element follows. The empty element
+    is rejected later, so that the truncation of the array is reported.
     """
     depth = 0
     begin = start + 1
@@ -117,10 +122,10 @@ _NONBLANK_LINE = re.compile(rb"\S[^\n]*")
 
 
 def _split_element(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the element and its offset in `raw`, or its lines if some of them are whole events.
+    """Yield (offset in `raw`, bytes) for the element, or for each of its lines if a line is a complete event.
 
-    After an unclosed bracket, such as in the truncated first line of NDJSON, all following lines belong to
-    one element.
+    An unclosed bracket makes all following lines part of the same element, although they can be complete
+    events. For example, this happens if an array has one event per line and one line is truncated.
     """
     element = raw.strip()
     if (

@@ -1,4 +1,4 @@
-"""Events on the lines of a body: blocks of whole lines, and an iterator over the events in a block."""
+"""Split a body into blocks of whole lines, and iterate over the events of a block, one per line."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class LineBlock(msgspec.Struct, frozen=True, gc=False):
-    """Complete lines of a body: `data[start:stop]`, kept as offsets so that the bytes are not copied."""
+    """Complete lines of a body: the bytes `data[start:stop]`. Offsets avoid a copy of the bytes."""
 
     data: bytes
     start: int
@@ -31,9 +31,10 @@ def line_block(data: bytes, start: int = 0, stop: int | None = None) -> LineBloc
 
 
 class LineBuffer:
-    """Joins the parts of a body into blocks of whole lines.
+    """Splits the parts of a body into blocks of whole lines, and buffers an incomplete line.
 
-    A line longer than `max_line_bytes` is truncated to a length that still exceeds `max_line_bytes`.
+    A buffered line longer than `max_line_bytes` is truncated to save memory, but it remains longer than
+    `max_line_bytes`, so that it is still rejected as too large.
     """
 
     def __init__(self, *, max_line_bytes: int) -> None:
@@ -42,7 +43,7 @@ class LineBuffer:
         self.buffered_bytes = 0
 
     def feed(self, part: bytes) -> Iterator[LineBlock]:
-        """Yield the lines that this part completes."""
+        """Yield blocks of the lines that end in `part`."""
         first_end = part.find(b"\n") + 1
         if first_end:
             yield self._take_buffer(part[:first_end])
@@ -57,7 +58,7 @@ class LineBuffer:
             self.buffered_bytes = len(line)
 
     def end(self) -> Iterator[LineBlock]:
-        """Yield the last line, which has no line end."""
+        """Yield the text after the last newline, which may be empty."""
         yield self._take_buffer(b"")
 
     def _take_buffer(self, end: bytes) -> LineBlock:
@@ -67,11 +68,11 @@ class LineBuffer:
 
 
 def _truncate_line(line: bytes, max_bytes: int) -> bytes:
-    """Strip leading white space and truncate `line`.
+    """Strip leading white space from `line`, and truncate the line if it is longer than `max_bytes`.
 
-    If a line exceeds `max_bytes` without the white space around it, it still does after truncation. If only
-    white space exceeds the limit, the line is cut to one byte over it, so that text in a later part exceeds
-    it too.
+    If the line without surrounding white space exceeds `max_bytes`, the result also does. If only trailing
+    white space makes the line too long, the result has `max_bytes + 1` bytes. If more text is then appended,
+    the line exceeds `max_bytes` even without surrounding white space.
     """
     line = line.lstrip()
     if len(line) <= max_bytes:
@@ -82,14 +83,15 @@ def _truncate_line(line: bytes, max_bytes: int) -> bytes:
 class EventLines:
     """Iterator over the events in a block, one per line; skips blank lines and strips white space.
 
-    `offset` is where the next line starts in `block.data`, `line` its number and `index` the index of
-    its event. Only the iterator itself moves them; `rest` returns a new iterator from there.
+    `offset` is the position of the next line in `block.data`, `line` is the number of this line in the body,
+    and `index` is the index of its event. Only iteration and `select` change these attributes. `rest` returns
+    a new iterator that starts at this position.
 
-    With `prefix` (a line and its line end), every event follows a line equal to `prefix`, which counts
-    as an index too. The iterator ends at the first pair of lines where this does not hold or where the
-    event starts with one of `excluded_prefixes`.
+    If `prefix` is given, the lines form pairs: a line equal to `prefix`, which includes the newline, and then
+    an event. Each line of a pair increases `index` by one. The iterator ends at the first pair that does not
+    begin with `prefix`, or whose event begins with white space or one of `excluded_prefixes`.
 
-    Raises ContentTooLarge when `events_before` plus the events in this iterator exceed `max_events`.
+    Raises ContentTooLarge if `events_before` plus the number of events of this iterator exceeds `max_events`.
     """
 
     __slots__ = (
@@ -138,7 +140,7 @@ class EventLines:
         events_before: int = 0,
         max_events: int | None = None,
     ) -> "EventLines":
-        """Return an iterator over the lines that this one has not reached."""
+        """Return a new iterator over the lines that this iterator has not read yet."""
         return EventLines(
             self._block,
             offset=self.offset,
@@ -157,11 +159,12 @@ class EventLines:
     def select(
         self, match: Callable[[bytes], T | None], max_event_bytes: int
     ) -> Iterator[tuple[RawEvent, T | None]]:
-        """Yield each remaining event with the result of `match`, unless that result is empty.
+        """Yield (event, result of `match`) for each remaining event, except events with an empty result.
 
-        The result is None for an event that `match` cannot decide or that exceeds `max_event_bytes`.
-        `match` may get an event with the white space around it, and is called again without it unless the
-        first result is empty. Nearly all events have an empty result; no object is created for them.
+        `match` returns None for an event that it cannot decide. An event larger than `max_event_bytes` also
+        gets the result None. `match` may be called with a line that has white space around the event. If its
+        result is then None or not empty, `match` is called again with the stripped event. Nearly all events
+        have an empty result, and no RawEvent is created for them, which saves time.
         """
         data, stop = self._block.data, self._block.stop
         has_prefix = bool(self._prefix)
@@ -188,7 +191,7 @@ class EventLines:
                     break
                 if offset != end + 1 or len(event.raw) != end - start:
                     # White space was stripped or a blank line was skipped, so `event.raw` is not the text
-                    # that was matched above. Match again.
+                    # that was matched above. It must be matched again.
                     result = match(event.raw) if len(event.raw) <= max_event_bytes else None
                 if result or result is None:
                     yield event, result
@@ -219,7 +222,7 @@ class EventLines:
             raise StopIteration
         if self._max_events is not None:
             self._check_event_count(self._max_events, 1)
-        # Searching for the line end alone is several times faster than one pattern for the whole line.
+        # `find` is several times faster than a regular expression that matches the whole line.
         end = data.find(b"\n", start, stop)
         if end < 0:
             end = stop
@@ -229,7 +232,10 @@ class EventLines:
         return RawEvent(index, line, raw.rstrip() if raw[-1] <= _MAX_SPACE else raw)
 
     def _event_start(self, offset: int) -> int:
-        """Return the offset of the event after the prefix at `offset`; -1 if there is none."""
+        """Return the offset of the event after the prefix at `offset`.
+
+        Return -1 if the iterator must end here; the docstring of EventLines describes the conditions.
+        """
         data = self._block.data
         start = offset + len(self._prefix)
         if (
@@ -253,5 +259,5 @@ class EventLines:
             raise too_many_events(max_events)
 
 
-# Consecutive events of a body; those that a splitter rejects are among them.
+# Consecutive events of a body, including events that the splitter has rejected.
 EventBlock: TypeAlias = EventLines | Sequence[RawEvent | RejectedEvent]

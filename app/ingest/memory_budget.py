@@ -8,12 +8,12 @@ from app.domain.errors import Unavailable
 
 
 class MemoryBudget:
-    """Limits all requests together to `max_bytes`, and the requests of one API key to half of that.
+    """Limits the memory of all requests to `max_bytes`, and of the requests of one API key to half of that.
 
-    The limit per key ensures that no key blocks the others. The total limit does not apply to a request while
-    no other request holds memory, and the limit of a key does not apply while the key has no other request. A
-    single request has limits of its own, and if it could never get its memory, the agent would retry it for
-    ever.
+    The limit per key ensures that one key cannot use all the memory and block the other keys. The total limit
+    is not applied to a request while no other request holds memory, and the limit per key is not applied
+    while the key has no other request. Otherwise a request larger than a limit would be refused at each
+    retry. Limits on the body size and the number of events keep a single request small enough.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -28,7 +28,7 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, key_id: int) -> Iterator["MemoryReservation"]:
-        """Return an empty reservation, which is released at the end of the `with` block."""
+        """Yield an empty reservation, and release it at the end of the `with` block."""
         reservation = MemoryReservation(self, key_id)
         try:
             yield reservation
@@ -36,7 +36,10 @@ class MemoryBudget:
             reservation.resize(0)
 
     def resize(self, key_id: int, before: int, after: int) -> None:
-        """Change a reservation of `key_id`; raises Unavailable when it grows beyond a limit."""
+        """Change a reservation of `key_id` from `before` to `after` bytes.
+
+        Raises Unavailable if the reservation grows and a limit would be exceeded.
+        """
         with self._lock:
             others = self._reserved_bytes - before
             of_key = self._reserved_by_key.get(key_id, 0) - before
@@ -54,7 +57,7 @@ class MemoryBudget:
 
 
 class MemoryReservation:
-    """The bytes that one request holds."""
+    """The bytes that one request has reserved in a MemoryBudget."""
 
     def __init__(self, budget: MemoryBudget, key_id: int) -> None:
         self._budget = budget
@@ -62,6 +65,9 @@ class MemoryReservation:
         self._reserved_bytes = 0
 
     def resize(self, size: int) -> None:
-        """Set the reservation to `size` bytes; raises Unavailable and keeps the old size if refused."""
+        """Set the reservation to `size` bytes.
+
+        Raises Unavailable and keeps the old size if a limit would be exceeded.
+        """
         self._budget.resize(self._key_id, self._reserved_bytes, size)
         self._reserved_bytes = size

@@ -1,4 +1,4 @@
-"""Hooks for ingest metrics; the base class ignores all calls."""
+"""Interface that receives the metrics of ingest."""
 
 from collections.abc import Iterable
 
@@ -7,17 +7,17 @@ from app.store.traffic import TrafficCounts
 
 
 class IngestMetrics:
-    """Receiver of the figures that ingest reports; this base class discards them.
+    """Receiver of ingest metrics. This base class discards them, and a subclass can export them.
 
-    Several threads call the methods, possibly at the same time. Stored events are counted after their
-    commit.
+    Several threads may call the methods at the same time. A request with matches or rejected events is
+    recorded after its commit.
     """
 
     def record_request(self, traffic: TrafficCounts, rejections: Iterable[RejectionKind]) -> None:
-        """Count a request; `rejections` has the kind of each rejected event."""
+        """Record the counts of one request; `rejections` contains the kind of each rejected event."""
 
     def record_commit(self, seconds: float) -> None:
-        """Record the time from asking for the write lock to the durable commit."""
+        """Record how long a transaction took, from the request of the write lock to the durable commit."""
 
     def set_queue_length(self, batches: int) -> None:
-        """Record how many batches wait for a transaction."""
+        """Record the number of batches that wait for a transaction."""

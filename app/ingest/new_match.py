@@ -1,4 +1,4 @@
-"""Matches of evaluated events that are not stored yet."""
+"""Matches found by evaluation that are not stored yet."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,10 @@ from app.ingest.evaluate import MatchingEvent
 
 @dataclass(frozen=True, slots=True)
 class NewMatch:
-    """A match that may be new. `raw` is the event as its agent sent it."""
+    """A match of a rule and an event, before it is stored. It may be a duplicate of a stored match.
+
+    `key_id` is the id of the API key that sent the event. `raw` contains the bytes of the event as sent.
+    """
 
     key_id: int
     rule: Rule
@@ -18,6 +21,6 @@ class NewMatch:
 
 
 def new_matches(event: MatchingEvent, key_id: int) -> list[NewMatch]:
-    """Return the matches of one event, one for each rule."""
+    """Return one match for each rule that the event matches."""
     parsed = event_from_ecs(event.document)
     return [NewMatch(key_id, rule, parsed, event.raw_event.raw) for rule in event.rules]

@@ -20,28 +20,29 @@ from app.ingest.thread_pool import FairThreadPool
 from app.ingest.writer import Batch, Writer
 from app.store.traffic import TrafficCounts
 
-# Bytes of a body that are evaluated at once. Larger blocks are held in memory longer, and smaller blocks cost
-# more switches of threads.
+# Number of received bytes that one call on a thread evaluates. Larger blocks occupy memory longer, and
+# smaller blocks need more thread switches.
 BLOCK_BYTES = 1 << 20
-# Chunks smaller than this on average are joined first, since each chunk has a fixed cost.
+# If the chunks are smaller than this on average, they are joined first, because each chunk has a fixed cost.
 _MIN_CHUNK_BYTES = 16 << 10
-# A body within both limits is evaluated on the event loop. That takes a few milliseconds at most and
-# usually less than two switches of threads.
+# An uncompressed body within both limits is evaluated on the event loop. This takes at most a few
+# milliseconds, and usually less time than to switch to a thread and back.
 MAX_INLINE_BYTES = 8 << 10
 MAX_INLINE_LINES = 64
-# The memory budget of all requests together, in bodies of the largest size.
+# The memory budget of all requests together is this number times the maximum size of a body.
 MAX_BODIES_IN_MEMORY = 4
-# Approximate memory of a match and of a rejected event besides its bytes.
+# Approximate memory of a match and of a rejected event, in addition to the bytes of the event.
 _MATCH_OVERHEAD_BYTES = 8 << 10
 _REJECTION_OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Counts of one request. `received` counts accepted and rejected events.
+    """Counts of one request, and its rejected events.
 
-    `matched` counts the matches that the request stored, `suppressed` those of them that an exclusion
-    covers, `duplicates` the matches that were stored before.
+    `received` counts all events, accepted and rejected. `matched` counts the matches that the request stored,
+    and `suppressed` counts the stored matches that an exclusion covers. `duplicates` counts the matches that
+    had been stored before.
     """
 
     received: int
@@ -54,8 +55,8 @@ class Receipt:
 class Splitter(Protocol):
     """Incremental splitter of a body into blocks of events.
 
-    The caller must iterate each block before it takes the next one; `event_count` counts the events of
-    the iterated blocks, including rejected ones.
+    The caller must iterate over each block before it takes the next block. `event_count` is the number of
+    events, including rejected events, in the blocks that the caller has iterated over.
     """
 
     @property
@@ -70,9 +71,9 @@ class Splitter(Protocol):
 
 
 class Pipeline:
-    """Ingests request bodies; a receipt is returned only after everything it counts is durable.
+    """Ingests request bodies; returns a receipt after the matches and rejected events are stored durably.
 
-    Used on one event loop, until `stop`.
+    A pipeline can be used on only one event loop, until `stop` is called.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Pipeline:
         self.budget = MemoryBudget(MAX_BODIES_IN_MEMORY * max_body_bytes)
 
     def stop(self) -> None:
-        """End the evaluation threads; later requests are refused."""
+        """End the evaluation threads. Requests that need a thread are refused from now on."""
         self._threads.stop()
 
     async def ingest_stream(
@@ -104,12 +105,13 @@ class Pipeline:
     ) -> Receipt:
         """Evaluate a body block by block while it arrives, then store its matches and rejected events.
 
-        Occupies no thread while it waits. In memory are one block, and the matches and rejected events so
-        far; JsonSplitter also holds an array or a document on several lines. The rules are those that are
-        enabled at the start of the request.
+        No thread is blocked while this method waits. Memory contains one block, and all matches and rejected
+        events found so far. JsonSplitter also buffers an array, or an object on several lines. All events are
+        evaluated with the rules that are enabled when the request starts.
 
-        Raises UnsupportedEncoding, UnreadableBody, ContentTooLarge or Unavailable, and then stores nothing.
-        One reason for Unavailable is that all requests together hold too much memory.
+        Raises UnsupportedEncoding, UnreadableBody or ContentTooLarge before anything is stored. Raises
+        Unavailable if the requests together hold too much memory, the database is not available, or the
+        server shuts down.
         """
         body = _RequestBody(
             BodyDecompressor(encoding, self._max_body_bytes),
@@ -170,7 +172,7 @@ def _join_small_chunks(chunks: Sequence[bytes]) -> Iterable[bytes]:
 
 
 class _RequestBody:
-    """Turns the chunks of one body into matches and rejected events, and accounts for their memory."""
+    """Converts the chunks of one body into matches and rejected events, and reserves memory for them."""
 
     def __init__(
         self,
@@ -192,7 +194,7 @@ class _RequestBody:
 
     @property
     def buffered_bytes(self) -> int:
-        """About how many bytes the splitter, the matches and the rejected events hold."""
+        """The approximate number of bytes that the splitter, the matches and the rejected events hold."""
         return self._splitter.buffered_bytes + self._result_bytes
 
     @property
@@ -215,7 +217,7 @@ class _RequestBody:
             reservation.resize(len(part) + self.buffered_bytes)
 
     def finish(self, chunks: Sequence[bytes], reservation: MemoryReservation) -> None:
-        """Feed the last chunks and end the body."""
+        """Process the last chunks and the end of the body."""
         self.feed(chunks, reservation)
         self._decompressor.end()
         self._evaluate(self._splitter.end())

@@ -17,8 +17,9 @@ from app.store.database import Session
 class RecordResult:
     """Counts of the matches of one batch.
 
-    `matched` counts those stored now, `suppressed` those of these that an exclusion covers, and `duplicates`
-    those that were stored before.
+    `matched` counts the matches that were stored, and `suppressed` counts the stored matches that an
+    exclusion covers. `duplicates` counts the matches that were not stored, because the same match was already
+    stored.
     """
 
     matched: int = 0
@@ -33,9 +34,10 @@ def record_matches(
     exclusions: Mapping[str, Sequence[Exclusion]],
     at: datetime,
 ) -> list[RecordResult]:
-    """Store the new matches of each batch with the receipt time `at`; the caller commits.
+    """Store the matches of each batch, except duplicates, and return the counts of each batch.
 
-    `exclusions` holds the exclusions of each rule id.
+    `exclusions` contains the exclusions by rule id. `at` is the time of receipt of all matches. The caller
+    commits the transaction.
     """
     known = matches.stored_identities(
         session, {_match_identity(match) for batch in batches for match in batch}
@@ -73,7 +75,7 @@ def _match_identity(match: NewMatch) -> matches.MatchIdentity:
 def first_matching_exclusion(
     exclusions: Mapping[str, Sequence[Exclusion]], event: Event, rule_id: str, at: datetime
 ) -> Exclusion | None:
-    """Return the first exclusion of the rule that covers `event` at the time `at`, None if none does."""
+    """Return the first exclusion of the rule that covers `event` at the time `at`, or None."""
     for exclusion in exclusions.get(rule_id, ()):
         if exclusion.covers(event, rule_id=rule_id, at=at):
             return exclusion

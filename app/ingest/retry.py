@@ -1,7 +1,7 @@
 """Evaluate quarantined events again, with the current formats, rules and exclusions.
 
-An event that can be parsed now leaves the quarantine: its matches are recorded, and an event without a match
-is dropped. An event that still cannot be parsed stays, with the current reason.
+An event that can now be parsed leaves the quarantine. Its matches are stored; an event that matches no rule
+is deleted. An event that still cannot be parsed stays in quarantine with the current reason.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from app.store import audit, quarantine
 from app.store.database import Database
 from app.store.exclusions import LiveExclusionCache
 
-# Bytes of events per transaction: their matches are held in memory until they are stored.
+# Maximum size in bytes of the events of one transaction. It limits the memory for their matches.
 MAX_BYTES_PER_RETRY = 64 * 1024 * 1024
 
 
@@ -26,10 +26,12 @@ MAX_BYTES_PER_RETRY = 64 * 1024 * 1024
 class RetryResult:
     """Counts of a retry.
 
-    `events_matched` counts the events that match at least one rule. Of the matches of these events, `matched`
-    counts those stored now, `suppressed` those stored now that an exclusion covers, and `duplicates` those
-    stored before. `events_unmatched` counts the events that match no rule, and `still_rejected` the events
-    that stay in quarantine.
+    `events_matched` counts the events that match at least one rule. `events_unmatched` counts the events that
+    match no rule. `still_rejected` counts the events that stay in quarantine.
+
+    The other counts are numbers of matches. `matched` counts the matches that were stored, and `suppressed`
+    counts the stored matches that an exclusion covers. `duplicates` counts the matches that were not stored,
+    because the same match was already stored.
     """
 
     events_matched: int = 0
@@ -46,7 +48,10 @@ class RetryResult:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedEvaluation:
-    """The current result for one event: the reason why it is rejected, or its matches."""
+    """The result of evaluating one quarantined event again.
+
+    `rejection_reason` is None if the event can now be parsed; `matches` are then its matches.
+    """
 
     rejection_reason: str | None
     matches: tuple[NewMatch, ...] = ()
@@ -59,7 +64,7 @@ class QuarantinedEvaluation:
 def evaluate_quarantined(
     raw: bytes, key_id: int, detector: Detector, max_event_bytes: int
 ) -> QuarantinedEvaluation:
-    """Evaluate one quarantined event; stores nothing."""
+    """Evaluate one quarantined event again, without storing the result."""
     evaluation = next(evaluate([RawEvent(0, 1, raw)], detector, max_event_bytes), None)
     if evaluation is None:
         return QuarantinedEvaluation(None)
@@ -78,9 +83,11 @@ def retry_quarantined(
     principal: Principal,
     at: datetime,
 ) -> RetryResult:
-    """Retry these events, up to MAX_BYTES_PER_RETRY, in one transaction. Raises Unavailable.
+    """Evaluate quarantined events again, and store the results in one transaction.
 
-    `why` describes the selection of the events in the audit log.
+    `why` describes in the audit log how the events were selected. If the events together exceed
+    MAX_BYTES_PER_RETRY, the last events are not retried. Raises Unavailable if the database cannot be
+    written.
     """
     evaluations = _evaluate_all(database, ids, detector, max_event_bytes)
     result = RetryResult()
@@ -89,7 +96,7 @@ def retry_quarantined(
         exclusions = LiveExclusionCache().by_rule(session)
         accepted_ids: list[int] = []
         match_batches: list[Sequence[NewMatch]] = []
-        for quarantine_id in sorted(present_ids):  # the order of receipt
+        for quarantine_id in sorted(present_ids):  # This is the order of receipt.
             evaluation = evaluations[quarantine_id]
             if evaluation.rejection_reason is not None:
                 result.still_rejected += 1
@@ -120,7 +127,7 @@ def retry_quarantined(
 
 
 def describe_retry(result: RetryResult) -> str:
-    """Return the counts as text for the audit log and the notice."""
+    """Return the counts as text for the audit log and for the notice on the page."""
     text = f"{result.events_matched:,} matched a rule ({result.matched:,} new matches"
     if result.suppressed:
         text += f", {result.suppressed:,} of them suppressed by an exclusion"
@@ -135,7 +142,10 @@ def describe_retry(result: RetryResult) -> str:
 def _evaluate_all(
     database: Database, ids: Sequence[int], detector: Detector, max_event_bytes: int
 ) -> dict[int, QuarantinedEvaluation]:
-    """Evaluate the events before the write lock is taken, since evaluation takes long."""
+    """Evaluate the events, and return the results by quarantine id.
+
+    Evaluation takes long, so call this function before taking the write lock.
+    """
     result: dict[int, QuarantinedEvaluation] = {}
     size = 0
     with database.read() as session:

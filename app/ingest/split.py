@@ -1,4 +1,4 @@
-"""Split a body into the bytes of its events: one JSON object, an array of objects, or NDJSON."""
+"""Split a body into its events; the body is one JSON object, an array of objects, or NDJSON."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,21 +11,21 @@ from app.ingest.events import ContentTooLarge, RawEvent, UnreadableBody, too_man
 from app.ingest.json_array import is_json_value, split_array
 from app.ingest.lines import UTF8_BOM, EventLines, LineBlock, LineBuffer, line_block
 
-# A smaller body is checked for NDJSON after each part. A larger one is checked whenever it has grown by a
-# quarter, which keeps the total time linear.
+# JsonSplitter must find out whether a body is NDJSON. It checks a body below this size after each part. It
+# checks a larger body only when the body has grown by a quarter, so that the total time is linear.
 _RECHECK_ALWAYS_BELOW = 1 << 20
 _FIRST_CHARACTER = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(\S)")
 
-# Consecutive events of a body; see EventBlock.
+# Consecutive events of a body. Unlike an EventBlock, it contains no rejected events.
 RawEventBlock: TypeAlias = EventLines | Sequence[RawEvent]
 
 
 def split_body(body: bytes, max_events: int | None = None) -> list[RawEvent]:
-    """Return the events of a body that is one JSON object, an array of them, or NDJSON.
+    """Return the events of a body that is one JSON object, an array of objects, or NDJSON.
 
-    Only finds where events begin and end. An invalid event is returned like any other, so that it can be
-    reported and quarantined without affecting its neighbours. Raises UnreadableBody for an empty body and
-    ContentTooLarge for more than `max_events` events. Takes time linear in the size of the body.
+    The function only finds where each event begins and ends. It also returns invalid events, so that the
+    caller can quarantine them and evaluate the other events. Raises UnreadableBody for an empty body, and
+    ContentTooLarge for more than `max_events` events. The running time is linear in the size of the body.
     """
     body = body.removeprefix(UTF8_BOM)
     start = len(body) - len(body.lstrip())
@@ -46,7 +46,10 @@ def split_body(body: bytes, max_events: int | None = None) -> list[RawEvent]:
 
 
 def _is_pretty_printed_object(body: bytes, lines: Sequence[RawEvent]) -> bool:
-    """Return whether the body is one object on several lines, as jq prints it."""
+    """Return whether the body is one JSON object on several lines, such as the output of jq.
+
+    An invalid body also counts as one object if none of its lines is valid JSON.
+    """
     return (
         len(lines) > 1
         and not is_json_value(lines[0].raw)
@@ -57,7 +60,7 @@ def _is_pretty_printed_object(body: bytes, lines: Sequence[RawEvent]) -> bool:
 def split_stream(
     parts: Iterable[bytes], *, max_document_bytes: int, max_event_bytes: int
 ) -> Iterator[RawEventBlock]:
-    """Yield the events of `parts` as soon as their bounds are certain; see JsonSplitter."""
+    """Split a body that arrives in `parts`; yield blocks of events. See JsonSplitter for the details."""
     splitter = JsonSplitter(max_document_bytes=max_document_bytes, max_line_bytes=max_event_bytes)
     for part in parts:
         yield from splitter.feed(part)
@@ -65,14 +68,15 @@ def split_stream(
 
 
 class JsonSplitter:
-    """Incremental splitter; finds the same events as `split_body` does in the whole body.
+    """Incremental splitter that finds the same events as `split_body`.
 
-    NDJSON is split as it arrives, and a line longer than `max_line_bytes` is truncated to a length that
-    still exceeds it. An array, or one object on several lines, is buffered until its end. Raises
-    ContentTooLarge for more than `max_document_bytes` of those or for more than `max_events` events.
+    NDJSON is split as it arrives. A line longer than `max_line_bytes` is truncated to save memory, but it
+    remains longer than `max_line_bytes`, so that it is still rejected as too large. An array, or one object
+    on several lines, is buffered until its end. Raises ContentTooLarge if this buffer exceeds
+    `max_document_bytes`, or if the body has more than `max_events` events.
 
-    The caller must iterate each block that `feed` or `end` yields before it takes the next one:
-    `event_count` counts the events of the iterated blocks.
+    The caller must iterate over each block that `feed` or `end` yields before it takes the next block.
+    `event_count` is the number of events in the blocks that the caller has iterated over.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class JsonSplitter:
         self._line_buffer = LineBuffer(max_line_bytes=max_line_bytes)
         self._next_line = 1
         self._is_ndjson = False
-        # All parts so far, until the body is known to be NDJSON.
+        # All parts received so far; empty after the body is known to be NDJSON.
         self._document: list[bytes] = []
         self._document_size = 0
         self._next_check_size = 0
@@ -91,11 +95,11 @@ class JsonSplitter:
 
     @property
     def buffered_bytes(self) -> int:
-        """About how many bytes the splitter holds, or needs for its next step."""
+        """The approximate number of bytes that the splitter holds or needs for its next step."""
         return self._line_buffer.buffered_bytes + 2 * self._document_size
 
     def feed(self, part: bytes) -> Iterator[RawEventBlock]:
-        """Yield the events whose bounds have become certain."""
+        """Process the next part of the body; yield the events whose start and end are now known."""
         if self._is_ndjson:
             yield from self._split_lines(self._line_buffer.feed(part))
             return
@@ -120,7 +124,7 @@ class JsonSplitter:
             raise ContentTooLarge(_too_large_message(start, self._max_document_bytes))
 
     def end(self) -> Iterator[RawEventBlock]:
-        """Yield the last events; raises UnreadableBody if the body had no events."""
+        """Yield the last events; raises UnreadableBody if the body is empty."""
         if self._is_ndjson:
             yield from self._split_lines(self._line_buffer.end())
             return
@@ -160,8 +164,9 @@ def _starts_array(head: bytes) -> bool:
 
 
 def _is_certainly_ndjson(head: bytes) -> bool:
-    """Return whether `split_body` takes each line as an event, whatever follows `head`."""
-    # A JSON value cannot become valid after an error, so an error in whole lines is final.
+    """Return whether a body that begins with `head` is certainly NDJSON, whatever text follows."""
+    # Only complete lines are examined. If they are not the beginning of a valid JSON value, more text cannot
+    # make them valid, so the result is final.
     whole_lines = head[: head.rfind(b"\n") + 1].removeprefix(UTF8_BOM)
     if _FIRST_CHARACTER.match(whole_lines) is None or _starts_array(whole_lines):
         return False
@@ -172,7 +177,7 @@ def _is_certainly_ndjson(head: bytes) -> bool:
 
 
 def _may_be_json_prefix(whole_lines: bytes) -> bool:
-    """Return whether this is a JSON value or may be the beginning of one."""
+    """Return whether `whole_lines` is a JSON value or may be the beginning of a JSON value."""
     try:
         msgspec.json.decode(whole_lines, type=msgspec.Raw)
     except msgspec.DecodeError as error:

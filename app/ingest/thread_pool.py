@@ -1,4 +1,7 @@
-"""Thread pool for evaluation, separate from the threads that serve pages, with a limit per API key."""
+"""Thread pool for the evaluation of events, with a maximum number of threads per API key.
+
+Web pages are served on other threads.
+"""
 
 import asyncio
 import threading
@@ -11,7 +14,8 @@ from typing import Any, TypeVar
 from app.domain.errors import Unavailable
 from app.ingest.writer import STOPPING_MESSAGE
 
-# The GIL lets one thread evaluate at a time; others can decompress, which releases it.
+# Because of the GIL, only one thread at a time can evaluate events. Decompression releases the GIL, so other
+# threads can decompress at the same time.
 MAX_THREADS = 4
 MAX_THREADS_PER_KEY = 2
 
@@ -20,10 +24,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Task:
-    """One call.
+    """One function call for the thread pool.
 
-    `work` holds the function until a thread removes it to run it, or `wait` removes it to cancel the call.
-    `done` belongs to `loop`.
+    `work` contains the function. A thread removes the function to run it, and `wait` removes the function to
+    cancel the call. `done` may be used only on the event loop `loop`.
     """
 
     work: list[Callable[[], Any]]
@@ -35,17 +39,21 @@ class _Task:
     def run(self) -> None:
         try:
             work = self.work.pop()
-        except IndexError:  # It was cancelled.
+        except IndexError:  # `wait` has cancelled the call.
             return
         try:
             self.result = work()
-        except BaseException as error:  # `wait` raises it in the caller.
+        except BaseException as error:  # `FairThreadPool.run` raises it.
             self.error = error
-        with suppress(RuntimeError):  # The loop is closed, so no caller waits.
+        with suppress(RuntimeError):  # If the loop is closed, no caller waits for `done`.
             self.loop.call_soon_threadsafe(self.done.set)
 
     async def wait(self) -> None:
-        """Wait until the task ends. If the caller is cancelled, drop the task unless it already runs."""
+        """Wait until the task ends. If the caller is cancelled before the task starts, drop the task.
+
+        If the caller is cancelled after the task has started, wait until the task ends, and then raise
+        CancelledError.
+        """
         cancelled: asyncio.CancelledError | None = None
         while not self.done.is_set():
             try:
@@ -61,10 +69,11 @@ class _Task:
 
 
 class FairThreadPool:
-    """Runs tasks in order of arrival. Tasks of a key at its thread limit wait while those of other keys run.
+    """Runs tasks in order of arrival, at most MAX_THREADS_PER_KEY of one API key at the same time.
 
-    Used on one event loop, until `stop`. Switching to one of anyio's worker threads takes as long as
-    evaluating a small body, so this pool has its own.
+    If a key has more tasks, these wait, and tasks of other keys run meanwhile. The pool can be used on only
+    one event loop. It has its own threads because switching to one of anyio's worker threads takes as long as
+    the evaluation of a small body.
     """
 
     def __init__(self) -> None:
@@ -74,7 +83,10 @@ class FairThreadPool:
         self._stopped = False
 
     async def run(self, key_id: int, work: Callable[[], T]) -> T:
-        """Call `work` on a thread; return or raise its result. Raises Unavailable after `stop`."""
+        """Call `work` on a thread of the pool; return its result or raise its exception.
+
+        Raises Unavailable after `stop`.
+        """
         async with self._slots_by_key.setdefault(key_id, asyncio.Semaphore(MAX_THREADS_PER_KEY)):
             if self._stopped:
                 raise Unavailable(STOPPING_MESSAGE, 2)
@@ -91,7 +103,7 @@ class FairThreadPool:
         return result
 
     def stop(self) -> None:
-        """End the threads after the queued tasks."""
+        """Refuse further tasks, and end the threads after all queued tasks have run."""
         self._stopped = True
         for _ in self._threads:
             self._queue.put(None)
@@ -99,5 +111,5 @@ class FairThreadPool:
     def _run_tasks(self) -> None:
         while (task := self._queue.get()) is not None:
             task.run()
-            # An idle thread must not keep the last task's body in memory.
+            # An idle thread would otherwise keep the request body of its last task in memory.
             del task

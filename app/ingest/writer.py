@@ -1,7 +1,7 @@
 """Group commit: one thread stores the batches of many requests in one transaction.
 
-While one transaction is being synced to the disk, the next batches queue, so that all of them share the cost
-of one fdatasync. A request is answered only after its commit is durable.
+While the disk sync of one transaction runs, further batches wait in a queue. The next transaction stores all
+of them, so they share the cost of one fdatasync. A request is answered only after its commit is durable.
 """
 
 import asyncio
@@ -27,16 +27,18 @@ from app.store.traffic import TrafficCounts, add_traffic
 
 # Maximum number of queued batches. Further batches are refused; the agents keep their events and retry.
 MAX_QUEUED_BATCHES = 256
-# Approximate maximum number of rows. More rows delay every batch in the transaction without saving much time.
+# Approximate maximum number of rows in one transaction. With more rows, all batches of the transaction wait
+# longer, but the time per row hardly decreases.
 MAX_ROWS_PER_TRANSACTION = 2_000
-# Seconds between writes of the traffic counts of requests that had nothing else to store.
+# Maximum time in seconds before traffic counts are written. A request without matches and rejected events has
+# only traffic counts to store. These are collected and written in a later transaction.
 TRAFFIC_FLUSH_SECONDS = 2.0
-# Seconds that `stop` waits for the last transaction, after the grace period of the requests in it.
+# Maximum time in seconds that `stop` waits for the last transaction.
 STOP_TIMEOUT_SECONDS = 0.5
-# Seconds that a request may still wait for its commit after `begin_shutdown`.
+# Maximum time in seconds that a request waits for its commit after `begin_shutdown`.
 SHUTDOWN_GRACE_SECONDS = 0.5
-# Seconds that a batch may wait for its transaction to begin: in the queue and for the write lock together.
-# A batch that leaves the queue late still waits MIN_LOCK_TIMEOUT_SECONDS for the lock.
+# Maximum time in seconds that a batch waits in the queue and for the write lock together. A batch that leaves
+# the queue late still waits up to MIN_LOCK_TIMEOUT_SECONDS for the lock.
 WRITE_TIMEOUT_SECONDS = 5.0
 MIN_LOCK_TIMEOUT_SECONDS = 0.5
 STOPPING_MESSAGE = "Deckwatch is stopping; send this again in a moment."
@@ -47,7 +49,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The matches and rejected events of one request."""
+    """The matches and rejected events of one request.
+
+    `received` is the number of its events. `body_bytes` is the size of the body after decompression.
+    """
 
     key_id: int
     matches: Sequence[NewMatch]
@@ -58,14 +63,15 @@ class Batch:
     queued_at: float = field(default_factory=monotonic)
 
 
-# Traffic counts that are not yet stored, by key and minute.
+# Traffic counts that are not stored yet, by API key id and minute.
 TrafficByMinute: TypeAlias = dict[tuple[int, datetime], TrafficCounts]
 
 
 class Writer:
-    """Stores batches on its own thread, from `start` to `stop`.
+    """Stores batches on its own thread, which runs from `start` to `stop`.
 
-    `clock` returns aware UTC; receipt times never decrease, even when the clock does.
+    `clock` returns the current time as an aware UTC datetime. Times of receipt never decrease, even if the
+    clock is set back.
     """
 
     def __init__(
@@ -92,9 +98,10 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Store the queued batches and end; later batches are refused.
+        """Refuse further batches, store the queued batches and end the thread.
 
-        Does not wait for a locked or full database: batches that are not stored are not acknowledged.
+        If the database is locked or full, this method still returns after STOP_TIMEOUT_SECONDS. Batches that
+        are not stored by then have not been acknowledged, so the agents send them again.
         """
         with self._submit_lock:
             self._stopping = True
@@ -106,11 +113,14 @@ class Writer:
             )
 
     def begin_shutdown(self) -> None:
-        """Refuse requests that wait longer than SHUTDOWN_GRACE_SECONDS from now on."""
+        """From now on, fail each request whose commit takes longer than SHUTDOWN_GRACE_SECONDS."""
         self._is_shutting_down = True
 
     async def write(self, batch: Batch) -> RecordResult:
-        """Store a batch; returns after its commit. Raises Unavailable. Occupies no thread while it waits."""
+        """Store a batch; return its counts after the commit.
+
+        Raises Unavailable if the queue is full, the database is not available, or the server shuts down.
+        """
         pending = self.submit(batch)
         waiting = asyncio.wrap_future(pending)
         waited = 0.0
@@ -126,16 +136,17 @@ class Writer:
         if self._is_shutting_down:
             pending.cancel()
             raise Unavailable(STOPPING_MESSAGE, 2)
-        # `cancel` fails once the transaction has begun: then wait for its result.
+        # `cancel` returns False if the transaction has begun. The request then waits for its result.
         if waited >= WRITE_TIMEOUT_SECONDS and pending.cancel():
             raise Unavailable(BUSY_MESSAGE, 2)
 
     def submit(self, batch: Batch) -> "Future[RecordResult]":
-        """Queue a batch and return the future of its result. Raises Unavailable.
+        """Queue a batch and return the future of its result.
 
-        Cancelling the future before the transaction begins drops the batch.
+        If the future is cancelled before the transaction begins, the batch is dropped. Raises Unavailable if
+        the queue is full or the writer stops.
         """
-        with self._submit_lock:  # No batch may follow the None that ends the thread.
+        with self._submit_lock:  # The thread reads no batch after the None of `stop`.
             if self._stopping:
                 raise Unavailable(STOPPING_MESSAGE, 2)
             if self._queue.qsize() >= MAX_QUEUED_BATCHES:
@@ -160,13 +171,17 @@ class Writer:
                 self._write_group(group)
 
     def _next_group(self) -> tuple[list[Batch], bool]:
-        """Return the queued batches and whether to end; waits for a batch up to TRAFFIC_FLUSH_SECONDS."""
+        """Return the batches for the next transaction, and whether the thread must end after it.
+
+        Waits up to TRAFFIC_FLUSH_SECONDS for the first batch.
+        """
         group: list[Batch] = []
         rows = 0
         try:
             batch = self._queue.get(timeout=TRAFFIC_FLUSH_SECONDS)
             while batch is not None:
-                # A running future can no longer be cancelled.
+                # False means that the request has cancelled the future. After True, the future can no longer
+                # be cancelled.
                 if batch.result.set_running_or_notify_cancel():
                     group.append(batch)
                     rows += len(batch.matches) + len(batch.rejected)
@@ -189,7 +204,8 @@ class Writer:
                 for batch in group:
                     batch.result.set_exception(error)
                 return
-            # One batch may cause the error; the others must not fail with it.
+            # A single batch may have caused the error. Each batch is stored again in a transaction of its
+            # own, so that only the batch with the error fails.
             for batch in group:
                 self._write_group([batch])
         else:
@@ -232,7 +248,11 @@ class Writer:
 
 
 def _lock_timeout(group: Sequence[Batch]) -> float:
-    """Return the seconds until the oldest batch has waited WRITE_TIMEOUT_SECONDS, with a minimum."""
+    """Return how many seconds the transaction may wait for the write lock.
+
+    The wait ends when the oldest batch has waited WRITE_TIMEOUT_SECONDS in total, but it is at least
+    MIN_LOCK_TIMEOUT_SECONDS.
+    """
     now = monotonic()
     oldest = min((batch.queued_at for batch in group), default=now)
     return max(MIN_LOCK_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS - (now - oldest))

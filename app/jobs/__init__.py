@@ -3,5 +3,5 @@
 - Retention (`retention.py`): deletes expired rows, 10 seconds after the start and then every hour. Each
   worker process runs the job, and a lease ensures that only one process at a time deletes rows.
 
-All other work runs within requests. `deckwatch db prune` runs retention once from the command line.
+There are no other jobs. The command `deckwatch db prune` runs retention once.
 """

@@ -1,4 +1,4 @@
-"""The retention job: deletes expired rows in small batches, every hour or by `deckwatch db prune`."""
+"""Deletion of expired rows in small batches, every hour or by the command `deckwatch db prune`."""
 
 import logging
 import secrets
@@ -21,9 +21,10 @@ RETENTION_PRINCIPAL = Principal(name="Deckwatch", role=Role.ADMIN, address="loca
 MAX_BATCH_ROWS = 400
 SLOW_BATCH_SECONDS = 0.02
 FAST_BATCH_SECONDS = 0.008
-# After each batch, the run sleeps for the duration of the batch times this factor.
+# After each batch, the run sleeps for the duration of the batch times this factor, so that other writers can
+# continue.
 PAUSE_FACTOR = 4
-# The lease of a killed run expires after this time.
+# Each batch renews the lease. The lease of a killed run expires after this time.
 LEASE_DURATION = timedelta(minutes=1)
 FIRST_RUN_DELAY_SECONDS = 10.0
 RUN_INTERVAL_SECONDS = 3600.0
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def retention_limits(settings: Settings, at: datetime) -> RetentionLimits:
-    """Return the limits that the settings define at this time."""
+    """Return the retention limits that the settings define, calculated for the time `at`."""
     closed_before = at - timedelta(days=settings.retention_days)
     return RetentionLimits(
         closed_before=closed_before,
@@ -53,10 +54,12 @@ def prune(
     on_progress: Callable[[DeletedCounts], None] = lambda _: None,
     stop_event: threading.Event | None = None,
 ) -> DeletedCounts:
-    """Delete expired rows until none are left or `stop_event` is set; return the counts.
+    """Delete expired rows until none are left or `stop_event` is set; return the numbers of deleted rows.
 
-    `on_progress` receives the counts of all batches so far after each batch. The run writes one audit
-    entry. Raises Conflict if another run holds the lease.
+    After each batch, `on_progress` is called with the numbers of rows deleted so far. If any rows were
+    deleted, the run writes one audit entry at the end. If an earlier run was killed before it wrote its audit
+    entry, the entry and the numbers for `on_progress` include the rows of that run. Raises Conflict if
+    another run holds the lease.
     """
     stop_event = stop_event or threading.Event()
     holder = secrets.token_hex(8)
@@ -83,7 +86,7 @@ def prune(
             on_progress(deleted)
             rows = _next_batch_rows(rows, duration)
             if batch_counts.total_rows == 0:
-                break  # a user has just reopened the alerts of this batch; the next run continues
+                break  # A user has just reopened the alerts of this batch. The next run continues.
             stop_event.wait(PAUSE_FACTOR * duration)
     finally:
         _finish_run(database, holder, deleted, principal=principal, at=clock())
@@ -117,7 +120,8 @@ def _finish_run(
 class RetentionJob:
     """A thread that deletes expired rows after FIRST_RUN_DELAY_SECONDS and then every RUN_INTERVAL_SECONDS.
 
-    `begin_shutdown` tells the thread to end; `stop` also waits at most STOP_TIMEOUT_SECONDS for it.
+    `begin_shutdown` tells the thread to end. `stop` does the same, and then waits up to STOP_TIMEOUT_SECONDS
+    for the thread to end.
     """
 
     def __init__(
