@@ -1,1 +1,1 @@
-"""Detection: rule files, EQL queries, the detector, and explanations. It imports neither web nor SQL code."""
+"""Rule files, EQL queries, the detector and explanations. This package imports no web or SQL code."""

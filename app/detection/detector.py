@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """Matches events against `rules`. The caller must leave out disabled rules.
+    """Matches events against `rules`. The caller must pass only enabled rules.
 
-    An event is recognised as ECS only if it has at least one of `ecs_marker_fields`. An event with the first
-    of these fields is ECS even if it has one of `non_ecs_keys`. Any other event with one of the root keys
-    `non_ecs_keys` is in an envelope or in another format.
+    The other arguments tell `match_json` which events are ECS:
+
+    - `ecs_marker_fields`: an ECS event has at least one of these fields. If the sequence is empty, an ECS
+      event needs no such field.
+    - `non_ecs_keys`: top-level keys of envelopes and of other formats. An event with one of these keys is not
+      ECS, unless it has the first of `ecs_marker_fields`.
     """
 
     def __init__(
@@ -32,13 +35,14 @@ class Detector:
         self.match_json = self._functions.match_json
         """Return the rules that match an event given as JSON bytes, in the order of `rules`.
 
-        Returns None if the caller must decode the event completely: the event is not JSON, not an object or
-        not recognised as ECS, or has objects in unexpected places. Never raises. Does not notice invalid
-        UTF-8 in fields that no rule reads.
+        Returns None if the function cannot evaluate the event. The caller must then decode the event
+        completely. This happens if the event is not a JSON object, is not ECS, or has an object or a list of
+        objects where a rule reads a scalar. The function never raises. It does not detect invalid UTF-8 in
+        fields that no rule reads.
         """
 
     def match_document(self, document: Mapping[str, object]) -> MatchingRules:
-        """Return the rules that match a completely decoded event (JSON types).
+        """Return the rules that match `document`, a completely decoded ECS event with JSON types.
 
         Raises RecursionError if lists are nested deeper than Python's recursion limit.
         """
@@ -46,5 +50,5 @@ class Detector:
         return functions.match_values([field_values(document, name) for name in functions.fields])
 
     def generated_source(self) -> str:
-        """Return the source of the generated functions, with comments that explain its names."""
+        """Return the Python source of `match_json`, with comments that explain the names in the source."""
         return self._functions.source

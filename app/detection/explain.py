@@ -1,7 +1,8 @@
-"""Explanation of why an event matches a rule or does not: the syntax tree with a result for each part.
+"""Explanation of why an event matches a rule or does not match it, with a result for each part of the query.
 
-This module evaluates the clauses of the compiled query one by one, without the generated functions. A test
-checks that its results are those of the generated functions.
+A clause is a condition without `and`, `or` and `not`. The functions that `codegen` generates return no result
+for a single clause, so this module evaluates each clause itself. A test checks that this module and the
+generated functions agree.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,8 @@ from app.domain.ecs_fields import Document, Scalar, field_values
 from app.domain.text import truncate_with_count
 
 MAX_FUNCTION_RESULTS = 20
-"""Maximum number of results of a function in an explanation. A function has a result for each combination of
-the event's values, of which there may be very many."""
+"""Maximum number of results that an explanation lists for an EQL function. The function has a result for each
+combination of its fields' values, so there can be very many results."""
 
 _MAX_VALUES_LISTED = 8
 _MAX_VALUE_LENGTH = 200
@@ -38,7 +39,7 @@ class NodeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldValues:
-    """A field that a clause reads and its values; `values` is empty if the event lacks the field."""
+    """A field that a clause reads. `values` is empty if the event does not have the field."""
 
     name: str
     values: tuple[Scalar, ...]
@@ -46,12 +47,15 @@ class FieldValues:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationNode:
-    """A part of a query and whether it holds for the event.
+    """A part of a query, with its result for the event.
 
-    `text` is the source text of the part on a single line. The other attributes are set only for a clause:
-    `operand` names the compared field or function result, and `expectation` is a phrase that follows this
-    name. `fields` are the fields that the clause reads. `results` are the results of its function, at most
-    MAX_FUNCTION_RESULTS; a result of None is EQL's null. All nodes except clauses have `children`.
+    `text` is the EQL source of the part on a single line. `holds` is the result. A clause has these
+    attributes instead of `children`:
+
+    - `operand` names the compared field or function result. `expectation` is a phrase that follows this name,
+      such as `is one of “ssh”, “sshd”`.
+    - `fields` are the fields that the clause reads.
+    - `results` are the first MAX_FUNCTION_RESULTS results of its EQL function. None stands for EQL's null.
     """
 
     kind: NodeKind
@@ -68,7 +72,10 @@ class ExplanationNode:
         return self.children if self.kind is NodeKind.AND else (self,)
 
     def decisive_clauses(self) -> Iterator["ExplanationNode"]:
-        """Yield the clauses that decided the result, in the order of the query."""
+        """Yield the clauses that caused the result, in the order of the query.
+
+        For example, the false clauses cause the result of an `and` that does not hold.
+        """
         if self.kind is NodeKind.CLAUSE:
             yield self
             return
@@ -77,7 +84,7 @@ class ExplanationNode:
                 yield from node.decisive_clauses()
 
     def missing_fields(self) -> list[str]:
-        """Return the fields that this part of the query reads and the event lacks, without duplicates."""
+        """Return the fields that this node reads but the event does not have, without duplicates."""
         names = [field.name for field in self.fields if not field.values]
         for node in self.children:
             names += node.missing_fields()
@@ -86,7 +93,7 @@ class ExplanationNode:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The result for a rule and an event. `root` is the whole query; the event matches if it holds."""
+    """The explanation for a rule and an event. The event matches if `root`, the complete query, holds."""
 
     rule: Rule
     root: ExplanationNode
@@ -97,7 +104,7 @@ class Explanation:
 
 
 def explain(rule: Rule, document: Document) -> Explanation:
-    """Evaluate every clause of `rule` for `document`, a decoded event as `app.formats` returns it."""
+    """Return the explanation for `rule` and `document`, an event that `app.formats` has converted to ECS."""
     condition = _explain_node(rule.tree.condition, rule, document)
     category = rule.tree.category_clause
     if category is not None:
@@ -113,9 +120,10 @@ def explain(rule: Rule, document: Document) -> Explanation:
 def _explain_node(
     node: Expression, rule: Rule, document: Document, *, expected_result: bool = True
 ) -> ExplanationNode:
-    """Explain `node`. `expected_result` is the result of `node` that contributes to a match of the query.
+    """Return the explanation of `node`.
 
-    Each `not` around a node inverts its expected result.
+    `expected_result` is the result of `node` that helps the query match. Each `not` around `node` inverts it.
+    A clause gets this result if the event has too many combinations of values to test.
     """
     text = _single_line(rule.query[node.span.start : node.span.end])
     if isinstance(node, Not):
@@ -168,10 +176,10 @@ def _explain_clause(
 
 
 def format_values(values: Sequence[object]) -> str:
-    """Format an event's values for display.
+    """Return `values`, which come from an event, as one text for display.
 
-    Texts are quoted, long texts are truncated, and values after the first _MAX_VALUES_LISTED are only
-    counted.
+    Texts are quoted, and long texts are truncated. After the first _MAX_VALUES_LISTED values, the text gives
+    only the number of remaining values.
     """
     if not values:
         return "nothing"

@@ -1,7 +1,7 @@
 """The ECS fields that a query may use, with their types, and suggestions for misspelled names.
 
-`fields.txt` lists the fields of ECS and of Elastic Defend, one a line: the full name, a space and the
-FieldType. `make fields` generates it.
+`fields.txt` lists the fields of ECS and of Elastic Defend. Each line has the full name of a field, a space
+and the value of a FieldType. `make fields` generates this file.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from importlib.resources import files
 
 
 class FieldType(StrEnum):
-    """The type by which values of a field are compared. Each member's value is its name in `fields.txt`."""
+    """The type of a field. The type decides how values are compared."""
 
     TEXT = "keyword"
     NUMBER = "number"
@@ -21,8 +21,8 @@ class FieldType(StrEnum):
     IP = "ip"
     GEO_POINT = "geo_point"
     OBJECT = "object"
-    """A field of this type has no value of its own. Queries may use any field below it; such a field has the
-    type DYNAMIC unless it is a known field itself."""
+    """An object contains other fields and has no value itself. Queries may use any field inside an object. If
+    `fields.txt` does not list the inner field, its type is DYNAMIC."""
     DYNAMIC = "dynamic"
     """The type is unknown. The type of the constant in a comparison decides how values are compared."""
 
@@ -42,14 +42,14 @@ def field_type(name: str) -> FieldType | None:
 
 @lru_cache(maxsize=1_024)
 def closest_field(name: str) -> str | None:
-    """Return the known field that `name` most resembles, or None if none is similar."""
+    """Return the known field whose name is most similar to `name`, or None if no field is similar."""
     similar = get_close_matches(name, known_fields(), n=1, cutoff=0.75)
     return similar[0] if similar else None
 
 
 @cache
 def known_fields() -> Mapping[str, FieldType]:
-    """Return the types of all fields by full name. The first call reads `fields.txt`, in about 1 ms."""
+    """Return the type of each known field by full name. The first call reads `fields.txt` in about 1 ms."""
     words = files(__package__).joinpath("fields.txt").read_text(encoding="utf-8").split()
     types = {field_type.value: field_type for field_type in FieldType}
     return dict(zip(words[::2], map(types.__getitem__, words[1::2]), strict=True))

@@ -1,14 +1,19 @@
 """JSON decoder that reads only selected fields of an event.
 
-An agent can write `process.name` with nested keys, dotted keys or a mix, even several ways in one event.
-Each object has one msgspec struct with an attribute for every key below it, direct or dotted: the struct of
-`process` has `name`, `entry_leader`, `entry_leader.entry_meta` and so on. There are two decoders:
+An agent can write the field `process.name` with nested keys, as `{"process": {"name": "ssh"}}`, or with a
+dotted key, as `{"process.name": "ssh"}`. One event can contain both forms. There are two decoders:
 
-- The nested decoder is for nested keys, which nearly all agents send. It rejects dotted keys.
-- The mixed decoder reads a field from all its places.
+- The nested decoder is fast. It reads nested keys, which nearly all agents send. It rejects an event that has
+  a dotted key for a field that it reads.
+- The mixed decoder reads nested and dotted keys. It returns the values of a field from all forms.
 
-An event that neither decoder accepts must be decoded completely. Examples are an event with a list of
-objects, an event with an object in place of a scalar, and JSON that msgspec rejects.
+A decoder has one msgspec struct for each object. The struct has an attribute for every key that can occur in
+the object, nested or dotted. For example, a struct of `process` has attributes for the keys `name`,
+`entry_leader` and `entry_leader.name`. In a struct of the nested decoder, the type of an attribute for a
+dotted key is `Forbidden`.
+
+An event that both decoders reject must be decoded completely. Examples are an event with a list of objects,
+an event with an object in place of a scalar, and invalid JSON.
 """
 
 import re
@@ -23,20 +28,23 @@ from app.detection.eql.coercion import NullableScalar
 FieldValue: TypeAlias = NullableScalar | list[NullableScalar]
 TextValue: TypeAlias = str | tuple[str, ...] | None
 Forbidden: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0)]
-"""No value is valid for this type, so a key of this type makes a decoder raise ValidationError."""
+"""A type without valid values. A decoder raises ValidationError if the event has a key of this type."""
 
 _Attribute: TypeAlias = tuple[str, Any, Any]
 
 
 @dataclass(slots=True)
 class _PathNode:
-    """A field, or an object that contains fields. `index` is the position of the field in `fields`.
+    """A node in the tree of field names: a field, an object that contains fields, or both.
 
+    - `path`: the full name, such as `process.entry_leader`.
+    - `index`: the position of the field in `PartialDecoder.fields`; None if the node is only an object.
     - `in_nested`: the nested decoder reads this field, or a field inside this object.
-    - `is_text`: the nested decoder accepts only a string or a list of strings, which becomes a tuple.
-    - `is_lazy`: the object is decoded when a rule first reads it.
-    - `struct_attributes`: (attribute, key, node) for each field and object inside, direct children first.
-    - `nested`, `mixed`: the structs of this object; None if it contains nothing.
+    - `is_text`: the nested decoder accepts only a string or a list of strings, and returns a list as a tuple.
+    - `is_lazy`: the field or object may be decoded later, when a rule first reads it.
+    - `struct_attributes`: (attribute, key, node) for each field and object inside this object, direct
+      children first. `attribute` is the name of the struct attribute for the JSON key `key`.
+    - `nested`, `mixed`: the structs of this object in the two decoders; None if the node is only a field.
     """
 
     path: str
@@ -50,7 +58,10 @@ class _PathNode:
     mixed: type[msgspec.Struct] | None = None
 
     def descendants(self) -> "Iterator[tuple[str, _PathNode]]":
-        """Yield (key, node) for each node inside, direct children first; `key` may be dotted."""
+        """Yield (key, node) for each node below this node, direct children first.
+
+        `key` is the path from this node to the yielded node. It is dotted unless the node is a direct child.
+        """
         yield from self.children.items()
         for key, child in self.children.items():
             for inner_key, node in child.descendants():
@@ -58,20 +69,24 @@ class _PathNode:
 
 
 class PartialDecoder:
-    """JSON decoder for the fields `fields` and `mixed_only` of an event.
+    """JSON decoder for selected fields of an event.
 
-    It has two methods, which take bytes: `decode_nested` is fast, reads `fields`, and accepts only nested
-    keys. `decode_mixed` accepts nested and dotted keys, and also reads `mixed_only`.
+    `decode_nested` and `decode_mixed` take JSON bytes and return a msgspec struct. `decode_nested` is fast
+    and accepts only nested keys. `decode_mixed` accepts nested and dotted keys. The arguments are:
 
-    - `forbidden_keys`: `decode_mixed` rejects an event with one of these root keys.
-    - `nested_forbidden_keys`: `decode_nested` rejects an event with one of these root keys.
-    - `is_text(field)`: if true, `decode_nested` accepts only a string or a list of strings in the field and
+    - `fields`: both methods read these fields.
+    - `mixed_only`: only `decode_mixed` reads these fields.
+    - `forbidden_keys`: `decode_mixed` rejects an event with one of these top-level keys.
+    - `nested_forbidden_keys`: `decode_nested` rejects an event with one of these top-level keys.
+    - `is_text(field)`: if true, `decode_nested` accepts only a string or a list of strings in the field, and
       returns a list as a tuple.
-    - `is_lazy(field)`: if true, the field may be decoded later, when a rule first reads it. `decode_nested`
-      leaves an object whose fields are all lazy as bytes, and the statements of `read_statements` decode it.
+    - `is_lazy(field)`: if true, the field may be decoded later, when a rule first reads it. If all fields of
+      an object are lazy, `decode_nested` returns the object as undecoded bytes. The code from
+      `read_statements` decodes these bytes.
 
-    The methods and these statements raise msgspec.DecodeError, UnicodeDecodeError or RecursionError if they
-    cannot decode an event. Field names must not contain quotes, backslashes or control characters.
+    The two methods and the code from `read_statements` raise msgspec.DecodeError, UnicodeDecodeError or
+    RecursionError if they cannot decode an event. Field names must not contain quotes, backslashes or control
+    characters.
     """
 
     def __init__(
@@ -87,7 +102,7 @@ class PartialDecoder:
         self.fields = tuple(dict.fromkeys([*fields, *mixed_only]))
         self._positions = {name: index for index, name in enumerate(self.fields)}
         self.namespace: dict[str, object] = {}
-        """The objects to which the names in the statements of `read_statements` refer."""
+        """The global variables that the code from `read_statements` needs, by name."""
         self._object_numbers: dict[str, int] = {}
         self._lazy_decoders: dict[str, Callable[[bytes], msgspec.Struct | None]] = {}
         self._root = _PathNode("")
@@ -102,19 +117,20 @@ class PartialDecoder:
         self.decode_mixed = msgspec.json.Decoder(self._root.mixed).decode
 
     def local_name(self, name: str) -> str:
-        """Return the local variable of the field `name` in generated code."""
+        """Return the name of the local variable that holds the field `name` in generated code."""
         return f"f{self._positions[name]}_{_identifier(name)}"
 
     def read_statements(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield Python statements that read `names` from `event`, a result of `decode_nested`.
+        """Yield lines of Python code that assign the fields `names` to local variables (see `local_name`).
 
-        After these statements, the local variable of a field holds None, a scalar, or a list of scalars and
-        None. If `is_text` is true for the field, the variable holds None, a string or a tuple of strings.
+        The code reads the fields from the variable `event`, a result of `decode_nested`. It assigns None, a
+        scalar, or a list of scalars and None. If `is_text` is true for a field, it assigns None, a string or
+        a tuple of strings.
         """
         yield from self._read_statements(self._root, "event", frozenset(names))
 
     def collect_values(self, event: msgspec.Struct) -> list[list[NullableScalar]]:
-        """Return the values of each of `fields` in `event`, a result of `decode_mixed`."""
+        """Return a list of values for each of `self.fields`. `event` is a result of `decode_mixed`."""
         values: list[list[NullableScalar]] = [[] for _ in self.fields]
         _collect_values(event, self._root, values)
         return values
@@ -127,10 +143,10 @@ class PartialDecoder:
         *,
         is_lazy: bool = False,
     ) -> None:
-        """Define the structs of `parent` and of all objects inside.
+        """Define the structs of `parent` and of all objects inside `parent`.
 
-        `is_lazy` is true if `parent` or an object that contains it is lazy. The objects inside are then
-        decoded together with the lazy object.
+        `is_lazy` is true if `parent`, or an object that contains `parent`, is lazy. The objects inside a lazy
+        object are decoded together with it, so they get no decoders of their own.
         """
         for child in parent.children.values():
             if child.children:
@@ -189,7 +205,7 @@ class PartialDecoder:
             yield from self._read_statements(child, inner, names)
 
     def _object_number(self, path: str) -> int:
-        """Return a unique number for an object path, because two paths can result in the same identifier."""
+        """Return a unique number for `path`, because `_identifier` can return the same text for two paths."""
         return self._object_numbers.setdefault(path, len(self._object_numbers))
 
 
@@ -231,7 +247,8 @@ def _annotation(
         return Forbidden
     if struct is None:
         return leaf
-    return Union[struct, leaf] if node.index is not None else Union[struct, None]  # noqa: UP007 (types are values here)
+    # These types are values at run time, so UP007, which is about annotations, does not apply.
+    return Union[struct, leaf] if node.index is not None else Union[struct, None]  # noqa: UP007
 
 
 def _collect_values(

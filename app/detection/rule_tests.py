@@ -1,4 +1,4 @@
-"""Run of the test events in rule files."""
+"""Evaluation of the test events that rule files contain."""
 
 import json
 
@@ -8,7 +8,7 @@ from app.detection.rule_file_problem import RuleFileProblem
 
 
 def run_tests(rule: Rule) -> list[RuleFileProblem]:
-    """Return a problem for each test event of `rule` whose result differs from the expected one."""
+    """Evaluate the test events of `rule`, and return a problem for each unexpected result."""
     detector = Detector([rule])
     problems = []
     for test in rule.tests:

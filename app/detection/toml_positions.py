@@ -1,7 +1,7 @@
-"""TOML parser that also returns the positions of keys and values; `rule` interprets the contents.
+"""TOML parser that also returns the positions of keys and values.
 
-tomllib returns values without positions. For a file that tomllib has accepted, a scan for table
-headers, keys and the ends of values is enough to find them.
+tomllib returns values without positions. This module parses the text with tomllib first and then scans it for
+table headers, keys and the ends of values. The scan can be simple, because tomllib has rejected invalid TOML.
 """
 
 import re
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""The keys that lead from the root of the file to a value. An integer is the index of an entry of an array of
-tables."""
+"""The keys from the root of the file to a value, such as `("rule", "threat", 0, "tactic")`. An integer is an
+index in an array of tables."""
 
 _ERROR_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _KEY_PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
 _KEY = rf"{_KEY_PART}(?:[ \t]*\.[ \t]*{_KEY_PART})*"
-# tomllib takes quadratic time in the number of a key's parts, so keys with too many parts are refused.
+# tomllib takes quadratic time in the number of parts of a dotted key, so the number of parts is limited.
 _TOO_MANY_KEY_PARTS = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){50}")
 _KEY_PARTS = re.compile(_KEY_PART)
 _STATEMENT_START = re.compile(
@@ -42,7 +42,10 @@ _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[ \t]*\n[ \t\n]*|.)"
 
 
 class TomlError(Exception):
-    """The text is not valid TOML. `line` and `column` start at 1; `column` is None if unknown."""
+    """The text is not valid TOML or exceeds a limit.
+
+    `line` and `column` start at 1. `column` is None if it is unknown.
+    """
 
     def __init__(self, message: str, line: int, column: int | None) -> None:
         super().__init__(message)
@@ -58,13 +61,14 @@ class Position:
 
 
 class TomlDocument:
-    """The parsed `data` of a TOML file and the positions of its keys and texts.
+    """A parsed TOML file: its `data`, and the positions of its keys and strings.
 
-    Raises TomlError if `text` is not valid TOML or is nested deeper than Python's recursion limit.
+    The constructor raises TomlError if `text` is not valid TOML, has a key of more than 50 parts, or is
+    nested deeper than Python's recursion limit.
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text.replace("\r\n", "\n")  # as tomllib does
+        self._text = text.replace("\r\n", "\n")  # tomllib does the same
         if match := _TOO_MANY_KEY_PARTS.search(self._text):
             line = self._text.count("\n", 0, match.start()) + 1
             raise TomlError("a key has more than 50 parts", line, None)
@@ -77,13 +81,19 @@ class TomlDocument:
         self._key_offsets, self._value_offsets = _scan_offsets(self._text)
 
     def key_position(self, path: KeyPath) -> Position:
-        """Return the position of the key or table at `path`, or of its closest existing parent."""
+        """Return the position of the key or table at `path`.
+
+        If the position is unknown, return that of the closest parent with a known position.
+        """
         while path and path not in self._key_offsets:
             path = path[:-1]
         return self._position(self._key_offsets.get(path, 0))
 
     def text_position(self, path: KeyPath, offset: int) -> Position:
-        """Return the position in the file of character `offset` of the text at `path`."""
+        """Return the position in the file of the character at index `offset` in the string at `path`.
+
+        If the position of the string is unknown, return `key_position(path)`.
+        """
         start = self._value_offsets.get(path)
         if start is None:
             return self.key_position(path)
@@ -105,7 +115,7 @@ def _to_toml_error(message: str, text: str) -> TomlError:
 
 
 def _scan_offsets(text: str) -> tuple[dict[KeyPath, int], dict[KeyPath, int]]:
-    """Return the offsets of all keys and of all values. `text` must be valid TOML."""
+    """Return the offset of each key and the offset of each value, both by path. `text` must be valid TOML."""
     keys: dict[KeyPath, int] = {}
     values: dict[KeyPath, int] = {}
     arrays: dict[KeyPath, int] = {}
@@ -162,7 +172,11 @@ def _end_of_value(text: str, offset: int) -> int:
 
 
 def _offset_in_text(text: str, start: int, offset: int) -> int:
-    """Return the offset in `text` of character `offset` of the TOML string whose quotes are at `start`."""
+    """Return the offset in `text` of one character of a TOML string.
+
+    `start` is the offset of the opening quote in `text`. `offset` is the index of the character in the parsed
+    string.
+    """
     quote = text[start]
     delimiter = quote * 3 if text.startswith(quote * 3, start) else quote
     position = start + len(delimiter)

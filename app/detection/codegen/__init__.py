@@ -1,1 +1,1 @@
-"""Generation of Python functions from rules. `generator.generate` is the entry point."""
+"""Generation of Python functions that match events against rules. `generator.generate` is the entry point."""

@@ -1,14 +1,15 @@
 """Generation of blocks: Python functions that each test the terms of some rules.
 
-Most events match no rule. Three optimisations make this case fast:
+A term is a condition that must be true for a rule to match (module `terms`). Most events match no rule.
+Three optimisations make this case fast:
 
-- Field indexes: an index leads from a value of a field to the rules that can still match. All rules with a
-  condition on the field share the index. If a rule has alternative conditions on several fields, an index of
-  each of these fields leads to the rule (joint indexes).
-- Common terms: a term on fields with few different values, such as the operating system, excludes few rules.
-  These terms are evaluated together for all rules. If every rule has an index, they are evaluated only for an
-  event for which an index leads to a rule.
-- Shared terms: if several rules of a block have the same term, the block tests it once for all of them.
+- Field indexes: an index maps a value of a field to the blocks whose rules can match an event with this
+  value. The other blocks in the index are not called. If a rule requires a condition on field A or a
+  condition on field B, the indexes of both fields contain its block (joint indexes).
+- Common terms: a term on fields with few different values, such as the operating system, excludes few events.
+  The common terms of all rules are evaluated together, and their results are cached. If every rule has an
+  index, they are evaluated only for an event for which an index returns a block.
+- Shared terms: if several rules of a block have the same term, the block tests the term only once.
 """
 
 from collections import Counter
@@ -31,23 +32,24 @@ MIN_RULES_FOR_INDEX = 2
 two terms."""
 
 MIN_RULES_FOR_JOINT_INDEX = 4
-"""Minimum number of rules that joint indexes must serve. It is higher than MIN_RULES_FOR_INDEX because some
-fields of joint indexes have values that rarely repeat, so that few lookups are answered from the cache."""
+"""Minimum number of rules that all joint indexes together must serve. It is higher than MIN_RULES_FOR_INDEX,
+because some fields of joint indexes have values that rarely repeat, so few lookups find a cached result."""
 
 MAX_DEPTH = 20
 """Maximum nesting of generated `if` statements. Python allows 100 levels of indentation."""
 
 IndexEntry: TypeAlias = tuple[tuple[Predicate, ...], int, str]
-"""(predicates, bit, block name). The rules of the block can match only if a value of the indexed field
-matches any of the predicates and the common terms of these rules are true. `bit` stands for these common
-terms."""
+"""(predicates, bit, block name). The rules of the block can match only if any of the predicates holds for a
+value of the indexed field, and the common terms of the rules are true. If the common terms are
+true, `bit` is set in the event's bit mask of common terms. An index inside a block does not use `bit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRule:
-    """The number of a rule, and those of its terms that remain to be tested.
+    """The number of a rule, and the terms of the rule that the generated code must still test.
 
-    `indexed_fields` are the fields whose indexes already lead to the rule. They get no second index.
+    `indexed_fields` are the fields that already have an index with this rule. The rule is not added to
+    another index of these fields.
     """
 
     number: int
@@ -63,15 +65,21 @@ class PendingRule:
 class BlockGenerator:
     """Generates the statements of a match function and the functions that these statements call.
 
-    `argument` is the name of the parameter that holds the event. `read_statements` returns the statements
-    that read given fields from it, and `local_name` returns the variable of a field. If `is_text` is true for
-    a field, its variable holds None, a text or a tuple of texts, and can be the key of an index. The
-    generated functions append the numbers of matching rules to the list `matched`. The name of each generated
-    function and index starts with `prefix`.
+    The generated code appends the numbers of matching rules to the list `matched`. The inputs are:
 
-    The results are `functions`, the source of each generated function; `indexes`, the entries of each index
-    by the name of the index; and `common_term_tests`, the name of the test function for each bit of the
-    common terms.
+    - `prefix`: the start of the names of all generated functions and indexes.
+    - `argument`: the name of the function parameter that holds the event.
+    - `read_statements(fields)`: returns the statements that read the fields from the event.
+    - `local_name(field)`: returns the name of the local variable of the field.
+    - `is_text(field)`: if true, the variable holds None, a text or a tuple of texts, so that it can be the
+      key of an index.
+
+    The results are:
+
+    - `functions`: the source of each generated function.
+    - `indexes`: the entries of each index, by the name of the index.
+    - `common_term_tests`: for each bit of the bit mask of common terms, the name of the function that tests
+      these terms.
     """
 
     prefix: str
@@ -84,7 +92,10 @@ class BlockGenerator:
     common_term_tests: list[str] = field(default_factory=list)
 
     def generate_statements(self, rules: Sequence[PendingRule]) -> tuple[set[str], list[str]]:
-        """Return the fields that must be read first, and the statements, which fill the list `matched`."""
+        """Return the fields that the statements need, and the statements, which create and fill `matched`.
+
+        The caller must generate the code that reads the fields before the statements.
+        """
         fields: set[str] = set()
         groups: dict[frozenset[Term], int] = {}
         bits: dict[int, int] = {}
@@ -110,7 +121,10 @@ class BlockGenerator:
     def _top_level_indexes(
         self, rules: Sequence[PendingRule], bits: Mapping[int, int], fields: set[str]
     ) -> tuple[list[str], list[str], list[PendingRule]]:
-        """Return the index lookups, the variables with their results, and the rules without an index."""
+        """Return the statements that look up indexes, the variables that they assign, and the other rules.
+
+        The other rules are those without an index.
+        """
         lines: list[str] = []
         possible: list[str] = []
         rest = list(rules)
@@ -121,14 +135,17 @@ class BlockGenerator:
             lines.append(f"{possible[-1]} = {self._add_index(name, by_predicates, fields, 0)}")
         by_field, rest = self._joint_index_entries(rest, bits)
         if by_field:
-            # The generated code builds a set, because the indexes of two fields can lead to the same block.
+            # The generated code builds a set, because the indexes of two fields can return the same block.
             lookups = (f"*({self._index_lookup(*entries, fields)})" for entries in by_field.items())
             possible.append(f"possible{len(possible)}")
             lines.append(f"{possible[-1]} = {{{', '.join(lookups)}}}")
         return lines, possible, rest
 
     def _add_common_terms_function(self, groups: Sequence[frozenset[Term]]) -> None:
-        """Add the function that returns a bit mask: bit N is set if all terms of `groups[N]` are true."""
+        """Add the function `common_bits`, which returns a bit mask of the common terms of an event.
+
+        Bit N is set if all terms of `groups[N]` are true.
+        """
         names = sorted({name for terms in groups for term in terms for name in term.fields})
         values = list(map(self.local_name, names))
         for terms in groups:
@@ -182,7 +199,7 @@ class BlockGenerator:
     def _nested_indexes(
         self, rules: Sequence[PendingRule], depth: int, fields: set[str], *, high_cardinality: bool
     ) -> Generator[str, None, list[PendingRule]]:
-        """Yield the loops over the results of index lookups, and return the rules without an index."""
+        """Yield loops that look up indexes and call the blocks found. Return the rules without an index."""
         rest = list(rules)
         while depth < MAX_DEPTH and (
             best_index := _best_index_field(
@@ -198,7 +215,7 @@ class BlockGenerator:
     def _joint_index_entries(
         self, rules: Sequence[PendingRule], bits: Mapping[int, int]
     ) -> tuple[dict[str, list[IndexEntry]], list[PendingRule]]:
-        """Return the entries of the joint indexes by field, and the rules without an index."""
+        """Return the entries of the joint indexes by field, and the rules that are in no joint index."""
         groups: dict[
             tuple[int, tuple[tuple[str, tuple[Predicate, ...]], ...]], list[PendingRule]
         ] = {}
@@ -218,7 +235,7 @@ class BlockGenerator:
     def _add_index(
         self, name: str, by_predicates: "RulesByPredicates", fields: set[str], depth: int
     ) -> str:
-        """Add an index of the field `name`; return the expression that looks up the possible blocks."""
+        """Add an index of the field `name`, and return the expression that looks up blocks in the index."""
         entries = [
             (predicates, bit, self._add_block(members, depth + 1))
             for (predicates, bit), members in by_predicates.items()
@@ -255,14 +272,14 @@ def _condition(terms: Sequence[Term]) -> Iterator[str]:
 
 
 def _rules_sharing_a_term(rules: Sequence[PendingRule]) -> list[PendingRule]:
-    """Return the rules that have the term that occurs most often in `rules`."""
+    """Find the most frequent term in `rules`, and return the rules that have this term."""
     counts = Counter(term for rule in rules for term in rule.terms)
     frequent = max(counts, key=lambda term: (counts[term], -term.cost))
     return [rule for rule in rules if frequent in rule.terms]
 
 
 def all_indexable(rules: Iterable[PendingRule]) -> bool:
-    """Return whether every rule can have an index, so that most events need only index lookups."""
+    """Return whether every rule can be in an index. If so, most events need only index lookups."""
     return all(_indexable_terms(rule, high_cardinality=False) for rule in rules)
 
 
@@ -271,8 +288,9 @@ def _best_index_field(
 ) -> tuple[str, RulesByPredicates] | None:
     """Return the field whose index can serve the most rules, and these rules by predicates and bit.
 
-    If the index decides a term exactly, the term is removed from its rule. Returns None if no index can serve
-    at least `min_rules` rules.
+    `bits` has the bit of the common terms of each rule, by rule number. If an index lookup tests a term
+    completely, the term is removed from the returned rule. Returns None if no index can serve at least
+    `min_rules` rules.
     """
     indexable = {
         rule.number: _indexable_terms(rule, high_cardinality=high_cardinality) for rule in rules
@@ -292,7 +310,10 @@ def _best_index_field(
 
 
 def _indexable_terms(rule: PendingRule, *, high_cardinality: bool) -> dict[str, Term]:
-    """Return the best term of each field that can have an index: an exact term, or else the cheapest one."""
+    """Return the best term for an index of each field: an exact term if there is one, or else the cheapest.
+
+    `high_cardinality` selects either the fields with HIGH_CARDINALITY_SUFFIXES or all other fields.
+    """
     best_terms: dict[str, Term] = {}
     for term in sorted(rule.terms, key=lambda term: (not term.is_exact, term.cost)):
         for name, predicates in term.implied_predicates.items():

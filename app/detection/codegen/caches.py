@@ -1,6 +1,6 @@
-"""Caches that generated functions use. Each maps a field value to a result that depends only on this value.
+"""Caches for the generated functions. They map field values to results that depend only on these values.
 
-Hosts run the same few programs again and again, so most values occur more than once.
+A host runs the same few programs again and again, so most field values occur more than once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,24 +10,24 @@ from app.detection.eql.coercion import ValueMatcher, as_sequence, as_text, ascii
 from app.detection.eql.predicates import Predicate, TextIn, compile_any
 
 RuleBlock: TypeAlias = tuple[int, Callable[..., None]]
-"""(bit, function): a generated function that tests some rules, and the bit in the result of `CommonTermCache`
-that stands for the common terms of these rules."""
+"""(bit, function). The generated function tests some rules. The bit is set in the result of `CommonTermCache`
+if the common terms of these rules are true."""
 
 MAX_PREDICATE_ENTRIES = 512
 MAX_ENTRIES = 4_096
 MAX_KEY_LENGTH = 128
 MAX_TUPLE_LENGTH = 8
-"""Limits of the caches. A PredicateCache has at most MAX_PREDICATE_ENTRIES entries and any other cache
-MAX_ENTRIES. A cached text has at most MAX_KEY_LENGTH characters, and a cached tuple at most MAX_TUPLE_LENGTH
-items. The sender of events can invent any number of values, so the memory of the caches must be limited.
-Longer texts and tuples are evaluated without the cache."""
+"""Limits of the caches. A PredicateCache has at most MAX_PREDICATE_ENTRIES entries, and the other caches have
+at most MAX_ENTRIES. A cached text has at most MAX_KEY_LENGTH characters, and a cached tuple has at most
+MAX_TUPLE_LENGTH items. Longer texts and tuples are evaluated without a cache. Limits are necessary, because a
+sender of events can invent any number of different values."""
 
 _Key = TypeVar("_Key")
 _Result = TypeVar("_Result")
 
 
 class BoundedCache(dict[_Key, _Result], Generic[_Key, _Result]):
-    """A dict of limited size. Storing an entry in a full dict first resets it to `initial`."""
+    """A dict of limited size. If the dict is full, `store` first resets its contents to `initial`."""
 
     def __init__(self, max_entries: int, initial: Mapping[_Key, _Result]) -> None:
         super().__init__(initial)
@@ -41,9 +41,10 @@ class BoundedCache(dict[_Key, _Result], Generic[_Key, _Result]):
 
 
 class PredicateCache(BoundedCache[object, bool]):
-    """`cache[value]` tells whether the text predicate holds for any text in the field value `value`.
+    """Cache of the results of a text predicate.
 
-    A field value is None, a text or a tuple of texts.
+    `cache[value]` is true if the predicate holds for any text in `value`. `value` is the value of a field:
+    None, a text or a tuple of texts.
     """
 
     def __init__(self, predicate: Predicate) -> None:
@@ -61,13 +62,13 @@ class PredicateCache(BoundedCache[object, bool]):
 
 
 class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
-    """Index from the value of one field to the blocks whose rules can still match an event with this value.
+    """Index from the value of one field to the blocks whose rules can match an event with this value.
 
-    For example, a rule with `process.name == "ssh"` is not tested for an event of `bash`.
+    For example, a rule with `process.name == "ssh"` is not tested for an event with the process name "bash".
 
-    `index[value]` takes None, a text or a tuple of texts; `index.lookup(value)` takes any field value.
-    `blocks` holds pairs of predicates and a block. A block is possible if a value matches any of its
-    predicates.
+    `blocks` holds pairs of predicates and a block. A lookup returns a block if any of its predicates holds
+    for the value. `index[value]` takes None, a text or a tuple of texts. `index.lookup(value)` takes any
+    field value.
     """
 
     def __init__(self, blocks: Sequence[tuple[Sequence[Predicate], RuleBlock]]) -> None:
@@ -108,7 +109,7 @@ class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
         return possible
 
     def lookup(self, field_value: object) -> Sequence[RuleBlock]:
-        """Return the blocks that are possible for any of the values in `field_value`, without duplicates."""
+        """Return the blocks for all values in `field_value`, without duplicates."""
         if field_value is None:
             return ()
         possible: dict[RuleBlock, None] = {}
@@ -120,10 +121,10 @@ class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
 
 
 class CommonTermCache(BoundedCache[tuple[object, ...], int]):
-    """`cache[values]` is a bit mask for the values of several fields: bit N is set if `tests[N]` is true.
+    """Cache of bit masks. In `cache[values]`, bit N is set if `tests[N](*values)` is true.
 
-    Each value is None, a scalar or a tuple of scalars. Every test takes all values. One bit above those of
-    the tests is always set, so that the mask is never 0.
+    `values` are the values of several fields. Each value is None, a scalar or a tuple of scalars. The bit
+    after the last test is always set, so that the mask is never 0.
     """
 
     def __init__(self, tests: Sequence[Callable[..., object]]) -> None:
@@ -140,9 +141,10 @@ class CommonTermCache(BoundedCache[tuple[object, ...], int]):
 
 
 def _is_cacheable(value: object) -> bool:
-    """Return whether `value` is None, a text or a tuple of texts within the limits.
+    """Return whether `value` is None, a text or a tuple of texts within the limits of the caches.
 
-    Numbers and booleans are not cached, because rules distinguish 1, 1.0 and True but a dict does not.
+    Numbers and booleans are not cached, because rules distinguish 1, 1.0 and True, but a dict treats them as
+    the same key.
     """
     if isinstance(value, tuple):
         return len(value) <= MAX_TUPLE_LENGTH and all(map(_is_cacheable, value))

@@ -1,11 +1,13 @@
 """Generation of the match functions of a set of rules.
 
-`generate` compiles each query to terms (module `terms`), generates functions that test the terms (module
-`blocks`) and executes their source. The match function exists in two forms that test the same conditions:
+`generate` compiles each query to terms, which are conditions that must all be true (module `terms`). It
+generates Python functions that test the terms (module `blocks`), and executes their source. There are two
+match functions, which test the same conditions:
 
-- `match_json` takes the JSON of an event and decodes only the fields that the rules read. It handles nearly
-  all events.
-- `match_values` takes the values of each field. It handles dotted keys and completely decoded documents.
+- `match_json` takes the JSON of an event and decodes only the fields that the rules read. It is used for
+  nearly all events.
+- `match_values` takes the values of each field. It is used for events with dotted keys and for completely
+  decoded events.
 
 For example, the rule `ssh_by_user` with the query
 
@@ -53,10 +55,11 @@ results in this source of `match_json` and of the functions that it calls:
         except DECODE_ERRORS:
             return None
 
-`event` is a msgspec struct with the attributes `k0`, `k1` and so on, and `empty_n0_event` is such a struct
-without values. `q0_TextIn` and `q2_TextIn` are of class `PredicateCache`, `nested_index0` is a `FieldIndex`
-and `nested_common_terms` a `CommonTermCache`. The index replaces the term `q1_TextIn`: for an event whose
-`process.name` is not `ssh`, `possible0` is empty and `match_json` returns at the first `return ()`.
+`event` and `n0_event` are msgspec structs with the attributes `k0`, `k1` and so on. `empty_n0_event` replaces
+`n0_event` for an event without the object `event`. `q0_TextIn` and `q2_TextIn` are instances of
+`PredicateCache`. `nested_index0` is a `FieldIndex`, and `nested_common_terms` is a `CommonTermCache`. The
+index replaces the term `q1_TextIn`: for an event whose `process.name` is not `ssh`, `possible0` is empty and
+`match_json` returns at the first `return ()`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,8 +80,8 @@ if TYPE_CHECKING:
 MAX_RULES_FOR_LAZY_DECODING = 20
 _LAZY_PREFIXES = ("host.os.", "process.entry_leader.", "data_stream.")
 """Prefixes of fields whose conditions exclude few events. If there are at most MAX_RULES_FOR_LAZY_DECODING
-rules and each can have an index, an object that contains only such fields is decoded when a rule first reads
-it. With more rules, it is faster to decode everything at once."""
+rules, and each rule can be in an index, an object with only such fields is not decoded until a rule reads it.
+With more rules, it is faster to decode all objects at once."""
 
 _RETURN_STATEMENT = "return rules_by_number(matched) if matched else ()"
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -89,11 +92,11 @@ FastPathResult: TypeAlias = "tuple[Rule, ...] | None"
 
 @dataclass(frozen=True, slots=True)
 class GeneratedFunctions:
-    """The match functions of some rules.
+    """The match functions of a set of rules.
 
     `match_values` takes a list of values for each of `fields`. `decode` is the JSON decoder that `match_json`
-    uses; benchmarks call it separately. `source` is the source of `match_json` and of the functions that it
-    calls, with comments that explain the numbers and names in the source.
+    uses; benchmarks also call it directly. `source` is the source of `match_json` and of the functions that
+    it calls, with comments that explain the rule numbers and the names of predicates.
     """
 
     match_json: Callable[[bytes], FastPathResult]
@@ -109,7 +112,7 @@ def generate(
     non_ecs_keys: Sequence[str] = (),
     ecs_marker_fields: Sequence[str] = (),
 ) -> GeneratedFunctions:
-    """Return the match functions of `rules`. `Detector` documents the other arguments."""
+    """Return the match functions of `rules`. `Detector` explains the other arguments."""
     marker_fields = list(dict.fromkeys(ecs_marker_fields))
     rule_fields = [name for rule in rules for name in rule.tree.fields]
 
@@ -216,9 +219,9 @@ def _match_mixed(
     marker_fields: Sequence[str],
     match_values: Callable[[Sequence[object]], MatchingRules],
 ) -> Callable[[bytes], FastPathResult]:
-    """Return the function that `match_json` calls for an event that it cannot decide itself.
+    """Return the function that `match_json` calls for an event that it cannot evaluate itself.
 
-    Such an event has dotted keys or an unexpected shape, or lacks the first marker field.
+    Such an event has dotted keys, has a value of an unexpected type, or lacks the first marker field.
     """
     marker_positions = [decoder.fields.index(name) for name in marker_fields]
 
@@ -240,11 +243,11 @@ def _execute(
 ) -> dict[str, Any]:
     """Execute the generated source in `namespace`, add the indexes and caches, and return `namespace`.
 
-    The only text from rules in the source is parts of field names, reduced to a-z, 0-9 and _, inside longer
-    names. A rule can therefore not inject code.
+    A rule cannot inject code. The only text from a rule in the source is its field names, as parts of
+    variable names. They are in lower case, and all characters except a-z and 0-9 are replaced by `_`.
     """
     code = compile("\n".join([*blocks.functions, *lines]), "<rules>", "exec")
-    exec(code, namespace)  # noqa: S102 (contains no text that a rule could choose, see above)
+    exec(code, namespace)  # noqa: S102 (a rule cannot inject code, see above)
     for name, entries in blocks.indexes.items():
         namespace[name] = FieldIndex(
             [(predicates, (bit, namespace[block])) for predicates, bit, block in entries]
@@ -256,5 +259,8 @@ def _execute(
 
 
 def _is_always_text(name: str) -> bool:
-    """Return whether agents send only text in the field `name`; some agents send user ids as numbers."""
+    """Return whether agents always send the field `name` as text.
+
+    The result is false for names that end in `.id`, because some agents send a number in `user.id`.
+    """
     return field_type(name) is FieldType.TEXT and not name.endswith(".id")

@@ -1,7 +1,7 @@
 """Compilation of a query to terms: Python expressions that must all be true for the query to match.
 
-The expressions contain no text of the query, except field names inside variable names. Each field is a local
-variable, and each distinct predicate is bound to a generated name such as `q3_TextIn`.
+An expression reads each field from a local variable and refers to each predicate by a generated name, such as
+`q3_TextIn`. The expression contains no text of the query except field names inside variable names.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,10 +24,11 @@ HIGH_CARDINALITY_SUFFIXES = (".args", ".command_line", ".pid", ".entity_id", ".i
 """Suffixes of fields with so many different values that caching a result for each value saves no time."""
 
 _SELECTIVE_SUFFIXES = (".name", ".executable")
-"""Suffixes of fields whose terms are tested first, because these terms are false for most events."""
+"""Suffixes of fields whose terms are false for most events. The `cost` of these terms is reduced, so that
+they are tested early."""
 COMMON_FIELD_PREFIXES = ("event.", "host.os.", "data_stream.", "ecs.")
-"""Prefixes of fields that have the same few values in most events. Terms on these fields exclude few events,
-so they are not tested first."""
+"""Prefixes of fields that have the same few values in most events. Terms on these fields exclude few events.
+Their `cost` is increased, so that they are tested late."""
 
 
 FieldPredicates: TypeAlias = dict[str, tuple[Predicate, ...]]
@@ -38,12 +39,14 @@ FieldPredicates: TypeAlias = dict[str, tuple[Predicate, ...]]
 class Term:
     """A condition that must be true for a query to match.
 
-    `source` is the Python expression of the term; terms with the same source are equal. `fields` are the
-    fields that the term reads. Terms with a lower `cost` are tested first.
-
-    `implied_predicates`: if the term is true, then for each field in this mapping one of the field's
-    predicates holds. If `is_exact`, the reverse is also true. `alternatives`: if the term is true and this
-    mapping is not empty, then for at least one field in it one of the field's predicates holds.
+    - `source`: the Python expression. Terms with the same source are equal.
+    - `cost`: terms with a lower cost are tested first.
+    - `fields`: the fields that the term reads.
+    - `implied_predicates`: if the term is true, then for every field in this mapping, at least one of the
+      field's predicates holds. If `is_exact`, the reverse is also true.
+    - `alternatives`: if the term is true, then for at least one field in this mapping, at least one of the
+      field's predicates holds. An empty mapping means that no such fields are known. For example, the
+      alternatives of `a == "x" or b == "y"` are the predicates of both fields.
     """
 
     source: str
@@ -55,7 +58,7 @@ class Term:
 
     @property
     def is_common(self) -> bool:
-        """True if the term reads only fields with few distinct values, so its result can be cached."""
+        """True if all fields of the term have few different values, so that its result can be cached."""
         return bool(self.fields) and all(
             name.startswith(COMMON_FIELD_PREFIXES) for name in self.fields
         )
@@ -64,8 +67,9 @@ class Term:
 class TermCompiler:
     """Compiles queries to terms. The terms of all queries share `namespace`.
 
-    `local_name` returns the local variable of a field. The variable holds None, a scalar, or a list of
-    scalars and None. If `is_text` is true for the field, it holds None, a text or a tuple of texts.
+    `local_name` returns the name of the local variable of a field. The variable holds None, a scalar, or a
+    list of scalars and None. If `is_text` is true for the field, the variable holds None, a text or a tuple
+    of texts.
     """
 
     def __init__(
@@ -77,10 +81,10 @@ class TermCompiler:
         self.namespace: dict[str, object] = {
             str(value_type): function for value_type, function in ANY_VALUE_TESTS.items()
         }
-        """The objects to which the names in the terms refer."""
+        """The global variables that the source of the terms needs, by name."""
 
     def legend(self) -> list[tuple[str, object]]:
-        """Return each generated name with its predicate, for the comments of the generated source."""
+        """Return (generated name, predicate) pairs, for the comments in the generated source."""
         return [(name, predicate) for predicate, name in self._bindings.items()]
 
     def compile_terms(self, query: CompiledQuery) -> list[Term]:
@@ -97,10 +101,13 @@ class TermCompiler:
         return list(dict.fromkeys(terms))
 
     def _term(self, node: Expression, query: CompiledQuery, *, polarity: bool = True) -> Term:
-        """Return the term of `node`. `polarity` is the result of `node` that helps the query match."""
+        """Return the term of `node`.
+
+        `polarity` is the result of `node` that helps the query match. Each `not` around `node` inverts it.
+        """
         if isinstance(node, And | Or):
-            # A condition is always true or false, never unknown, so the order of the operands affects only
-            # the speed.
+            # A condition is always true or false and has no side effects, so the order of the operands
+            # affects only the speed.
             terms = [self._term(operand, query, polarity=polarity) for operand in node.operands]
             terms.sort(key=lambda term: term.cost)
             word, merge_implied, merge_alternatives = (
@@ -188,7 +195,10 @@ class TermCompiler:
 
 
 def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the implied predicates of a conjunction: for each field, those of the first part that has it."""
+    """Return the implied predicates of an `and` expression. `parts` are those of its operands.
+
+    All operands hold, so the predicates from one operand are sufficient for each field.
+    """
     implied_predicates: FieldPredicates = {}
     for part in parts:
         for name, predicates in part.items():
@@ -197,9 +207,9 @@ def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the implied predicates of a disjunction.
+    """Return the implied predicates of an `or` expression. `parts` are those of its operands.
 
-    They are the predicates of all parts for each field that every part has.
+    Only fields in every part are in the result. The predicates of such a field are those from all parts.
     """
     first, *others = parts
     return {
@@ -210,7 +220,11 @@ def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the part with the fewest high-cardinality fields. All `parts` must hold."""
+    """Return the alternatives of an `and` expression. `parts` are those of its operands.
+
+    All operands hold, so one part is sufficient. The cheapest is the non-empty part with the fewest
+    high-cardinality fields.
+    """
 
     def cost(part: FieldPredicates) -> tuple[int, int]:
         return sum(name.endswith(HIGH_CARDINALITY_SUFFIXES) for name in part), len(part)
@@ -219,7 +233,11 @@ def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _union_of_alternatives(parts: Sequence[FieldPredicates]) -> FieldPredicates:
-    """Return the union of `parts`, at least one of which must hold; empty if a part has no alternatives."""
+    """Return the alternatives of an `or` expression. `parts` are those of its operands.
+
+    The result is the union of `parts`. It is empty if an operand has no known alternatives, because then any
+    field can make the expression true.
+    """
     if not all(parts):
         return {}
     field_predicates: dict[str, dict[Predicate, None]] = {}

@@ -1,1 +1,1 @@
-"""Single-event EQL. `query.compile_query` is the entry point; it uses `parser` and `clauses`."""
+"""Parser and compiler for single-event EQL queries. `query.compile_query` is the entry point."""

@@ -1,23 +1,24 @@
-"""Translation of the comparisons in a syntax tree to clauses. A clause is a field or computation with a
-predicate.
+"""Translation of the comparisons in a syntax tree to clauses.
 
-A clause means the same as the query DSL that Elasticsearch generates for a single-event query
-(elastic/elasticsearch, x-pack/plugin/eql, `QueryTranslator` and `querytranslator_tests.txt`):
+A clause is a predicate together with the field or function call that it tests. It has the same meaning as the
+query DSL that Elasticsearch generates for a single-event query (elastic/elasticsearch, x-pack/plugin/eql,
+`QueryTranslator` and `querytranslator_tests.txt`):
 
-- `==`, `in`: term query, exact and case-sensitive; `*` is literal.
-- `:` and `like~`: term or wildcard query with `case_insensitive`. `like`: the same query without
-  `case_insensitive`. `in~`: term query with `case_insensitive`; `*` is literal.
-- `!=` and `not`: `must_not` around the positive query. Such a condition holds for an event without the field
-  and does not hold if any value matches; `not f > 1` differs from `f <= 1`.
-- `< <= > >=`: range query, false for an event without the field.
-- `== null`: `must_not` around an exists query. `!= null`: exists query.
-- A boolean field or function that stands alone as a condition means `== true`. For a function, `== false`
-  means `not`.
-- Functions: a script that tests each value of a field and is false for null. `not` inverts the result of the
-  whole script.
+- `==` and `in` are term queries: exact and case-sensitive. `*` is literal.
+- `:` and `like~` are term or wildcard queries with `case_insensitive`. `like` is the same without
+  `case_insensitive`. `in~` is a term query with `case_insensitive`, and `*` is literal.
+- `!=` and `not` are `must_not` around the positive query. The condition holds for an event without the field,
+  and does not hold if any value matches. `not f > 1` therefore differs from `f <= 1`.
+- `<`, `<=`, `>` and `>=` are range queries. They are false for an event without the field.
+- `== null` is `must_not` around an exists query. `!= null` is an exists query.
+- A condition that is only a boolean field or function means `== true`. For a function, `== false` means
+  `not`.
+- A function is a script that tests each value of a field and is false for null. `not` inverts the final
+  result of the script. It does not invert the test of each value.
 
-Field types are those of ECS. In Elasticsearch, `?field` is null if the index does not have the field.
-Deckwatch has no index, so `?field` is a field that an event may or may not have, known or unknown.
+Fields have the types that ECS defines. In Elasticsearch, `?field` is null if the index does not have the
+field. Deckwatch has no index, so `?field` is null if the event does not have the field. `?field` is also
+allowed for a field that ECS does not define.
 """
 
 from collections.abc import Callable
@@ -62,9 +63,10 @@ _MIRRORED = {
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A predicate for the values of a field or the results of a computation (`target`).
+    """A predicate together with its `target`: the name of a field, or a computation.
 
-    The clause holds if any value or result matches the predicate or, if `negated`, if none of them matches.
+    The clause holds if the predicate holds for any value of the field or any result of the computation. If
+    `negated` is true, the clause holds if the predicate holds for none of them.
     """
 
     target: str | Computation
@@ -76,11 +78,11 @@ class Clause:
         return (self.target,) if isinstance(self.target, str) else self.target.fields
 
     def compile(self, *, result_over_limit: bool) -> Callable[..., bool]:
-        """Return a function that tests field values (see `coercion`), one argument for each of `fields`.
+        """Return a function that takes a field value (see `coercion`) for each of `fields`, and tests them.
 
-        The function returns whether any value matches; it ignores `negated`. It returns `result_over_limit`
-        if the event has more combinations of values than it may test and none of the tested combinations
-        matches.
+        The function returns true if the predicate holds for any value of the field or any result of the
+        computation. It ignores `negated`. If the event has more combinations of values than the limits in
+        `computations` allow, and no tested combination matches, it returns `result_over_limit`.
         """
         if isinstance(self.target, str):
             any_matches, matches = (
@@ -92,16 +94,17 @@ class Clause:
 
 
 def category_clause(category: str | None) -> Clause | None:
-    """Return the clause "`event.category` has the value `category`", or None for `any where`."""
+    """Return the clause that tests `event.category`, or None if the query starts with `any where`."""
     if category is None:
         return None
     return Clause("event.category", TextIn(frozenset((category,)), ignore_case=False), False)
 
 
 def build_clause(node: LeafCondition) -> Clause | bool:
-    """Return the clause of `node`, or the result of `node` if it is the same for every event (`where true`).
+    """Return the clause of `node`. If `node` has the same result for every event, return this result.
 
-    Raises EqlError for unknown fields and functions, and for types that cannot be compared.
+    For example, `true` and `1 == 1` have the same result for every event. Raises EqlError for unknown fields
+    and functions, and for types that cannot be compared.
     """
     if isinstance(node, BooleanOperand):
         return _boolean_clause(node.operand, polarity=True)
@@ -150,7 +153,7 @@ def _comparison_clause(node: Comparison) -> Clause | bool:
         return Clause(left.target, range_predicate(left, comparator, right), False)
     equal = comparator is ComparisonOperator.EQUAL
     if right.value is None:
-        # A field is null if it has no values; a function can be null for one of several values.
+        # A field is null only if it has no values. A function can be null for some of several values.
         if isinstance(left.target, Computation):
             return Clause(left.target, IsNull(), not equal)
         return Clause(left.target, Exists(), equal)
@@ -160,7 +163,7 @@ def _comparison_clause(node: Comparison) -> Clause | bool:
 
 
 def _compare_constants(left: Literal, comparator: ComparisonOperator, right: Literal) -> bool:
-    """Return the result of comparing two constants. Null equals only null."""
+    """Return the result of a comparison of two constants. Null is equal only to null."""
     first, second = left.value, right.value
     if comparator in ORDERING_FUNCTIONS:
         if first is None or second is None:

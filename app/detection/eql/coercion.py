@@ -1,15 +1,14 @@
-"""Conversion of an event's field values to the field's type, and functions that test all values of a field.
+"""Conversion of field values to the type of the field, and functions that test all values of a field.
 
-A field value is None (no value), a scalar, or a list or tuple of scalars and None. Any other value, such
-as an object in place of a scalar, counts as no value, as in `app.domain.ecs_fields.field_values`.
+A field value is None (no value), a scalar, or a list or tuple of scalars and None. Values of any other type,
+such as objects, are ignored, as in `app.domain.ecs_fields.field_values`.
 
-Conversion follows Elasticsearch, where an index stores each value with the type of its field and does
-not keep the order of values:
+The tests and conversions follow Elasticsearch:
 
-- a condition holds if it holds for any value;
-- a keyword field stores a number as its text;
-- a numeric field stores a numeric string as a number (mapping parameter `coerce`);
-- a date is ISO 8601 text or milliseconds since 1970 (mapping parameter `format`).
+- A condition holds if it holds for any value of the field.
+- A keyword field stores a number as text.
+- A numeric field stores a numeric string as a number (mapping parameter `coerce`).
+- A date is ISO 8601 text or milliseconds since 1970 (mapping parameter `format`).
 """
 
 import math
@@ -35,8 +34,8 @@ NullableScalar: TypeAlias = Scalar | None
 """A scalar, or None for EQL's null."""
 
 ValueMatcher: TypeAlias = Callable[[Any], object]
-"""A function that tests one value. The `any_*` function that calls it first converts the value to its own
-type."""
+"""A function that tests one value. The `any_*` function that calls it converts the value first, for example
+to a number in `any_number`."""
 
 _NUMBER_TEXT = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,4})?"
@@ -51,7 +50,7 @@ _BOOLEAN_TEXTS = {"true": True, "false": False, "": False}
 
 
 class ValueType(StrEnum):
-    """The type to which a field value is converted. Each member's value names the `any_*` function for it."""
+    """The type to which a field value is converted. Each member's value names its `any_*` function."""
 
     ANY = "any_value"
     TEXT = "any_text"
@@ -63,7 +62,7 @@ class ValueType(StrEnum):
 def any_value(field_value: object, matches: ValueMatcher) -> bool:
     """Return whether `matches` holds for any scalar in `field_value`.
 
-    An empty list and `[null]` contain no scalar; Elasticsearch's exists query treats them in the same way.
+    The result is false for an empty list and for `[null]`, as in Elasticsearch's exists query.
     """
     return any(
         isinstance(value, str | int | float) and matches(value)
@@ -74,7 +73,7 @@ def any_value(field_value: object, matches: ValueMatcher) -> bool:
 def any_text(field_value: object, matches: ValueMatcher) -> bool:
     if field_value is None:
         return False
-    # A loop is faster than any(). This matters because the function runs for every event with a list.
+    # A loop is faster than any(), and this function runs for many events.
     for value in as_sequence(field_value):
         text = value if type(value) is str else as_text(value)
         if text is not None and matches(text):
@@ -116,9 +115,9 @@ def as_sequence(field_value: object) -> Sequence[object]:
 
 
 def as_text(value: object) -> str | None:
-    """Return `value` as a keyword field would index it, or None if it is not a scalar.
+    """Return `value` as a keyword field would index it, or None if `value` is not a scalar.
 
-    Floats are formatted by Python's `str`.
+    Floats are converted by Python's `str`.
     """
     if isinstance(value, str):
         return value
@@ -130,7 +129,7 @@ def as_text(value: object) -> str | None:
 
 
 def as_number(value: object) -> int | float | None:
-    """Return `value` as a numeric field would index it, or None if that field would reject it."""
+    """Return `value` as a numeric field would index it, or None if the field would reject `value`."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -142,16 +141,16 @@ def as_number(value: object) -> int | float | None:
 
 
 def as_boolean(value: object) -> bool | None:
-    """Return `value` as a boolean field would index it, or None if that field would reject it."""
+    """Return `value` as a boolean field would index it, or None if the field would reject `value`."""
     if isinstance(value, bool):
         return value
     return _BOOLEAN_TEXTS.get(value) if isinstance(value, str) else None
 
 
 def as_date(value: object) -> int | None:
-    """Return `value` as a date field would index it, in milliseconds since 1970, or None.
+    """Return `value` as a date field would index it, or None if the field would reject `value`.
 
-    A date without a time zone is UTC.
+    The result is in milliseconds since 1970. A date without a time zone is in UTC.
     """
     if isinstance(value, bool):
         return None
@@ -173,7 +172,7 @@ def as_date(value: object) -> int | None:
 
 
 def as_address(text: str) -> Address | None:
-    """Return `text` as an ip field would index it, or None if that field would reject it.
+    """Return `text` as an ip field would index it, or None if the field would reject `text`.
 
     An IPv4-mapped IPv6 address becomes an IPv4 address.
     """
@@ -190,9 +189,9 @@ def to_ipv4_mapped(address: IPv4Address) -> IPv6Address:
 
 
 def as_network(text: str) -> Network | None:
-    """Return the network that a term query on an ip field reads from `text`, or None if `text` is invalid.
+    """Return the network for `text`, an IP address or a CIDR block. Return None if `text` is invalid.
 
-    `text` is an address or a CIDR block. Address bits after the prefix are ignored.
+    A term query on an ip field reads `text` in the same way. Address bits after the prefix are ignored.
     """
     address, slash, length = text.partition("/")
     parsed = as_address(address)
@@ -200,7 +199,7 @@ def as_network(text: str) -> Network | None:
         return None
     bits = int(length) if slash else parsed.max_prefixlen
     if slash and ":" in address and parsed.version == 4:
-        bits -= 96  # IPv4-mapped addresses are in ::ffff:0:0/96
+        bits -= 96  # the prefix ::ffff:0:0/96 has 96 bits
     if not 0 <= bits <= parsed.max_prefixlen:
         return None
     return ip_network((parsed.packed, bits), strict=False)

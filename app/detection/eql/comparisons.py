@@ -1,4 +1,4 @@
-"""Predicates of comparisons with constants, by the type of the compared operand."""
+"""Translation of comparisons with constants to predicates, depending on the type of the operand."""
 
 import math
 import re
@@ -41,7 +41,7 @@ _IGNORE_CASE = {
 
 
 def is_true_predicate(operand: TypedOperand) -> Predicate:
-    """Return the predicate of `operand == true`, for an operand that is a complete condition by itself."""
+    """Return the predicate of a condition that consists of `operand` only and means `operand == true`."""
     if comparable_type(operand) not in (FieldType.BOOLEAN, FieldType.DYNAMIC):
         refuse(operand.node, f"{operand.description} is not boolean; compare it with a value")
     return ValueIn(ValueType.BOOLEAN, frozenset((True,)))
@@ -66,7 +66,7 @@ def equality_predicate(operand: TypedOperand, literals: Sequence[Literal]) -> Pr
 def lookup_predicate(
     operand: TypedOperand, operator: LookupOperator, literals: Sequence[Literal]
 ) -> Predicate:
-    """Return the predicate of `:`, `in`, `like`, `regex` and their forms with `~`."""
+    """Return the predicate of `operand operator literals`, such as `name in ("ssh", "sshd")`."""
     if operator is LookupOperator.IN:
         return equality_predicate(operand, literals)
     if comparable_type(operand) not in (FieldType.TEXT, FieldType.DYNAMIC):
@@ -180,5 +180,5 @@ _CONVERSIONS: dict[FieldType, _Conversion] = {
         "is a date; write the full date and time, such as 2026-03-01T10:00:00Z",
     ),
 }
-"""For each field type: the value type, the conversion of a constant, and the error if the conversion returns
-None."""
+"""By field type: (type of the values, function that converts a constant, error message). The message is used
+if the function returns None."""

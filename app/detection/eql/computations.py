@@ -1,8 +1,8 @@
 """Evaluation of function calls and arithmetic for the field values of an event.
 
-Each place in a call that names a field is a slot. A condition is tested for every combination of one
-value per slot, even if two slots name the same field, as in Elasticsearch (`multiValueDocValues`). A slot
-whose field has no values is null.
+Each occurrence of a field in a call is a slot. A condition is tested for every combination of one value per
+slot, as in Elasticsearch (`multiValueDocValues`). Two slots of the same field are also combined. If a field
+has no values, its slot is null.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +34,9 @@ from app.detection.fields import FieldType, field_type
 from app.domain.ecs_fields import Scalar
 
 MAX_ROWS = 10_000
-"""Maximum number of combinations that are tested for one condition. Only a crafted event has more; the
-condition then gets the result that lets the rule match, so that many values cannot hide an attack."""
+"""Maximum number of combinations that are tested for one condition. Normal events have fewer. If an event has
+more, the condition gets the result that helps the rule match, so that an attacker cannot prevent a match by
+sending many values."""
 
 MAX_TOTAL_CHARACTERS = 20_000_000
 """Approximate maximum number of characters in all tested combinations of one condition."""
@@ -47,7 +48,7 @@ Coercion: TypeAlias = Callable[[object], NullableScalar]
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """A function call with the field of each slot, from left to right."""
+    """A function call, and the fields of its slots from left to right."""
 
     call: Call
     fields: tuple[str, ...]
@@ -58,7 +59,7 @@ def build_computation(call: Call) -> Computation:
 
 
 def compile_computation(computation: Computation) -> Compute:
-    """Return a function that computes the result for a row of values, one per slot.
+    """Return a function that computes the result of the call for a row, which has one value per slot.
 
     The function never raises. It returns None, which is EQL's null, if the result is not defined.
     """
@@ -78,8 +79,9 @@ def compile_any_row(
 ) -> Callable[..., bool]:
     """Return a function that takes the field value of each slot and tests whether any combination matches.
 
-    `result_over_limit` is the result of that function if there are more combinations than MAX_ROWS or
-    MAX_TOTAL_CHARACTERS allow and none of those tested matches. A computation with one slot has no limit.
+    A combination matches if `predicate` holds for its result. If there are more combinations than MAX_ROWS or
+    MAX_TOTAL_CHARACTERS allow, and no tested combination matches, the function returns `result_over_limit`. A
+    computation with one slot has no limit.
     """
     compute, null_matches = compile_computation(computation), isinstance(predicate, IsNull)
     matches: ValueMatcher = predicate.compile()
@@ -110,7 +112,7 @@ def _longest_row(columns: Sequence[object]) -> int:
 
 
 def value_combinations(columns: Sequence[object]) -> Iterator[Row]:
-    """Return every combination of one value per column; a column without values is null."""
+    """Return every combination of one value per column. A column without values has the value None."""
     return product(*([*filter(_is_scalar, as_sequence(column))] or [None] for column in columns))
 
 

@@ -6,7 +6,7 @@ from app.detection.eql.syntax_tree import Span
 
 
 class EqlError(Exception):
-    """One error in a query. `line` and `column` count from 1."""
+    """One error in a query. `line` and `column` start at 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class EqlError(Exception):
 
 
 class InvalidQueryError(Exception):
-    """A query has errors. `errors` is not empty and has the order in which the errors occur in the query."""
+    """The query is invalid. `errors` has at least one error, in the order of their positions in the query."""
 
     def __init__(self, errors: Sequence[EqlError]) -> None:
         super().__init__("; ".join(error.message for error in errors))

@@ -1,8 +1,8 @@
 """EQL functions: parameters, result types and implementations.
 
-The functions follow Elasticsearch's EQL function reference. They return None, EQL's null, for a missing
-field, for a text that is not a number, and for a division by zero; no comparison with null holds. Positions
-and lengths count code points.
+The functions follow Elasticsearch's EQL function reference. A result of None is EQL's null. For example, the
+result is null if the event does not have the field, if a text is not a number, and for a division by zero. No
+predicate except `IsNull` holds for a null result. Positions and lengths are in Unicode code points.
 """
 
 import math
@@ -27,7 +27,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class ArgumentType(StrEnum):
-    """The type of an argument or a result. The members' values are used in error messages."""
+    """The type of a function's argument or result. Error messages contain the values of the members."""
 
     TEXT = "a string"
     NUMBER = "a number"
@@ -44,12 +44,12 @@ CONSTANT_ONLY_TYPES = frozenset({ArgumentType.PATTERN, ArgumentType.CIDR_BLOCK})
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Signature and implementation of a function.
+    """Signature and implementation of an EQL function.
 
-    The last `optional_count` parameters are optional. If `is_variadic`, the last parameter can be repeated.
-    `apply` is None for `wildcard`, `match` and `cidrMatch`, which are predicates of their first argument.
-    `apply_ignoring_case` implements the form with `~`. It is None for these three functions and for functions
-    without such a form.
+    The last `optional_count` parameters are optional. If `is_variadic` is true, the last parameter can be
+    repeated. `apply` implements the function. `apply_ignoring_case` implements the form with `~`, such as
+    `startsWith~`, and is None for a function without this form. Both are None for `wildcard`, `match` and
+    `cidrMatch`, which are translated to predicates of their first argument.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _ends_with(text: str, end: str) -> bool:
 
 @_null_propagating
 def _string_contains(text: str, part: str) -> bool:
-    """Return whether `text` contains `part`; false for an empty `part`, as in the function reference."""
+    """Return whether `text` contains `part`. An empty `part` gives false, as in EQL's function reference."""
     return part != "" and part in text
 
 
@@ -173,9 +173,10 @@ def _as_string(value: Scalar) -> str:
 
 
 def _number(text: str | None, base: NullableScalar = None) -> NullableScalar:
-    """Return `text` as a number, or null. White space around the number is ignored.
+    """Return the number in `text`, or None if `text` is not a number.
 
-    The prefix "0x" means base 16, unless `base` is given and is not 16.
+    White space around the number is ignored. The prefix "0x" means base 16, unless `base` is given and is
+    not 16.
     """
     if text is None:
         return None
@@ -207,7 +208,7 @@ def _arithmetic(apply: Callable[[Any, Any], int | float]) -> Implementation:
 
 @_null_propagating
 def _divide(left: Scalar, right: Scalar) -> int | float | None:
-    """Dividing two integers truncates towards zero (EQL syntax reference, math operators)."""
+    """Return the quotient. For two integers, it is truncated towards zero, as in EQL's syntax reference."""
     if right == 0:
         return None
     dividend, divisor = _as_number(left), _as_number(right)
@@ -297,4 +298,4 @@ _FUNCTIONS = (
 )
 
 FUNCTIONS = {function.name.lower(): function for function in _FUNCTIONS}
-"""Functions by their names in lower case, because Elasticsearch ignores the case of function names."""
+"""Functions by name in lower case, because Elasticsearch ignores the case of function names."""

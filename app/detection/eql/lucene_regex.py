@@ -1,9 +1,9 @@
 """Translation of Lucene regular expressions to RE2, which matches in linear time.
 
-The operator `regex` and the function `match` take Lucene's syntax (Lucene's class RegExp, and Elasticsearch's
-regexp syntax reference). It has no anchors, because an expression always matches the complete text. `.`
-matches any character, text between two `"` is literal, and `@` matches any text. Complement, intersection,
-the empty language and number ranges have no equivalent in RE2 and are refused.
+The EQL operator `regex` and the EQL function `match` use Lucene's syntax (Lucene's class RegExp, and
+Elasticsearch's regexp syntax reference). The syntax has no anchors, because an expression always matches the
+complete text. `.` matches any character, text between two `"` is literal, and `@` matches any text.
+Complement, intersection, the empty language and number ranges are refused, because RE2 does not have them.
 """
 
 import re
@@ -24,12 +24,12 @@ _UNSUPPORTED = {
     "<": "'<' (number range)",
 }
 _RE2_MAX_MEMORY = 1 << 26
-"""Maximum number of bytes that RE2 uses for one expression. RE2 builds the states of its automaton while it
-matches, and drops them all when it reaches this limit."""
+"""Maximum number of bytes that RE2 uses for one expression. RE2 caches the states of its automaton while it
+matches, and clears this cache when it reaches the limit."""
 
 _MAX_PROGRAM_SIZE = 4_000
-"""Maximum number of RE2 instructions of a compiled expression. RE2's fast matcher (DFA) cannot run larger
-ones."""
+"""Maximum number of RE2 instructions of a compiled expression. RE2's fast matcher (DFA) cannot run an
+expression with more instructions."""
 
 
 class RegexError(Exception):
@@ -39,7 +39,7 @@ class RegexError(Exception):
 def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable[[str], bool]:
     """Return a function that tests whether any of `patterns` matches a complete text; raises RegexError.
 
-    `ignore_case` folds ASCII letters only, like the other EQL operators that ignore case.
+    `ignore_case` ignores the case of ASCII letters only, as in all EQL operators that ignore case.
     """
     return _surrogate_safe(_compile(patterns, ignore_case).fullmatch)
 
@@ -49,8 +49,8 @@ def compile_regexes_for_list(
 ) -> Callable[[Sequence[str]], bool]:
     """Return a function that tests whether any of `patterns` matches any text of a list; raises RegexError.
 
-    A process can have a million arguments. The function therefore searches the joined texts first, and tests
-    each text only if that search succeeds.
+    A list can be very long, because a process can have a million arguments. The function therefore searches
+    the joined texts first, and tests each text only if this search finds a match.
     """
     compiled = _compile(patterns, ignore_case)
     matches, possible = _surrogate_safe(compiled.fullmatch), _surrogate_safe(compiled.search)
@@ -84,7 +84,7 @@ def _surrogate_safe(matches: Callable[[str], object]) -> Callable[[str], bool]:
         try:
             return matches(text) is not None
         except UnicodeEncodeError:
-            # RE2 takes UTF-8, which cannot encode lone surrogates. Each is replaced by one other character.
+            # RE2 takes UTF-8, which cannot encode lone surrogates. Each surrogate is replaced by U+FFFD.
             replaced = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             return matches(replaced) is not None
 
@@ -96,8 +96,8 @@ def compile_literal_search(
 ) -> Callable[[str], bool]:
     """Return a function that tests whether a text contains any of `parts`.
 
-    `fallback` is an equivalent function without RE2. It is called for texts with lone surrogates, which RE2
-    cannot search.
+    `fallback` does the same without RE2. It is called for texts with lone surrogates, because RE2 cannot
+    search these texts.
     """
     options = re2.Options()
     options.literal = True
@@ -132,9 +132,10 @@ def to_re2(pattern: str, *, ignore_case: bool) -> str:
 
 @dataclass(slots=True)
 class _Translator:
-    """The state of the parser.
+    """Translator for one expression. Its attributes are the state of the parser.
 
-    `groups` holds the open groups. A group is a list of alternatives, and an alternative is a list of atoms.
+    `groups` holds the open groups, innermost last. A group is a list of alternatives. An alternative is a
+    list of atoms, which are already in RE2 syntax.
     """
 
     pattern: str

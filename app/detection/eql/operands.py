@@ -40,7 +40,7 @@ _ACCEPTED_TYPES: dict[ArgumentType, frozenset[FieldType]] = {
 
 @dataclass(frozen=True, slots=True)
 class TypedOperand:
-    """A field or call with its type. `target` is the field name or the computation."""
+    """A field or function call with its type. `target` is the name of the field or the computation."""
 
     target: str | Computation
     field_type: FieldType
@@ -48,7 +48,7 @@ class TypedOperand:
 
     @property
     def description(self) -> str:
-        """The operand as error messages name it."""
+        """The text for the operand in error messages."""
         if isinstance(self.node, Call):
             return f"the result of '{self.node.operator_symbol or self.node.name}'"
         return f"'{self.node.name}'"
@@ -58,7 +58,10 @@ CheckedOperand: TypeAlias = TypedOperand | Literal
 
 
 def check_operand(operand: Operand) -> CheckedOperand:
-    """Return `operand` with its type; raises EqlError. A call that reads no fields becomes a constant."""
+    """Check `operand` and return it with its type; raises EqlError if it is invalid.
+
+    A function call that reads no fields is evaluated and becomes a constant.
+    """
     if isinstance(operand, Literal):
         return operand
     if isinstance(operand, Field):
@@ -84,12 +87,12 @@ def as_field_predicate(call: Call) -> tuple[str, Predicate] | None:
 
 
 def returns_boolean(call: Call) -> bool:
-    """Return whether `call`, which has passed `check_operand`, can be a condition."""
+    """Return whether the result of `call` is boolean. `call` must have passed `check_operand`."""
     return FUNCTIONS[call.name.lower()].returns is ArgumentType.BOOLEAN
 
 
 def comparable_type(operand: TypedOperand) -> FieldType:
-    """Return the type of `operand`; raises EqlError if EQL cannot compare that type."""
+    """Return the type of `operand`; raises EqlError if EQL cannot compare values of this type."""
     if operand.field_type in _INCOMPARABLE:
         refuse(operand.node, f"{operand.description} {_INCOMPARABLE[operand.field_type]}")
     return operand.field_type
@@ -116,7 +119,7 @@ def _check_field(field: Field) -> FieldType:
 
 
 def _check_call(call: Call) -> tuple[Function, Call]:
-    """Return the function of `call`, and `call` with constant arguments evaluated; raises EqlError."""
+    """Check `call` and return (function, call with evaluated constants); raises EqlError if it is invalid."""
     function = FUNCTIONS.get(call.name.lower())
     if function is None:
         names = [known.name for known in FUNCTIONS.values()]
@@ -160,7 +163,7 @@ def _check_constant(
 ) -> None:
     value = literal.value
     if value is None and kind not in CONSTANT_ONLY_TYPES:
-        return  # the result of the function is null
+        return  # null is a valid argument of these types
     fits = {
         ArgumentType.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
         ArgumentType.BOOLEAN: isinstance(value, bool),

@@ -1,8 +1,8 @@
 """Parser for single-event EQL queries.
 
 The syntax follows Elasticsearch's EQL syntax reference and the grammar of its EQL plugin. The parser does not
-check whether fields exist or types match; `clauses` checks this. The module is long, because it holds the
-handlers of all rules of the grammar.
+check whether fields exist or types match; `clauses` checks this. The module is long, because it has a handler
+for every rule of the grammar.
 """
 
 import re
@@ -34,8 +34,8 @@ from app.detection.eql.syntax_tree import (
 )
 
 MAX_DEPTH = 50
-"""Maximum nesting of conditions, functions and arithmetic in a query. Rules need far fewer levels. Every
-recursive function over the tree, including Python's compiler, can handle this depth."""
+"""Maximum nesting of conditions, functions and arithmetic in a query. Rules need far fewer levels. All
+recursive functions on the tree, and Python's compiler, can handle this depth."""
 
 MAX_CONDITIONS = 2_000
 """Maximum number of conditions and function calls in a query."""
@@ -48,7 +48,7 @@ _MULTI_EVENT_KEYWORD = re.compile(
     r"(?>\s++|//[^\n]*+|/\*(?>.*?\*/))*+(sequence|sample|join)(?![\w.])", re.DOTALL
 )
 _ESCAPE_SEQUENCE = re.compile(r"\\(?:u\{([0-9a-fA-F]{2,8})\}|(.))")
-# The escape sequence `\\'` is not documented, but published rules use it.
+# The escape sequence `\'` is not documented, but published rules use it.
 _ESCAPED_CHARACTERS = {
     "b": "\b",
     "t": "\t",
@@ -176,9 +176,10 @@ _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%":
 
 
 def _comparison_polarity(operator: _ParseNode, node: _ParseNode) -> bool | None:
-    """Return whether `operator node` keeps (True) or negates (False) the condition on its other side.
+    """Return the effect of `operator node` on the condition to which `node` is compared.
 
-    None if `node` is not a boolean constant or `operator` is not `==` or `!=`.
+    True means that the condition is unchanged, as for `== true` and `!= false`. False means that it is
+    negated. Returns None if `node` is not a boolean constant, or `operator` is not `==` or `!=`.
     """
     if not isinstance(node, Literal) or not isinstance(node.value, bool):
         return None
@@ -208,9 +209,9 @@ def _field_name_part(token: Token) -> str:
 
 
 class _TreeBuilder(Transformer[Token, Query]):
-    """Builds tree nodes. The parser calls a method for each matched grammar rule, innermost first.
+    """Builds the syntax tree. The parser calls a method for each matched grammar rule, innermost first.
 
-    Each method has the name of its rule in eql.lark and takes the parts of that rule.
+    Each method has the name of a rule in eql.lark. Its argument is the list of the rule's matched parts.
     """
 
     def start(self, nodes: tuple[Literal, _ParseNode, Token | None]) -> Query:
@@ -255,7 +256,7 @@ class _TreeBuilder(Transformer[Token, Query]):
         )
 
     def _with_polarity(self, condition: Expression, polarity: bool, span: Span) -> Expression:
-        """Return `condition` for `(condition) == true`, and its negation for `== false`."""
+        """Return `condition` if `polarity` is true, and the negation of `condition` otherwise."""
         return replace(condition, span=span) if polarity else Not(condition, span)
 
     def lookup(self, nodes: list[_ParseNode]) -> Expression:

@@ -1,7 +1,7 @@
-"""Predicates: tests of one value. A predicate does not name the field; `clauses` joins predicate and field.
+"""Predicates: tests of one value. The module `clauses` combines a predicate with a field.
 
-Predicates are compared by their content. Equal predicates are the same test, so generated code can share the
-result.
+Predicates with the same attributes are equal. Equal predicates are the same test, so generated code can share
+the compiled test.
 """
 
 import operator
@@ -41,7 +41,7 @@ ORDERING_FUNCTIONS: dict[ComparisonOperator, Callable[[Any, Any], bool]] = {
 
 
 class BasePredicate:
-    """Base of all predicates. `value_type` is the type that a value is converted to before the test."""
+    """Base class of predicates. A value is converted to the type `value_type` before the test."""
 
     __slots__ = ()
 
@@ -50,12 +50,12 @@ class BasePredicate:
         raise NotImplementedError
 
     def compile_for_list(self) -> Callable[[Sequence[str]], bool]:
-        """Return a function that tests whether any text of a list matches; only for text predicates."""
+        """Return a function that tests whether any text of a list matches (text predicates only)."""
         return any_in_list(self.compile())
 
 
 class TextPredicate(BasePredicate):
-    """Base of the predicates that always test text."""
+    """Base class of the predicates that test only text."""
 
     __slots__ = ()
     value_type: ClassVar[ValueType] = ValueType.TEXT
@@ -92,7 +92,7 @@ class TextIn(TextPredicate):
 
 @dataclass(frozen=True, slots=True)
 class TextLike(TextPredicate):
-    """The value matches one of these wildcard patterns."""
+    """The value matches one of the wildcard `patterns`."""
 
     patterns: tuple[str, ...]
     ignore_case: bool
@@ -105,7 +105,7 @@ class TextLike(TextPredicate):
 
 
 def wildcard_predicate(texts: tuple[str, ...], *, ignore_case: bool) -> TextIn | TextLike:
-    """Return the predicate for `texts`, in which `*` and `?` are wildcards; a `TextIn` if there are none."""
+    """Return a `TextLike` for `texts`, or a `TextIn` if no text contains the wildcards `*` or `?`."""
     if any("*" in text or "?" in text for text in texts):
         return TextLike(texts, ignore_case)
     return TextIn(frozenset(texts), ignore_case)
@@ -143,7 +143,7 @@ class TextSubstring(TextPredicate):
 
 @dataclass(frozen=True, slots=True)
 class TextRegex(TextPredicate):
-    """One of these Lucene regular expressions matches the complete value."""
+    """The complete value matches one of the Lucene regular expressions `patterns`."""
 
     patterns: tuple[str, ...]
     ignore_case: bool
@@ -168,7 +168,7 @@ class ValueIn(BasePredicate):
 
 @dataclass(frozen=True, slots=True)
 class Range(BasePredicate):
-    """The value is before or after `bound`. Texts are compared by code point."""
+    """`value comparator bound` is true, for example `value < bound`. Texts are compared by code point."""
 
     value_type: ValueType
     comparator: ComparisonOperator
@@ -190,7 +190,7 @@ class AddressIn(TextPredicate):
             address = as_address(text)
             if address is None:
                 return False
-            # Elasticsearch stores IPv4 addresses as IPv6, so that ::/0 contains them too.
+            # Elasticsearch stores an IPv4 address as IPv6, so the network ::/0 contains it.
             forms = (address, to_ipv4_mapped(address)) if address.version == 4 else (address,)
             return any(form in network for network in self.networks for form in forms)
 
@@ -213,9 +213,9 @@ Predicate: TypeAlias = (
 
 
 def compile_any(predicates: Sequence[Predicate]) -> ValueMatcher:
-    """Return a function that tests whether any of the text predicates holds.
+    """Return a function that tests whether any of `predicates` holds. All of them must be text predicates.
 
-    For speed, the wildcard patterns of all predicates are merged.
+    For speed, the wildcard patterns of all predicates are merged into one test.
     """
     patterns: dict[bool, list[str]] = {}
     matchers: list[ValueMatcher] = []

@@ -1,7 +1,7 @@
-"""Entry point of the EQL package: `compile_query` parses and checks the text of a query once.
+"""Entry point of the EQL package: `compile_query` parses, checks and compiles a query.
 
-`parser` builds the syntax tree, `clauses` translates each comparison in it. The result has everything that
-`app.detection.codegen` and `app.detection.explain` need.
+`parser` builds the syntax tree, and `clauses` translates each comparison in the tree to a clause.
+`app.detection.codegen` and `app.detection.explain` use the result.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,11 @@ from app.detection.eql.syntax_tree import And, BooleanOperand, Expression, Liter
 
 @dataclass(frozen=True, slots=True)
 class CompiledQuery:
-    """A valid query: `category where condition`, with the clause of each comparison.
+    """A valid query, `category where condition`, with its clauses.
 
-    `category` and `category_clause` are None for `any`. `clauses` maps each leaf of `condition` to its
-    clause, or to its result if this is the same for every event.
+    `category` and `category_clause` are None if the query starts with `any where`. A leaf of
+    `condition` is a comparison or a boolean operand. `clauses` maps each leaf to the clause that tests it. If
+    a leaf has the same result for every event, such as `true`, it is mapped to this result.
     """
 
     category: str | None
@@ -36,13 +37,14 @@ class CompiledQuery:
 
 _FALSE = BooleanOperand(Literal(False, Span(1, 1, 0, 0)), Span(1, 1, 0, 0))
 MATCH_NOTHING = CompiledQuery(None, _FALSE, None, {_FALSE: False})
-"""The query `any where false`, which takes the place of an invalid query."""
+"""The query `any where false`. It replaces an invalid query while the rest of the rule file is checked."""
 
 
 def compile_query(text: str, *, max_errors: int = 20) -> CompiledQuery:
-    """Return the compiled query; raises InvalidQueryError with at most `max_errors` errors.
+    """Return the compiled query. If it is invalid, raise InvalidQueryError with at most `max_errors` errors.
 
-    If the query has a syntax error, that is the only error. Otherwise each invalid comparison has an error.
+    If the query has a syntax error, only this error is reported. Otherwise, each invalid leaf of the
+    condition has an error.
     """
     try:
         query = parse(text)
@@ -65,7 +67,7 @@ def compile_query(text: str, *, max_errors: int = 20) -> CompiledQuery:
 
 
 def _leaf_conditions(condition: Expression) -> Iterator[LeafCondition]:
-    """Yield the leaves of `condition` (comparisons and boolean operands) from left to right."""
+    """Yield the leaves of `condition`, which are comparisons and boolean operands, from left to right."""
     pending: list[Expression] = [condition]
     while pending:
         node = pending.pop()

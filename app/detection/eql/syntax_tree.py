@@ -1,6 +1,6 @@
-"""Syntax tree of a single-event EQL query, as `parser` builds it.
+"""Syntax tree of a single-event EQL query. The module `parser` builds it.
 
-Each node has its position in the query text, for error messages and explanations.
+Each node stores its position in the query text, which error messages and explanations need.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Position of a node in the query. `line` and `column` count from 1; `start` and `end` are offsets."""
+    """Position of a node in the query. `line` and `column` start at 1. `start` and `end` are text offsets."""
 
     line: int
     column: int
@@ -52,8 +52,8 @@ class Field:
 class Literal:
     """A constant.
 
-    Python compares 1, 1.0 and true as equal, but the result of `concat` depends on the type. `value_repr`
-    therefore makes them different constants.
+    In Python, 1, 1.0 and True are equal, but the EQL function `concat` converts each to a different text.
+    `value_repr` is part of the comparison, so that such constants are not equal.
     """
 
     value: str | int | float | bool | None
@@ -66,9 +66,9 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`name(arguments)`, or `name~(arguments)` if `ignore_case`.
+    """A function call: `name(arguments)`, or `name~(arguments)` if `ignore_case` is true.
 
-    `a + b` is a call of `add` with the `operator_symbol` "+".
+    Arithmetic is also a call: `a + b` is a call of the function `add`, with the `operator_symbol` "+".
     """
 
     name: str
@@ -83,7 +83,7 @@ Operand: TypeAlias = Field | Literal | Call
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`left operator right`. Either side may be the constant."""
+    """A comparison `left operator right`. The constant can be on either side."""
 
     left: Operand
     operator: ComparisonOperator
@@ -93,7 +93,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """`operand operator values`. `not in` is a `Not` with a `Lookup` inside."""
+    """A condition `operand operator values`. For `not in`, a `Not` node contains the `Lookup`."""
 
     operand: Operand
     operator: LookupOperator
@@ -132,7 +132,7 @@ Expression: TypeAlias = And | Or | Not | Comparison | Lookup | BooleanOperand
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`category where condition`; `category` is None for `any`."""
+    """A query `category where condition`. `category` is None if the query starts with `any where`."""
 
     category: str | None
     condition: Expression

@@ -1,7 +1,7 @@
-"""Matchers: functions that test whether a text matches a wildcard pattern or has a substring.
+"""Matchers: functions that test whether a text matches a wildcard pattern or contains a substring.
 
-Each pattern is compiled to the fastest equivalent function. A matcher runs for most events, so loops are
-written out instead of using the slower `any()`.
+Each pattern is compiled to the fastest equivalent function. Matchers run for most events, so they use loops
+instead of the slower `any()`.
 """
 
 import re
@@ -15,7 +15,7 @@ MAX_SEQUENTIAL_SEARCHES = 12
 """Maximum number of substrings that are searched one by one. For more substrings, RE2 is faster."""
 
 MIN_CHECKED_LENGTH = 3
-"""Minimum length of a pattern for which it saves time to check the length of the text before the match."""
+"""A length check before the match saves time only if the shortest pattern has at least this length."""
 
 _WILDCARD_RUN = re.compile(r"[*?]+")
 
@@ -23,8 +23,8 @@ _WILDCARD_RUN = re.compile(r"[*?]+")
 def compile_like_any(patterns: Iterable[str], *, ignore_case: bool) -> ValueMatcher:
     """Return a function that tests whether any of `patterns` matches a text (see `app.domain.wildcard`).
 
-    Most patterns have `*` only at their ends and need no regular expression. `ignore_case` folds only ASCII
-    letters.
+    Most patterns have `*` only at the start or end, so they need no regular expression. `ignore_case` ignores
+    the case of ASCII letters only.
     """
     folded = [ascii_lower(pattern) if ignore_case else pattern for pattern in patterns]
     exact, prefixes, suffixes, substrings, others = set(), [], [], [], []
@@ -60,8 +60,9 @@ def compile_like_any_for_list(
 ) -> Callable[[Sequence[str]], bool]:
     """Return a function that tests whether any of `patterns` matches any text of a list.
 
-    Most lists contain no literal part of any pattern. For these lists, one search in the joined texts
-    replaces the test of each text.
+    A text can match a pattern only if it contains the literal parts of the pattern between the wildcards. The
+    function first searches the joined texts for a literal part of each pattern. Most lists contain none, so
+    their texts need not be tested one by one.
     """
     patterns = tuple(patterns)
     test_each_text = any_in_list(compile_like_any(patterns, ignore_case=ignore_case))
@@ -89,11 +90,11 @@ def any_in_list(matches: ValueMatcher) -> Callable[[Sequence[str]], bool]:
 
 
 def on_ascii_lower(matches: ValueMatcher, min_length: int = 0) -> ValueMatcher:
-    """Return a function that applies `matches` to a text in ASCII lower case.
+    """Return a function that converts ASCII letters to lower case and then applies `matches`.
 
-    The function returns false at once for texts shorter than `min_length`. This saves time, because most
-    arguments are short and most patterns long. The body of `ascii_lower` is repeated here to save a function
-    call.
+    The function returns false for a text shorter than `min_length`, without a conversion. This saves time,
+    because most process arguments are short, and most patterns are long. The body of `ascii_lower` is
+    repeated here to save a function call.
     """
     if min_length < MIN_CHECKED_LENGTH:
         return lambda text: matches(text.lower() if text.isascii() else ascii_lower(text))
@@ -103,7 +104,7 @@ def on_ascii_lower(matches: ValueMatcher, min_length: int = 0) -> ValueMatcher:
 
 
 def any_matcher(tests: Sequence[ValueMatcher]) -> ValueMatcher:
-    """Return a function that tests whether any of `tests` holds; always false if `tests` is empty."""
+    """Return a function that tests whether any of `tests` holds. It returns false if `tests` is empty."""
     if len(tests) == 1:
         return tests[0]
 
@@ -145,7 +146,11 @@ def contains_any(substrings: Iterable[str]) -> ValueMatcher:
 
 
 def _matches_regex(patterns: Sequence[str]) -> ValueMatcher:
-    """Return a function that searches for a literal part of the patterns, then tests a regular expression."""
+    """Return a function that tests whether any of `patterns` matches a text.
+
+    The function searches for a literal part of each pattern first. It applies the slower regular expression
+    only if the text contains one of these parts.
+    """
     matches = compile_wildcards(tuple(patterns), ignore_case=False).match
     literals = set(map(_longest_literal, patterns))
     if "" in literals:
@@ -155,9 +160,10 @@ def _matches_regex(patterns: Sequence[str]) -> ValueMatcher:
 
 
 def _longest_literal(pattern: str) -> str:
-    """Return the longest literal part of `pattern`.
+    """Return the longest part of `pattern` without wildcards.
 
-    Of two equally long parts, return the alphanumeric one, because dashes and slashes occur in many texts.
+    If two parts have the same length, an alphanumeric part is preferred, because dashes and slashes occur in
+    many texts.
     """
     return max(_WILDCARD_RUN.split(pattern), key=lambda part: (len(part), part.isalnum()))
 
