@@ -11,7 +11,7 @@ from app.domain.errors import FatalError
 from app.domain.principal import CLI_PRINCIPAL
 
 if TYPE_CHECKING:
-    from app.store.retention import DeletedCounts
+    from app.store.deleted_counts import DeletedCounts
 
 db_commands = typer.Typer(help="Upgrade, check and prune the database.", no_args_is_help=True)
 

@@ -1,4 +1,4 @@
-"""Exclusions: fields, operators and conditions, coverage of an event, and validation."""
+"""Exclusions: fields, operators and conditions, coverage of an event, validation (long because of tables)."""
 
 import re
 from collections.abc import Callable, Sequence

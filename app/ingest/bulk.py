@@ -6,40 +6,24 @@ events.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 
-import msgspec
-
 from app.formats import EventParseError, parse_event
+from app.ingest.bulk_action import (
+    ACTION_PREFIXES,
+    INDEXING_VERBS,
+    BulkAction,
+    decode_action,
+    with_success_item,
+)
 from app.ingest.events import RawEvent, RejectedEvent, UnreadableBody, too_many_events
 from app.ingest.lines import UTF8_BOM, EventBlock, EventLines, LineBlock, LineBuffer
 
 # The index name if neither the action nor the URL contains one. It appears only in the response.
 DEFAULT_INDEX = "events"
 
-_STATUS_CREATED = 201
-_STATUS_BAD_REQUEST = 400
 _MISSING_EVENT = "an action without its event: the next line is another action, or there is none"
 _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, not update or delete"
-# The length of an action is limited because the response repeats its index name and id. Elasticsearch has
-# lower limits for both.
-_MAX_ACTION_BYTES = 8 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class BulkAction:
-    """A parsed action line. `success_item` is its response item, as JSON, if the event is accepted."""
-
-    verb: str
-    index: str
-    id: str | int | None = None
-    success_item: bytes = b""
-
-    def failure_item(self, reason: str) -> bytes:
-        """Return the response item of the action, as JSON, if the event is rejected."""
-        error = {"type": "document_parsing_exception", "reason": reason}
-        return _response_item(self, {"status": _STATUS_BAD_REQUEST, "error": error})
 
 
 class BulkSplitter:
@@ -141,7 +125,7 @@ class BulkSplitter:
                     first_event_line = lines.line + 1
                     run = lines.rest(
                         prefix=self._last_action_line + b"\n",
-                        excluded_prefixes=_ACTION_PREFIXES,
+                        excluded_prefixes=ACTION_PREFIXES,
                         events_before=self.event_count,
                         max_events=self._max_events,
                     )
@@ -163,7 +147,7 @@ class BulkSplitter:
         Repeated actions are handled in a faster way, because most shippers always send the same action.
         """
         action = self._last_action
-        if action is None or action.verb not in _INDEXING_VERBS:
+        if action is None or action.verb not in INDEXING_VERBS:
             return None
         return action if lines.starts_with(self._last_action_line) else None
 
@@ -179,7 +163,7 @@ class BulkSplitter:
         event = second_line
         if (
             event is not None
-            and event.raw.startswith(_ACTION_PREFIXES)
+            and event.raw.startswith(ACTION_PREFIXES)
             and self._parse_action(event.raw)
         ):
             event = None
@@ -214,7 +198,7 @@ class BulkSplitter:
         If the line is an event, accept it. Otherwise reject it, and accept `event`, if it is not None, as if
         the rejected line were its action. The result is the same as that of `_apply_action`.
         """
-        default_action = _with_success_item(BulkAction("index", self._index))
+        default_action = with_success_item(BulkAction("index", self._index))
         reason = self._parse_error(first_line.raw)
         if reason is None:
             self._add_response(default_action, first_line.line)
@@ -244,7 +228,7 @@ class BulkSplitter:
     def _parse_action(self, raw: bytes) -> BulkAction | None:
         if raw == self._last_action_line:
             return self._last_action
-        action = _decode_action(raw, self._index)
+        action = decode_action(raw, self._index)
         self._last_action_line, self._last_action = raw, action
         if action is not None:
             self._responses_bytes += len(raw) + len(action.success_item)
@@ -262,55 +246,3 @@ class BulkSplitter:
         except EventParseError as error:
             return f"neither an action nor an event: {error}"
         return None
-
-
-def _response_item(action: BulkAction, result: dict[str, object]) -> bytes:
-    result_fields: dict[str, object] = {"_index": action.index}
-    if action.id is not None:
-        result_fields["_id"] = str(action.id)
-    return msgspec.json.encode({action.verb: result_fields | result})
-
-
-class _ActionTarget(msgspec.Struct, rename={"index": "_index", "id": "_id"}):
-    """The JSON object after the verb of an action, such as `create`. Other keys in it are ignored."""
-
-    index: str | None = None
-    id: str | int | None = None
-    op_type: str | None = None
-
-
-class _ActionLine(msgspec.Struct, forbid_unknown_fields=True):
-    create: _ActionTarget | None = None
-    index: _ActionTarget | None = None
-    update: _ActionTarget | None = None
-    delete: _ActionTarget | None = None
-
-
-_decode_action_line = msgspec.json.Decoder(_ActionLine).decode
-_INDEXING_VERBS = ("create", "index")
-_VERBS = (*_INDEXING_VERBS, "update", "delete")
-_ACTION_PREFIXES = tuple(b'{"%s"' % verb.encode() for verb in _VERBS)
-
-
-def _decode_action(raw: bytes, index: str) -> BulkAction | None:
-    """Return the action of a line, or None if the line is not a valid action."""
-    if len(raw) > _MAX_ACTION_BYTES:
-        return None
-    try:
-        line = _decode_action_line(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    targets = [(verb, target) for verb in _VERBS if (target := getattr(line, verb)) is not None]
-    if len(targets) != 1:
-        return None
-    ((verb, target),) = targets
-    if verb == "index" and target.op_type == "create":
-        verb = "create"  # Elasticsearch also uses the op_type in its response.
-    return _with_success_item(BulkAction(verb, target.index or index, target.id))
-
-
-def _with_success_item(action: BulkAction) -> BulkAction:
-    return replace(
-        action,
-        success_item=_response_item(action, {"status": _STATUS_CREATED, "result": "created"}),
-    )

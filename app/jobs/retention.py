@@ -12,7 +12,8 @@ from app.domain.principal import Principal, Role
 from app.settings import Settings
 from app.store import audit, change_counters, pruning, retention, retention_lease
 from app.store.database import Database
-from app.store.retention import DeletedCounts, RetentionLimits
+from app.store.deleted_counts import DeletedCounts
+from app.store.retention import RetentionLimits
 
 RETENTION_PRINCIPAL = Principal(name="Deckwatch", role=Role.ADMIN, address="local")
 

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, tuple_, update
 from sqlmodel import Session, col, select
 
-from app.store.retention import DeletedCounts, DeletionBatch, is_deletable
+from app.store.deleted_counts import DeletedCounts
+from app.store.retention import DeletionBatch, is_deletable
 from app.store.tables import (
     Alert,
     AlertActivity,

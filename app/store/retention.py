@@ -6,7 +6,7 @@ transaction; the module `pruning` then checks the rows again and deletes them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func
@@ -16,6 +16,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from app.domain.alert import Status
 from app.store import exclusions
+from app.store.deleted_counts import DeletedCounts
 from app.store.dialect import database_size
 from app.store.exclusions import State
 from app.store.tables import (
@@ -45,46 +46,6 @@ class RetentionLimits:
     quarantined_before: datetime
     minutes_before: datetime
     max_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedCounts:
-    """Numbers of deleted rows.
-
-    `matches` counts matches of alerts, and `suppressed` counts matches that exclusions suppressed.
-    """
-
-    alerts: int = 0
-    matches: int = 0
-    suppressed: int = 0
-    quarantined: int = 0
-    minutes: int = 0
-
-    def __add__(self, more: "DeletedCounts") -> "DeletedCounts":
-        return DeletedCounts(
-            *(getattr(self, f.name) + getattr(more, f.name) for f in fields(DeletedCounts))
-        )
-
-    def __sub__(self, less: "DeletedCounts") -> "DeletedCounts":
-        return DeletedCounts(
-            *(getattr(self, f.name) - getattr(less, f.name) for f in fields(DeletedCounts))
-        )
-
-    @property
-    def total_rows(self) -> int:
-        return sum(asdict(self).values())
-
-    def describe(self) -> str:
-        """Return text such as “2 closed alerts with 30 matches, 5 quarantined events”."""
-        parts = [
-            f"{self.alerts:,} closed alerts with {self.matches:,} matches"
-            if self.alerts or self.matches
-            else "",
-            f"{self.suppressed:,} suppressed matches" if self.suppressed else "",
-            f"{self.quarantined:,} quarantined events" if self.quarantined else "",
-            f"{self.minutes:,} minutes of traffic counts" if self.minutes else "",
-        ]
-        return ", ".join(filter(None, parts)) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from app.store.retention import DeletedCounts
+from app.store.deleted_counts import DeletedCounts
 from app.store.tables import RetentionRun
 
 _ROW_ID = 1

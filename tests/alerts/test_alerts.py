@@ -1,4 +1,4 @@
-"""The alert page: grouping, status, assignment, comments, activity, guide and raw events."""
+"""The alert page: grouping, status, assignment, comments, activity, guide, raw events (all use one alert)."""
 
 import re
 from typing import Any, ClassVar

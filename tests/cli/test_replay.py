@@ -1,4 +1,4 @@
-"""`deckwatch replay`: input files of every kind, the same matches as on a server, errors and exit codes."""
+"""`deckwatch replay`: files of every kind, the same matches as on a server, errors, exit codes (one tool)."""
 
 import gzip
 import json

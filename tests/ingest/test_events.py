@@ -1,4 +1,4 @@
-"""Sending events: accepted, rejected and duplicate events, and their receipt."""
+"""Sending events: accepted, rejected and duplicate events, and their receipt (long because of tables)."""
 
 import gzip
 import json

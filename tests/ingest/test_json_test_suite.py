@@ -1,4 +1,4 @@
-"""JSONTestSuite over HTTP: valid, invalid and implementation-defined JSON, in every form of body."""
+"""JSONTestSuite over HTTP: valid, invalid and implementation-defined JSON (long because of a table)."""
 
 import json
 import zipfile

@@ -20,7 +20,7 @@ from app.settings import Settings, read_settings
 from app.store import audit, pruning, retention, retention_lease
 from app.store.audit import AuditFilter
 from app.store.database import Database
-from app.store.retention import DeletedCounts
+from app.store.deleted_counts import DeletedCounts
 from tests.conftest import AgentClient, FakeClock
 from tests.factories import benign_event, exec_event
 from tests.processes import run, wait_until

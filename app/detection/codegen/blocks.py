@@ -10,6 +10,8 @@ Three optimisations make this case fast:
   The common terms of all rules are evaluated together, and their results are cached. If every rule has an
   index, they are evaluated only for an event for which an index returns a block.
 - Shared terms: if several rules of a block have the same term, the block tests the term only once.
+
+The module is long because the three optimisations change the same list of rules.
 """
 
 from collections import Counter

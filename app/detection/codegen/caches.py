@@ -123,8 +123,7 @@ class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
 class CommonTermCache(BoundedCache[tuple[object, ...], int]):
     """Cache of bit masks. In `cache[values]`, bit N is set if `tests[N](*values)` is true.
 
-    `values` are the values of several fields. Each value is None, a scalar or a tuple of scalars. The bit
-    after the last test is always set, so that the mask is never 0.
+    `values` are the values of several fields. Each value is None, a scalar or a tuple of scalars.
     """
 
     def __init__(self, tests: Sequence[Callable[..., object]]) -> None:
@@ -132,7 +131,7 @@ class CommonTermCache(BoundedCache[tuple[object, ...], int]):
         self._tests = tests
 
     def __missing__(self, values: tuple[object, ...]) -> int:
-        common_bits = 1 << len(self._tests)
+        common_bits = 0
         for number, holds in enumerate(self._tests):
             common_bits |= bool(holds(*values)) << number
         if all(map(_is_cacheable, values)):

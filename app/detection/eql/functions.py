@@ -1,4 +1,4 @@
-"""EQL functions: parameters, result types and implementations.
+"""EQL functions: parameters, result types and implementations (long because of one table).
 
 The functions follow Elasticsearch's EQL function reference. A result of None is EQL's null. For example, the
 result is null if the event does not have the field, if a text is not a number, and for a division by zero. No

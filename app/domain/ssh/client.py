@@ -1,4 +1,7 @@
-"""Parser of the arguments of ssh and autossh, with the order and precedence of ssh(1)."""
+"""Parser of the arguments of ssh and autossh, with the order and precedence of ssh(1).
+
+The module is long because autossh, ssh and their options are parsed into the same state.
+"""
 
 import re
 from collections.abc import Callable, Sequence
