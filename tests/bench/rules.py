@@ -1,6 +1,7 @@
 """The rules of the benchmark, generated in two styles with a fixed seed, and events that match them often.
 
-The file is long because of the tables from which rules are generated. Both styles begin with the bundled rule `ssh_in_container`.
+The file is long because of the tables from which rules are generated. Both styles begin with the rule
+`ssh_in_container`.
 
 `RuleStyle.ALIKE`: each rule is `ssh_in_container` with three other program names, out of about a hundred
 names. The floors of the performance targets were set for rules of this shape, which have common clauses
