@@ -19,7 +19,7 @@ DEFAULT_INDEX = "events"
 
 _STATUS_CREATED = 201
 _STATUS_BAD_REQUEST = 400
-_MISSING_EVENT = "an action without its event: the next line is another action, or there is none"
+_MISSING_EVENT = "an action without its event: another action follows, or the body ends"
 _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, not update or delete"
 # The length of an action is limited, because the response may repeat the whole action. Elasticsearch's limits
 # on index names and ids are smaller.

@@ -46,20 +46,20 @@ def message(line: str, kind: FindingKind) -> str:
 
 MESSAGES = [
     ("ssh -R 2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host, forwarding to localhost:22 in this container."),
+     "Opens port 2222 on the remote host, forwarding to localhost:22 as seen from this container."),
     ("ssh -R 0:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens a port chosen by the server on the remote host, forwarding to localhost:22 in this"
-     " container."),
+     "Opens a port chosen by the server on the remote host, forwarding to localhost:22 as seen"
+     " from this container."),
     ("ssh -R 0.0.0.0:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens 0.0.0.0:2222 on the remote host, forwarding to localhost:22 in this container."),
+     "Opens 0.0.0.0:2222 on the remote host, forwarding to localhost:22 as seen from this container."),
     ("ssh -R 1080 h", FindingKind.REMOTE_DYNAMIC_FORWARD,
      "Opens a SOCKS proxy on port 1080 on the remote host that gives access to every host that this"
      " container can reach."),
     ("ssh -L /tmp/s:db:5432 h", FindingKind.LOCAL_FORWARD,
      "Opens the socket /tmp/s in this container, forwarding to db:5432 as seen from the remote host."),
     ("ssh -W db:22 h", FindingKind.STDIO_FORWARD,
-     "Forwards its standard input and output to db:22 through the remote host, as a jump host for"
-     " another connection."),
+     "Forwards its standard input and output to db:22 through the remote host, which is then the"
+     " jump host of another connection."),
     ("ssh -f h uptime", FindingKind.BACKGROUND, "Keeps running in the background."),
     ("ssh -J a,u@b:2200 h", FindingKind.JUMP_HOST,
      "Connects through the jump host a, then b:2200: check it for a session from this container."),
@@ -103,7 +103,7 @@ HEADLINES = [
     ("ssh deploy@bastion.corp.example", "ssh to bastion.corp.example as deploy"),
     ("ssh h", "ssh to h"),
     ("ssh -z h", "ssh to h, invalid arguments"),
-    ("ssh", "ssh without a destination, invalid arguments in checkout-7d9f"),
+    ("ssh", "ssh without a destination in checkout-7d9f, invalid arguments"),
     ("autossh -M 0 h", "autossh keeps a connection open from checkout-7d9f to h"),
     ("sshd -D -p 22", "sshd started inside checkout-7d9f, port 22"),
     ("sshd", "sshd started inside checkout-7d9f"),
@@ -222,7 +222,7 @@ def test_each_argument_is_highlighted_by_its_findings() -> None:
         ("-a", "warning"),
     ]
     assert highlighted[3].messages == (
-        "Opens port 2222 on the remote host, forwarding to localhost:22 in this container.",
+        "Opens port 2222 on the remote host, forwarding to localhost:22 as seen from this container.",
     )
 
 

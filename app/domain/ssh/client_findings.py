@@ -36,7 +36,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             ForwardKind.REMOTE,
             lambda f: (
                 f"Opens {messages.listen_address(f.listen)} on the remote host, forwarding to {f.target}"
-                " in this container."
+                " as seen from this container."
             ),
         ),
         "remote forward",
@@ -111,8 +111,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.STDIO,
             lambda f: (
-                f"Forwards its standard input and output to {f.target} through the remote host, as a jump"
-                " host for another connection."
+                f"Forwards its standard input and output to {f.target} through the remote host, which"
+                " is then the jump host of another connection."
             ),
         ),
         "stdio forward",
@@ -122,7 +122,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         8,
         messages.setting(
             "gatewayports",
-            {"yes": "Lets other hosts connect to its forwarded ports, not only this container."},
+            {"yes": "Lets other hosts, not only this container, connect to its forwarded ports."},
         ),
         "gateway ports",
     ),
@@ -133,10 +133,10 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "forwardagent",
             {
                 "no": "",
-                "yes": "Forwards its key agent to the remote host: root there can log in to other hosts with"
-                " these keys.",
-                "*": "Forwards the key agent at {} to the remote host: root there can log in to other hosts"
-                " with these keys.",
+                "yes": "Forwards its ssh-agent to the remote host: root there can log in to other hosts with"
+                " the keys in it.",
+                "*": "Forwards the ssh-agent at {} to the remote host: root there can log in to other hosts"
+                " with the keys in it.",
             },
         ),
         "agent forwarding",

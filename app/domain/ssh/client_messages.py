@@ -69,8 +69,8 @@ def local_command(state: ParseState) -> FindingMessages:
         return
     if command is None:
         yield (
-            "Allows local commands (PermitLocalCommand), entered with ~C or configured with LocalCommand:"
-            " they run in this container.",
+            "Lets ssh run commands in this container (PermitLocalCommand), which the user enters with ~C"
+            " or the configuration sets with LocalCommand.",
             permitted.arg_indexes,
         )
     elif command.value.lower() != "none":

@@ -97,7 +97,7 @@ def list_exclusions(
 def propose_exclusion(
     exclusion: ExclusionIn, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """An exclusion proposed by an admin is live immediately, any other after an admin approves it."""
+    """An admin's exclusion is live immediately; others become live when an admin approves them."""
     draft = ExclusionDraft(
         rule_id=exclusion.rule_id,
         conditions=condition_tuples(exclusion.conditions),

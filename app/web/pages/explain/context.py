@@ -230,5 +230,7 @@ def _condition_view(explanation: ConditionExplanation) -> ConditionView:
     return ConditionView(
         text=f"{label} {condition.operator} {values}".strip(),
         holds=explanation.holds,
-        actual=format_values(explanation.event_values),
+        actual=format_values(explanation.event_values)
+        if explanation.event_values
+        else "no value for this field",
     )
