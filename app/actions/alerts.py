@@ -222,7 +222,8 @@ def _get_alert(session: Session, alert_id: int, version: int | None) -> Alert:
         newest = alerts.list_activity(session, alert_id)[:1]
         last_change = f" {newest[0].actor} {_activity_verb(newest[0].kind)} it." if newest else ""
         raise Conflict(
-            f"This alert changed while you were reading it.{last_change} Nothing was saved."
+            f"This alert changed while you were reading it.{last_change} "
+            "Check the alert and try again."
         )
     return alert
 

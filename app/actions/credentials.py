@@ -41,7 +41,7 @@ def validate_name(name: str) -> str:
     if not name:
         raise InvalidInput({"name": "Enter a name."})
     if len(name) > NAME_MAX_LENGTH:
-        raise InvalidInput({"name": f"At most {NAME_MAX_LENGTH} characters."})
+        raise InvalidInput({"name": f"Enter at most {NAME_MAX_LENGTH} characters."})
     if not all(c.isalnum() or c in "._@-" for c in name) or not name.isascii():
         raise InvalidInput({"name": "Use only letters, digits and . _ @ -"})
     return name
@@ -55,9 +55,9 @@ def validate_password(password: str, again: str | None, name: str) -> str:
     or `again`.
     """
     if len(password) < PASSWORD_MIN_LENGTH:
-        raise InvalidInput({"password": f"At least {PASSWORD_MIN_LENGTH} characters."})
+        raise InvalidInput({"password": f"Enter at least {PASSWORD_MIN_LENGTH} characters."})
     if len(password) > PASSWORD_MAX_LENGTH:
-        raise InvalidInput({"password": f"At most {PASSWORD_MAX_LENGTH} characters."})
+        raise InvalidInput({"password": f"Enter at most {PASSWORD_MAX_LENGTH} characters."})
     if len(set(password)) < 4 or name.casefold() in password.casefold():
         raise InvalidInput({"password": "Too easy to guess: use several words, without your name."})
     if again is not None and again != password:

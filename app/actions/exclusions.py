@@ -261,7 +261,7 @@ def _get_exclusion(
         newest = history.newest
         raise Conflict(
             f"{newest.proposed_by} saved version {newest.version} while you were viewing "
-            f"version {version}. Your changes were not saved."
+            f"version {version}. Check the new version and try again."
         )
     return history
 

@@ -21,7 +21,7 @@ def delete_events(
         existing = quarantine.existing_ids(session, ids)
         if not existing:
             return 0
-        detail = f"{len(existing):,} events, from {min(existing)} to {max(existing)}: {why}"
+        detail = f"{len(existing):,} events with ids from {min(existing)} to {max(existing)}: {why}"
         subject = "quarantine"
         if len(existing) == 1:
             (event_id,) = existing

@@ -68,7 +68,9 @@ def accept_invitation(
         link, user = get_usable_link(session, token, at)
         if user is None:
             if users.count_active_admins(session):
-                raise NotFound("Deckwatch is already set up; sign in, or ask an admin.")
+                raise NotFound(
+                    "Deckwatch is already set up; sign in, or ask an admin for an account."
+                )
             user = add_user(session, name, Role.ADMIN, password_hash, at=at)
         user.password_hash = password_hash
         link.used_at = at

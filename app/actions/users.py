@@ -127,7 +127,10 @@ def get_usable_link(session: Session, token: str, at: datetime) -> tuple[OneTime
     user = session.get(User, link.user_id) if link and link.user_id is not None else None
     is_invalid = link is None or link.used_at is not None or link.ends_at <= at
     if link is None or is_invalid or (user is not None and user.disabled_at is not None):
-        raise NotFound("This link has been used, has expired or was replaced by a newer one.")
+        raise NotFound(
+            "This link has been used, has expired or was replaced by a newer one. Use the newest link, or "
+            "ask an admin for one."
+        )
     return link, user
 
 

@@ -82,10 +82,12 @@ class ExclusionField(NamedTuple):
     warning: str | None = None
 
 
-_SHORT_LIVED = "Changes with the next deployment. Use the image, the namespace or a label instead."
+_SHORT_LIVED = (
+    "This value changes with the next deployment. Use the image, the namespace or a label instead."
+)
 
 FIELDS: dict[str, ExclusionField] = {
-    "container.id": ExclusionField("Container id", lambda e: (e.container_id,), True, _SHORT_LIVED),
+    "container.id": ExclusionField("Container ID", lambda e: (e.container_id,), True, _SHORT_LIVED),
     "container.name": ExclusionField("Container name", lambda e: (e.container_name,), True),
     "container.image.name": ExclusionField("Image", lambda e: (e.image_name, e.image), True),
     "container.image.hash.all": ExclusionField("Image digest", lambda e: e.image_digests, True),
@@ -93,13 +95,13 @@ FIELDS: dict[str, ExclusionField] = {
     "orchestrator.resource.name": ExclusionField("Pod", lambda e: (e.pod,), True, _SHORT_LIVED),
     "host.name": ExclusionField("Host", lambda e: (e.host_name,), True),
     "user.name": ExclusionField("User", lambda e: (e.user_name,), True),
-    "user.id": ExclusionField("User id", lambda e: (e.user_id,), True),
+    "user.id": ExclusionField("User ID", lambda e: (e.user_id,), True),
     "process.name": ExclusionField("Process name", lambda e: (e.process.name,), False),
     "process.pid": ExclusionField(
-        "Process id",
+        "Process ID",
         lambda e: (_number_text(e.process.pid),),
         False,
-        "Process ids are reused. Add the host and the parent process.",
+        "Process IDs are reused. Add the host and the parent process.",
     ),
     "process.executable": ExclusionField("Executable", lambda e: (e.process.executable,), False),
     "process.args": ExclusionField("Argument", lambda e: e.process.args, False),
@@ -110,7 +112,7 @@ FIELDS: dict[str, ExclusionField] = {
         "Parent executable", lambda e: (e.parent.executable if e.parent else None,), False
     ),
     "process.parent.pid": ExclusionField(
-        "Parent process id", lambda e: (_number_text(e.parent.pid) if e.parent else None,), False
+        "Parent process ID", lambda e: (_number_text(e.parent.pid) if e.parent else None,), False
     ),
     "ssh.destination": ExclusionField(
         "SSH destination", lambda e: (e.ssh.destination if e.ssh else None,), False
@@ -202,7 +204,7 @@ def validate_conditions(
     if not conditions:
         problems["conditions"] = "Add at least one condition."
     if len(conditions) > MAX_CONDITIONS:
-        problems["conditions"] = f"At most {MAX_CONDITIONS} conditions."
+        problems["conditions"] = f"Use at most {MAX_CONDITIONS} conditions."
     for index, (field, operator, values) in enumerate(conditions[:MAX_CONDITIONS]):
         problem, condition = _validate_condition(field, operator, values)
         if problem:
@@ -233,13 +235,13 @@ def _validate_condition(
     if arity == "one" and len(kept) > 1:
         return f"“{known}” takes one value. Use “is one of” for several.", None
     if len(kept) > MAX_VALUES:
-        return f"At most {MAX_VALUES} values; this has {len(kept)}.", None
+        return f"Enter at most {MAX_VALUES} values; this condition has {len(kept)}.", None
     if any(len(value) > MAX_VALUE_LENGTH for value in kept):
         return f"A value may have at most {MAX_VALUE_LENGTH} characters.", None
     if not all(map(is_valid_value, kept)):
         return (
-            "A value cannot contain line breaks or leading or trailing spaces. "
-            "Use “matches” with ? for each.",
+            "A value cannot contain line breaks, or spaces at its start or end. "
+            "Use “matches”, with ? for each of these characters.",
             None,
         )
     return None, Condition(field, known, kept)
@@ -269,11 +271,13 @@ def breadth_error(conditions: Sequence[Condition]) -> str | None:
     """
     if any(_limits_scope(condition) for condition in conditions):
         return None
-    scope_fields = ", ".join(field.label.lower() for field in FIELDS.values() if field.limits_scope)
+    labels = [field.label for field in FIELDS.values() if field.limits_scope]
+    scope_fields = ", ".join(label[0].lower() + label[1:] for label in labels)
     return (
         "These conditions are too broad: an attacker can choose process names and arguments. "
-        f"Add a condition on where or as which user it ran ({scope_fields} or a label), with “is”, "
-        "“is one of”, or “matches” with at least three characters besides the wildcards."
+        "Add a condition that limits where or as which user the process ran: "
+        f"{scope_fields} or a label. Use “is”, “is one of”, or “matches” with at least three "
+        "characters besides the wildcards."
     )
 
 
@@ -298,5 +302,5 @@ def validate_end(
     if ends_at <= now:
         raise InvalidInput({"ends_at": "The end must be in the future."})
     if ends_at > now + max_duration + timedelta(days=1):
-        raise InvalidInput({"ends_at": f"At most {max_duration.days} days ahead."})
+        raise InvalidInput({"ends_at": f"The end may be at most {max_duration.days} days ahead."})
     return ends_at

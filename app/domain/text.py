@@ -96,7 +96,7 @@ def text_error(text: str, max_length: int, *, if_empty: str) -> str | None:
     if not text:
         return if_empty
     if len(text) > max_length:
-        return f"At most {max_length} characters; this has {len(text)}."
+        return f"Enter at most {max_length} characters; this text has {len(text)}."
     return None
 
 

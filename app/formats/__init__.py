@@ -56,8 +56,8 @@ def normalise(decoded: object) -> Document:
     agent_format = _find_format(event)
     if agent_format is None:
         raise EventParseError(
-            "no known agent format. A Falco alert has the key output_fields, a Tetragon event has "
-            "process_exec, a Tracee event has eventName. An ECS event has at least one of these fields: "
+            "no known agent format: a Falco alert has the key output_fields, a Tetragon event has "
+            "process_exec, a Tracee event has eventName, and an ECS event has at least one of "
             + ", ".join(ecs.ECS_IDENTIFYING_FIELDS),
             RejectionKind.UNKNOWN_FORMAT,
         )

@@ -83,8 +83,8 @@ def _to_ecs(alert: Mapping[str, object]) -> Document:
     output_fields = alert.get("output_fields")
     if not isinstance(output_fields, dict):
         raise EventParseError(
-            "a Falco alert without output_fields, the object with the values of the rule's fields; in "
-            "falco.yaml set json_include_output_fields_property to true"
+            "a Falco alert without output_fields, which holds the values of the rule's fields; set "
+            "json_include_output_fields_property to true in falco.yaml"
         )
     fields = _OutputFields(output_fields)
     name = _process_name(fields)
@@ -103,7 +103,8 @@ def _to_ecs(alert: Mapping[str, object]) -> Document:
     if name is None:
         if not _is_non_process_alert(alert, evt_type):
             raise EventParseError(
-                "a Falco alert whose output_fields has no proc.name, proc.exepath or proc.cmdline; "
+                "a Falco alert whose output_fields has none of proc.name, proc.exepath and "
+                "proc.cmdline; "
                 "add %proc.name to the rule's output"
             )
         event["category"] = []

@@ -22,7 +22,7 @@ from app.ingest.lines import UTF8_BOM, EventBlock, EventLines, LineBlock, LineBu
 # The index name if neither the action nor the URL contains one. It appears only in the response.
 DEFAULT_INDEX = "events"
 
-_MISSING_EVENT = "an action without its event: the next line is another action, or there is none"
+_MISSING_EVENT = "an action without its event: another action follows, or the body ends"
 _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, not update or delete"
 
 

@@ -128,11 +128,12 @@ def retry_quarantined(
 
 def describe_retry(result: RetryResult) -> str:
     """Return the counts as text for the audit log and for the notice on the page."""
-    text = f"{result.events_matched:,} matched a rule ({result.matched:,} new matches"
+    matches = "match" if result.matched == 1 else "matches"
+    text = f"{result.events_matched:,} matched a rule ({result.matched:,} new {matches}"
     if result.suppressed:
         text += f", {result.suppressed:,} of them suppressed by an exclusion"
     if result.duplicates:
-        text += f", {result.duplicates:,} duplicates"
+        text += f", {result.duplicates:,} {'duplicate' if result.duplicates == 1 else 'duplicates'}"
     return (
         f"{text}), {result.events_unmatched:,} matched no rule, "
         f"{result.still_rejected:,} still cannot be parsed"

@@ -28,7 +28,7 @@ _LOCK_TIMEOUT_OPTION = "deckwatch_lock_timeout"
 _ERROR_MESSAGES = {
     "locked": "The database is busy; nothing was changed. Try again.",
     "full": "The disk is full; nothing was changed. Free some space.",
-    "readonly": "The database is read-only; nothing was changed.",
+    "readonly": "The database is read-only; nothing was changed. Make its file and folder writable.",
     "no such table": "The database lacks a table; run: deckwatch db upgrade",
 }
 

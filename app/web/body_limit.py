@@ -86,7 +86,10 @@ class _LimitedBody:
 
     def _check(self, size: int) -> None:
         if size > self._limit:
-            raise HTTPException(413, f"The body exceeds the limit of {self._limit} bytes.")
+            message = (
+                f"The body exceeds the limit of {self._limit} bytes; send less data per request."
+            )
+            raise HTTPException(413, message)
 
     async def _receive_in_time(self) -> Message:
         seconds_left = BODY_GRACE_SECONDS + self._size / MIN_BYTES_PER_SECOND - self._seconds_waited
@@ -103,5 +106,5 @@ class _LimitedBody:
 
 
 def _timeout_error() -> HTTPException:
-    message = "The body arrived too slowly. Nothing was stored."
+    message = "The body arrived too slowly. Nothing was stored; send the request again."
     return HTTPException(408, message, {"Connection": "close"})

@@ -57,7 +57,7 @@ _PAGE_HEADINGS = {
     403: "You don't have permission",
     404: "Page not found",
     405: "Method not allowed",
-    409: "Not possible in the current state",
+    409: "This action is not possible",
     413: "Request too large",
     422: "Invalid input",
     429: "Too many attempts",
@@ -183,7 +183,7 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     return error_response(
         request,
         500,
-        "An internal error occurred. The log has details under this reference.",
+        "An internal error occurred. The server log contains the details.",
         # Starlette sends this response without the middleware that adds these headers to all others.
         headers=security_headers(https=get_services(request).settings.uses_https)
         | elastic_product_header(request.url.path)

@@ -79,13 +79,17 @@ async def read_body(request: Request, limit: int) -> bytes:
     """Return the body; raises ContentTooLarge as soon as the body exceeds `limit` bytes."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-        raise ContentTooLarge(f"The body exceeds the limit of {limit} bytes; it has {declared}.")
+        raise ContentTooLarge(
+            f"The request body exceeds the limit of {limit} bytes; it has {declared}. Send less data."
+        )
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise ContentTooLarge(f"The body exceeds the limit of {limit} bytes.")
+            raise ContentTooLarge(
+                f"The request body exceeds the limit of {limit} bytes. Send less data."
+            )
         parts.append(part)
     return b"".join(parts)
 

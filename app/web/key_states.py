@@ -116,7 +116,10 @@ def clock_skew_chip(skew: timedelta | None) -> Chip | None:
     if skew > timedelta():
         title = "Event timestamps are later than the time of receipt."
         return Chip(f"clock {format_duration(skew)} ahead", "warning", title)
-    title = "Event timestamps are earlier than the time of receipt: a slow clock or delayed events."
+    title = (
+        "Event timestamps are earlier than the time of receipt: the clock is slow, or the events were "
+        "delayed."
+    )
     return Chip(f"events arrive {format_duration(skew)} late", "warning", title)
 
 

@@ -87,12 +87,12 @@ class TestFirstAdmin:
             ({"name": ""}, "Enter a name."),
             ({"name": "a b"}, "Use only letters, digits"),
             ({"name": "<b>x"}, "Use only letters, digits"),
-            ({"name": "a" * 65}, "At most 64"),
-            ({"password": "short", "again": "short"}, "At least 12"),
+            ({"name": "a" * 65}, "Enter at most 64"),
+            ({"password": "short", "again": "short"}, "Enter at least 12"),
             ({"password": "aaaaaaaaaaaaaa", "again": "aaaaaaaaaaaaaa"}, "Too easy"),
             ({"password": "ada ada ada ada", "again": "ada ada ada ada"}, "Too easy"),
             ({"again": "something else entirely"}, "do not match"),
-            ({"password": "x" * 1001, "again": "x" * 1001}, "At most 1000"),
+            ({"password": "x" * 1001, "again": "x" * 1001}, "Enter at most 1000"),
         ],
     )
     def test_invalid_input_is_explained_and_the_link_stays_valid(

@@ -141,7 +141,7 @@ class TestStatus:
             ("", "because", "Choose a verdict"),
             ("not a verdict", "because", "Choose a verdict"),
             ("false positive", "  ", "Enter a reason"),
-            ("false positive", "x" * 4001, "At most 4000"),
+            ("false positive", "x" * 4001, "Enter at most 4000"),
         ],
     )
     def test_closing_without_a_valid_verdict_or_reason_keeps_the_input(
@@ -226,7 +226,7 @@ class TestActivity:
             assert entry in activity
 
     @pytest.mark.parametrize(
-        ("text", "problem"), [("   ", "Enter a "), ("x" * 4001, "At most 4000")]
+        ("text", "problem"), [("   ", "Enter a "), ("x" * 4001, "Enter at most 4000")]
     )
     def test_an_empty_or_too_long_comment_is_rejected_with_the_reason(
         self, agent: AgentClient, analyst: UserClient, text: str, problem: str

@@ -197,7 +197,7 @@ def test_an_exclusion_by_an_analyst_waits_for_approval_by_an_admin(
             "too broad",
         ),
         ({"ends_at": "2026-12-24T00:00:00"}, "time zone"),
-        ({"ends_at": "2036-12-24T00:00:00Z"}, "At most 90 days"),
+        ({"ends_at": "2036-12-24T00:00:00Z"}, "at most 90 days"),
         ({"from_alert": 99}, "no alert 99"),
         ({"surprise": 1}, "Extra inputs"),
     ],

@@ -44,7 +44,7 @@ def test_a_rule_is_disabled_and_enabled_on_its_page(open_as: Callable[..., Page]
     page.get_by_role("link", name=NAME, exact=True).click()
     page.get_by_role("button", name=f"Disable {NAME}", exact=True).click()
     state = page.get_by_role("region", name="State")
-    expect(state).to_contain_text("Disabled by ada just now; enabled in its file.")
+    expect(state).to_contain_text("Disabled by ada just now; enabled by default.")
     state.get_by_role("button", name=f"Enable {NAME}", exact=True).click()
     expect(state).to_contain_text("Enabled by ada just now.")
 

@@ -195,7 +195,7 @@ def test_the_first_start_prints_a_setup_link_for_the_first_admin(tmp_path: Path)
 
 def test_a_user_is_created_once_with_a_password_from_stdin(folder: Path) -> None:
     create = ("user", "create", "ada", "--role", "admin")
-    assert_exit(run(folder, *create, stdin=b""), 1, "At least 12 characters")
+    assert_exit(run(folder, *create, stdin=b""), 1, "Enter at least 12 characters")
     assert_exit(run(folder, *create, stdin=b"\xff\xfe\xfd not text at all\n"), 1, "not valid UTF-8")
     assert_exit(run(folder, *create, stdin=PASSWORD), 0, "Created admin ada.")
     assert_exit(run(folder, *create, stdin=PASSWORD), 1, "already exists")

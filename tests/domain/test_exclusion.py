@@ -142,7 +142,7 @@ INVALID_CONDITIONS = [
     ([("user.name", "is", ["a", "b"])], "conditions.0", "one value"),
     ([("user.name", "exists", ["a"])], "conditions.0", "no value"),
     ([("user.name", "is", ["x" * 1001])], "conditions.0", "at most 1000"),
-    ([("user.name", "is one of", [str(n) for n in range(101)])], "conditions.0", "At most 100"),
+    ([("user.name", "is one of", [str(n) for n in range(101)])], "conditions.0", "at most 100"),
     ([("user.name", "is", ["a"])] * 21, "conditions", "At most 20"),
     ([("process.name", "is", ["ssh"])], "conditions", "too broad"),
     ([("process.args", "is", ["deploy@git"])], "conditions", "too broad"),

@@ -184,11 +184,11 @@ def test_an_edit_of_an_old_version_shows_the_changes_and_keeps_the_input(
 
 INVALID_CHANGES: list[tuple[dict[str, str], str]] = [
     ({"reason": " "}, "Enter why these matches are harmless."),
-    ({"reason": "x" * 2001}, "At most 2000 characters"),
+    ({"reason": "x" * 2001}, "Enter at most 2000 characters"),
     ({"owner": ""}, "Enter the user or team"),
     ({"ends_at": "tomorrow"}, "Enter an end date."),
     ({"ends_at": "2026-11-01"}, "The end must be in the future."),
-    ({"ends_at": "2031-01-01"}, "At most 90 days ahead."),
+    ({"ends_at": "2031-01-01"}, "The end may be at most 90 days ahead."),
     ({"field-0": "container.imgae"}, "Unknown field"),
     ({"operator-0": "equals"}, "Unknown operator"),
     ({"values-0": ""}, "needs a value"),

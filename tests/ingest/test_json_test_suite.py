@@ -267,7 +267,7 @@ class TestInvalidJson:
                 statuses, bulk_reasons = bulk(service, FILES[name])
                 if name in EMPTY:
                     assert bulk_reasons == [
-                        "an action without its event: the next line is another action, or there is none"
+                        "an action without its event: another action follows, or the body ends"
                     ]
                 else:
                     assert any(map(is_about_json, bulk_reasons))

@@ -113,7 +113,7 @@ class TestList:
         for _ in range(9):
             add_to_quarantine(b"x")
         page = analyst.get("/quarantine?reason=rare").text
-        assert "Searched 5 events, down to number 6" in page
+        assert "Only 5 events were searched, down to event 6" in page
         assert 'href="/quarantine?reason=rare&amp;before=6"' in page
         assert 'id="quarantined-1"' in analyst.get("/quarantine?reason=rare&before=6").text
 

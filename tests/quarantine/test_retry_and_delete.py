@@ -64,7 +64,7 @@ class TestRetry:
         assert match.alert_id == alert.id
         (entry,) = audit_entries(database, "quarantine.retried")
         assert (entry.actor, entry.subject) == ("ada", f"quarantine {number}")
-        assert "1 matched a rule (1 new matches)" in entry.detail
+        assert "1 matched a rule (1 new match)" in entry.detail
 
     def test_an_event_that_matches_no_rule_is_deleted_and_audited(
         self,
@@ -108,7 +108,7 @@ class TestRetry:
         form = {"reason": "no known", "up_to": "9"}
         text = notice(admin, admin.post("/quarantine/retry", form))
         assert text == (
-            "Of 3, 1 matched a rule (1 new matches), 1 matched no rule, 1 still cannot be parsed."
+            "Of 3 retried, 1 matched a rule (1 new match), 1 matched no rule, 1 still cannot be parsed."
         )
         assert quarantined_ids(database) == [3, 4]
 
@@ -138,7 +138,7 @@ class TestRetry:
         with database.read() as session:
             assert len(session.exec(select(Match)).all()) == 1
         (entry,) = audit_entries(database, "quarantine.retried")
-        assert "1 duplicates" in entry.detail
+        assert "1 duplicate" in entry.detail
 
     def test_events_over_the_retry_limit_are_left_for_the_next_retry(
         self,
@@ -151,7 +151,9 @@ class TestRetry:
         monkeypatch.setattr("app.web.pages.quarantine.change_routes.BULK_LIMIT", 2)
         for _ in range(3):
             add_to_quarantine(encoded(benign_event()))
-        assert "There are more" in notice(admin, admin.post("/quarantine/retry", {"up_to": "9"}))
+        assert "More events remain" in notice(
+            admin, admin.post("/quarantine/retry", {"up_to": "9"})
+        )
         assert quarantined_ids(database) == [1]
         assert "more" not in notice(admin, admin.post("/quarantine/retry", {"up_to": "9"}))
         assert quarantined_ids(database) == []
@@ -168,8 +170,8 @@ class TestRetry:
         for _ in range(2):
             add_to_quarantine(encoded(benign_event()))
         text = notice(admin, admin.post("/quarantine/retry", {"up_to": "9"}))
-        assert text.startswith("Of 1, 0 matched a rule")
-        assert "There are more" in text
+        assert text.startswith("Of 1 retried, 0 matched a rule")
+        assert "More events remain" in text
         assert quarantined_ids(database) == [1]
 
 

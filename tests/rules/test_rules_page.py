@@ -151,12 +151,12 @@ def test_the_page_of_a_disabled_rule_says_that_events_open_no_alerts(
     write_rule(folder, "sample-a", enabled="false")
     admin = restart()
     page = admin.get("/rules/sample-a").text
-    assert "Disabled</strong> in its file. Matching events open no alerts." in page
+    assert "Disabled</strong> by default. Matching events open no alerts." in page
     assert "Every match opens or updates an alert" not in page
     admin.post("/rules/sample-a/switch", {"enabled": "yes"})
     page = admin.get("/rules/sample-a").text
     assert re.search(
-        r"Enabled</strong> by <bdi>ada</bdi> <time[^>]+>[^<]+</time>; disabled in its file", page
+        r"Enabled</strong> by <bdi>ada</bdi> <time[^>]+>[^<]+</time>; disabled by default", page
     )
     assert "Every match opens or updates an alert" in page
 

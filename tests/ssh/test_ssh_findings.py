@@ -50,6 +50,10 @@ MESSAGES = [
     ("ssh -R 0:localhost:22 h", FindingKind.REMOTE_FORWARD,
      "Opens a port chosen by the server on the remote host, forwarding to localhost:22 in this"
      " container."),
+    ("ssh -R 2222:db:5432 h", FindingKind.REMOTE_FORWARD,
+     "Opens port 2222 on the remote host, forwarding to db:5432 as seen from this container."),
+    ("ssh -R 2222:/run/docker.sock h", FindingKind.REMOTE_FORWARD,
+     "Opens port 2222 on the remote host, forwarding to /run/docker.sock in this container."),
     ("ssh -R 0.0.0.0:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
      "Opens 0.0.0.0:2222 on the remote host, forwarding to localhost:22 in this container."),
     ("ssh -R 1080 h", FindingKind.REMOTE_DYNAMIC_FORWARD,
@@ -58,8 +62,8 @@ MESSAGES = [
     ("ssh -L /tmp/s:db:5432 h", FindingKind.LOCAL_FORWARD,
      "Opens the socket /tmp/s in this container, forwarding to db:5432 as seen from the remote host."),
     ("ssh -W db:22 h", FindingKind.STDIO_FORWARD,
-     "Forwards its standard input and output to db:22 through the remote host, as a jump host for"
-     " another connection."),
+     "Forwards its standard input and output to db:22 through the remote host, which is then the"
+     " jump host of another connection."),
     ("ssh -f h uptime", FindingKind.BACKGROUND, "Keeps running in the background."),
     ("ssh -J a,u@b:2200 h", FindingKind.JUMP_HOST,
      "Connects through the jump host a, then b:2200: check it for a session from this container."),
@@ -103,7 +107,7 @@ HEADLINES = [
     ("ssh deploy@bastion.corp.example", "ssh to bastion.corp.example as deploy"),
     ("ssh h", "ssh to h"),
     ("ssh -z h", "ssh to h, invalid arguments"),
-    ("ssh", "ssh without a destination, invalid arguments in checkout-7d9f"),
+    ("ssh", "ssh without a destination in checkout-7d9f, invalid arguments"),
     ("autossh -M 0 h", "autossh keeps a connection open from checkout-7d9f to h"),
     ("sshd -D -p 22", "sshd started inside checkout-7d9f, port 22"),
     ("sshd", "sshd started inside checkout-7d9f"),

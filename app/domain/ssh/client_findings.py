@@ -35,7 +35,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             ForwardKind.REMOTE,
             lambda f: (
                 f"Opens {messages.listen_address(f.listen)} on the remote host, forwarding to {f.target}"
-                " in this container."
+                f" {messages.target_location(f.target)}."
             ),
         ),
     ),
@@ -103,8 +103,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.STDIO,
             lambda f: (
-                f"Forwards its standard input and output to {f.target} through the remote host, as a jump"
-                " host for another connection."
+                f"Forwards its standard input and output to {f.target} through the remote host, which"
+                " is then the jump host of another connection."
             ),
         ),
     ),
@@ -113,7 +113,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         8,
         messages.setting(
             "gatewayports",
-            {"yes": "Lets other hosts connect to its forwarded ports, not only this container."},
+            {"yes": "Lets other hosts, not only this container, connect to its forwarded ports."},
         ),
     ),
     _client_rule(
@@ -123,10 +123,10 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "forwardagent",
             {
                 "no": "",
-                "yes": "Forwards its key agent to the remote host: root there can log in to other hosts with"
-                " these keys.",
-                "*": "Forwards the key agent at {} to the remote host: root there can log in to other hosts"
-                " with these keys.",
+                "yes": "Forwards its ssh-agent to the remote host: root there can log in to other hosts with"
+                " the keys in it.",
+                "*": "Forwards the ssh-agent at {} to the remote host: root there can log in to other hosts"
+                " with the keys in it.",
             },
         ),
     ),

@@ -32,6 +32,13 @@ def listen_address(listen: str | None) -> str:
     return f"the socket {text}" if "/" in text else text
 
 
+def target_location(target: str | None) -> str:
+    """Return the words that follow the target of a remote forward; this container resolves its host."""
+    text = target or ""
+    is_local = "/" in text or text.startswith(("localhost:", "127.", "[::1]:"))
+    return "in this container" if is_local else "as seen from this container"
+
+
 def setting(
     keyword: str, message_by_value: dict[str, str]
 ) -> Callable[[ParseState], FindingMessages]:
@@ -69,8 +76,8 @@ def local_command(state: ParseState) -> FindingMessages:
         return
     if command is None:
         yield (
-            "Allows local commands (PermitLocalCommand), entered with ~C or configured with LocalCommand:"
-            " they run in this container.",
+            "Lets ssh run commands in this container (PermitLocalCommand), which the user enters with ~C"
+            " or the configuration sets with LocalCommand.",
             permitted.arg_indexes,
         )
     elif command.value.lower() != "none":

@@ -14,7 +14,8 @@ from app.domain.text import truncate_with_count
 def _password_arguments(state: ParseState) -> FindingMessages:
     for password in state.passwords:
         yield (
-            "The arguments contain a password, which every process on the host can read: change it.",
+            "The arguments contain a password, which every process on the host can read: change the"
+            " password.",
             password.arg_indexes,
         )
 

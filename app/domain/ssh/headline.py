@@ -54,8 +54,8 @@ def _headline_text(invocation: SshInvocation, place: str) -> str:
         return f"{invocation.program} keeps a connection open from {place}{destination}"
     invalid = ", invalid arguments" if invocation.has_finding(FindingKind.INVALID_ARGUMENTS) else ""
     if not destination:
-        status = f"without a destination{invalid}" if invalid else "started"
-        return f"{invocation.program} {status} in {place}"
+        status = "without a destination" if invalid else "started"
+        return f"{invocation.program} {status} in {place}{invalid}"
     user = f" as {invocation.user}" if invocation.user else ""
     return f"{invocation.program}{destination}{user}{invalid}"
 

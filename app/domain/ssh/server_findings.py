@@ -36,7 +36,7 @@ _SERVER_COMMANDS: _MessagesByKeyword = {
 }
 _WEAK_AUTHENTICATION: _MessagesByKeyword = {
     "passwordauthentication": (_YES, "Accepts passwords, which can be brute-forced."),
-    "permitemptypasswords": (_YES, "Accepts accounts with an empty password."),
+    "permitemptypasswords": (_YES, "Lets accounts with an empty password log in."),
     "strictmodes": (frozenset({"no"}), "Accepts key files that other users can write to."),
     "usepam": (frozenset({"no"}), "Disables PAM and with it the account checks of the container."),
     "permituserenvironment": (_YES, "Lets users set environment variables such as LD_PRELOAD."),
@@ -52,7 +52,7 @@ _FORWARDING: _MessagesByKeyword = {
 _HOST_KEY: _MessagesByKeyword = {
     "hostkey": (
         None,
-        "Uses the host key {}: a key that is not part of the image was brought by someone.",
+        "Uses the host key {}: check whether it is part of the image or was added later.",
     ),
 }
 _KEYWORDS_WITH_OWN_FINDING = frozenset(

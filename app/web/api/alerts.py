@@ -122,10 +122,12 @@ class AlertChange(BaseModel):
     verdict: StorableText | None = None
     reason: StorableText | None = None
     assignee: StorableText | None = Field(
-        default=None, description="Name of a user; empty to unassign."
+        default=None, description="Name of a user, or an empty text to unassign the alert."
     )
     version: int | None = Field(
-        default=None, description="Version that the change is based on; 409 if it is not current."
+        default=None,
+        description="Version that the change is based on. If it is not the current version, the response "
+        "is 409.",
     )
 
 
@@ -158,7 +160,7 @@ def search_alerts(
     principal: Analyst,
     services: ServicesDep,
     status: Annotated[str, _enum_query(*Status, "all")] = "open",
-    q: Annotated[str, Query(description="Words that must all occur.")] = "",
+    q: Annotated[str, Query(description="Words that must all occur in the alert.")] = "",
     severity: Annotated[str, _enum_query(*Severity)] = "",
     verdict: Annotated[str, _enum_query(*Verdict)] = "",
     role: Annotated[str, _enum_query(*SshRole)] = "",

@@ -44,7 +44,9 @@ class EventReceipt(BaseModel):
 
     received: int = Field(description="Number of events, accepted and rejected.")
     matched: int = Field(description="Number of matches stored by this request.")
-    suppressed: int = Field(description="Number of these matches that an exclusion suppressed.")
+    suppressed: int = Field(
+        description="Number of the stored matches that an exclusion suppressed."
+    )
     duplicates: int = Field(description="Number of matches that were already stored.")
     rejected: list[RejectedEvent]
 

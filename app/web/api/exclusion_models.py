@@ -48,7 +48,9 @@ class ExclusionChange(BaseModel):
     owner: StorableText | None = None
     ends_at: datetime | None = None
     version: int | None = Field(
-        default=None, description="Version that the change is based on; 409 if it is not current."
+        default=None,
+        description="Version that the change is based on. If it is not the current version, the response "
+        "is 409.",
     )
 
 
@@ -99,7 +101,7 @@ class PreviewOut(BaseModel):
         description="Ids of alerts with a match that would have been suppressed."
     )
     true_positives: list[int] = Field(
-        description="Ids of these alerts that were closed as true positive."
+        description="Ids of the alerts in `alerts` that were closed as true positive."
     )
     distinct: dict[str, int] = Field(description="Number of distinct images, containers, hosts, …")
     samples: list[int] = Field(description="Ids of a sample of the matches, newest first.")

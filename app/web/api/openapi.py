@@ -34,10 +34,10 @@ _SECURITY_SCHEMES = {
 _STATUS_DESCRIPTIONS = {
     400: "The request is invalid or incomplete.",
     401: "The API key is missing or unknown.",
-    403: "The role does not permit this.",
+    403: "The role of the API key does not permit this request.",
     404: "The resource does not exist.",
-    408: "The body arrived too slowly. Nothing was stored.",
-    409: "The resource was changed meanwhile, or its state does not allow this.",
+    408: "The body arrived too slowly. Nothing was stored; send the request again.",
+    409: "The resource was changed meanwhile, or its state does not allow this change.",
     413: "The body is too large.",
     415: "The Content-Encoding is not supported.",
     422: "The input is invalid; `errors` lists the fields.",
@@ -51,7 +51,7 @@ class Problem(BaseModel):
     type: str
     title: str
     status: int
-    detail: str = Field(description="Explanation for a user, with a hint what to do.")
+    detail: str = Field(description="What is wrong and what to do next, as text for a user.")
     request_id: str = Field(description="Id of the request in the log.")
     errors: dict[str, str] = Field(default={}, description="Messages by field, for status 422.")
 

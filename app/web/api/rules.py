@@ -47,7 +47,9 @@ class RuleChange(BaseModel):
 
     enabled: bool = Field(strict=True)
     version: int | None = Field(
-        default=None, description="Version that the change is based on; 409 if it is not current."
+        default=None,
+        description="Version that the change is based on. If it is not the current version, the response "
+        "is 409.",
     )
 
 

@@ -170,14 +170,17 @@ def _state_summary(state: KeyState, now: datetime) -> str:
 
 def _clock_status(skew: timedelta | None) -> str:
     if skew is None:
-        return "Unknown: no match of the last 7 days has a timestamp of its own."
+        return "Unknown: no match in the last 7 days has a timestamp."
     if not is_skewed(skew):
-        return "Correct, judged by the timestamps of its matches."
+        return "Correct: the timestamps of the matches agree with the time of receipt."
     if skew > timedelta():
-        direction, cause = "after", "The clock is fast: no event can come from the future."
+        direction, cause = "later", "The clock of the agent is fast."
     else:
-        direction, cause = "before", "The clock is slow, or the events were delayed."
-    return f"The timestamps of its matches are {format_duration(skew)} {direction} receipt. {cause}"
+        direction, cause = "earlier", "The clock of the agent is slow, or the events were delayed."
+    return (
+        f"The timestamps of the matches are {format_duration(skew)} {direction} than their receipt. "
+        f"{cause}"
+    )
 
 
 def _chart_row(bucket: TrafficBucket) -> ChartRow:

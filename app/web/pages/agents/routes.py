@@ -116,7 +116,7 @@ def _render(
     base_url = services.settings.base_url
     number = key_list.page_number
     context = AgentsPage(
-        stats=(*stats, Stat("in quarantine", quarantine_total)),
+        stats=(*stats, Stat("events in quarantine", quarantine_total)),
         keys=key_rows,
         has_keys=bool(key_list.states),
         tabs=key_list.tabs(),
@@ -205,7 +205,7 @@ def _stats(session: Session, states: Sequence[KeyState], now: datetime) -> tuple
         ),
         Stat("matches, last hour", f"{sum(sent.counts.matched for sent in hour):,}"),
         Stat("rejected, last hour", f"{sum(sent.counts.rejected for sent in hour):,}"),
-        Stat("silent", f"{silent:,}"),
+        Stat("silent agents", f"{silent:,}"),
     )
 
 

@@ -22,6 +22,7 @@ from app.web.pages.alerts.alert_context import (
     MatchRow,
 )
 from app.web.paths import ALERTS_PATH
+from app.web.quarantine_rows import REMOVED_KEY_NAME
 from app.web.rendering import format_relative_time, markdown_to_html
 from app.web.services import Services
 from app.web.stored_event import parse_match_event
@@ -163,7 +164,7 @@ def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
         match=match,
         process=parse_match_event(match).process,
         clock_skew=clock_skew_text(match.received_at, match.occurred_at),
-        agent=agents.get(match.key_id, "deleted key"),
+        agent=agents.get(match.key_id, REMOVED_KEY_NAME),
     )
 
 

@@ -96,7 +96,7 @@ def lineage(event: Event | None) -> tuple[ProcessView, ...]:
     processes: list[tuple[Process, str]] = []
     leader, parent = event.entry_leader, event.parent
     if leader is not None:
-        kind = f"entry: {event.entry_type}" if event.entry_type else "entry leader"
+        kind = f"entry leader ({event.entry_type})" if event.entry_type else "entry leader"
         processes.append((leader, kind))
     if parent is not None and not (leader and parent.pid == leader.pid and parent.pid):
         processes.append((parent, "parent"))

@@ -36,7 +36,7 @@ FAILURES_LIMIT = 3
 _SORT_LABELS = {
     Sort.TIME: "Newest first",
     Sort.PRIORITY: "Highest priority first",
-    Sort.RARITY: "Rarest first",
+    Sort.RARITY: "Fewest events first",
 }
 router = APIRouter()
 
@@ -68,7 +68,7 @@ def _build_page(
         tabs=_tabs(session, alert_filter, view),
         q=alert_filter.q,
         severity_options=_enum_options("Any severity", reversed(Severity), alert_filter.severity),
-        role_options=_enum_options("Any role", SshRole, alert_filter.ssh_role),
+        role_options=_enum_options("Any SSH role", SshRole, alert_filter.ssh_role),
         assignee_options=_assignee_options(session, query.get("assignee", "")),
         sort_options=tuple(
             # The default order has an empty value, so that it does not appear in the URL.

@@ -137,7 +137,7 @@ def _validate(
 def _proposal_notice(services: Services, proposal: actions.Proposal) -> Notice:
     if proposal.exclusion.state(services.clock()) is not State.LIVE:
         return Notice("done", "Proposed. The exclusion takes effect after an admin approves it.")
-    text = "Live. The matches that it hides are listed here."
+    text = "The exclusion is live. The matches that it suppresses are listed here."
     if proposal.closed_alert is not None:
         text += f" Alert #{proposal.closed_alert} was closed as a false positive."
     return Notice("done", text)

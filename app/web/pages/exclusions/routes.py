@@ -89,7 +89,9 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
         rows=tuple(_row(services, history, hits, at) for history in page),
         first_href=urls.href(EXCLUSIONS_PATH, show=tab) if skip else None,
         older_href=older_href if len(in_tab) > skip + PAGE_SIZE else None,
-        summary=f"{len(page)} of {len(in_tab)}" if in_tab else "",
+        summary=f"{len(page)} of {len(in_tab)} {'exclusion' if len(in_tab) == 1 else 'exclusions'}"
+        if in_tab
+        else "",
     )
     return render_page(request, principal, "pages/exclusions.html", context, title="Exclusions")
 

@@ -56,9 +56,9 @@ def retry(request: Request, principal: Admin, services: ServicesDep, form: FormD
     if len(selection.ids) == 1:
         text = _single_result(result.events_matched, result.events_unmatched)
     else:
-        text = f"Of {result.retried:,}, {describe_retry(result)}."
+        text = f"Of {result.retried:,} retried, {describe_retry(result)}."
         if selection.has_more or result.retried < len(selection.ids):
-            text += " There are more; retry again to include them."
+            text += " More events remain; retry again to include them."
     kind = "warning" if result.still_rejected == result.retried else "done"
     return see_other(request, selection.back_href, Notice(kind, text))
 
@@ -87,7 +87,7 @@ def delete(request: Request, principal: Admin, services: ServicesDep, form: Form
         )
     text = "1 event was deleted." if deleted == 1 else f"{deleted:,} events were deleted."
     if selection.has_more:
-        text += " There are more; delete again to include them."
+        text += " More events remain; delete again to include them."
     return see_other(request, selection.back_href, Notice("done", text))
 
 

@@ -70,8 +70,8 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
         else None,
         search_limit_note=None
         if is_full_page or result.next_before is None
-        else f"Searched {quarantine.SCAN_LIMIT:,} events, down to number "
-        f"{result.next_before:,}. “Older” continues the search.",
+        else f"Only {quarantine.SCAN_LIMIT:,} events were searched, down to event "
+        f"{result.next_before:,}. Choose “Older” to continue the search.",
         export_href=urls.href(EXPORT_PATH, view),
         export_limit=EXPORT_EVENTS_LIMIT,
         can_manage=principal.has_role(Role.ADMIN),
@@ -163,7 +163,10 @@ def _retry_preview(evaluation: QuarantinedEvaluation) -> tuple[str, str]:
         return f"The event would be rejected again: {evaluation.rejection_reason}.", "plain"
     if evaluation.matches:
         return f"The event would match: {', '.join(evaluation.rule_names)}.", "warning"
-    return "The event can be parsed now and matches no enabled rule.", "success"
+    return (
+        "The event can be parsed now and matches no enabled rule, so it would be deleted.",
+        "success",
+    )
 
 
 def _bytes_href(quarantine_id: int, start: int | None) -> str | None:

@@ -84,7 +84,9 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
         current_href=urls.href(RULES_PATH, {**view, "from": skip or None}),
         first_href=urls.href(RULES_PATH, view) if skip else None,
         next_href=next_href if len(in_tab) > skip + PAGE_SIZE else None,
-        summary=f"{len(page):,} of {len(in_tab):,}" if in_tab else "",
+        summary=f"{len(page):,} of {len(in_tab):,} {'rule' if len(in_tab) == 1 else 'rules'}"
+        if in_tab
+        else "",
     )
     return render_page(request, principal, "pages/rules.html", context, title="Rules")
 

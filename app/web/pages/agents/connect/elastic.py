@@ -15,15 +15,15 @@ def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             "Add the integration to an agent policy and enrol the Elastic Agent on the hosts."
         ),
         connect_step(
-            "With Logstash: in Fleet, Settings, add an output of type Logstash and select it in the "
-            "agent policy. Keep the Elasticsearch output of the Logstash pipeline and add this "
+            "With Logstash: in Fleet, open Settings, add an output of type Logstash and select it in "
+            "the agent policy. Keep the Elasticsearch output of the Logstash pipeline and add this "
             "output for Deckwatch:",
             logstash_output(target),
         ),
         connect_step(
-            "Without Logstash: only for a standalone Elastic Agent, configured in elastic-agent.yml. "
-            "An agent managed by Fleet cannot use this, because Fleet creates its own key for each "
-            "Elasticsearch output. Elastic Defend always requires Fleet.",
+            "Without Logstash: this works only for a standalone Elastic Agent. An agent managed by Fleet, "
+            "which Elastic Defend always requires, cannot use this output, because Fleet creates its own "
+            "key for each Elasticsearch output. Add this to elastic-agent.yml:",
             "outputs:\n"
             "  default:\n"
             "    type: elasticsearch\n"

@@ -23,7 +23,7 @@ def curl(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             f"  -d '{event}'",
         ),
         connect_step(
-            "The response counts it as matched, and its alert appears in the list of open alerts."
+            "The response counts the event as matched, and its alert appears in the list of open alerts."
         ),
         connect_step(
             "You can also send a file with one event per line, optionally compressed with gzip or zstd:",

@@ -49,14 +49,16 @@ def falcosidekick(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step("Add the Falco rule from the Falco tab, and connect Falco to Falcosidekick."),
         connect_step(
-            "Either a webhook in Falcosidekick's config.yaml, with one alert per request:",
+            "For a low event rate, add a webhook to Falcosidekick's config.yaml. It sends one alert per "
+            "request:",
             "webhook:\n"
             f"  address: {quote_string(target.events_url)}\n"
             "  customheaders:\n"
             f"    Authorization: {quote_string(f'Bearer {target.key}')}",
         ),
         connect_step(
-            "Or the Elasticsearch output, with many alerts per request, for a high event rate:",
+            "For a high event rate, add the Elasticsearch output instead. It sends many alerts per "
+            "request:",
             "elasticsearch:\n"
             f"  hostport: {quote_string(target.elastic_url)}\n"
             f"  index: {quote_string(KEY_NAME)}\n"
