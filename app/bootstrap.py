@@ -21,7 +21,7 @@ from app.store.users import LinkPurpose
 def load_configured_rules(folders: Sequence[Path]) -> LoadedRules:
     """Load the bundled rules and the rules in `folders`; raises FatalError for a missing folder.
 
-    A rule file that cannot be loaded is not an error here; the result lists it as a problem.
+    A rule file that cannot be loaded raises no exception; the result lists its problems.
     """
     for folder in folders:
         if not folder.exists():
@@ -35,7 +35,10 @@ def build_detector(rules: Sequence[Rule]) -> Detector:
 
 
 def open_migrated_database(settings: Settings, *, on_migrated: Callable[[str], None]) -> Database:
-    """Open the database and migrate it; call `on_migrated` with a sentence if a migration ran."""
+    """Open the database and migrate it to the newest revision.
+
+    If an existing database was migrated, `on_migrated` is called with a sentence that says so.
+    """
     database = Database(settings.database_url)
     before, after = schema.upgrade(database)
     if before is not None and before != after:
@@ -44,7 +47,7 @@ def open_migrated_database(settings: Settings, *, on_migrated: Callable[[str], N
 
 
 def open_existing_database(settings: Settings) -> Database | None:
-    """Open the database without a migration; return None if SQLite's file does not exist.
+    """Open the database without a migration; return None if the SQLite file does not exist.
 
     Raises FatalError if the database is not at the newest revision.
     """
@@ -57,9 +60,9 @@ def open_existing_database(settings: Settings) -> Database | None:
 
 
 def read_rule_overrides(settings: Settings) -> dict[str, bool]:
-    """Return by rule id whether the rule is enabled, for each rule that a user has enabled or disabled.
+    """Return the rules that users have enabled (True) or disabled (False), by rule id.
 
-    The result is empty if SQLite's file does not exist.
+    The result is empty if the SQLite file does not exist.
     Raises FatalError if the database cannot be used.
     """
     database = open_existing_database(settings)
@@ -70,7 +73,7 @@ def read_rule_overrides(settings: Settings) -> dict[str, bool]:
 
 
 def create_first_admin_link(database: Database, settings: Settings, *, at: datetime) -> str | None:
-    """Return a one-time link that creates the first admin, or None if an admin exists."""
+    """Return a one-time link that creates the first admin, or None if an admin can sign in already."""
     with database.read() as session:
         if users.count_active_admins(session):
             return None

@@ -1,6 +1,6 @@
-"""Logging as JSON lines for programs or text lines for a terminal, one line per record.
+"""Logging with one line per record: JSON for programs, or text for a terminal.
 
-Values are escaped, so that text from a request or an event can neither forge nor hide a line.
+Values are escaped. Otherwise text from a request or an event could forge or hide a log line.
 """
 
 import json
@@ -12,9 +12,10 @@ from typing import Any
 
 from app.domain.text import escape_invisible, truncate
 
-# Longer values are truncated. A path or a message can be as long as the head of a request.
+# Longer values are truncated, because a path or a message can be as long as the head of a request.
 MAX_VALUE_LENGTH = 4_000
-# The keys whose values begin each line. In the text format, the other keys follow as name=value.
+# Keys at the beginning of each line. In the text format, their values are printed without the key names,
+# and the other keys follow as name=value.
 _LEADING_KEYS = ("time", "level", "event")
 
 
@@ -27,7 +28,7 @@ class LogFormat(StrEnum):
 
 
 def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
-    """Make every logger of this process write to stderr; `quiet` logs warnings and errors only."""
+    """Make all loggers of this process write to stderr. If `quiet` is true, log only warnings and errors."""
     import structlog  # imported here, so that commands that log nothing start faster
 
     as_json = log_format is LogFormat.JSON or (
@@ -56,8 +57,8 @@ def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("app").setLevel(logging.WARNING if quiet else logging.INFO)
-    # Uvicorn's record of an unhandled exception is dropped, because app.web.errors logs the same exception
-    # with the id and the route of its request.
+    # uvicorn's log record of an unhandled exception is dropped, because app.web.errors logs the same
+    # exception with the id and the route of the request.
     logging.getLogger("uvicorn.error").addFilter(_is_not_application_exception)
 
 
@@ -75,7 +76,7 @@ def _escape_value(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if name == "exception":
-        # A traceback keeps its line breaks. Each line is escaped, since it may quote an attacker's text.
+        # A traceback keeps its line breaks. Each line is escaped, because it may contain text from a request.
         return "\n".join(map(escape_invisible, str(value).split("\n")))
     return escape_invisible(truncate(str(value), MAX_VALUE_LENGTH))
 
@@ -97,7 +98,7 @@ def _text_line(_logger: object, _method: str, record: Mapping[str, Any]) -> str:
     ]
     lines = [" ".join([*leading, *pairs])]
     if exception is not None:
-        # The prefix distinguishes lines of a traceback from records.
+        # The prefix distinguishes the lines of a traceback from log records.
         lines += (f"  | {line}" for line in str(exception).split("\n"))
     return "\n".join(lines)
 

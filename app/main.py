@@ -1,4 +1,4 @@
-"""The application: routes, services and lifespan, put together by `create_app`."""
+"""The FastAPI application: `create_app` combines the routes, services and lifespan."""
 
 import asyncio
 import contextlib
@@ -197,14 +197,14 @@ def _build_services(
 
 
 def _after_commit(services: Services, revisions: Mapping[str, int]) -> None:
-    """Notify browsers of changed alerts and apply changed rule overrides in this process."""
+    """Notify browsers of changed alerts; use a new detector if a rule was enabled or disabled."""
     if (revision := revisions.get(change_counters.ALERTS)) is not None:
         services.live_updates.publish_change(revision)
     if change_counters.RULES in revisions:
         try:
             services.current_detector.refresh()
         except Unavailable as error:
-            # The change is committed; the next poll applies it.
+            # The change is committed, so the next poll of `current_detector.refresh` applies it.
             log.warning("a rule was enabled or disabled, but cannot be applied yet: %s", error)
 
 
@@ -223,8 +223,8 @@ def _lifespan(
         def log_stopping() -> None:
             if not stop_logged.is_set():
                 stop_logged.set()
-                # The event loop logs the message later, because this signal handler may have interrupted a
-                # logging call that holds a lock.
+                # The event loop logs the message later. This signal handler may have interrupted a logging
+                # call that holds the lock of the log handler, so logging here could deadlock.
                 loop.call_soon_threadsafe(log.info, "stopping; completing requests in flight")
 
         polls = asyncio.gather(
@@ -255,10 +255,10 @@ def _lifespan(
 
 @contextlib.contextmanager
 def _call_on_shutdown_signal(*callbacks: Callable[[], None]) -> Iterator[None]:
-    """Call the callbacks on SIGTERM or SIGINT, and again at the end of the block.
+    """Call the callbacks on SIGTERM or SIGINT, and again at the end of the `with` block.
 
-    A call at the end of the block alone would be too late to end event streams, because uvicorn waits for
-    open responses before the block ends. Outside the main thread, which alone can handle signals, the
+    The end of the block alone would be too late: uvicorn waits for open responses before the block ends, and
+    the callbacks end the event streams. Only the main thread can handle signals, so in any other thread the
     callbacks are not called.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -2,8 +2,8 @@
 
 import ctypes
 
-# Parameters of mallopt(3) in glibc. M_MMAP_THRESHOLD has the highest value that glibc accepts, which is
-# half of a heap of 64 MiB. A higher M_TRIM_THRESHOLD than this would not help.
+# Parameters of mallopt(3) in glibc. The heap of a thread has at most 64 MiB. glibc accepts at most half of
+# this size for M_MMAP_THRESHOLD. M_TRIM_THRESHOLD is the full size, and a higher value would not help.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _TRIM_THRESHOLD_BYTES = 64 << 20

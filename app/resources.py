@@ -1,4 +1,4 @@
-"""Paths of bundled files, which are beside the package in a checkout and inside it in a wheel."""
+"""Paths of bundled files. They are beside the package in a checkout, and inside the package in a wheel."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ _PACKAGE = Path(__file__).parent
 
 
 def resource_dir(name: str) -> Path:
-    """Return the folder `templates`, `static` or `migrations`."""
+    """Return the path of a bundled folder; `name` is "templates", "static" or "migrations"."""
     packaged = _PACKAGE / "resources" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
 
@@ -17,5 +17,5 @@ def bundled_rules_dir() -> Path:
 
 
 def rule_file_label(path: Path) -> str:
-    """Return the file name of a bundled rule, or the whole path of a rule file from the settings."""
+    """Return the file name of a bundled rule file, or the path of any other rule file."""
     return path.name if path.is_relative_to(bundled_rules_dir()) else str(path)

@@ -1,8 +1,8 @@
 """Running the application under uvicorn: listening sockets, workers, limits and a fast shutdown.
 
-Three classes override internals of uvicorn because it has no settings for what they do. They were
-checked against uvicorn 0.54; tests/server/test_uvicorn_overrides.py fails when the code that they
-override changes.
+Three classes override internals of uvicorn, because uvicorn has no settings for the required behaviour. The
+overrides were checked against uvicorn 0.54. tests/server/test_uvicorn_overrides.py fails if the overridden
+code of uvicorn changes.
 """
 
 import asyncio
@@ -26,13 +26,14 @@ from app import memory
 from app.domain.errors import FatalError
 from app.web.metrics import MULTIPROC_DIR_VARIABLE
 
-# Time that requests in flight have to complete at shutdown. Event streams and the writer have been told
-# to stop before this time begins.
+# Maximum time for which a shutdown waits for requests in flight. Before this time begins, event streams and
+# the writer have already been told to stop.
 SHUTDOWN_GRACE_SECONDS = 1
 # Maximum size of a request line with its headers. uvicorn has such a limit only for the protocol
 # implementation h11, which Deckwatch does not use.
 MAX_HEAD_BYTES = 64 * 1024
-# Interval of the check that closes a connection without activity since the previous check.
+# Interval between two checks of a connection. A check closes a connection that has had no activity since
+# the previous check.
 STALL_TIMEOUT_SECONDS = 30.0
 LISTEN_BACKLOG = 2048
 
@@ -40,7 +41,8 @@ LISTEN_BACKLOG = 2048
 class CleanExitServer(uvicorn.Server):
     """A uvicorn server that exits with status 0 after SIGTERM or SIGINT.
 
-    uvicorn's own class raises the signal again after the shutdown, so a requested stop looks like a failure.
+    uvicorn's own class raises the signal again after the shutdown. The process then ends by a signal, as if
+    it had failed, although the stop was requested.
     """
 
     @contextlib.contextmanager
@@ -62,7 +64,7 @@ class CleanExitServer(uvicorn.Server):
 class LimitedHttpProtocol(HttpToolsProtocol):
     """HTTP protocol that limits the size of request heads and closes stalled connections.
 
-    A connection has stalled if it has no request in progress and receives none, or if the client does
+    A connection has stalled if it is idle (no request is in progress and none arrives), or if the client does
     not read the response. `BodyLimitMiddleware` handles request bodies that stall.
     """
 
@@ -94,8 +96,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         # uvicorn appends each piece of a body to a bytearray and passes a copy of the bytearray to the
-        # application. This method passes on a piece that arrives while the buffer is empty as it is,
-        # which saves two copies.
+        # application. If the bytearray is empty, this method replaces it with the piece itself, which saves
+        # two copies.
         pending: bytes | bytearray = self.cycle.body
         if pending or self.cycle.response_complete:
             self.cycle.body = pending if isinstance(pending, bytearray) else bytearray(pending)
@@ -128,7 +130,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # Data that contains the end of a head may also contain a part of a large body. Therefore data is
-        # counted only if the head is still unfinished after it.
+        # counted only if the head is still incomplete after this data.
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD_BYTES:
@@ -150,7 +152,7 @@ class ReusePortSupervisor(Multiprocess):
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """The socket for the next worker: the first that no running worker uses."""
+        """The socket for the next worker: the first socket that no running worker uses."""
         self._socket_by_worker = {
             worker: self._socket_by_worker.get(worker, self._next_socket)
             for worker in self.processes
@@ -168,13 +170,13 @@ class ReusePortSupervisor(Multiprocess):
 
     @sockets.setter
     def sockets(self, _: list[socket.socket]) -> None:
-        """Ignore the assignment in uvicorn's constructor: the sockets differ by worker."""
+        """Ignore the assignment in uvicorn's constructor, because each worker has a different socket."""
 
     def restart_all(self) -> None:
-        """Replace the workers one after the other; start each new worker after its predecessor has ended.
+        """Replace the workers one after the other; start each new worker after the old worker has ended.
 
-        The new worker takes over the socket of its predecessor, where connections wait meanwhile.
-        uvicorn's own method starts the new worker before it ends the old worker.
+        The new worker uses the socket of the old worker. Connections wait in the backlog of this socket until
+        the new worker accepts them. uvicorn's own method starts the new worker before the old one has ended.
         """
         for index, old_worker in enumerate(self.processes):
             old_worker.terminate()
@@ -184,12 +186,12 @@ class ReusePortSupervisor(Multiprocess):
 
 
 def open_worker_sockets(workers: int, host: str, port: int) -> list[socket.socket]:
-    """Return a listening socket for each worker, all on one port; raises FatalError."""
+    """Return a listening socket for each worker, all on the same port. Raises FatalError."""
     first_socket = open_listening_socket(host, port)
     if workers == 1:
         return [first_socket]
-    # The first socket does not set SO_REUSEPORT, so that binding it fails if another program uses the
-    # port. It is closed before the sockets of the workers are opened.
+    # The first socket does not set SO_REUSEPORT, so `bind` fails if another program uses the port. This
+    # socket is closed before the sockets of the workers are opened.
     with first_socket:
         port = first_socket.getsockname()[1]
     return [open_listening_socket(host, port, reuse_port=True) for _ in range(workers)]
@@ -241,8 +243,8 @@ def uvicorn_config(app: FastAPI | str) -> uvicorn.Config:
 def run(app: FastAPI, listening_socket: socket.socket) -> None:
     """Serve in this process until SIGTERM or SIGINT."""
     memory.retain_freed_memory()
-    # Objects created during startup live as long as the process, so the garbage collector need not
-    # examine them.
+    # Objects created during startup exist until the process ends, so the garbage collector need not examine
+    # them.
     gc.freeze()
     gc.enable()
     CleanExitServer(uvicorn_config(app)).run(sockets=[listening_socket])

@@ -18,7 +18,10 @@ SQLITE_URL_PREFIX = "sqlite:///"
 
 
 class Settings(BaseSettings):
-    """All settings. Each field is read from the environment variable DECKWATCH_ and its name in capitals."""
+    """All settings.
+
+    Each field is read from an environment variable, for example `log_format` from DECKWATCH_LOG_FORMAT.
+    """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
@@ -81,8 +84,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_retention_max_bytes(self) -> Self:
         if self.retention_max_bytes is not None and self.sqlite_file is None:
-            # PostgreSQL's files do not shrink when rows are deleted, so retention would delete
-            # everything that it may delete and still be over the limit.
+            # PostgreSQL's files do not shrink when rows are deleted. The retention job would delete all rows
+            # that it may delete, and the database would still exceed the limit.
             raise ValueError("DECKWATCH_RETENTION_MAX_BYTES works with a SQLite database only")
         return self
 
@@ -102,21 +105,21 @@ class Settings(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Return the settings from the environment; raises FatalError that names an invalid setting."""
+    """Return the settings from the environment. Raises FatalError, which names the invalid setting."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
     except ValidationError as error:
         first = error.errors()[0]
         name = ENV_PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
-        # An error about two settings has no location; its message names the setting.
+        # An error of a model validator has no location, so its message names the setting.
         raise FatalError(f"{name}: {message}" if first["loc"] else f"{message}.") from None
 
 
 def with_default_base_url(settings: Settings, host: str, port: int) -> Settings:
     """Return the settings with the listening address as base URL, unless a base URL is set.
 
-    Also writes the base URL to the environment, from which worker processes read it.
+    The function also sets the environment variable of the base URL, which worker processes read.
     """
     if "base_url" in settings.model_fields_set:
         return settings
@@ -126,9 +129,9 @@ def with_default_base_url(settings: Settings, host: str, port: int) -> Settings:
 
 
 def load_or_create_secret_key(settings: Settings) -> bytes:
-    """Return the key that signs form tokens: from the settings, or from a file beside the SQLite file.
+    """Return the key that signs form tokens, from the settings or from a file beside the SQLite file.
 
-    Creates that file if it does not exist. Raises FatalError if it can be neither read nor created.
+    The file is created if it does not exist. Raises FatalError if it cannot be read or created.
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
@@ -148,7 +151,7 @@ def load_or_create_secret_key(settings: Settings) -> bytes:
 
 def _read_or_create_secret(path: Path) -> bytes:
     try:
-        # With O_EXCL exactly one of several workers that start together creates the file.
+        # O_EXCL ensures that only one worker creates the file if several workers start at the same time.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         existing_key = path.read_bytes().strip()

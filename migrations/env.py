@@ -1,4 +1,4 @@
-"""Alembic environment; runs on the connection that `app.store.schema` provides."""
+"""Alembic environment. It uses the database connection that `app.store.schema` provides."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ connection: Connection = context.config.attributes["connection"]
 
 
 def render_type(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Render custom column types as SQLAlchemy types, so that migrations do not depend on app code."""
+    """Render custom column types as SQLAlchemy types, so that migrations do not import the package `app`."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, AutoString):
@@ -22,7 +22,7 @@ def render_type(kind: str, item: Any, _context: AutogenContext) -> str | Literal
     return False
 
 
-# Batch mode copies the table, because SQLite supports few ALTER TABLE operations.
+# SQLite supports few ALTER TABLE operations. Batch mode changes a table by copying it to a new table.
 context.configure(
     connection=connection,
     target_metadata=tables.metadata,

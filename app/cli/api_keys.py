@@ -52,7 +52,7 @@ def key_list() -> None:
 @key_commands.command("revoke")
 @report_errors
 def key_revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
-    """Revoke an API key; a running server refuses it within a second."""
+    """Revoke an API key; a running server refuses the key within a second."""
     from app.actions import api_keys
     from app.bootstrap import open_migrated_database
     from app.clock import utc_now

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Only this many problems of rule files are printed, because a folder with rules for another product can
+# Maximum number of problems of rule files that are printed. A folder with rules for another product can
 # have hundreds of problems, which would hide other messages.
 MAX_PROBLEMS_PRINTED = 5
 
 
 def report_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a command: report a DeckwatchError as one line on stderr and exit with 1."""
+    """Decorate a command: print a DeckwatchError as one line on stderr and exit with 1."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,7 +53,7 @@ def problem_count_message(count: int) -> str:
 def selected_rules(
     settings: "Settings", rule: Sequence[str] | None, *, all_rules: bool
 ) -> "RuleSelection":
-    """Return the rules selected by the options `--rule` and `--all-rules`."""
+    """Return the rules that the options `--rule` and `--all-rules` select. Raises typer.BadParameter."""
     from app.cli.rule_selection import select_rules
 
     if rule and all_rules:

@@ -19,7 +19,7 @@ db_commands = typer.Typer(help="Upgrade, check and prune the database.", no_args
 @db_commands.command("upgrade")
 @report_errors
 def db_upgrade() -> None:
-    """Upgrade the database to the newest revision."""
+    """Upgrade the database schema to the newest revision."""
     from app.settings import read_settings
     from app.store import schema
     from app.store.database import Database
@@ -31,7 +31,10 @@ def db_upgrade() -> None:
 @db_commands.command("check")
 @report_errors
 def db_check() -> None:
-    """Check the schema, SQLite's integrity and the audit log's hash chain; exit with 1 on damage."""
+    """Check the schema revision, SQLite's integrity and the audit log's hash chain.
+
+    Exit codes: 0 if there are no problems, 1 otherwise.
+    """
     from app.settings import read_settings
     from app.store import audit, schema
     from app.store.database import Database
@@ -60,9 +63,9 @@ def db_prune(
         bool, typer.Option("--dry-run", help="Only report what would be deleted.")
     ] = False,
 ) -> None:
-    """Delete data older than the settings allow; a running server does this every hour.
+    """Delete data that is older than the settings allow; a running server does this every hour.
 
-    Open and acknowledged alerts and the audit log are kept. The audit log gets an entry for the run.
+    Open alerts, acknowledged alerts and the audit log are kept. The deletion is recorded in the audit log.
     """
     from app.bootstrap import open_existing_database
     from app.clock import utc_now
@@ -101,7 +104,8 @@ def db_prune(
 def _progress_bar(total: int) -> "Iterator[Callable[[DeletedCounts], None]]":
     """Show a progress bar if stderr is a terminal; yield the function that updates the bar.
 
-    The total of the bar grows beyond `total` when more rows are deleted to keep the maximum size.
+    `total` is the number of expired rows. The total of the bar grows if further rows are deleted because the
+    database exceeds its maximum size.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

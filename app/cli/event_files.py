@@ -1,4 +1,4 @@
-"""Events in a file or on stdin, for the commands replay and explain."""
+"""Reading of events from a file or stdin, for the commands `replay` and `explain`."""
 
 import os
 from collections.abc import Iterator
@@ -28,10 +28,11 @@ class ByteCounts:
 
 @dataclass(slots=True)
 class EventFile:
-    """A file with events: NDJSON, an array or one object; plain, gzip or zstd. The name `-` is stdin.
+    """A file with events as NDJSON, a JSON array or one JSON object. The name `-` means stdin.
 
-    `problem` is set if the file could not be read completely or contains no events. It is a predicate such as
-    "contains no events", which follows the name in a message. `byte_counts` increases while blocks are read.
+    The file may be compressed with gzip or zstd. `problem` is set if the file could not be read completely or
+    contains no events. It is a phrase such as "contains no events", which follows the file name in a message.
+    `byte_counts` is updated while blocks are read.
     """
 
     name: str
@@ -80,8 +81,8 @@ class EventFile:
         while chunk := os.read(handle, CHUNK_BYTES):
             chunks = [chunk]
             size = len(chunk)
-            # A read from a pipe returns little data, and small chunks are expensive to process. Therefore
-            # all data that is available is collected, up to CHUNK_BYTES.
+            # One read from a pipe returns little data, and many small chunks are slow to process. Therefore
+            # all available data is collected into one chunk of up to CHUNK_BYTES.
             while chunk and size < CHUNK_BYTES and select([handle], [], [], 0)[0]:
                 chunk = os.read(handle, CHUNK_BYTES - size)
                 chunks.append(chunk)

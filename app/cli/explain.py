@@ -1,4 +1,4 @@
-"""The command `deckwatch explain`: why events match rules, or why not."""
+"""The command `deckwatch explain`: explain why events match rules or do not match."""
 
 from typing import Annotated
 
@@ -20,9 +20,13 @@ def explain(
         bool, typer.Option("--all-rules", help="All rules, including disabled ones.")
     ] = False,
 ) -> None:
-    """Explain why events match rules or not: each clause, then the exclusions. Stores nothing.
+    """Explain why events match rules or do not match, without storing the events.
 
-    Exit codes: 0 if every event is valid, 1 if not, 2 for wrong usage.
+    The output shows the result of each clause of a rule. For a match, it also shows the exclusions of the
+    rule.
+
+    Exit codes: 0 if every event is valid, 1 if an event is invalid or the file cannot be read, 2 for wrong
+    usage.
     """
     from app.cli import explain_output
     from app.cli.event_files import EventFile

@@ -1,4 +1,4 @@
-"""Output of `deckwatch explain`: the events of a file and their explanation as text."""
+"""Output of `deckwatch explain`: explain the events of a file, and format the explanations as text."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,10 @@ def explain_file(
 
 
 def format_explanation(event: EventExplanation, file_name: str) -> Iterator[str]:
-    """Format one event for a terminal: matching rules first, then the closest other rules."""
+    """Yield the lines of the explanation of one event.
+
+    The matching rules are first. The other rules follow, sorted by their number of failing clauses.
+    """
     where = f"{file_name}:{event.raw_event.line}"
     if event.event is None:
         yield f"{where}: invalid event: {escape_invisible(event.rejection_reason or '')}"

@@ -32,8 +32,8 @@ def replay(
 ) -> None:
     """Evaluate events with rules and exclusions without storing them; print one JSON line per match.
 
-    A file contains NDJSON, an array, or one object. Rejected events and a summary go to stderr. By default,
-    the rules are those that a server with the same settings has enabled.
+    A file contains NDJSON, a JSON array, or one JSON object. Rejected events and a summary are printed to
+    stderr. By default, the rules that a server with the same settings has enabled are evaluated.
 
     Exit codes: 0 if every event was evaluated, 1 if an event was rejected or a file could not be read
     completely, 2 for wrong usage, 3 for a match with --fail-on-match, 130 after Ctrl-C.

@@ -19,9 +19,11 @@ _MAX_NAME_LENGTH = 24
 
 
 class ReplayOutput:
-    """Output of a replay. `quiet` disables the progress bar.
+    """Output of a replay.
 
-    `flush_after` raises BrokenPipeError if stdout was closed and FatalError for other write errors.
+    If `print_matches` is false, `print_match` prints nothing. `quiet` disables the progress bar.
+    `flush_after` raises BrokenPipeError if the reader of stdout has closed the pipe, and FatalError for other
+    write errors.
     """
 
     def __init__(self, *, print_matches: bool = True, quiet: bool = False) -> None:
@@ -34,7 +36,10 @@ class ReplayOutput:
 
     @contextmanager
     def progress_bar(self, total: int | None, summary: ReplaySummary) -> Iterator[None]:
-        """Show a progress bar over `total` bytes, None if unknown, until the end of the block."""
+        """Show a progress bar until the end of the `with` block.
+
+        `total` is the size of all files in bytes, or None if the size is unknown.
+        """
         if not self._shows_bar:
             yield
             return
@@ -62,7 +67,7 @@ class ReplayOutput:
 
     @contextmanager
     def flush_after(self) -> Iterator[None]:
-        """Flush stdout at the end of the `with` block, so that the matches printed in it are written."""
+        """Flush stdout at the end of the `with` block, so that the matches of the block are written."""
         try:
             yield
             print(end="", flush=True)
@@ -80,7 +85,8 @@ class ReplayOutput:
             return
         line = json.dumps(row)
         if self._bar is not None and self._stdout_is_terminal:
-            # Print through the console of the bar. Otherwise the line and the bar overwrite each other.
+            # The line is printed on the console of the bar. Otherwise the line and the bar would overwrite
+            # each other.
             self._bar.console.out(line, highlight=False)
         else:
             print(line)
@@ -98,7 +104,7 @@ def _polling_progress(read_progress: Callable[[], dict[str, Any]]) -> "Progress"
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     class PollingProgress(Progress):
-        """A progress bar that reads the counts each time it is drawn; blocks of events do not update it."""
+        """A progress bar that reads the current counts itself, each time the bar is drawn."""
 
         def get_renderables(self) -> Iterator[RenderableType]:
             for task in self.tasks:
@@ -113,7 +119,7 @@ def _polling_progress(read_progress: Callable[[], dict[str, Any]]) -> "Progress"
         console=Console(stderr=True),
         refresh_per_second=4,
         transient=True,
-        # Without these settings, Rich would redirect matches from stdout to the bar's stderr.
+        # By default, Rich redirects stdout to the console of the bar. Matches would then go to stderr.
         redirect_stdout=False,
         redirect_stderr=False,
     )

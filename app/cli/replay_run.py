@@ -28,7 +28,7 @@ from app.ingest.record import first_matching_exclusion
 from app.ingest.split import RawEventBlock
 from app.settings import Settings
 
-# At most this many rejections are printed for each file; further rejections are only counted.
+# Maximum number of rejections that are printed for each file. Further rejections are only counted.
 MAX_REJECTIONS_PRINTED = 10
 
 
@@ -47,7 +47,10 @@ def compile_replay_rules(selection: RuleSelection) -> ReplayRules:
 def replay_files(
     names: Sequence[str], settings: Settings, replay_rules: ReplayRules, output: ReplayOutput
 ) -> ReplaySummary:
-    """Evaluate all readable events of the files until Ctrl-C or until the output is closed."""
+    """Evaluate all readable events of the files, and return the summary.
+
+    The evaluation ends early after Ctrl-C, or when the reader of stdout closes the pipe.
+    """
     summary = ReplaySummary(note=replay_rules.selection.note)
     started = perf_counter()
     try:
@@ -64,7 +67,7 @@ def replay_files(
 
 
 def _total_bytes(names: Sequence[str]) -> int | None:
-    """Return the total size of the files in bytes, or None if one is not a regular file (a pipe)."""
+    """Return the total size of the files in bytes, or None if a file is not regular, such as a pipe."""
     total = 0
     for name in names:
         # A missing file is reported later, when it is opened.
@@ -114,7 +117,7 @@ class _FileReplay:
                             event_from_ecs(evaluation.document),
                         )
         finally:
-            # Count only the events that were evaluated, because the block may have been interrupted.
+            # An exception may have ended the loop early, so only the events evaluated until then are counted.
             self.summary.events += (
                 events.event_count
                 if isinstance(events, EventLines)

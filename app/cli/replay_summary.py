@@ -12,7 +12,8 @@ from app.detection.rule import Rule
 from app.domain.event import Event
 from app.domain.text import escape_invisible
 
-# At most this many distinct hosts and containers are counted per rule, which limits memory.
+# Maximum number of distinct hosts, and of distinct containers, that are counted per rule. The maximum limits
+# the memory use.
 MAX_DISTINCT = 1_000
 MAX_REASONS_LISTED = 5
 
@@ -22,7 +23,11 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(slots=True)
 class RuleMatchCounts:
-    """Match counts of one rule. Hosts and containers are stored as hashes, because names can be very long."""
+    """Match counts of one rule.
+
+    `hosts` and `containers` hold hashes of the names, because the names can be very long. `first` and `last`
+    are the earliest and the latest time at which a matching event occurred.
+    """
 
     rule: Rule
     matches: int = 0
@@ -62,9 +67,9 @@ _RIGHT_ALIGNED_COLUMNS = 4
 class ReplaySummary:
     """Counts over all files.
 
-    `failed_files` counts files that could not be read completely or contain no event. `note` is an
-    additional sentence for the end of the summary. `interrupted` is set by
-    Ctrl-C, `output_closed` when the reader closed stdout.
+    `failed_files` counts files that could not be read completely or contain no events. `note` is an
+    additional sentence for the end of the summary. `interrupted` is true after Ctrl-C. `output_closed` is
+    true if the reader of stdout, such as head(1), has closed the pipe.
     """
 
     note: str | None = None
@@ -89,7 +94,8 @@ class ReplaySummary:
         self.suppressed += suppressed
 
     def record_rejection(self, reason: str) -> None:
-        # Numbers, such as positions in the event, are replaced, so that equal reasons are counted together.
+        # Numbers, such as positions in the event, are replaced with N, so that reasons that differ only in
+        # numbers are counted together.
         self.rejection_reasons[re.sub(r"(?<= )\d+", "N", reason)] += 1
 
     @property

@@ -17,10 +17,10 @@ from app.store import exclusions, rule_overrides
 class RuleSelection:
     """The selected rules.
 
-    `rules` are the rules to evaluate; `enabled_rules` are those that a server with the same settings has
-    enabled. `exclusions_by_rule` are the live exclusions by rule id. If the database does not exist, `note`
-    says that no exclusions are applied; otherwise it is None. `problem_count` is the number of problems in
-    rule files.
+    `rules` are the rules to evaluate. `enabled_rules` are the rules that a server with the same settings has
+    enabled. `exclusions_by_rule` holds the live exclusions by rule id. If the database does not exist, `note`
+    says that no exclusions are applied; otherwise `note` is None. `problem_count` is the number of problems
+    in rule files.
     """
 
     rules: tuple[Rule, ...]
@@ -31,10 +31,11 @@ class RuleSelection:
 
 
 def select_rules(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> RuleSelection:
-    """Select all rules if `all_rules` is true, the rules named in `rules`, or else the enabled rules.
+    """Return the rules to evaluate, with the live exclusions.
 
-    A name in `rules` is a rule id, or a file name without its extension.
-    Raises NotFound for an unknown rule and FatalError for an unusable database.
+    If `all_rules` is true, all rules are selected. Otherwise the rules named in `rules` are selected, or the
+    enabled rules if `rules` is empty. A name is a rule id, or a file name without its extension.
+    Raises NotFound for an unknown rule, and FatalError if the database cannot be used.
     """
     loaded = load_configured_rules(settings.rules)
     selected = loaded.rules if all_rules else tuple(_find_rule(loaded, name) for name in rules)

@@ -21,8 +21,8 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
 ) -> None:
     """Migrate the database if needed, then serve until SIGTERM or Ctrl-C."""
-    # Garbage collection takes a tenth of the startup time and finds almost nothing to free. The server
-    # enables it again when it begins to serve.
+    # Garbage collection takes a tenth of the startup time and frees almost nothing. `app.server` enables it
+    # again before the server accepts requests.
     gc.disable()
     from app import logs, server
     from app.bootstrap import create_first_admin_link, load_configured_rules, open_migrated_database
@@ -57,7 +57,7 @@ def serve(
 def demo(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
-    """Serve a temporary database with a day of sample events; delete it on exit."""
+    """Serve a temporary database with a day of sample events; the database is deleted on exit."""
     from app.demo.run import run_demo
 
     run_demo(port, echo=lambda text: print(text, flush=True))

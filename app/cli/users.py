@@ -19,7 +19,10 @@ def user_create(
     name: Annotated[str, typer.Argument(help="The user name.")],
     role: Annotated[str, typer.Option(help="analyst or admin.")],
 ) -> None:
-    """Create a user. The password is read from a prompt, or from the first line of stdin."""
+    """Create a user.
+
+    The password is read from a prompt, or from the first line of stdin if stdin is not a terminal.
+    """
     from app.actions import users
     from app.actions.credentials import validate_name
     from app.bootstrap import open_migrated_database

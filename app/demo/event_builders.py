@@ -13,7 +13,11 @@ USER_IDS = {"root": 0, "postfix": 89, "airflow": 50_000, "app": 1_000}
 
 @dataclass(frozen=True, slots=True)
 class ProcessStart:
-    """A process start in a container. `at` is timezone-aware; `parent` holds the parent's arguments."""
+    """A process start in a container.
+
+    `at` is timezone-aware. `args` and `parent` are the arguments of the process and of its parent process,
+    including argv[0].
+    """
 
     args: tuple[str, ...]
     parent: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""Demo server: a temporary database, a day of events from a small fleet, then live events.
+"""Demo server: a temporary database, a day of sample events, then live events.
 
-All demo data except users and API keys is sent through the HTTP API.
+The users and API keys are created directly in the database. All other data is sent through the HTTP API.
 """
 
 import json
@@ -34,7 +34,7 @@ from app.store.database import Database
 from app.store.users import LinkPurpose
 
 AGENTS = ("fleet-eu", "ci-runners", "cloud-defend", "falco", "tetragon", "tracee")
-# Interval between live batches, so short that users see the alert list change.
+# Interval between live batches. It is short, so that users see how the alert list changes.
 LIVE_INTERVAL_SECONDS = 20.0
 
 
@@ -91,7 +91,7 @@ def _create_api_keys(database: Database) -> dict[str, str]:
 
 
 class DemoTraffic(threading.Thread):
-    """Thread that sends the events of a day, triages some alerts, then sends live events until stopped."""
+    """Thread that sends a day of events, triages some alerts, and then sends live events until `stop`."""
 
     def __init__(self, base_url: str, api_keys: dict[str, str]) -> None:
         super().__init__(name="demo-traffic", daemon=True)
@@ -116,22 +116,23 @@ class DemoTraffic(threading.Thread):
                 for agent, batch in self._live_batches():
                     self._post_events(agent, batch)
         except OSError:
-            # After Ctrl-C the server stops accepting requests before stop() is called.
+            # After Ctrl-C, the server refuses requests shortly before `stop` is called. The error is ignored
+            # in this case.
             if not self._stop_requested.wait(server.SHUTDOWN_GRACE_SECONDS):
                 raise
 
     def _wait_for_server(self) -> None:
         while not self._stop_requested.wait(0.05):
             try:
-                with urlopen(self._base_url + "/healthz", timeout=1):  # noqa: S310 (our own)
+                with urlopen(self._base_url + "/healthz", timeout=1):  # noqa: S310 (our own server)
                     return
             except (URLError, OSError):
                 continue
 
     def _initial_batches(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (agent, NDJSON) batches of the past 24 hours.
+        """Yield the events of the past 24 hours in batches (agent, NDJSON).
 
-        The events of the scenarios come first, so that alerts exist as soon as the link is opened.
+        The events of the scenarios are first, so that alerts exist when the user opens the sign-in link.
         """
         now = utc_now()
         batches: dict[str, list[bytes]] = {agent: [] for agent in AGENTS}
@@ -170,7 +171,7 @@ class DemoTraffic(threading.Thread):
             )
 
     def _triage_alerts(self) -> None:
-        """Acknowledge, close or exclude the first alert of each scenario with a follow-up."""
+        """Make the follow-up change of each scenario, if it has one, to the first alert of its container."""
         for scenario in load_scenarios():
             if scenario.follow_up is None or self._stop_requested.is_set():
                 continue
@@ -179,7 +180,7 @@ class DemoTraffic(threading.Thread):
                 self._triage(scenario, scenario.follow_up, alert)
         for scenario in load_scenarios():
             if scenario.follow_up is FollowUp.EXCLUDE:
-                # These matches are suppressed by the new exclusion.
+                # The new exclusion suppresses the matches of these events.
                 events = [build_event(scenario, utc_now(), self._random) for _ in range(25)]
                 self._post_events(scenario.agent, b"\n".join(map(_to_json_line, events)))
 
@@ -222,7 +223,7 @@ class DemoTraffic(threading.Thread):
             method=method,
             headers={"Authorization": f"Bearer {key}", "Content-Type": content_type},
         )
-        with urlopen(request, timeout=10) as response:  # noqa: S310 (our own)
+        with urlopen(request, timeout=10) as response:  # noqa: S310 (our own server)
             content: bytes = response.read()
         return content
 

@@ -1,4 +1,4 @@
-"""Scenarios of the demo's fleet, and the events that its agents send for them."""
+"""Scenarios of the demo, and builders of the events that the demo's agents send."""
 
 import random
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class FollowUp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A process that starts `count` times in a container, described by a line of `scenarios.ndjson`.
+    """A process that starts `count` times in a container. Each line of `scenarios.ndjson` is a scenario.
 
-    The times of the starts are between `hours_ago[0]` and `hours_ago[1]` hours before the demo starts. An
-    alert is closed with `verdict` and `reason`; an exclusion has `reason` and `owner`.
+    The process starts between `hours_ago[0]` and `hours_ago[1]` hours before the demo starts. The follow-up
+    CLOSE uses `verdict` and `reason`. The follow-ups EXCLUDE and PROPOSE use `reason` and `owner`.
     """
 
     agent: str
@@ -65,7 +65,7 @@ INVALID_EVENTS = [
     b'{"event":{"category":["process"],"action":"exec"},"process":{"name":"ssh","args":["ssh"',
 ]
 
-# An event from a Falco rule whose output lacks %proc.name, so the event does not name its process.
+# An event of a Falco rule whose output format lacks %proc.name. Such an event does not name its process.
 FALCO_EVENT_WITHOUT_PROCESS_NAME = (
     b'{"hostname":"edge-02","output":"A process in a container","output_fields":{"container.id":'
     b'"5f2c1e0d9b7a","evt.type":"execve","user.name":"root"},"priority":"Notice","rule":'
@@ -158,7 +158,7 @@ def _with_envelope(
     }
     envelope: dict[str, Any] = {"@timestamp": at.isoformat(), "user": {"name": user}}
     if agent == "cloud-defend":
-        # Cloud Defend sends a list of actions, dotted host fields and no command line.
+        # Elastic Cloud Defend sends a list of actions, flat keys such as "host.name", and no command line.
         event["action"] = ["fork", "exec"]
         return envelope | {
             "event": event,

@@ -1,4 +1,4 @@
-"""Reads and writes of the alerts of a whole batch of matches, in few SQL statements."""
+"""Queries that read or write the alerts of many matches with few SQL statements."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.store.tables import metadata
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """An unclosed alert, with only the columns that are needed to add a match to it."""
+    """An open or acknowledged alert, with only the columns that are needed to add matches to it."""
 
     id: int
     priority: int
@@ -26,7 +26,7 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class ClosedAlert:
-    """A closed alert, with only the columns that are needed to open the next alert with its fingerprint."""
+    """A closed alert, with the columns that are needed to open a new alert with the same fingerprint."""
 
     id: int
     verdict: str | None
@@ -63,7 +63,7 @@ _ADD_MATCH_COUNT = (
 
 
 def open_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, OpenAlert]:
-    """Return the unclosed alert of each fingerprint that has one."""
+    """Return the open or acknowledged alert of each fingerprint; fingerprints without one are absent."""
     return {
         row.fingerprint: OpenAlert(row.id, row.priority, row.priority_parts, row.last_seen)
         for row in _rows_by_fingerprint(session, _OPEN_ALERTS, fingerprints)
@@ -71,7 +71,7 @@ def open_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, Open
 
 
 def last_closed_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, ClosedAlert]:
-    """Return the newest closed alert of each fingerprint that has one."""
+    """Return the newest closed alert of each fingerprint; fingerprints without one are absent."""
     return {
         row.fingerprint: ClosedAlert(row.id, row.verdict)
         for row in _rows_by_fingerprint(session, _LAST_CLOSED, fingerprints)
@@ -97,7 +97,7 @@ def insert_alerts(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[i
 
 
 def add_match_counts(session: Session, added: Sequence[tuple[int, int, datetime]]) -> None:
-    """Increase the match counts of alerts.
+    """Increase the match counts of alerts and set their `last_seen`.
 
     Each tuple is (alert id, number of added matches, time when the newest of them was received).
     """
@@ -110,9 +110,9 @@ def add_match_counts(session: Session, added: Sequence[tuple[int, int, datetime]
 
 
 def update_summaries(session: Session, summaries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Replace columns of alerts. Each tuple is (alert id, new values by column name).
+    """Update columns of alerts. Each tuple is (alert id, new values by column name).
 
-    The columns must be the same for every alert.
+    All tuples must have the same column names.
     """
     if summaries:
         names = list(summaries[0][1])

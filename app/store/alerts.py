@@ -1,4 +1,4 @@
-"""Queries for alerts, for their activity entries, and for the ticks of their guide steps."""
+"""Queries for alerts, for their activity entries, and for the guide steps that are marked as done."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ COUNT_LIMIT = 1_000
 
 
 class Sort(StrEnum):
-    """Sort order: newest receipt first, highest priority first, or fewest matches first."""
+    """Sort order of alerts: latest match first, highest priority first, or fewest matches first."""
 
     TIME = "time"
     PRIORITY = "priority"
@@ -28,7 +28,10 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key and the id of the last row of a page; the next page begins after this row."""
+    """Position in the sorted alert list: the sort key and the id of the last alert of a page.
+
+    The next page begins after this alert.
+    """
 
     key: datetime | int
     id: int
@@ -124,7 +127,7 @@ def _conditions(filters: AlertFilter) -> list[ColumnElement[bool]]:
 def count(session: Session, filters: AlertFilter, limit: int = COUNT_LIMIT) -> int:
     """Count the alerts that match `filters`; the result `limit` + 1 means more than `limit` alerts.
 
-    Counting stops at `limit` + 1, because it would be slow if a million alerts match.
+    The query stops counting at `limit` + 1, because counting a million alerts would be slow.
     """
     counted = select(Alert.id).where(*_conditions(filters)).limit(limit + 1).subquery()
     return session.exec(select(func.count()).select_from(counted)).one()
@@ -133,7 +136,8 @@ def count(session: Session, filters: AlertFilter, limit: int = COUNT_LIMIT) -> i
 def open_counts_by_priority(session: Session) -> dict[int, int]:
     """Return the number of open alerts by priority.
 
-    An index covers this query. Callers derive the severity from the priority.
+    The query groups by priority instead of severity, because an index covers it. Callers compute the
+    severity from the priority.
     """
     return dict(
         session.exec(
@@ -153,7 +157,7 @@ def get(session: Session, alert_id: int) -> Alert | None:
 
 
 def open_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
-    """Return the open or acknowledged alert of each fingerprint that has one."""
+    """Return the open or acknowledged alert of each fingerprint; fingerprints without one are absent."""
     unclosed: dict[str, Alert] = {}
     for chunk in chunks(sorted(set(fingerprints))):
         rows = session.exec(
@@ -166,7 +170,7 @@ def open_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[s
 
 
 def ids_with_verdict(session: Session, ids: Iterable[int], verdict: Verdict) -> set[int]:
-    """Return those of `ids` that were closed with `verdict`."""
+    """Return the ids among `ids` whose alerts were closed with `verdict`."""
     matching_ids: set[int] = set()
     for chunk in chunks(sorted(set(ids))):
         rows = session.exec(
@@ -212,7 +216,7 @@ def list_activity(session: Session, alert_id: int) -> list[AlertActivity]:
 
 
 def guide_ticks(session: Session, alert_id: int) -> dict[tuple[str, str], GuideTick]:
-    """Return the ticks of completed guide steps by (part, step key)."""
+    """Return the guide steps that are marked as done, by (part, step key)."""
     rows = session.exec(select(GuideTick).where(GuideTick.alert_id == alert_id))
     return {(tick.part, tick.step_key): tick for tick in rows}
 

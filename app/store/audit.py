@@ -55,7 +55,10 @@ def _entry_hash(entry: AuditEntry) -> str:
 
 
 def first_invalid_entry(session: Session) -> int | None:
-    """Return the id of the first entry that was changed or follows a deleted entry; None if all are valid."""
+    """Return the id of the first invalid entry, or None if all entries are valid.
+
+    An entry is invalid if it was changed or if the entry before it was deleted.
+    """
     previous = _INITIAL_HASH
     for entry in session.exec(select(AuditEntry).order_by(col(AuditEntry.id))):
         if entry.previous_hash != previous or entry.entry_hash != _entry_hash(entry):

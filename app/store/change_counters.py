@@ -16,8 +16,8 @@ KEYS = "keys"
 _READINESS = "ready"
 
 
-# The statements use SQLAlchemy Core, because every batch of events reads and increments counters, and
-# that takes a third longer with the ORM.
+# Every batch of events reads and increments counters. The statements use SQLAlchemy Core, because the same
+# statements take a third longer with the ORM.
 _TABLE = metadata.tables["revision"]
 _CURRENT = select(_TABLE.c.value).where(_TABLE.c.name == bindparam("counter"))
 _BUMP = (
@@ -34,7 +34,7 @@ def current(session: Session, name: str) -> int:
 
 
 def bump(session: Session, name: str) -> None:
-    """Increment a counter; the database's commit listeners get its new value after the commit."""
+    """Increment a counter. After the commit, the listeners of `Database.on_commit` get the new value."""
     connection = session.connection()
     value = connection.execute(_BUMP, {"counter": name}).scalar()
     if value is None:

@@ -1,4 +1,4 @@
-"""The connection pool, with transactions for reading and writing that work alike on every database."""
+"""The connection pool, with reading and writing transactions for SQLite and PostgreSQL."""
 
 import logging
 import threading
@@ -28,9 +28,9 @@ CommitListener: TypeAlias = Callable[[Mapping[str, int]], None]
 class Database:
     """A connection pool, opened once per process.
 
-    `read` and `write` are context managers that yield a Session. `write` commits at the end of its block
-    and rolls back if the block raises. `read` and `write` raise Unavailable if the database is locked,
-    full, damaged or unreachable; in that case nothing was written.
+    `read` and `write` are context managers that yield a Session. `write` commits at the end of the `with`
+    block, and rolls back if the block raises an exception. `read` and `write` raise Unavailable if the
+    database is locked, full, damaged or unreachable; in that case nothing was written.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,9 +46,10 @@ class Database:
         self._commit_listeners: list[CommitListener] = []
 
     def on_commit(self, listener: CommitListener) -> None:
-        """Call `listener` after each commit that incremented counters, with their new values by name.
+        """Call `listener` after each commit of a transaction that has incremented change counters.
 
-        The listener runs on the thread of the transaction, after the write lock is released.
+        The listener receives the new values of these counters by name. It runs on the thread of the
+        transaction, after the write lock is released.
         """
         self._commit_listeners.append(listener)
 
@@ -65,8 +66,8 @@ class Database:
             raise Unavailable("The database is busy; nothing was changed. Try again.")
         try:
             with _translate_errors(), self.engine.connect() as connection:
-                # `lock_timeout` covers the wait for other threads of this process and the wait for other
-                # processes together.
+                # `lock_timeout` limits the total time of both waits: for other threads of this process, and
+                # for other processes.
                 dialect.mark_as_writer(connection, max(0.0, deadline - monotonic()))
                 with (
                     connection.begin(),
@@ -84,7 +85,8 @@ class Database:
             try:
                 listener(counters)
             except Exception:
-                # The transaction is committed, so the error must not make the write look failed.
+                # The transaction is committed, so an error of a listener must not be reported as a failed
+                # write.
                 log.exception("a commit listener failed")
 
     def close(self) -> None:
@@ -105,6 +107,6 @@ def _translate_errors() -> Iterator[None]:
     except PoolTimeout as error:
         raise Unavailable("Too many requests wait for the database; try again.") from error
     except DatabaseError as error:
-        if type(error) is not DatabaseError:  # its subclasses report programming errors
+        if type(error) is not DatabaseError:  # a subclass, such as IntegrityError, means a bug
             raise
         raise Unavailable("The database is damaged; run: deckwatch db check", 30) from error

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 class DeletedCounts:
     """Numbers of deleted rows.
 
-    `matches` counts matches of alerts, and `suppressed` counts matches that exclusions suppressed.
+    `matches` counts matches of alerts, and `suppressed` counts matches that exclusions suppressed. `minutes`
+    counts rows of traffic counts, one for each API key and minute.
     """
 
     alerts: int = 0

@@ -1,8 +1,10 @@
-"""The differences between SQLite and PostgreSQL: engine options, transactions, errors, size, checks.
+"""Code that differs between SQLite and PostgreSQL.
 
-SQLite allows one writer at a time. A transaction that begins with a read and writes later can fail at
-its first write, without a wait, because another transaction has written in between. Therefore every
-writing transaction on SQLite begins with BEGIN IMMEDIATE, which waits for the write lock.
+It covers engine options, transactions, error messages, integrity checks and the size of the database.
+
+SQLite allows one writer at a time. A transaction that reads first and writes later fails at its first
+write, without waiting, if another transaction has written in the meantime. Therefore every writing
+transaction on SQLite begins with BEGIN IMMEDIATE, which waits for the write lock.
 """
 
 import sqlite3
@@ -17,12 +19,13 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlmodel import Session
 
-# Longer than any transaction of Deckwatch takes, and shorter than the request timeout of an agent.
+# This time is longer than the longest transaction of Deckwatch and shorter than the request timeout of
+# agents.
 LOCK_TIMEOUT_SECONDS = 5.0
 
-# Execution option that marks a writing transaction; its value is the number of seconds to wait for the
-# write lock. In `Connection.info`, the same key holds the current busy timeout of the connection in
-# milliseconds.
+# Name of the execution option that marks a writing transaction. The value of the option is the number of
+# seconds to wait for the write lock. In `Connection.info`, the value under the same name is the current
+# busy timeout of the connection in milliseconds.
 _LOCK_TIMEOUT_OPTION = "deckwatch_lock_timeout"
 
 _ERROR_MESSAGES = {
@@ -38,15 +41,15 @@ def is_sqlite(url: URL) -> bool:
 
 
 def create_database_engine(url: URL) -> Engine:
-    """Return the engine for `url`; it opens no connection yet."""
+    """Return the engine for `url`. The engine opens its first connection later, when it is used."""
     if not is_sqlite(url):
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
     engine = create_engine(
         url,
         pool_size=10,
         max_overflow=40,
-        # With the order last in, first out, a writer usually gets the connection of the last writer,
-        # whose page cache is current.
+        # In last-in, first-out order, a writer usually gets the connection that the previous writer has
+        # returned to the pool. The SQLite page cache of this connection is up to date.
         pool_use_lifo=True,
         connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False},
     )
@@ -56,20 +59,20 @@ def create_database_engine(url: URL) -> Engine:
 
 
 def mark_as_writer(connection: Connection, lock_timeout: float) -> None:
-    """Make the next transaction of `connection` a writing one.
+    """Make the next transaction of `connection` a writing transaction.
 
-    On SQLite, it waits at most `lock_timeout` seconds for the write lock.
+    On SQLite, this transaction waits at most `lock_timeout` seconds for the write lock.
     """
     connection.execution_options(**{_LOCK_TIMEOUT_OPTION: lock_timeout})
 
 
 def configure_sqlite(connection: Any, _record: object) -> None:
     """Set the PRAGMAs of a new SQLite connection."""
-    # With another value, Python's SQLite driver begins deferred transactions by itself.
+    # None keeps Python's sqlite3 module from beginning transactions itself. `_begin_sqlite` begins them.
     connection.isolation_level = None
     cursor = connection.cursor()
     _enable_wal(cursor)
-    # The value is FULL, because in WAL mode NORMAL loses the last commits on a power failure.
+    # In WAL mode, NORMAL instead of FULL can lose the last commits in a power failure.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA trusted_schema = OFF")
@@ -77,10 +80,10 @@ def configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _enable_wal(cursor: Any) -> None:
-    """Set WAL mode, and retry while the file is locked.
+    """Set WAL mode, and retry while the database file is locked.
 
-    The mode is stored in the file, so only the first connection to a new file changes it. The retry is
-    necessary because SQLite does not apply its busy timeout to this change.
+    The mode is stored in the file, so only the first connection to a new file changes the mode. The retry
+    is necessary because SQLite does not apply its busy timeout to this change.
     """
     deadline = monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
@@ -98,9 +101,9 @@ def _begin_sqlite(connection: Connection) -> None:
     if lock_timeout is None:
         connection.exec_driver_sql("BEGIN")
         return
-    # `lock_timeout` is the time that remains after the wait for threads of this process, so it varies by
-    # small amounts. The busy timeout is rounded up to a multiple of 100 ms, so that a connection usually
-    # has the right value already and the PRAGMA is rarely executed.
+    # `Database.write` subtracts the time for which it has already waited, so `lock_timeout` differs a little
+    # between transactions. The busy timeout is rounded up to a multiple of 100 ms. A connection then
+    # usually has the right busy timeout already, and the PRAGMA is rarely executed.
     busy_timeout = ceil(lock_timeout * 10) * 100
     if connection.info.get(_LOCK_TIMEOUT_OPTION) != busy_timeout:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_timeout}")
@@ -109,7 +112,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def error_message(error: DBAPIError) -> str:
-    """Return the message for users about an operational error, chosen by the text of the driver."""
+    """Return a message for users about a database error, chosen by the error text of the driver."""
     driver_message = str(error.orig).lower()
     for part, message in _ERROR_MESSAGES.items():
         if part in driver_message:
@@ -132,7 +135,7 @@ def open_error_message(error: DBAPIError, path: Path | None) -> str:
 def integrity_problems(engine: Engine) -> list[str]:
     """Return the problems that SQLite's integrity checks report, each as a sentence without a full stop.
 
-    PostgreSQL has no such checks; for PostgreSQL the list is empty.
+    For PostgreSQL the list is empty, because PostgreSQL has no similar checks.
     """
     if not is_sqlite(engine.url):
         return []
@@ -159,7 +162,7 @@ class DatabaseSize:
 
 
 def database_size(session: Session) -> DatabaseSize:
-    """Return the size of the database; on PostgreSQL both values are the total."""
+    """Return the size of the database. On PostgreSQL, `used_bytes` equals `total_bytes`."""
     if session.get_bind().dialect.name != "sqlite":
         total = _query_int(session, "SELECT pg_database_size(current_database())")
         return DatabaseSize(total, total)

@@ -1,4 +1,8 @@
-"""Queries for exclusions and their versions, their state, and a cache of the live exclusions."""
+"""Queries for exclusions and their versions, and a cache of the live exclusions.
+
+An exclusion suppresses those matches of one rule that meet its conditions. A change of an exclusion creates
+a new version, which takes effect when an admin has approved it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +19,7 @@ from app.store.tables import ExclusionRecord, ExclusionVersion
 
 
 class Decision(StrEnum):
-    """The decision on a version of an exclusion. The database stores these values."""
+    """An admin's decision on a version of an exclusion. The database stores these values."""
 
     WAITING = "waiting"
     APPROVED = "approved"
@@ -25,7 +29,8 @@ class Decision(StrEnum):
 class State(StrEnum):
     """The state of an exclusion at a given time.
 
-    The state is derived from the stored record and the time, so that an exclusion expires without a write.
+    The state is computed from the stored columns and the time. Therefore an exclusion expires without a
+    write to the database.
     """
 
     PROPOSED = "proposed"
@@ -48,7 +53,7 @@ class ExclusionHistory:
 
     @property
     def live(self) -> ExclusionVersion | None:
-        """The version approved last, even if it has expired."""
+        """The version that was approved last, or None. The version may have expired."""
         return next((v for v in self.versions if v.version == self.record.live_version), None)
 
     @property
@@ -79,7 +84,10 @@ def conditions_of(version: ExclusionVersion) -> tuple[Condition, ...]:
 
 
 def list_live(session: Session) -> tuple[Exclusion, ...]:
-    """Return the live version of each exclusion that no user has ended, including expired versions."""
+    """Return the version that was approved last, for each exclusion that no user has ended.
+
+    The result can include expired versions; `Exclusion.covers` compares the time of a match with `ends_at`.
+    """
     rows = session.exec(
         select(ExclusionRecord, ExclusionVersion)
         .join(
@@ -103,7 +111,7 @@ def list_live(session: Session) -> tuple[Exclusion, ...]:
 
 
 def count_waiting(session: Session) -> int:
-    """Count the exclusions with a version that waits for approval."""
+    """Count the exclusions whose newest version waits for approval."""
     return session.exec(
         select(func.count())
         .select_from(ExclusionRecord)
@@ -142,12 +150,15 @@ def _load_histories(session: Session, records: Sequence[ExclusionRecord]) -> lis
 
 
 def mark_changed(session: Session) -> None:
-    """Invalidate the caches of live exclusions; call it in the transaction that changes an exclusion."""
+    """Invalidate all `LiveExclusionCache`s. Call this in each transaction that changes an exclusion."""
     change_counters.bump(session, change_counters.EXCLUSIONS)
 
 
 class LiveExclusionCache:
-    """Cache of the live exclusions by rule id; it reloads them when their change counter has changed."""
+    """Cache of the live exclusions by rule id.
+
+    The cache reloads the exclusions if the change counter EXCLUSIONS has changed since the last load.
+    """
 
     def __init__(self) -> None:
         self._revision = -1

@@ -24,7 +24,7 @@ _STORED_IDENTITIES = sql_select(_TABLE.c.key_id, _TABLE.c.event_id, _TABLE.c.rul
 def stored_identities(session: Session, identities: Iterable[MatchIdentity]) -> set[MatchIdentity]:
     """Return the identities of all stored matches whose key id and event id occur in `identities`.
 
-    The rule ids are not compared, so the result can contain other identities too.
+    The rule ids are not compared, so the result can contain identities that are not in `identities`.
     """
     by_key: dict[int, set[str]] = {}
     for key_id, event_id, _ in identities:
@@ -33,7 +33,7 @@ def stored_identities(session: Session, identities: Iterable[MatchIdentity]) -> 
     stored: set[MatchIdentity] = set()
     for key_id, event_ids in by_key.items():
         for chunk in chunks(sorted(event_ids)):
-            # There is one query per key, because the unique index begins with `key_id`.
+            # One query per key lets the database use the unique index, which begins with `key_id`.
             rows = connection.execute(_STORED_IDENTITIES, {"key": key_id, "event_ids": chunk})
             stored.update((row[0], row[1], row[2]) for row in rows)
     return stored
@@ -66,16 +66,19 @@ def displayed_match(session: Session, alert: Alert) -> Match | None:
 def list_by_alert(
     session: Session, alert_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
-    """Return at most `limit` matches of the alert whose ids are below `before`, newest first."""
+    """Return at most `limit` matches of the alert, newest first.
+
+    If `before` is not None, only matches with an id below `before` are returned.
+    """
     return _list_newest(session, col(Match.alert_id) == alert_id, before=before, limit=limit)
 
 
 def list_by_exclusion(
     session: Session, exclusion_id: int, *, before: int | None, limit: int
 ) -> list[Match]:
-    """Return at most `limit` matches that the exclusion suppressed and whose ids are below `before`.
+    """Return at most `limit` matches that the exclusion suppressed, newest first.
 
-    The newest match is first.
+    If `before` is not None, only matches with an id below `before` are returned.
     """
     return _list_newest(
         session, col(Match.exclusion_id) == exclusion_id, before=before, limit=limit
@@ -98,9 +101,9 @@ def list_by_rule(session: Session, rule_id: str, *, since: datetime, limit: int)
 
 
 def suppression_counts(session: Session) -> dict[int, tuple[int, datetime]]:
-    """Return suppressed matches by exclusion id, for each exclusion that has suppressed a match.
+    """Return (number of suppressed matches, time when the newest was received) by exclusion id.
 
-    The values are (number of matches, time when the newest was received).
+    Exclusions that have suppressed no match are absent.
     """
     rows = session.exec(
         select(Match.exclusion_id, func.count(), func.max(Match.received_at))

@@ -1,6 +1,7 @@
 """Queries for quarantined events: search, preview, count and delete.
 
-Previews contain only the first bytes of an event, because events can be very long.
+A quarantined event is a rejected event, stored with the reason for the rejection. Previews contain only the
+first bytes of an event, because events can be very long.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,8 +15,8 @@ from sqlmodel import Session, col, select
 
 from app.store.tables import ApiKey, QuarantinedEvent
 
-# Numbers of events after which counting and searching stop, so that they stay fast when very many
-# events were rejected.
+# Counting stops after COUNT_LIMIT events, and a search by reason stops after SCAN_LIMIT events. Therefore
+# both are fast even if very many events were rejected.
 COUNT_LIMIT = 10_000
 SCAN_LIMIT = 20_000
 
@@ -33,8 +34,9 @@ def get(session: Session, quarantine_id: int) -> QuarantinedEvent | None:
 class QuarantineFilter:
     """Filter of quarantined events; None and an empty string do not filter.
 
-    The reason of an event must contain `reason`. The id of an event must be below `before` and at most
-    `up_to`.
+    The reason of an event must contain `reason`. The id of an event must be below `before`, which is used for
+    pagination. The id must be at most `up_to`, so that a bulk action does not affect events that were
+    quarantined after the user had loaded the page.
     """
 
     key_id: int | None = None
@@ -59,8 +61,8 @@ class QuarantinePreview:
 class QuarantineSearchResult:
     """The ids of the events that a search found, newest first.
 
-    `next_before` is the value of `before` for the next page, or None on the last page. If `next_before` is
-    set although the page has fewer ids than the limit, the search stopped after SCAN_LIMIT events.
+    `next_before` is the value of `before` for the next page, or None on the last page. A search by reason
+    stops after SCAN_LIMIT events. In that case `next_before` is set, although `ids` may be few or none.
     """
 
     ids: tuple[int, ...]
@@ -68,7 +70,7 @@ class QuarantineSearchResult:
 
 
 def search(session: Session, filters: QuarantineFilter, limit: int) -> QuarantineSearchResult:
-    """Return the ids of at most `limit` events that match `filters`."""
+    """Return the ids of at most `limit` events that match `filters`, newest first."""
     window = sql_select(col(QuarantinedEvent.id), col(QuarantinedEvent.reason))
     if filters.key_id is not None:
         window = window.where(col(QuarantinedEvent.key_id) == filters.key_id)
@@ -143,7 +145,7 @@ def count(session: Session, key_id: int | None = None) -> int:
 
 
 def counts_by_key(session: Session) -> dict[int, int]:
-    """Return the number of events by key id, for each key that has events.
+    """Return the number of quarantined events by key id; keys without quarantined events are absent.
 
     The number COUNT_LIMIT + 1 means more than COUNT_LIMIT events.
     """

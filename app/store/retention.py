@@ -1,8 +1,8 @@
 """Selection of expired rows, in batches that are small enough to delete in one short transaction.
 
-Open and acknowledged alerts are kept with all their rows, and so are closed alerts that an open or
-acknowledged alert refers to as its previous alert. This module selects a batch in a reading
-transaction; the module `pruning` then checks the rows again and deletes them.
+Open and acknowledged alerts are kept with all their rows. A closed alert is kept while the `previous_id` of
+an open or acknowledged alert refers to it. This module selects a batch in a reading transaction. The module
+`pruning` then checks in a writing transaction that the alerts may still be deleted, and deletes the batch.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +37,9 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 class RetentionLimits:
     """The times before which data expires, and the maximum size of the database.
 
-    An alert expires by the time when it was closed; other rows expire by the time when they were received.
-    `max_bytes` limits the used bytes of the database; None means no limit.
+    An alert expires if it was closed before `closed_before`. Other rows expire if they were received before
+    the limit for their kind; `minutes_before` is the limit for traffic counts. `max_bytes` limits the used
+    bytes of the database; None means no limit.
     """
 
     closed_before: datetime
@@ -54,7 +55,8 @@ class DeletionBatch:
 
     The alerts in `alert_ids` are deleted with all their rows. `partial_alert_id` is a closed alert with
     too many matches for one batch: this batch deletes only the matches in `partial_match_ids`, and a
-    later batch deletes the alert.
+    later batch deletes the alert. Both kinds of alerts must have been closed before `closed_before`.
+    `traffic_minutes` holds (API key id, minute).
     """
 
     closed_before: datetime
@@ -69,10 +71,11 @@ class DeletionBatch:
 def next_batch(
     session: Session, limits: RetentionLimits, at: datetime, rows: int
 ) -> DeletionBatch | None:
-    """Return the next batch of about `rows` rows to delete, or None if no row may be deleted.
+    """Return the next batch of rows to delete, or None if no row may be deleted.
 
-    Expired rows are selected first. If the database exceeds its maximum size, the oldest rows that have not
-    expired follow. Unclosed alerts, and matches that a live exclusion suppressed, are kept even then.
+    `rows` is the approximate maximum number of rows in the batch. Expired rows are selected first. If there
+    are none and the database exceeds its maximum size, the oldest rows that have not expired are selected,
+    except for open and acknowledged alerts, traffic counts, and matches that a live exclusion suppressed.
     """
     selectors: list[Callable[[], DeletionBatch | None]] = [
         lambda: _next_quarantined(session, limits.quarantined_before, rows),
@@ -94,9 +97,10 @@ def exceeds_max_size(session: Session, limits: RetentionLimits) -> bool:
 
 
 def _take_within_max_bytes(rows: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """Return the ids of the first rows whose events fit into one batch, but at least one id.
+    """Return the ids of the first rows whose events have at most MAX_BATCH_BYTES together.
 
-    Each row is (id, length of the event in bytes).
+    Each row is (id, length of the event in bytes). The first id is returned even if its event alone exceeds
+    the limit.
     """
     ids: list[int] = []
     total = 0
@@ -120,9 +124,9 @@ def _next_quarantined(session: Session, before: datetime, rows: int) -> Deletion
 
 
 def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
-    """Select expired minutes of one key.
+    """Select expired traffic counts of the first API key that has any.
 
-    The newest minute of a key is kept, because its `seen_at` says when the key was last used.
+    The row of a key's newest minute is kept, because its `seen_at` says when the key was last used.
     """
     for key_id in session.exec(select(ApiKey.id)).all():
         newest = select(func.max(ApiKeyMinute.minute)).where(ApiKeyMinute.key_id == key_id)
@@ -175,9 +179,9 @@ def _next_suppressed(
 
 
 def is_deletable(before: datetime) -> ColumnElement[bool]:
-    """Return the condition for alerts that may be deleted.
+    """Return the SQL condition for alerts that may be deleted.
 
-    They were closed before `before`, and no unclosed alert refers to them as its previous alert.
+    The alerts were closed before `before`, and no open or acknowledged alert has their id as `previous_id`.
     """
     later_alert = aliased(Alert)
     is_referenced = (
@@ -193,7 +197,7 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
         select(Alert)
         .where(is_deletable(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
-        .limit(max(1, rows // 4))  # deleting an alert changes three times as many index entries
+        .limit(max(1, rows // 4))  # an alert has three times as many index entries as a match
     )
     alerts: list[int] = []
     total_matches = total_bytes = 0

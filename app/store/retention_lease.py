@@ -1,7 +1,8 @@
 """The lease that lets only one process delete expired rows at a time.
 
-The row of the lease also holds the numbers of deleted rows that the audit log does not contain yet. If a
-run is killed, the next run starts from these numbers and records the sum.
+A run acquires the lease, deletes expired rows, records their numbers in the audit log and releases the
+lease. The lease is a row of the database. It also holds the numbers of rows that the run has deleted so far.
+If a run is killed, the next run adds its own numbers to these numbers and records the sum.
 """
 
 from dataclasses import asdict
@@ -18,9 +19,9 @@ _ROW_ID = 1
 def acquire_lease(
     session: Session, holder: str, at: datetime, ends_at: datetime
 ) -> DeletedCounts | None:
-    """Take the lease and return the counts that a killed run has not recorded, zero if there are none.
+    """Acquire the lease; return the numbers of rows that a killed run has deleted but not recorded.
 
-    Return None if another holder has the lease.
+    The numbers are zero if no run was killed. Return None if another holder has the lease.
     """
     run = session.get(RetentionRun, _ROW_ID)
     if run is None:
@@ -35,7 +36,7 @@ def acquire_lease(
 def renew_lease(session: Session, holder: str, ends_at: datetime, deleted: DeletedCounts) -> bool:
     """Extend the lease and store the counts so far; return False if another holder has the lease.
 
-    Call this function in the transaction that deletes the rows.
+    Call this function in the transaction that deletes the rows, so that the counts are always correct.
     """
     run = _held_run(session, holder)
     if run is None:

@@ -1,4 +1,4 @@
-"""Rules that users have enabled or disabled, regardless of the default in the rule file."""
+"""Rules that users have enabled or disabled. This setting overrides the default in the rule file."""
 
 from datetime import datetime
 
@@ -9,24 +9,24 @@ from app.store.tables import RuleSwitch
 
 
 def get(session: Session, rule_id: str) -> RuleSwitch | None:
-    """Return the rule's switch, or None if no user has enabled or disabled the rule."""
+    """Return the stored switch of the rule, or None if no user has enabled or disabled the rule."""
     return session.get(RuleSwitch, rule_id)
 
 
 def list_all(session: Session) -> dict[str, RuleSwitch]:
-    """Return all switches by rule id."""
+    """Return the stored switches of all rules that users have enabled or disabled, by rule id."""
     return {switch.rule_id: switch for switch in session.exec(select(RuleSwitch))}
 
 
 def rule_overrides(session: Session) -> dict[str, bool]:
-    """Return by rule id whether the rule is enabled, for each rule that a user has enabled or disabled."""
+    """Return the rules that users have enabled (True) or disabled (False), by rule id."""
     return {rule_id: switch.enabled for rule_id, switch in list_all(session).items()}
 
 
 def set_enabled(
     session: Session, rule_id: str, *, enabled: bool, at: datetime, actor: str
 ) -> RuleSwitch:
-    """Enable or disable a rule, and make every process reload its detector."""
+    """Enable or disable a rule, and make every process rebuild its detector after the commit."""
     switch = session.get(RuleSwitch, rule_id)
     if switch is None:
         switch = RuleSwitch(

@@ -14,8 +14,8 @@ from app.store.database import Database
 def known_revisions() -> list[str]:
     """Return the ids of all revisions, oldest first.
 
-    Each id is the beginning of a file name in migrations/versions. The ids are read from the file names, so
-    that a start without a migration need not import Alembic.
+    Each id is the beginning of a file name in migrations/versions, such as 0001. The ids are read from the
+    file names, because importing Alembic would slow down every start of the program.
     """
     folder = resource_dir("migrations") / "versions"
     return sorted(path.stem.partition("_")[0] for path in folder.glob("[0-9]*.py"))
@@ -37,9 +37,10 @@ def current_revision(database: Database) -> str | None:
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
-    """Migrate the database to the newest revision; return the revisions before and after.
+    """Migrate the database to the newest revision; return the revisions before and after the migration.
 
-    Raises FatalError if the database is newer than this program, or cannot be opened or changed.
+    The revision before the migration is None if the database was empty. Raises FatalError if the database is
+    newer than this program, or cannot be opened or changed.
     """
     known = known_revisions()
     before = current_revision(database)
@@ -50,9 +51,9 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
 
 def outdated_message(database: Database) -> str | None:
-    """Return a sentence if the database is older than this program, or None if it is up to date.
+    """Return None if the database is up to date, or a sentence if it is older than this program.
 
-    Raises FatalError if the database is newer, or cannot be read.
+    The sentence has no full stop. Raises FatalError if the database is newer, or cannot be read.
     """
     known = known_revisions()
     current = current_revision(database)

@@ -1,8 +1,8 @@
 """All tables of the database, in one module so that the schema can be read in one place.
 
 The package `app.domain` defines the terms. Columns that record who made a change (`actor`, `closed_by`, …)
-hold the user's name as text, so that the record stays correct when the user changes. All other relations
-are foreign keys.
+hold the user's name as text, so that later changes to the user do not affect the record. Other references
+to rows are foreign keys.
 """
 
 from datetime import datetime
@@ -55,7 +55,7 @@ class User(SQLModel, table=True):
 
 
 class LoginSession(SQLModel, table=True):
-    """A session of a signed-in browser; `token_hash` is the SHA-256 of the cookie."""
+    """A session of a signed-in browser; `token_hash` is the SHA-256 of the session cookie."""
 
     __tablename__: ClassVar[Any] = "login_session"
 
@@ -69,7 +69,10 @@ class LoginSession(SQLModel, table=True):
 
 
 class OneTimeLink(SQLModel, table=True):
-    """A link that works once; `purpose` is "first_admin", "invite" or "enter" (sign in)."""
+    """A link that works once.
+
+    `purpose` is "first_admin" (create the first admin), "invite" (set a password) or "enter" (sign in).
+    """
 
     __tablename__: ClassVar[Any] = "one_time_link"
 
@@ -102,7 +105,10 @@ class ApiKey(SQLModel, table=True):
 
 
 class ApiKeyMinute(SQLModel, table=True):
-    """Traffic counts of one key in one minute; `seen_at` is the newest time of receipt in that minute."""
+    """Traffic counts of one API key in one minute.
+
+    `seen_at` is the time when the newest request of that minute was received.
+    """
 
     __tablename__: ClassVar[Any] = "key_minute"
 
@@ -118,10 +124,12 @@ class ApiKeyMinute(SQLModel, table=True):
 
 
 class Alert(SQLModel, table=True):
-    """The matches of one rule with one fingerprint, from opening to closing.
+    """An alert. Until it is closed, each new match with the same fingerprint is added to it.
 
-    `version` is incremented with every change by a user, so that a change based on an older version can be
-    refused. The columns from `host` to `destination` come from the first match; lists and filters use them.
+    `fingerprint` is a hash of the rule id and of the host, container, user, process and SSH destination of
+    the match. `version` is incremented with every change by a user, so that a change based on an older
+    version can be refused. The columns from `host` to `destination` come from the first match; lists and
+    filters use them.
     """
 
     __tablename__: ClassVar[Any] = "alert"
@@ -151,8 +159,9 @@ class Alert(SQLModel, table=True):
     version: int
     severity: str
     priority: int
-    # Factors of the priority, each {"why", "points", "history"}. "history" is true for a factor that comes
-    # from the verdict of the previous alert.
+    # The priority is the sum of "points" over these factors, clamped to 0 to 100. Each factor is an object
+    # {"why", "points", "history"}: "why" is its label, and "history" is true if the factor comes from the
+    # verdict of the previous alert.
     priority_parts: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     first_seen: datetime = _utc_column()
     last_seen: datetime = _utc_column()
@@ -162,10 +171,11 @@ class Alert(SQLModel, table=True):
     reason: str | None = Field(sa_type=Text)
     closed_at: datetime | None = _utc_column(nullable=True)
     closed_by: str | None
-    # The newest closed alert that had the same fingerprint when this alert was opened.
+    # The previous alert: the newest closed alert with the same fingerprint when this alert was opened.
     previous_id: int | None = Field(foreign_key="alert.id", index=True)
-    # API key and event id of the displayed match, which has the highest priority. `severity`,
-    # `priority`, `headline`, `command_line`, `ssh_role`, `chips` and `search_text` come from it.
+    # API key and event id of the displayed match, which is the match with the highest priority. The columns
+    # `severity`, `priority`, `headline`, `command_line`, `ssh_role`, `chips` and `search_text` describe this
+    # match.
     shown_key_id: int = Field(foreign_key="api_key.id")
     shown_event_id: str
     headline: str = Field(sa_type=Text)
@@ -180,10 +190,10 @@ class Alert(SQLModel, table=True):
     process_name: str | None
     destination: str | None = Field(index=True)
     ssh_role: str | None
-    # SSH findings of the displayed match with a risk above 0, at most 12: {"label", "risk", "title"}.
-    # Pages show them as labels; "title" is the explanation.
+    # At most 12 facts about the SSH command line of the displayed match that have a risk above 0, such as
+    # "remote forward". Each is an object {"label", "risk", "title"}; "title" is a sentence that explains it.
     chips: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
-    # Case-folded text for the search in the alert list.
+    # Case-folded text that the search in the alert list compares with the words of the query.
     search_text: str = Field(sa_type=Text)
 
 
@@ -239,7 +249,10 @@ class AlertActivity(SQLModel, table=True):
 
 
 class GuideTick(SQLModel, table=True):
-    """A guide step that a user has marked as done for this alert."""
+    """A step of the rule's investigation guide that a user has marked as done for an alert.
+
+    `part` is "triage", "false_positives" or "response"; `step_key` identifies the step within the part.
+    """
 
     __tablename__: ClassVar[Any] = "guide_tick"
 
@@ -251,9 +264,10 @@ class GuideTick(SQLModel, table=True):
 
 
 class ExclusionRecord(SQLModel, table=True):
-    """An exclusion.
+    """An exclusion, which suppresses matches of one rule.
 
-    `live_version` is the number of the approved version, which suppresses matches, or None before approval.
+    `live_version` is the number of the version that was approved last, or None if none was approved. This
+    version suppresses matches until it expires or a user ends the exclusion.
     """
 
     __tablename__: ClassVar[Any] = "exclusion"
@@ -269,7 +283,10 @@ class ExclusionRecord(SQLModel, table=True):
 
 
 class ExclusionVersion(SQLModel, table=True):
-    """A proposed version of an exclusion; only its decision columns change later."""
+    """A version of an exclusion, as it was proposed.
+
+    After the insert, only the columns `decision`, `decided_by` and `decided_at` change.
+    """
 
     __tablename__: ClassVar[Any] = "exclusion_version"
     __table_args__ = (
@@ -290,7 +307,7 @@ class ExclusionVersion(SQLModel, table=True):
 
 
 class RuleSwitch(SQLModel, table=True):
-    """A rule that a user enabled or disabled. For a rule without a row, the rule file decides.
+    """A rule that a user has enabled or disabled. A rule without a row has the state that its file sets.
 
     `version` is incremented with every change, so that a change based on an older version can be refused.
     """
@@ -305,7 +322,7 @@ class RuleSwitch(SQLModel, table=True):
 
 
 class QuarantinedEvent(SQLModel, table=True):
-    """A rejected event: its bytes and the reason."""
+    """A rejected event: its bytes and the reason for the rejection."""
 
     __tablename__: ClassVar[Any] = "quarantine"
 
@@ -319,7 +336,8 @@ class QuarantinedEvent(SQLModel, table=True):
 class AuditEntry(SQLModel, table=True):
     """An entry of the audit log.
 
-    Its hash covers the hash of the previous entry, so that a changed or deleted entry is detected.
+    `entry_hash` covers `previous_hash`, the hash of the previous entry. Therefore a change or deletion of an
+    entry can be detected.
     """
 
     __tablename__: ClassVar[Any] = "audit_entry"
@@ -336,9 +354,9 @@ class AuditEntry(SQLModel, table=True):
 
 
 class RetentionRun(SQLModel, table=True):
-    """The retention lease (at most one row): its holder and its end.
+    """The lease that lets one process at a time delete expired rows. The table has at most one row.
 
-    `pruned` holds the counts of deleted rows that the audit log does not contain yet.
+    `pruned` holds the numbers of deleted rows that are not recorded in the audit log yet.
     """
 
     __tablename__: ClassVar[Any] = "retention_run"
@@ -350,7 +368,7 @@ class RetentionRun(SQLModel, table=True):
 
 
 class Revision(SQLModel, table=True):
-    """A change counter, by whose value caches detect that their content is outdated."""
+    """A change counter. A cache is outdated if it was loaded at a different value of its counter."""
 
     __tablename__: ClassVar[Any] = "revision"
 

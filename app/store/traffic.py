@@ -1,6 +1,6 @@
-"""Traffic of API keys: counts per minute, and the timing of their stored matches.
+"""Traffic of API keys: counts per minute, and the times at which stored matches occurred and were received.
 
-Every query reads a limited number of rows: the minutes of given keys, or a limited number of matches.
+To stay fast, a query reads only the minutes of the given API keys, or a limited number of matches.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,11 @@ COUNTER_FIELDS = ("received", "matched", "suppressed", "duplicates", "rejected",
 
 @dataclass(slots=True)
 class TrafficCounts:
-    """Counts of one API key over a period. `seen_at` is the newest time of receipt."""
+    """Traffic of one API key over a period.
+
+    `received` and `rejected` count events; `matched`, `suppressed` and `duplicates` count matches. `bytes`
+    is the size of the request bodies. `seen_at` is the time when the newest request was received.
+    """
 
     received: int = 0
     matched: int = 0
@@ -36,8 +40,7 @@ class TrafficCounts:
             self.seen_at = more.seen_at
 
 
-# The statement uses SQLAlchemy Core, which is faster than the ORM, because it runs for every batch of
-# events.
+# This statement runs for every batch of events, so it uses SQLAlchemy Core, which is faster than the ORM.
 _MINUTES = metadata.tables["key_minute"]
 _SEEN_AT = bindparam("new_seen_at", type_=_MINUTES.c.seen_at.type)
 _ADD_TRAFFIC = (
@@ -71,16 +74,19 @@ def add_traffic(session: Session, key_id: int, minute: datetime, counts: Traffic
 
 @dataclass(frozen=True, slots=True)
 class KeyTraffic:
-    """The counts of a key over a period, and the newest minute of the period in which it sent a match."""
+    """The traffic of one API key over a period.
+
+    `last_matched_at` is the newest minute of the period with a match, or None if there was no match.
+    """
 
     counts: TrafficCounts
     last_matched_at: datetime | None
 
 
 def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, datetime]:
-    """Return the newest time of receipt by key id, for each key that has sent a request.
+    """Return the time when the newest request was received, by key id.
 
-    If `key_id` is given, the result contains only this key.
+    Keys that have sent no request are absent. If `key_id` is given, the result contains only this key.
     """
     newest = (
         sql_select(col(ApiKeyMinute.seen_at))
@@ -99,7 +105,7 @@ def last_seen_by_key(session: Session, key_id: int | None = None) -> dict[int, d
 def totals_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
 ) -> dict[int, KeyTraffic]:
-    """Return the traffic from `since` on by key id; keys without traffic are absent."""
+    """Return the traffic at `since` or later, by key id; keys without traffic are absent."""
     matched_at = func.max(case((col(ApiKeyMinute.matched) > 0, col(ApiKeyMinute.minute))))
     rows = session.execute(
         sql_select(
@@ -122,7 +128,7 @@ def totals_by_key(
 def minutes_by_key(
     session: Session, key_ids: Collection[int], *, since: datetime
 ) -> dict[int, list[TrafficMinute]]:
-    """Return the minutes with traffic from `since` on by key id, oldest first."""
+    """Return the minutes with traffic at `since` or later, by key id; the oldest minute is first."""
     # The query reads columns, because loading a week of minutes as ORM objects takes several times as long.
     rows = session.execute(
         sql_select(
@@ -172,15 +178,18 @@ class MatchTiming:
     host: str | None
 
 
-# Maximum number of matches of all keys that are read for one minute. It keeps the query fast when
-# another key has sent very many matches in that minute.
+# Maximum number of matches that are read for one minute, counting the matches of all keys. The limit keeps
+# the query fast when another key has sent very many matches in that minute.
 _SCAN_LIMIT = 2_000
 
 
 def match_timings(
     session: Session, key_id: int, matched_in: Sequence[datetime], *, limit: int
 ) -> list[MatchTiming]:
-    """Return the timing of about `limit` matches that the key sent in the minutes `matched_in`."""
+    """Return the timing of matches that the key sent in the minutes `matched_in`.
+
+    The function reads one minute after another and stops when it has at least `limit` matches.
+    """
     timings: list[MatchTiming] = []
     for minute in matched_in:
         minute_matches = (

@@ -1,4 +1,4 @@
-"""Queries for users, their sessions and their one-time links."""
+"""Queries for users, their login sessions, and the one-time links with which they sign in."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,11 @@ from app.store.tables import LoginSession, OneTimeLink, User
 
 
 class LinkPurpose(StrEnum):
-    """The purpose of a one-time link. The database stores these values."""
+    """The purpose of a one-time link.
+
+    A link creates the first admin, lets an invited user set a password, or signs a user in. The database
+    stores these values.
+    """
 
     FIRST_ADMIN = "first_admin"
     INVITE = "invite"
@@ -20,7 +24,7 @@ class LinkPurpose(StrEnum):
 
 
 def normalize_name(name: str) -> str:
-    """Return the trimmed and case-folded name. No two users have the same name in this form."""
+    """Return `name` trimmed and case-folded. This form of the name is unique among all users."""
     return name.strip().casefold()
 
 
@@ -33,7 +37,7 @@ def list_all(session: Session) -> list[User]:
 
 
 def list_active(session: Session) -> list[User]:
-    """Return the users who are not disabled; alerts can be assigned to them."""
+    """Return the users who are not disabled. Alerts can be assigned only to these users."""
     return [user for user in list_all(session) if user.disabled_at is None]
 
 
@@ -44,7 +48,7 @@ def names_by_id(session: Session, ids: Iterable[int | None]) -> dict[int, str]:
 
 
 def count_active_admins(session: Session) -> int:
-    """Count the admins who can sign in, which means that they are not disabled and have a password."""
+    """Count the admins who can sign in: they are not disabled and have a password."""
     return session.exec(
         select(func.count()).where(
             User.role == Role.ADMIN,
@@ -84,7 +88,7 @@ def session_counts_by_user(session: Session, *, at: datetime) -> dict[int, int]:
 def delete_sessions(
     session: Session, user_id: int, *, except_token_hash: str | None = None
 ) -> None:
-    """End all sessions of a user, except the session with the given token hash."""
+    """Delete all sessions of a user, except the session with `except_token_hash` if it is not None."""
     statement = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
     if except_token_hash is not None:
         statement = statement.where(col(LoginSession.token_hash) != except_token_hash)
@@ -100,7 +104,10 @@ def get_link(session: Session, token_hash: str) -> OneTimeLink | None:
 
 
 def delete_unused_links(session: Session, user_id: int | None, purpose: LinkPurpose) -> None:
-    """Delete the unused links for `purpose` of a user, or the links without a user if `user_id` is None."""
+    """Delete the unused links of one user for one purpose.
+
+    If `user_id` is None, delete the unused links that belong to no user, such as a link for the first admin.
+    """
     session.execute(
         delete(OneTimeLink).where(
             col(OneTimeLink.user_id).is_(None)

@@ -1,4 +1,4 @@
-"""Create the table of rule switches"""
+"""Create the table rule_switch: the rules that users have enabled or disabled"""
 
 import sqlalchemy as sa
 from alembic import op

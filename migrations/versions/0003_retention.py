@@ -1,4 +1,4 @@
-"""Add the retention lease, and indexes to select expired alerts"""
+"""Create the table retention_run, and indexes for the selection of expired alerts"""
 
 import sqlalchemy as sa
 from alembic import op
