@@ -1,1 +1,1 @@
-"""The vocabulary of Deckwatch as plain Python. It uses neither the web nor SQL, and never reads the clock."""
+"""The domain model in plain Python. It does not use the web framework or SQL, and never reads the clock."""

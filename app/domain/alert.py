@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 
 class AlertAction(StrEnum):
-    """A change of an alert's status by a user."""
+    """An action with which a user changes the status of an alert."""
 
     ACKNOWLEDGE = "acknowledge"
     CLOSE = "close"
@@ -37,7 +37,7 @@ class AlertAction(StrEnum):
 
     @property
     def past_tense(self) -> str:
-        """The past tense, such as "closed"; activity entries store it as their kind."""
+        """The past tense, such as "closed". The alert's activity log stores it as the kind of an entry."""
         return f"{self.removesuffix('e')}ed"
 
 
@@ -110,7 +110,7 @@ def grouping_key(rule_id: str, event: Event) -> GroupingKey:
 def fingerprint(key: GroupingKey) -> str:
     """Return the hash of `key`, 32 hexadecimal digits.
 
-    The hash input is JSON, so that a missing value differs from an empty string and from "None".
+    The hash input is JSON, so that a missing value differs from an empty string and from the text "None".
     """
     values = [
         key.rule_id,
@@ -125,10 +125,10 @@ def fingerprint(key: GroupingKey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PriorityFactor:
-    """One named part of a priority; `points` may be negative.
+    """One summand of a priority; `points` may be negative.
 
-    `from_last_verdict` marks a factor that comes from the verdict of the previous alert. Such a factor
-    applies to every match of the alert, not only to the first.
+    `from_last_verdict` marks the factor for the verdict of the previous alert with the same fingerprint. This
+    factor applies to every match of an alert, not only to the first.
     """
 
     label: str
@@ -138,7 +138,7 @@ class PriorityFactor:
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """A priority: `total` is the sum of the points of `factors`, clamped to 0 to 100."""
+    """A priority. `total` is the sum of the points of `factors`, limited to the range 0 to 100."""
 
     total: int
     factors: tuple[PriorityFactor, ...]
@@ -158,13 +158,16 @@ _VERDICT_FACTORS = {
 
 
 def compute_priority(risk_score: int, event: Event, last_verdict: Verdict | None) -> Priority:
-    """Return the sum of the rule's risk score, the SSH findings, and the previous alert's verdict."""
+    """Return the priority: the rule's risk score plus points for SSH findings and for the last verdict.
+
+    `last_verdict` is the verdict of the previous alert with the same fingerprint.
+    """
     factors = [PriorityFactor("risk score of the rule", risk_score)]
     if event.ssh:
         counts = Counter(
             (finding.kind, finding.risk) for finding in event.ssh.findings if finding.risk
         )
-        # A command line can contain thousands of forwards, so equal findings become one factor.
+        # A command line can contain thousands of forwards, so equal findings are combined into one factor.
         factors += (
             PriorityFactor(str(kind) if times == 1 else f"{kind} ×{times:,}", risk * times)
             for (kind, risk), times in counts.items()
@@ -177,16 +180,16 @@ def compute_priority(risk_score: int, event: Event, last_verdict: Verdict | None
 
 
 def clamp_priority(points: Iterable[int]) -> int:
-    """Return the sum of `points`, clamped to 0 to 100."""
+    """Return the sum of `points`, limited to the range 0 to 100."""
     return max(0, min(100, sum(points)))
 
 
 def severity_for_priority(total: int) -> Severity:
-    """Return the severity band of a priority.
+    """Return the severity for the priority `total`.
 
-    Elastic's bands for rules end at 21 (low), 47 (medium) and 73 (high). A usual risk score lies at the upper
-    end of its band, so one more point would reach the next band. The bands here therefore end at 29, 59 and
-    79.
+    For rules, Elastic's ranges of risk scores end at 21 (low), 47 (medium) and 73 (high), and the usual score
+    of a rule is one of these ends. With these ranges, one point for a finding would raise the severity of the
+    alert. The ranges here are therefore wider: they end at 29 (low), 59 (medium) and 79 (high).
     """
     if total >= 80:
         return Severity.CRITICAL

@@ -1,8 +1,8 @@
 """Field access in ECS documents with nested or dotted keys and single or multiple values.
 
 Elasticsearch flattens `{"process": {"name": "ssh"}}`, `{"process.name": "ssh"}` and
-`{"process": [{"name": "ssh"}]}` to the same field. These functions do the same, and all code that reads an
-event by field name uses them.
+`{"process": [{"name": "ssh"}]}` to the same field, `process.name`. The functions in this module read all
+three forms. All code that reads an event by field name uses these functions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from typing import TypeAlias
 Scalar: TypeAlias = str | int | float | bool
 Document: TypeAlias = Mapping[str, object]
 
-# Module constants, because a `str | int` inside a function is built at each call.
+# These are constants, because Python would build such a tuple inside a function again at each call.
 _SCALAR_TYPES = (str, int, float, bool)
 _MAPPING_TYPES = (dict, Mapping)
 
@@ -28,14 +28,20 @@ def field_values(document: Document, field: str) -> list[Scalar]:
 
 
 def first_text(document: Document, field: str) -> str | None:
-    """Return the first value of `field` as text, or None. Numbers become text (`user.id` may be either)."""
+    """Return the first value of `field` as text, or None.
+
+    Numbers are converted to text, because agents send `user.id` as a number or as text.
+    """
     for value in field_values(document, field):
         return str(value).lower() if isinstance(value, bool) else str(value)
     return None
 
 
 def first_number(document: Document, field: str) -> int | None:
-    """Return the first integer in `field`, or None. Decimal strings count, because Falco also sends these."""
+    """Return the first integer in `field`, or None.
+
+    Decimal strings are converted, because Falco also sends numbers as strings.
+    """
     for value in field_values(document, field):
         if isinstance(value, int) and not isinstance(value, bool):
             return value
@@ -45,7 +51,10 @@ def first_number(document: Document, field: str) -> int | None:
 
 
 def entries_under(node: object, field: str) -> Iterator[tuple[str, object]]:
-    """Yield (rest of the name, value) for each entry below `field`, with nested or dotted keys."""
+    """Yield (rest of the name, value) for each entry below `field`, with nested or dotted keys.
+
+    For the field `container.labels`, `{"container.labels.app": "web"}` yields ("app", "web").
+    """
     if isinstance(node, list):
         for item in node:
             yield from entries_under(item, field)
@@ -62,7 +71,8 @@ def entries_under(node: object, field: str) -> Iterator[tuple[str, object]]:
 
 
 def _collect_values(node: object, field: str, collected: list[Scalar]) -> None:
-    # `dict` is first in _MAPPING_TYPES: decoded JSON is a dict, and this check runs 100 times per event.
+    # This check runs about 100 times per event. `dict` is first in _MAPPING_TYPES, because decoded JSON
+    # objects have this type.
     if isinstance(node, _MAPPING_TYPES):
         for key, rest in _key_splits(field):
             child = node.get(key)
@@ -88,6 +98,9 @@ def _collect_scalars(items: list[object], collected: list[Scalar]) -> None:
 
 @lru_cache(maxsize=4096)
 def _key_splits(field: str) -> tuple[tuple[str, str], ...]:
-    """Return (key, rest of the name) for each way to split `field`, the complete name first."""
+    """Return (key, rest of the name) for each way to split `field`, the complete name first.
+
+    `a.b` gives ("a.b", "") and ("a", "b").
+    """
     dots = [at for at, character in enumerate(field) if character == "."]
     return ((field, ""), *((field[:at], field[at + 1 :]) for at in dots))

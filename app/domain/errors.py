@@ -1,10 +1,10 @@
-"""Errors that a user can act on. The web, the API and the command line each render them."""
+"""Errors that a user can act on. Web pages, the API and the command line display these errors."""
 
 from collections.abc import Mapping
 
 
 class DeckwatchError(Exception):
-    """Base class. The first argument is one sentence for the user."""
+    """Base class of these errors. The first argument is a message for the user."""
 
 
 class InvalidInput(DeckwatchError):
@@ -36,4 +36,4 @@ class Unavailable(DeckwatchError):
 
 
 class FatalError(DeckwatchError):
-    """The command cannot run: an invalid setting, an unreadable file, an unusable database."""
+    """A command cannot run, for example because a setting is invalid or a file cannot be read."""

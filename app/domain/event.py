@@ -1,8 +1,8 @@
-"""A process event as pages, exclusions and evidence read it.
+"""Process events: the typed form of an ECS document, for pages and exclusions.
 
-An Event is built from the normalised ECS document. An attacker may control every string in it. The strings
-are already escaped for storage (`text.escape_unstorable`), so that matching, storage and display use the same
-characters. The original bytes are stored with the match.
+An attacker may control every string in an Event. The strings are already escaped for storage
+(`text.escape_unstorable`), so that exclusions, the database and pages use the same characters. The original
+bytes of an event that matches a rule are stored with the match.
 """
 
 import hashlib
@@ -34,7 +34,10 @@ class Process:
 
     @cached_property
     def command_line(self) -> str:
-        """The arguments (ECS `process.args`) as one shell-quoted line with passwords masked."""
+        """The arguments (ECS `process.args`) as one shell-quoted line with passwords masked.
+
+        For a process without arguments, this is its title or name.
+        """
         return (
             masked_command_line(self.args, name=self.name)
             if self.args
@@ -44,7 +47,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Event:
-    """A process event. `id` is unique per API key; `occurred_at` is the agent's clock (aware UTC) or None."""
+    """A process event.
+
+    `id` is unique per API key. `occurred_at` is the time that the agent reports (aware UTC), or None.
+    """
 
     id: str
     occurred_at: datetime | None
@@ -91,7 +97,7 @@ class Event:
 
 
 def event_from_ecs(document: Document) -> Event:
-    """Build an Event from a normalised ECS document; a missing or wrongly typed field becomes None."""
+    """Build an Event from an ECS document. A field that is missing or has a wrong type becomes None."""
     process = _process(document, "process")
     if process is None:
         process = Process(None, None, (), None, None, None)
@@ -128,8 +134,8 @@ def event_from_ecs(document: Document) -> Event:
     )
 
 
-# Hosts run the same command lines again and again, so results are cached. Command lines with more characters
-# than this are parsed each time, to limit the memory of the cache.
+# Results are cached, because hosts run the same command lines again and again. Command lines with more
+# characters than this limit are not cached, so that the cache stays small.
 _MAX_CACHED_CHARACTERS = 2_000
 
 
@@ -168,11 +174,12 @@ def _event_id(document: Document) -> str:
 
 
 def derive_event_id(document: Document) -> str:
-    """Return a deterministic id for an event without `event.id`, so that a retry is a duplicate.
+    """Return a deterministic id for an event without `event.id`.
 
-    The id is a hash of host, time (all digits that the agent sent), process and arguments. For an event
-    without a time or without a process it is a hash of the whole document, so that different events get
-    different ids.
+    If an agent sends the event again, the id is the same and the event is recognised as a duplicate. The id
+    is a hash of `_IDENTITY_FIELDS` and the arguments. If the event has no time, or neither a process id nor
+    an entity id, these fields may be equal in different events. The id is then a hash of the complete
+    document.
     """
     fields = {name: [str(v) for v in field_values(document, name)] for name in _IDENTITY_FIELDS}
     identity: object = fields, [str(value) for value in field_values(document, "process.args")]
@@ -183,10 +190,10 @@ def derive_event_id(document: Document) -> str:
 
 
 def parse_timestamp(text: str | None) -> datetime | None:
-    """Parse RFC 3339 with up to nine fractional digits, or milliseconds since 1970, to aware UTC.
+    """Parse an RFC 3339 time, or milliseconds since 1970, to an aware UTC datetime.
 
-    Elasticsearch's `date` type accepts both forms. Returns None for any other text, because an event with an
-    invalid time must not be rejected.
+    Elasticsearch's `date` type accepts both forms. Fractions of a second are truncated to microseconds. Any
+    other text gives None instead of an error, because an event with an invalid time must not be rejected.
     """
     if not text or len(text) > 40:
         return None
@@ -213,7 +220,7 @@ def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
 
 
 def _arguments(document: Document, prefix: str) -> tuple[str, ...]:
-    """Return `args`, or else the command line split as a shell splits it.
+    """Return the field `args` of the process; if it is missing, split its `command_line` as a shell does.
 
     The parser of SSH command lines and the masking of passwords need separate arguments.
     """
@@ -250,7 +257,7 @@ def _process(document: Document, prefix: str) -> Process | None:
 
 
 def _labels(document: Document) -> dict[str, str]:
-    """Return `container.labels` flattened; keys keep their dots (`app.kubernetes.io/name`)."""
+    """Return `container.labels` as a flat dict. Keys keep their dots, as in `app.kubernetes.io/name`."""
     labels: dict[str, str] = {}
     for key, value in entries_under(document, "container.labels"):
         _flatten(key, value, labels)

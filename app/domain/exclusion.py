@@ -1,4 +1,7 @@
-"""Exclusions: fields, operators and conditions, coverage of an event, validation (long because of tables)."""
+"""Exclusions, which suppress matches of a rule: fields, operators, conditions and their validation.
+
+The module is long because of the tables of fields and operators.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -33,7 +36,11 @@ class Operator(StrEnum):
 
 
 class OperatorSpec(NamedTuple):
-    """`accepts` tests one value; `negated` inverts the result of the whole condition."""
+    """Definition of an operator.
+
+    `accepts` tests one value of the event against the values of the condition. `negated` inverts the result
+    of the whole condition. `arity` is the number of values that the condition needs.
+    """
 
     accepts: Callable[[str, tuple[str, ...]], bool]
     negated: bool
@@ -72,8 +79,8 @@ OPERATORS: dict[Operator, OperatorSpec] = {
 class ExclusionField(NamedTuple):
     """A field that conditions may use.
 
-    `limits_scope` is true for fields that say where or as which user the process ran. Process names and
-    arguments do not limit the scope, because the attacker chooses them.
+    `limits_scope` is true if the field says where the process ran (such as image or host) or as which user.
+    Process names and arguments do not limit the scope of an exclusion, because the attacker chooses them.
     """
 
     label: str
@@ -151,11 +158,11 @@ class Condition:
     def holds(self, event: Event) -> bool:
         """Return whether the condition is true for `event`.
 
-        A negated operator gives the opposite of its positive form, so it is true for an event without the
-        field.
+        A negated operator such as "is not" inverts the result of its positive form. The condition is
+        therefore true for an event without the field.
         """
         if find_field(self.field) is None:
-            return False  # an unknown field must never widen an exclusion
+            return False  # an unknown field must not make the exclusion cover more events
         kind = OPERATORS[self.operator]
         return (
             any(kind.accepts(value, self.values) for value in self.values_in(event))
@@ -163,14 +170,14 @@ class Condition:
         )
 
     def values_in(self, event: Event) -> tuple[str, ...]:
-        """Return the event's values of the field; empty for an unknown field."""
+        """Return the event's values of the condition's field, or an empty tuple if the field is unknown."""
         known = find_field(self.field)
         return tuple(value for value in known.extract(event) if value is not None) if known else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """The live version of an exclusion. It applies only to matches of `rule_id`."""
+    """The last approved version of an exclusion, which covers only matches of the rule `rule_id`."""
 
     id: int
     version: int
@@ -181,7 +188,7 @@ class Exclusion:
     def covers(self, event: Event, *, rule_id: str, at: datetime) -> bool:
         """Return whether the exclusion covers a match of the rule `rule_id` that was received at `at`.
 
-        `at` is an aware time of the server's clock.
+        `at` is an aware datetime of the server's clock, not of the agent's clock.
         """
         return (
             rule_id == self.rule_id
@@ -194,10 +201,10 @@ class Exclusion:
 def validate_conditions(
     conditions: Sequence[tuple[str, str, Sequence[str]]],
 ) -> tuple[Condition, ...]:
-    """Parse and check user input: (field, operator, values) per condition.
+    """Parse and check the (field, operator, values) that a user entered for each condition.
 
-    Raises InvalidInput with keys `conditions` and `conditions.N` (N from 0). Unknown fields and operators
-    are errors, and so are conditions that do not limit the scope.
+    Raises InvalidInput with keys `conditions` and `conditions.N` (N from 0) if a field or an operator is
+    unknown, if values are invalid, or if the conditions are too broad (see `breadth_error`).
     """
     problems: dict[str, str] = {}
     validated: list[Condition] = []
@@ -250,8 +257,8 @@ def _validate_condition(
 def is_valid_value(value: str) -> bool:
     """Return whether a condition may contain `value`.
 
-    Forms show one value per line. A value with a line break or surrounding spaces would silently change
-    when the form is saved again.
+    The form shows one value per line and trims each line. If a value had a line break or surrounding spaces,
+    saving the form again would change it without notice.
     """
     return (
         0 < len(value) <= MAX_VALUE_LENGTH
@@ -264,10 +271,11 @@ _POSITIVE_OPERATORS = frozenset({Operator.IS, Operator.IS_ONE_OF, Operator.MATCH
 
 
 def breadth_error(conditions: Sequence[Condition]) -> str | None:
-    """Return why these conditions are too broad, or None.
+    """Return an error message if these conditions together are too broad, else None.
 
-    At least one condition must limit the scope with a positive operator. A wildcard pattern limits it only
-    if at least three literal characters remain: `*` and `a*` do not.
+    At least one condition must have a field with `limits_scope` and a positive operator ("is", "is one of" or
+    "matches"). For "matches", each pattern must have at least three characters that are not wildcards: `web*`
+    is accepted, `a*` is not.
     """
     if any(_limits_scope(condition) for condition in conditions):
         return None
@@ -295,7 +303,7 @@ def validate_end(
 ) -> datetime:
     """Return `ends_at` if it is in the future and at most `max_duration` plus one day ahead.
 
-    Raises InvalidInput with key `ends_at`.
+    Otherwise raises InvalidInput with the key `ends_at`.
     """
     if ends_at is None:
         raise InvalidInput({"ends_at": "Enter an end date."})

@@ -1,8 +1,8 @@
-"""Parser of guides: a rule's Markdown note as parts and steps.
+"""Parser of investigation guides: it splits the Markdown note of a rule into parts and steps.
 
-Notes have no schema. Public rules share little more than headings such as "Possible investigation
-steps", "False positive analysis" and "Response and remediation". The parser recognises the parts by these
-words at any heading level and keeps all other Markdown as text. It does not render HTML.
+Notes have no schema. The notes of public rules have little in common except headings such as "Possible
+investigation steps", "False positive analysis" and "Response and remediation". The parser recognises a part
+by such words in a heading of any level and keeps all other Markdown as text. It does not render HTML.
 """
 
 import re
@@ -16,7 +16,7 @@ from markdown_it.token import Token
 
 
 class GuidePartName(StrEnum):
-    """The three parts of a guide, in the order an analyst works through them."""
+    """The three parts of a guide, in the order in which an analyst works through them."""
 
     TRIAGE = "triage"
     FALSE_POSITIVES = "false_positives"
@@ -27,9 +27,10 @@ class GuidePartName(StrEnum):
 class GuideStep:
     """One step of a guide.
 
-    `key` identifies the step in stored ticks and is unique within its part: the evidence name if the step
-    has one, else a hash of its text. `evidence` names the evidence to show beside the step.
-    `exclusion_fields` are the fields of the exclusion that the step offers.
+    `evidence` is the name in the step's `evidence` comment (see `parse_guide`). `key` is unique within the
+    part: it is `evidence`, or a hash of the step's text if there is no such comment. The database uses `key`
+    to store that a user has ticked the step. `exclusion_fields` are the fields that the step suggests for a
+    new exclusion.
     """
 
     key: str
@@ -40,7 +41,7 @@ class GuideStep:
 
 @dataclass(frozen=True, slots=True)
 class GuidePart:
-    """One part of a guide: its steps, and the other Markdown of the part as `text`."""
+    """One part of a guide. `text` is the Markdown of the part without its steps."""
 
     name: GuidePartName
     text: str
@@ -71,7 +72,7 @@ _GENERIC_HEADING = re.compile(
     r"(?:\s+|$))+",
     re.IGNORECASE,
 )
-"""A heading that consists only of these words is dropped, because the page has a heading for each part."""
+"""A heading of only these words is removed, because the page has its own heading for each part."""
 
 _MARKER = re.compile(r"[ \t]*<!--\s*(evidence|exclude)\s*:(.*?)-->", re.DOTALL)
 _BULLET = re.compile(r" *(?:[-+*]|[0-9]{1,9}[.)])(?: +|$)")
@@ -89,11 +90,11 @@ class _Block:
 
 
 def parse_guide(note: str) -> Guide:
-    """Parse `note`. Any text is valid; a note without known headings consists only of an introduction.
+    """Parse `note`. Any text is valid. A note without headings of parts is only an introduction.
 
-    A step is an item of a top-level list below a part's heading. In a step, `<!-- evidence: start-event -->`
-    names the evidence and `<!-- exclude: user.name process.name -->` the fields of an exclusion. The
-    comments are removed from the text.
+    A step is an item of a top-level list below the heading of a part. It may contain two kinds of HTML
+    comments, which are removed from its text: `<!-- evidence: start-event -->` sets `GuideStep.evidence`, and
+    `<!-- exclude: user.name process.name -->` sets `GuideStep.exclusion_fields`.
     """
     texts: dict[GuidePartName | None, list[str]] = {name: [] for name in (None, *GuidePartName)}
     steps: dict[GuidePartName, list[GuideStep]] = {name: [] for name in GuidePartName}
@@ -101,7 +102,8 @@ def parse_guide(note: str) -> Guide:
     for block in _blocks(note):
         if block.heading is not None:
             heading_part = _part_for_heading(block.heading)
-            # A deeper heading without a part's words belongs to the current part.
+            # A heading that names no part and is deeper than the current part's heading is a subheading of
+            # the current part.
             if heading_part or block.level <= level:
                 part, level = heading_part, block.level
             if heading_part and _GENERIC_HEADING.fullmatch(block.heading):
@@ -120,7 +122,7 @@ def parse_guide(note: str) -> Guide:
 def _part_for_heading(heading: str) -> GuidePartName | None:
     if heading.lower().startswith(
         "investigating "
-    ):  # followed by the rule's name, which may be any text
+    ):  # the rule's name follows and may contain words such as "analysis"
         return None
     return next((name for name, words in _HEADINGS if words.search(heading)), None)
 
@@ -133,7 +135,7 @@ def _blocks(note: str) -> Iterator[_Block]:
         if token.level or token.map is None:
             continue
         start, end = token.map
-        yield from _text_block(lines[done:start])  # link definitions have no token
+        yield from _text_block(lines[done:start])  # lines without a token, such as link definitions
         done = end
         if token.type == "heading_open":
             heading = tokens[number + 1].content
@@ -152,7 +154,7 @@ def _text_block(lines: list[str]) -> Iterator[_Block]:
 
 
 def _list_items(tokens: list[Token], lines: list[str]) -> Iterator[str]:
-    """Yield the Markdown of each item of the list that starts `tokens`, without its bullet."""
+    """Yield the Markdown of each list item without its bullet. `tokens` begins with the start of the list."""
     for token in tokens[1:]:
         if token.level == 0:
             return

@@ -5,7 +5,10 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """A role. `agent` may only send events; `admin` includes all permissions of `analyst`."""
+    """Role of a user or an API key.
+
+    `agent` may only send events. `admin` has all permissions of `analyst` and more.
+    """
 
     AGENT = "agent"
     ANALYST = "analyst"
@@ -26,7 +29,7 @@ def role_includes(role: Role, required_role: Role) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated user or API key of a request, and its client address."""
+    """The user or API key that authenticated a request, and the address of the client."""
 
     name: str
     role: Role

@@ -1,10 +1,10 @@
-"""The severity of a rule. Alerts are ranked by their priority (see `alert.py`)."""
+"""Severities of rules and alerts. The severity of an alert follows from its priority (see `alert.py`)."""
 
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """The four severities of a rule file, lowest first."""
+    """Severity of a rule or an alert. The members are in ascending order."""
 
     LOW = "low"
     MEDIUM = "medium"

@@ -14,7 +14,7 @@ _STORED_ESCAPE_PATTERN = r"\\x00|\\ud[89a-f][0-9a-f]{2}"
 
 
 def escape_unstorable(text: str) -> str:
-    """Replace NUL by `\\x00` and lone surrogates by `\\udXXX`; leave all other characters."""
+    """Replace NUL by `\\x00` and lone surrogates by `\\udXXX`; keep all other characters."""
     if text.isascii() and "\0" not in text:  # fast path for nearly all text
         return text
     return _UNSTORABLE.sub(lambda match: _escape(match.group()), text)
@@ -27,14 +27,16 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-# Unicode categories without a visible glyph or with an effect on layout: Cc controls, Cf formats (bidi
-# overrides, zero width, tags), Cs surrogates, Co private use, Cn unassigned, Zl and Zp separators.
+# Unicode categories of characters that have no visible glyph or change the layout: Cc (control), Cf (format,
+# such as bidi overrides and zero-width characters), Cs (surrogate), Co (private use), Cn (unassigned), Zl and
+# Zp (line and paragraph separators).
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Blank characters that Unicode classifies as letters or marks.
+# Blank characters that Unicode classifies as letters, marks or symbols.
 _BLANK_CHARACTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {
     chr(code) for code in range(0xFE00, 0xFE10)
 }
-# Punctuation that our own sentences use around values; none resembles a letter or a digit.
+# Punctuation in Deckwatch's own messages. It is displayed as plain text, because it cannot be mistaken for an
+# ASCII letter or digit.
 _UI_PUNCTUATION = frozenset("…·“”")
 _PRINTABLE_ASCII = re.compile(r"[\x20-\x7e]+\Z")
 _SEGMENT = re.compile(rf"({_STORED_ESCAPE_PATTERN})|([\x20-\x5b\x5d-\x7e]+|\\)|(.)", re.DOTALL)
@@ -49,7 +51,7 @@ def is_invisible(character: str) -> bool:
 
 
 def display_segments(text: str) -> list[tuple[str, str]]:
-    """Split `text` into (kind, segment).
+    """Split `text` into pairs (kind, segment) for display.
 
     The kind is `plain`, `escape` (an invisible character as its escape sequence) or `foreign` (a visible
     non-ASCII character, which may imitate an ASCII letter). The joined segments are the text to display.
@@ -82,7 +84,7 @@ def _segments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def has_invisible(text: str) -> bool:
-    """Return whether `text` contains invisible characters or stored escape sequences."""
+    """Return whether `text` contains invisible characters or escape sequences of `escape_unstorable`."""
     return any(kind == "escape" for kind, _ in display_segments(text))
 
 
@@ -101,7 +103,7 @@ def text_error(text: str, max_length: int, *, if_empty: str) -> str | None:
 
 
 def truncate_with_count(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`, followed by the number of omitted characters."""
+    """Return at most `limit` characters of `text`, then the number of omitted characters, if any."""
     omitted = len(text) - limit
     return text if omitted <= 0 else f"{text[:limit]}… ({omitted:,} more characters)"
 

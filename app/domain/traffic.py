@@ -1,6 +1,6 @@
 """Traffic of an agent: chart buckets, silent periods and clock skew.
 
-Pure functions on plain values; `store/traffic.py` reads the stored minutes.
+The functions here are pure. `store/traffic.py` reads the counts per minute from the database.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,10 @@ from itertools import pairwise
 from statistics import median
 
 MINUTE = timedelta(minutes=1)
-# Agents usually send every few seconds; a longer gap than this counts as silence.
+# Agents usually send every few seconds, so a gap of at least this length counts as silence.
 SILENT_AFTER = timedelta(minutes=15)
-# Batching and transport delay events, so a delay is normal; an event from the future is not.
+# Limits for a normal clock skew. Batching and transport delay events, so that they normally arrive later than
+# they occurred. The limit for clocks that are behind is therefore larger than the limit for clocks ahead.
 MAX_CLOCK_AHEAD = timedelta(minutes=1)
 MAX_DELAY = timedelta(minutes=10)
 
@@ -31,7 +32,7 @@ class TrafficMinute:
 
 @dataclass(frozen=True, slots=True)
 class TrafficBucket:
-    """Sums over `minutes` minutes from `start`."""
+    """Sums of the counts over a period of `minutes` minutes that begins at `start`."""
 
     start: datetime
     minutes: int
@@ -64,9 +65,10 @@ class SilentPeriod:
 def aggregate_traffic(
     minutes: Iterable[TrafficMinute], *, end: datetime, bucket_minutes: int, count: int
 ) -> tuple[TrafficBucket, ...]:
-    """Return `count` buckets up to `end` (a full minute), oldest first; missing minutes count as zero.
+    """Return `count` buckets, oldest first. The last bucket ends at `end`; missing minutes count as zero.
 
-    The current minute is excluded, because an incomplete minute would look like a drop.
+    Pass the start of the current minute as `end`. The current minute is incomplete, so including it would
+    look like a drop in traffic.
     """
     size = bucket_minutes * MINUTE
     start = end - count * size
@@ -92,10 +94,11 @@ def aggregate_traffic(
 def find_silent_periods(
     active_minutes: Sequence[datetime], *, since: datetime | None, now: datetime
 ) -> tuple[SilentPeriod, ...]:
-    """Return the gaps of at least SILENT_AFTER between `active_minutes` (ascending), newest first.
+    """Return the periods of at least SILENT_AFTER without an active minute, newest first.
 
-    `since` is the start of the examined period if the agent was active before it; with None, the examined
-    period starts at the first active minute.
+    `active_minutes` are the starts of the minutes with events, ascending. The search begins at `since`. If
+    `since` is None, the search begins at the first active minute, because an agent without earlier events was
+    not silent. A period that still continues at `now` has no end.
     """
     periods: list[SilentPeriod] = []
     silent_since = since
@@ -111,8 +114,8 @@ def find_silent_periods(
 def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta | None:
     """Return the median of occurrence time minus receipt time, or None if no occurrence time is known.
 
-    A positive result means that the agent's clock is ahead. `times` are pairs (occurrence, receipt). A few
-    forged times hardly change the median.
+    A positive result means that the agent's clock is ahead. `times` are pairs (occurrence, receipt). The
+    median is used because a few forged times hardly change it.
     """
     offsets = [
         (occurred - received).total_seconds()
@@ -123,7 +126,7 @@ def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta |
 
 
 def is_skewed(skew: timedelta | None) -> bool:
-    """Return whether `skew` exceeds the usual delay of events."""
+    """Return whether `skew` is more than MAX_CLOCK_AHEAD ahead or more than MAX_DELAY behind."""
     return skew is not None and (skew > MAX_CLOCK_AHEAD or skew < -MAX_DELAY)
 
 
@@ -131,7 +134,10 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return `duration` rounded to the minute, in its largest unit and the next one ("2 h 5 min")."""
+    """Format `duration` in at most two adjacent units, such as "2 h 5 min", rounded to minutes.
+
+    A duration below one minute is in seconds.
+    """
     seconds = abs(round(duration.total_seconds()))
     if seconds >= 60:
         seconds = (seconds + 30) // 60 * 60

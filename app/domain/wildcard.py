@@ -1,8 +1,9 @@
 """Wildcard patterns with `*` and `?`, used by EQL queries and by exclusions.
 
-Users write patterns and attackers control the values, so matching must take linear time. If a pattern
-matches, it also matches with each literal between two stars at its leftmost position. The literals can
-therefore be atomic groups, which do not backtrack.
+Users write the patterns and attackers control the values, so matching must take linear time. A literal
+between two stars never needs a later position than its leftmost one: if the rest of the pattern matches after
+a later position, it also matches after the leftmost. Each such literal can therefore be an atomic group,
+which does not backtrack.
 """
 
 import re
@@ -11,29 +12,29 @@ _WILDCARD_RUN = re.compile(r"[*?]*\*[*?]*")
 
 
 def compile_wildcard(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
-    """Compile `pattern` to a regular expression that matches complete values with `match`.
+    """Compile `pattern` to a regular expression. Its method `match` only matches complete values.
 
-    `*` is any number of characters, `?` exactly one, both including newlines; there is no escape character.
-    `ignore_case` folds ASCII letters only, as `case_insensitive` does in Elasticsearch's term and
-    wildcard queries.
+    `*` matches any number of characters and `?` exactly one. Both also match newlines. There is no escape
+    character. `ignore_case` ignores the case of ASCII letters only, like `case_insensitive` in
+    Elasticsearch's term and wildcard queries.
     """
     return compile_wildcards((pattern,), ignore_case=ignore_case)
 
 
 def compile_wildcards(patterns: tuple[str, ...], *, ignore_case: bool) -> re.Pattern[str]:
-    """Like `compile_wildcard`, for values that match any of `patterns`."""
+    """Compile `patterns` to one regular expression, which matches if at least one of them matches."""
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if ignore_case else re.NOFLAG)
     return re.compile("|".join(map(_regex_source, patterns)), flags)
 
 
 def _regex_source(pattern: str) -> str:
-    # A run such as `*??*` means two characters, then any number.
+    # A run of wildcards such as `*??*` matches two or more characters: one `.` for each `?`, then `.*`.
     skipped = ["." * run.count("?") for run in _WILDCARD_RUN.findall(pattern)]
     first, *rest = map(_literal_regex, _WILDCARD_RUN.split(pattern))
     if not rest:
         return rf"{first}\Z"
     middle = (f"(?>{skip}.*?{text})" for skip, text in zip(skipped[:-1], rest[:-1], strict=True))
-    # The last literal must be at the end of the value, so its rightmost position is the correct one.
+    # The last literal must match at the end of the value, so a greedy `.*` finds its position.
     return rf"{first}{''.join(middle)}{skipped[-1]}.*{rest[-1]}\Z"
 
 

@@ -21,7 +21,8 @@ FORMATS: tuple[Format, ...] = (
     ecs.ECS,
 )
 
-# An event with one of these root keys needs conversion before rules can be evaluated.
+# Root keys of envelopes and of formats other than ECS. An event with one of these keys is converted before
+# rules are evaluated, unless it has `event.category` and is therefore ECS.
 MARKER_KEYS: tuple[str, ...] = (
     *(key for envelope in ENVELOPES for key in envelope.marker_keys),
     *(key for agent_format in FORMATS for key in agent_format.marker_keys),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from app.domain.ecs_fields import field_values
 from app.formats.format import Format
 
-# Elastic's agents always set at least one of these (ECS, "Event fields"; ECS requires `ecs.version`).
-# An event with `event.category` is ECS. A shipper may add the others to another agent's event.
+# Elastic's agents always set at least one of these fields. An event with `event.category` is ECS. The other
+# fields are no proof, because a shipper may add them to an event of another agent.
 ECS_IDENTIFYING_FIELDS = (
     "event.category",
     "event.type",
@@ -20,8 +20,8 @@ def has_event_category(document: Mapping[str, object]) -> bool:
     return bool(field_values(document, ECS_IDENTIFYING_FIELDS[0]))
 
 
-# The fields by which the detector recognises ECS. `ecs.version` is not among them, because shippers also set
-# it on the envelope of a log line.
+# The detector recognises ECS events by these fields. They do not include `ecs.version`, because shippers also
+# add it to log lines.
 ECS_MARKER_FIELDS = ECS_IDENTIFYING_FIELDS[:-1]
 
 

@@ -1,7 +1,7 @@
-"""Helpers that the format modules share: readers for optional values and builders of ECS documents.
+"""Functions that the format modules share: they read optional values and build ECS documents.
 
-A document contains only values that the agent sent. A missing value stays missing, so that rules and
-pages can tell it from an empty one.
+If the agent did not send a value, the document has no field for it. No default is set, because rules and
+pages would mistake a default for a value that the agent sent.
 """
 
 import math
@@ -25,8 +25,8 @@ def build_document(
 ) -> Document:
     """Return the ECS document of a process event.
 
-    `action` becomes `event.action`, `event_types` becomes `event.type`, `agent` becomes both
-    `agent.type` and `event.module`. `ecs_fields` is merged over these fields; empty values are removed.
+    `action` becomes `event.action`, `event_types` becomes `event.type`, and `agent` becomes both `agent.type`
+    and `event.module`. `ecs_fields` overrides these fields. Empty values are removed.
     """
     event = {
         "kind": "alert" if is_alert else "event",
@@ -44,7 +44,7 @@ def build_document(
 
 
 def deep_merge(base: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
-    """Return `base` updated with `more`; nested objects are merged recursively."""
+    """Return a copy of `base` updated with `more`; nested objects are merged recursively."""
     merged = dict(base)
     for key, value in more.items():
         current = merged.get(key)
@@ -59,7 +59,7 @@ def drop_empty(tree: Mapping[str, object]) -> dict[str, object]:
     kept: dict[str, object] = {}
     for key, value in tree.items():
         inner = drop_empty(value) if isinstance(value, dict) else value
-        # 0 and False are values.
+        # This also keeps False, because False == 0.
         if inner or inner == 0:
             kept[key] = inner
     return kept
@@ -94,7 +94,10 @@ def as_texts(value: object) -> list[str] | None:
 
 
 def as_integer(value: object) -> int | None:
-    """Return an integer, also from decimal text, or None. Numbers above 2^53 keep every digit."""
+    """Convert an integer, an integral float or decimal text to int. Return None for any other value.
+
+    Integers are not converted to float, so that numbers above 2^53 keep every digit.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -107,7 +110,10 @@ def as_integer(value: object) -> int | None:
 
 
 def nanoseconds_to_rfc3339(nanoseconds: int) -> str | None:
-    """Format nanoseconds since 1970 as RFC 3339 with nine decimals; None if `datetime` cannot hold them."""
+    """Format nanoseconds since 1970 as RFC 3339 with nine decimals.
+
+    Return None if the time is outside the range of `datetime`.
+    """
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     try:
         whole_second = datetime.fromtimestamp(seconds, tz=UTC)
@@ -121,7 +127,10 @@ def basename(path: str | None) -> str | None:
 
 
 def resolve_process_name(comm: str | None, path: str | None) -> str | None:
-    """Return the process name: `comm`, or the base name of `path` if `comm` is truncated or missing."""
+    """Return the process name: `comm`, or the base name of `path` if `comm` is truncated or missing.
+
+    `comm` is the kernel's name of the thread, which has at most 15 bytes.
+    """
     name = basename(path)
     if comm is None:
         return name

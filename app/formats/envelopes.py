@@ -1,7 +1,7 @@
 """Envelopes that shippers and other programs put around an agent's event, and how to unwrap them.
 
-An unwrapped event is converted as if the agent had sent it directly. If the event has no host name, it gets
-that of the envelope.
+An unwrapped event is converted as if the agent had sent it directly. If the event has no host name, the host
+name of the envelope is used.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,15 +13,16 @@ from app.formats.format import EventParseError, Format, RejectionKind
 from app.formats.json_decode import decode_json
 
 FormatLookup = Callable[[Mapping[str, object]], Format | None]
-"""Returns the agent format of an object, or None if the object is not an agent event."""
+"""Function that returns the agent format of an object, or None if the object is not an agent event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A kind of envelope.
 
-    A wrapped event has at least one of `marker_keys` at its root; `recognises` makes the exact test.
-    `unwrap` returns the inner event and the host name that the envelope gives, if any; it may raise
+    An envelope has at least one of `marker_keys` at its root, unless `marker_keys` is empty. Because other
+    objects may have these keys too, `recognises` decides whether an object is this envelope. `unwrap` returns
+    the inner event and the host name of the envelope (None if it has no host name). It may raise
     EventParseError.
     """
 
@@ -35,7 +36,7 @@ def _unwrap_elasticsearch_hit(
 ) -> tuple[Document, str | None]:
     """Unwrap an Elasticsearch hit, the form in which Kibana exports and copies events."""
     source = document["_source"]
-    # A hit may contain a row that Velociraptor uploaded.
+    # Velociraptor can upload its rows to Elasticsearch, so a hit may contain such a row.
     if not isinstance(source, dict) or not (find_format(source) or _is_velociraptor_row(source)):
         raise EventParseError(
             "the _source of this Elasticsearch hit is not an event of a known agent",
@@ -58,7 +59,7 @@ def _unwrap_cloud_event(
             "the data of this CloudEvent is not an event of a known agent",
             RejectionKind.UNKNOWN_FORMAT,
         )
-    # The id of the CloudEvent is Falcosidekick's id for the alert.
+    # Falcosidekick uses its `uuid` of the alert as the id of the CloudEvent.
     return ({"uuid": document.get("id"), **data} if "output_fields" in data else data), None
 
 
@@ -74,8 +75,8 @@ def _unwrap_velociraptor_row(
 ) -> tuple[Document, str | None]:
     """Unwrap a row of a Velociraptor artifact, which has extra columns for the client's name and id.
 
-    Either the event's keys are columns of the row, or one column contains the event as an object or
-    as JSON text.
+    The keys of the event are columns of the row, or one column contains the complete event as an object or as
+    JSON text.
     """
     host = as_text(row.get("Hostname")) or as_text(row.get("Fqdn"))
     if isinstance(get_path(row, "System", "EventName"), str):
@@ -97,7 +98,7 @@ def _unwrap_velociraptor_row(
 
 
 def _embedded_objects(values: Iterable[object]) -> Iterator[dict[str, object]]:
-    """Yield the objects among `values`, decoding those that are JSON text."""
+    """Yield the objects in `values`, including objects that are encoded as JSON text."""
     for value in values:
         if isinstance(value, str) and value.lstrip().startswith("{"):
             try:
@@ -122,7 +123,8 @@ def _rebuild_tracee_event(row: Mapping[str, object]) -> Document:
         "userId": "UserID",
         "containerId": "ContainerID",
     }
-    # MainHostname is the host's name; HostName is the name in the process's UTS namespace.
+    # MainHostname is the host's name. HostName is the host name inside the container of the process
+    # (its UTS namespace).
     host = get_path(system, "MainHostname") or get_path(system, "HostName")
     return {
         **{tracee_name: get_path(system, column) for tracee_name, column in names.items()},
@@ -131,7 +133,8 @@ def _rebuild_tracee_event(row: Mapping[str, object]) -> Document:
     }
 
 
-# Keys under which Filebeat, Vector, Fluent Bit and Docker send a log line, as text or decoded.
+# Keys under which Filebeat, Vector, Fluent Bit and Docker send a log line, either as text or as a JSON
+# object.
 _LOG_LINE_KEYS = ("message", "log", "json")
 
 
@@ -144,10 +147,10 @@ def _is_log_line(document: Mapping[str, object]) -> bool:
 def _unwrap_log_line(
     document: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """Unwrap a line of an agent's log that a shipper has read.
+    """Unwrap an event from a line of an agent's log, which a shipper reads and sends.
 
-    If log lines were not unwrapped, an envelope with ECS fields would be accepted as an event and match no
-    rule.
+    Shippers add ECS fields to the envelope. Without unwrapping, the envelope itself would be accepted as an
+    ECS event, which matches no rule.
     """
     outer_format = find_format(document)
     if outer_format is None or not outer_format.marker_keys:
@@ -161,7 +164,7 @@ ENVELOPES = (
     Envelope(("_source",), lambda document: "_source" in document, _unwrap_elasticsearch_hit),
     Envelope(("specversion",), _is_cloud_event, _unwrap_cloud_event),
     Envelope(("ClientId",), _is_velociraptor_row, _unwrap_velociraptor_row),
-    # This envelope has no marker key, because Elastic Defend's process events have a `message` too. Those
-    # events are recognised as ECS by their `event.category`.
+    # This envelope has no marker keys. A marker key `message` would also apply to the process events of
+    # Elastic Defend, which need no conversion.
     Envelope((), _is_log_line, _unwrap_log_line),
 )

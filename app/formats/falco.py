@@ -1,7 +1,8 @@
-"""Conversion of Falco alerts (`json_output`) to ECS, sent directly or through Falcosidekick.
+"""Conversion of Falco alerts to ECS. Falco (with `json_output`) or Falcosidekick sends the alerts.
 
-Falco sends a field only if the rule's output names it, so nearly every field may be missing. An alert
-about a started process becomes an exec event. Any other alert is accepted and matches no rule.
+Falco sends a field only if the output of the Falco rule names it, so nearly every field may be missing. An
+alert about a started process becomes an exec event. Any other alert is accepted, but matches no Deckwatch
+rule.
 """
 
 import re
@@ -26,7 +27,7 @@ _MISSING = "<NA>"
 # Falco's container id for a process outside any container.
 _HOST_CONTAINER_ID = "host"
 _SYSCALL_SOURCES = ("syscall", "syscalls")
-# The name of a DaemonSet's pod ends in five characters from Kubernetes' alphabet for random suffixes.
+# Kubernetes ends the name of a DaemonSet's pod with five random characters from this set.
 _FALCO_POD_NAME = re.compile(
     r"(?:[a-z0-9-]+-)?falco(?:-[a-z0-9-]+)?-[bcdfghjklmnpqrstvwxz2456789]{5}\Z"
 )
@@ -35,7 +36,8 @@ _FALCO_POD_NAME = re.compile(
 class _OutputFields:
     """Accessor for `output_fields`.
 
-    For Elasticsearch, Falcosidekick can write `proc.name` as `proc_name`; both spellings are accepted.
+    Falcosidekick's output for Elasticsearch can replace the dots in field names (`proc_name` for
+    `proc.name`). The accessor accepts both forms.
     """
 
     def __init__(self, fields: Mapping[str, object]) -> None:
@@ -43,7 +45,7 @@ class _OutputFields:
         self._is_dotted = any("." in name for name in self._values)
 
     def get(self, *names: str) -> object:
-        """Return the value of the first of `names` that has one, or None."""
+        """Return the first value that exists among the fields `names`, or None."""
         for name in names:
             value = self._values.get(self._key(name))
             if value not in (None, "", _MISSING):
@@ -65,7 +67,10 @@ class _OutputFields:
 
 
 def _flatten(fields: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
-    """Yield (dotted name, value); a shipper may have turned `proc.name` into nested objects."""
+    """Yield (dotted name, value) for each field.
+
+    A shipper may have converted a name such as `proc.name` to nested objects.
+    """
     for name, value in fields.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{name}.")
@@ -89,7 +94,7 @@ def _to_ecs(alert: Mapping[str, object]) -> Document:
     fields = _OutputFields(output_fields)
     name = _process_name(fields)
     host, falco_pod = _host(alert, fields)
-    # Falcosidekick assigns each alert an id; Falco does not.
+    # Only Falcosidekick sets `uuid`. Falco itself sends no id.
     event: dict[str, object] = {"id": as_text(alert.get("uuid"))}
     ecs_fields: dict[str, object] = {
         "@timestamp": _timestamp(alert, fields),
@@ -127,14 +132,21 @@ def _as_list(value: object) -> list[object]:
 
 
 def _process_name(fields: _OutputFields) -> str | None:
-    """Return `proc.name`, or the first word of `proc.cmdline`, which begins with the process name."""
+    """Return the process name, or None.
+
+    If `proc.name` and `proc.exepath` are both missing, the first word of `proc.cmdline` is the process name.
+    """
     comm = fields.get_text("proc.name")
     name = resolve_process_name(comm, fields.get_text("proc.exepath"))
     return name or (fields.get_text("proc.cmdline") or "").partition(" ")[0] or None
 
 
 def _is_non_process_alert(alert: Mapping[str, object], evt_type: str | None) -> bool:
-    """Return whether the alert is not about a started process: Falco's own state, audit logs, files."""
+    """Return whether the alert needs no process name.
+
+    It needs none if it is about Falco itself, comes from another source than system calls (such as an audit
+    log), or is about a system call other than exec.
+    """
     source = as_text(alert.get("source"))
     return (
         (as_text(alert.get("rule")) or "").startswith("Falco internal")
@@ -145,11 +157,11 @@ def _is_non_process_alert(alert: Mapping[str, object], evt_type: str | None) -> 
 
 def _is_process_start(evt_type: str | None, fields: _OutputFields) -> bool:
     if fields.get_text("evt.res") not in (None, "SUCCESS", "0"):
-        # A failed exec started nothing; the fields describe the process that called it.
+        # A failed exec starts no program. The fields describe the process that called exec.
         return False
     if evt_type is None:
-        # Many rules omit %evt.type. The alert still proves that the process runs, so it counts as a
-        # start unless it has fd fields, which belong to alerts about a file or a connection.
+        # Many Falco rules omit %evt.type. An alert without it still proves that the process runs, so it
+        # counts as a start. If it has `fd` fields, it is about a file or a connection instead.
         return not fields.has_any_under("fd")
     return evt_type in _EXEC_SYSCALLS
 
@@ -165,8 +177,8 @@ def _timestamp(alert: Mapping[str, object], fields: _OutputFields) -> str | None
 def _host(alert: Mapping[str, object], fields: _OutputFields) -> tuple[str | None, str | None]:
     """Return (host name, name of Falco's own pod).
 
-    In a DaemonSet, `hostname` names Falco's pod instead of the node. The host name is then that of the node,
-    if the alert has it.
+    If Falco runs as a DaemonSet, `hostname` is the name of Falco's pod. The host name is then the name of the
+    node, or None if the alert has no field for it. Otherwise the second value is None.
     """
     node = fields.get_text("k8s.node.name", "k8smeta.node.name", "node.name")
     hostname = as_text(alert.get("hostname")) or fields.get_text("evt.hostname")
@@ -203,9 +215,9 @@ def _process_fields(name: str, fields: _OutputFields) -> dict[str, object]:
 def _arguments(name: str, fields: _OutputFields) -> list[str]:
     """Rebuild argv, which Falco joins with spaces and without quoting.
 
-    The text is split at each space, which is exact unless an argument contains a space; quotes belong
-    to the arguments. `proc.args` excludes argv[0], which is `proc.exe`. `proc.cmdline` is the process
-    name, which may contain spaces, followed by the same arguments.
+    The text is split at each space. The result is exact unless an argument contains a space. Quotes are kept,
+    because they are characters of the arguments. `proc.exe` is argv[0], and `proc.args` has the arguments
+    after it. `proc.cmdline` is the process name, which may contain spaces, followed by `proc.args`.
     """
     argv0 = fields.get_text("proc.exe") or name
     joined, line = fields.get_text("proc.args"), fields.get_text("proc.cmdline")

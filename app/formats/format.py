@@ -1,4 +1,4 @@
-"""The interface of an agent format. The package lists the formats in FORMATS."""
+"""The interface of an agent format. FORMATS in `app.formats` lists all formats."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from app.domain.ecs_fields import Document
 
 
 class RejectionKind(StrEnum):
-    """Why an event is rejected, as a metrics label."""
+    """The reason for which an event is rejected. It is a label of metrics."""
 
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"
@@ -22,9 +22,9 @@ class RejectionKind(StrEnum):
 
 
 class EventParseError(Exception):
-    """An event cannot be parsed. The reason does not quote the bytes of the event.
+    """The event cannot be parsed. `reason` does not quote the bytes of the event.
 
-    The default of `kind` is INCOMPLETE: the event lacks a field that its agent format requires.
+    The default of `kind` is INCOMPLETE, which means that the event lacks a required field of its format.
     """
 
     def __init__(self, reason: str, kind: RejectionKind = RejectionKind.INCOMPLETE) -> None:
@@ -36,7 +36,9 @@ class EventParseError(Exception):
 class Format:
     """An agent's event format.
 
-    `marker_keys` are root keys that only this format has. `to_ecs` may raise EventParseError.
+    `marker_keys` are root keys that ECS events do not have. The detector uses them to find events that need
+    conversion. `recognises` decides whether an event is in this format. `to_ecs` converts an event to ECS and
+    may raise EventParseError.
     """
 
     name: str

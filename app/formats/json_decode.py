@@ -1,8 +1,9 @@
-"""JSON decoder: RFC 8259, plus escaped lone surrogates.
+"""JSON decoder (RFC 8259) that also accepts escaped lone surrogates.
 
-If a byte of an argument is not UTF-8, agents send it as an escaped lone surrogate. RFC 8259 section 8.2 says
-that receivers may treat such text unpredictably. This decoder accepts the text, because otherwise an attacker
-could hide an event with one such byte. Raw bytes that are not UTF-8 are rejected and quarantined.
+If a byte of an argument is not UTF-8, agents send it as an escaped lone surrogate such as `\\udcff`. RFC 8259
+section 8.2 calls the behaviour of receivers unpredictable for such text. This decoder accepts the text,
+because otherwise an attacker could hide an event by using one such byte. An event with raw bytes that are not
+UTF-8 is rejected and quarantined.
 """
 
 import json
@@ -13,16 +14,17 @@ import msgspec
 from app.formats.format import EventParseError, RejectionKind
 
 MAX_DEPTH = 100
-# JSON has no limit; Python limits conversion, which takes quadratic time (sys.set_int_max_str_digits).
+# Integers with more digits are converted to float. Converting text to int takes quadratic time, and Python
+# raises an error above its own limit (sys.set_int_max_str_digits).
 _MAX_DIGITS = 4_000
 
 
 def decode_json(raw: bytes) -> object:
-    """Decode the JSON value in `raw`. Raises EventParseError with the cause and its byte offset."""
+    """Decode the JSON value in `raw`. Raises EventParseError, whose message gives the cause."""
     if not raw:
         raise EventParseError("the event is empty", RejectionKind.EMPTY)
     try:
-        # msgspec does not validate the UTF-8 inside strings.
+        # This check is needed, because msgspec does not validate the UTF-8 inside strings.
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise EventParseError(f"not UTF-8 at byte {error.start}", RejectionKind.NOT_UTF8) from None
@@ -50,20 +52,21 @@ def _decode_leniently(text: str) -> object:
 
 
 def _parse_integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # infinity, like 1e999
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # the float is infinity
 
 
 def _reject_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
 
 
-# An unclosed string must match as a whole, or the scan would retry at each quote in it (quadratic time).
+# The pattern also matches an unclosed string up to the end of the text. Otherwise, the search would start
+# again at each quote in it, which takes quadratic time.
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def _may_be_deep(raw: bytes) -> bool:
-    """Return whether `raw` has more than MAX_DEPTH opening brackets, so that it needs an exact check."""
-    # `replace` takes less than half the time of `count`.
+    """Return whether `raw` has more than MAX_DEPTH opening brackets. Only then can it be too deep."""
+    # `bytes.replace` takes less than half the time of `bytes.count`.
     return len(raw) - len(raw.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH
 
 

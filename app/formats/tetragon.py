@@ -1,6 +1,6 @@
 """Conversion of Tetragon events (JSON export, `tetra getevents -o json`) to ECS.
 
-Only `process_exec` is a process start. The other kinds are accepted and match no rule.
+Only `process_exec` is a process start. Other kinds of events are accepted, but match no rule.
 """
 
 import re
@@ -55,7 +55,8 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
         host=as_text(event.get("node_name")),
         ecs_fields={
             "@timestamp": as_text(event.get("time")) or as_text(get_path(process, "start_time")),
-            # Each exec gets a new exec_id; later events of the same process repeat it.
+            # Tetragon gives each exec a new exec_id. Later events of the process have the same exec_id, so
+            # only the process_exec event uses it as event id.
             "event": {"id": exec_id if kind == _EXEC else None},
             "process": {
                 **_process_fields(process),
@@ -81,8 +82,8 @@ def _action_and_types(kind: str, flags: str) -> tuple[str, list[str]]:
     words = flags.split()
     if words and _EXEC_FLAGS.isdisjoint(words):
         # The flag procFS marks a process that Tetragon found in /proc when Tetragon itself started.
-        # It is not a process start, and every restart of Tetragon repeats it. Elastic Defend uses the
-        # action already_running for this case.
+        # Such an event is not a process start, and Tetragon sends it again after every restart. Elastic
+        # Defend uses the action already_running for such processes.
         return "already_running" if "procFS" in words else "fork", ["info"]
     return "exec", ["start"]
 
@@ -92,7 +93,7 @@ def _process_fields(process: object) -> dict[str, object]:
     return {
         "name": basename(binary),
         "executable": binary,
-        # Tetragon does not send argv[0], so the binary takes its place.
+        # Tetragon does not send argv[0], so the path of the binary is used as argv[0].
         "args": [binary, *_split_arguments(joined or "")] if binary else [],
         "command_line": f"{binary} {joined}" if binary and joined else binary,
         "pid": as_integer(get_path(process, "pid")),
@@ -103,13 +104,13 @@ def _process_fields(process: object) -> dict[str, object]:
 
 
 def _split_arguments(joined: str) -> Iterator[str]:
-    """Split the text into which Tetragon joins the arguments; some cases are ambiguous.
+    """Split the arguments, which Tetragon joins to one text.
 
-    Tetragon separates arguments by a space, quotes an argument that contains a space and escapes
-    nothing. Thus `-c "id; ls"` is two arguments, and quotes around a word without a space belong to
-    the argument. A quote before a space inside an argument cannot be distinguished from a closing
-    quote, and with the flag `truncArgs` the end is missing. The whole text is in
-    `process.command_line`.
+    Tetragon separates arguments by a space and puts quotes around an argument that contains a space. It does
+    not escape quotes inside an argument. `-c "id; ls"` is therefore two arguments, but quotes around a word
+    without a space are characters of the argument. The result can be wrong if an argument contains a quote
+    before a space, because that looks like a closing quote. If the event has the flag `truncArgs`, the end of
+    the text is missing. `process.command_line` contains the text as Tetragon sent it.
     """
     closing_quotes = (match.start() for match in _CLOSING_QUOTE.finditer(joined))
     closing = next(closing_quotes, None)
@@ -143,13 +144,14 @@ def _container_fields(process: object) -> dict[str, object]:
     digest = image_fields(as_text(get_path(container, "image", "id"))).get("hash")
     return {
         "container": {
-            # Outside Kubernetes there is no pod; the field docker has only the start of the id.
+            # Outside Kubernetes, the event has no pod. Its field `docker` has only the first characters of
+            # the container id.
             "id": container_id or as_text(get_path(process, "docker")),
             "name": as_text(get_path(container, "name")),
             "image": image
             | {"hash": image.get("hash") if get_path(image, "hash", "all") else digest},
             "runtime": runtime,
-            # Kubernetes passes the pod's labels on to its containers.
+            # Kubernetes sets labels on pods, not on containers. The container gets the labels of its pod.
             "labels": _labels(get_path(pod, "pod_labels")),
         },
         "orchestrator": orchestrator_fields(
@@ -159,7 +161,7 @@ def _container_fields(process: object) -> dict[str, object]:
 
 
 def _labels(labels: object) -> dict[str, object]:
-    """Return a pod's labels; older versions of Tetragon send a list of `source:key=value`."""
+    """Return the pod's labels from an object, or from the list of `source:key=value` of older versions."""
     if isinstance(labels, dict):
         return {str(key): as_text(value) for key, value in labels.items()}
     if isinstance(labels, list):
@@ -168,6 +170,6 @@ def _labels(labels: object) -> dict[str, object]:
     return {}
 
 
-# Only process_exec is a marker key: the other kinds match no rule, and each marker key costs time for
-# every event.
+# Of the event kinds, only process_exec is a marker key. The other kinds match no rule, and the detector looks
+# for each marker key in every event, which costs time.
 TETRAGON = Format("tetragon", (_EXEC,), _is_event, _to_ecs)

@@ -1,8 +1,9 @@
-"""Conversion of Tracee events (JSON output) to ECS, in all three formats of its versions.
+"""Conversion of Tracee events (JSON output) to ECS.
 
-The flat format has `eventName`; later versions moved keys such as `containerId` into objects. The
-structured format has `workload` and `data`, and is first converted to the flat one. Only
-`sched_process_exec` is a process start: `execve` fires before it, still in the container runtime.
+Tracee's versions use three formats. The flat format has `eventName` and keys such as `containerId`. A later
+format has `eventName` too, but objects such as `container`. The structured format has `workload` and `data`;
+it is first converted to the flat format. Only the event `sched_process_exec` is a process start. The event
+`execve` comes earlier, when the process may still belong to the container runtime.
 """
 
 from collections.abc import Mapping
@@ -24,12 +25,13 @@ from app.formats.ecs_document import (
 from app.formats.format import EventParseError, Format
 
 _EXEC_EVENT = "sched_process_exec"
-# AWS CloudTrail events have eventName too, so that a second key is required.
+# AWS CloudTrail events have eventName too. An event with another eventName than _EXEC_EVENT must therefore
+# also have one of these keys.
 _TRACEE_KEYS = frozenset(
     {"processName", "hostProcessId", "processId", "hostName", "containerId", "args"}
 )
-# Smaller timestamps are times since boot. 10^18 ns after 1970 is in September 2001, and no uptime is that
-# long.
+# Timestamps are nanoseconds since 1970 or since boot. A smaller number than this is a time since boot: 10^18
+# ns is more than 31 years, which is longer than any uptime.
 _MIN_EPOCH_NANOSECONDS = 10**18
 
 
@@ -83,7 +85,8 @@ def _to_ecs(event: Mapping[str, object]) -> Document:
     raw_timestamp = as_text(event.get("timestamp"))
     if "@timestamp" in document or raw_timestamp is None:
         return document
-    # A time since boot is not a date, but it distinguishes two executions, so the event id includes it.
+    # A time since boot cannot become @timestamp, but it distinguishes two executions of the same command.
+    # The event id therefore includes it.
     event_id = derive_event_id({**document, "@timestamp": raw_timestamp})
     return {**document, "event": {**document["event"], "id": event_id}}  # type: ignore[dict-item]
 
@@ -98,12 +101,15 @@ def _arguments(arguments: object) -> dict[str, object]:
 
 
 def _argv(value: object) -> list[str] | None:
-    """Return `argv` as a list; older versions join it with spaces if arguments are not parsed."""
+    """Return `argv` as a list.
+
+    Older versions of Tracee send one text, joined with spaces, if they are configured not to parse arguments.
+    """
     return value.split(" ") if isinstance(value, str) and value else as_texts(value)
 
 
 def _sha256(value: object) -> str | None:
-    """Return the 64 hex digits without a prefix such as `sha256:` or the image's layer."""
+    """Return the 64 hex digits of a SHA-256 hash, without the prefix that ends with the last colon."""
     digest = (as_text(value) or "").rpartition(":")[2]
     return digest if len(digest) == 64 else None
 
@@ -148,9 +154,9 @@ def _container_fields(event: Mapping[str, object]) -> dict[str, object]:
 
 
 def _host(event: Mapping[str, object], container: Mapping[str, object]) -> str | None:
-    """Return `hostName`, unless it is the start of the pod's name or of the container's id.
+    """Return `hostName`, or None if it is the host name of the container.
 
-    Such a name is the container's own host name.
+    The host name of a container is the beginning of the pod's name or of the container's id.
     """
     host = as_text(event.get("hostName"))
     container_names = (
@@ -167,7 +173,7 @@ def _is_structured(event: Mapping[str, object]) -> bool:
 
 
 def _structured_to_ecs(event: Mapping[str, object]) -> Document:
-    """Convert the structured format, `v1beta1.Event`, whose keys are `host_pid` or `hostPid`."""
+    """Convert an event of the structured format (`v1beta1.Event`). Keys are in snake_case or camelCase."""
     workload = event["workload"]
     process = _get_either_case(workload, "process")
     parent = _get_either_case(process, "ancestors")
@@ -218,7 +224,10 @@ def _get_either_case(value: object, *path: str) -> object:
 
 
 def _unwrap_number(value: object) -> object:
-    """Return a number; this format may wrap it in an object to distinguish 0 from a missing value."""
+    """Return the number in `value`.
+
+    The structured format may wrap a number in an object, to distinguish 0 from a missing number.
+    """
     return get_path(value, "value") if isinstance(value, dict) else value
 
 

@@ -1,6 +1,7 @@
-"""Parser of SSH command lines that follows OpenSSH: role, destination, forwards, findings.
+"""Parser of SSH command lines, which follows OpenSSH.
 
-The entry point is `parse_ssh`.
+The entry point is `parse_ssh`. It returns the role of the process, the destination, the forwards and the
+findings (facts that matter to an analyst).
 """
 
 from app.domain.ssh.headline import build_headline

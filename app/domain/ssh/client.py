@@ -1,4 +1,4 @@
-"""Parser of the arguments of ssh and autossh, with the order and precedence of ssh(1).
+"""Parser of the arguments of ssh and autossh. Options have the same precedence as in ssh(1).
 
 The module is long because autossh, ssh and their options are parsed into the same state.
 """
@@ -13,12 +13,12 @@ from app.domain.ssh.options import apply_config_line, apply_forward, apply_jump_
 from app.domain.ssh.parse_state import ArgIndexes, ArgumentValue, ParseState, remaining_args
 
 _FLAGS = "1246AaCfGgKkMNnqsTtVvXxYy"
-# OpenSSH 9.4 added `-P tag`; before, -P was a flag without effect.
+# OpenSSH 9.4 added `-P tag`. In earlier releases, -P was a flag without effect.
 _VALUE_OPTIONS = "BbcDEeFIiJLlmOoPpQRSWw"
 _NO_OP_CONTROL_COMMANDS = frozenset({"check", "exit", "stop", "cancel"})
 _CONTROL_COMMANDS = _NO_OP_CONTROL_COMMANDS | {"forward", "proxy"}
 
-# Option letters that set keywords. They replace an earlier value, unlike `-o`.
+# Option letters that set keywords. Unlike `-o`, these letters replace an earlier value.
 _FLAG_SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "4": (("addressfamily", "inet"),),
     "6": (("addressfamily", "inet6"),),
@@ -52,8 +52,8 @@ def parse_client(program: str, args: Sequence[str], start: int = 1) -> ParseStat
     autossh = program == "autossh"
     position, flags, value_options = start, _FLAGS, _VALUE_OPTIONS
     if autossh:
-        # autossh(1): -M is autossh's own option and takes a value. autossh handles -f and -V itself and
-        # passes on the other options.
+        # autossh(1): -M is an option of autossh and takes a value. autossh handles -f and -V itself and
+        # passes all other options to ssh.
         flags, value_options = flags.replace("M", ""), value_options + "M"
         state.auto_reconnect = True
     host_seen = False
@@ -62,7 +62,7 @@ def parse_client(program: str, args: Sequence[str], start: int = 1) -> ParseStat
         for option in getopt:
             _HANDLERS.get(option.letter, _apply_setting)(state, option)
             if state.no_op_option is not None and option.letter in "VQ":
-                return _finish(state, args)  # ssh exits immediately
+                return _finish(state, args)  # ssh exits at -V and -Q
         position = getopt.position
         if host_seen or position >= len(args):
             break
@@ -108,7 +108,7 @@ def _apply_setting(state: ParseState, option: Option) -> None:
 
 
 def _apply_agent_forwarding(state: ParseState, option: Option) -> None:
-    if state.get_value("forwardagent") in (None, "no"):  # keep an earlier socket path
+    if state.get_value("forwardagent") in (None, "no"):  # -A keeps an earlier socket path
         state.set_value("forwardagent", "yes", option.arg_indexes)
 
 
@@ -137,7 +137,7 @@ def _apply_stdio_forward(state: ParseState, option: Option) -> None:
     state.set_value("requesttty", "no", option.arg_indexes)
     state.set_value("sessiontype", "none", option.arg_indexes)
     if not _HOST_AND_PORT.fullmatch(spec.listen):
-        return  # ssh accepts a port without a host, but ignores it
+        return  # ssh accepts a -W value without a host, but ignores it
     if any(forward.kind is ForwardKind.STDIO for forward in state.forwards):
         state.record_error("-W is given twice", option.arg_indexes)
         return
@@ -179,7 +179,7 @@ def _mark_no_op(state: ParseState, option: Option) -> None:
 
 
 def _apply_master_or_monitor_port(state: ParseState, option: Option) -> None:
-    """Apply autossh's `-M port[:echo]`; ssh's own -M has no value."""
+    """Apply `-M`: in autossh, it sets the monitoring port (`-M port[:echo_port]`); in ssh, it is a flag."""
     if option.value is None:
         _repeatable_flag_handler("controlmaster", "yes", "ask")(state, option)
     else:
@@ -243,7 +243,7 @@ _HANDLERS: dict[str, Callable[[ParseState, Option], None]] = {
 
 
 def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
-    """Apply what depends on all arguments: cleared forwards, error checks, the role."""
+    """Complete the state after the last argument: resolve forwards, check for errors and set the role."""
     _resolve_forwards(state)
     settings = state.settings
     session = settings.get("sessiontype")
@@ -263,7 +263,10 @@ def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
 
 
 def _resolve_forwards(state: ParseState) -> None:
-    """Apply ClearAllForwardings (implied by -W), which removes all forwards except that of -W."""
+    """Apply ClearAllForwardings, or else add the tun forward of Tunnel and TunnelDevice.
+
+    ClearAllForwardings removes all forwards except that of -W. -W implies ClearAllForwardings.
+    """
     stdio = any(forward.kind is ForwardKind.STDIO for forward in state.forwards)
     if (state.get_value("clearallforwardings") or ("yes" if stdio else "no")) == "yes":
         state.forwards = [f for f in state.forwards if f.kind is ForwardKind.STDIO]
@@ -282,7 +285,7 @@ def _resolve_forwards(state: ParseState) -> None:
 
 
 def _check_arguments(state: ParseState, command: bool, has_config_command: bool) -> None:
-    """Record the errors that ssh reports after parsing all arguments."""
+    """Record the errors that ssh reports only after it has parsed all arguments."""
     if state.host is None:
         state.record_error("no destination", ())
         return
@@ -300,6 +303,6 @@ def _check_arguments(state: ParseState, command: bool, has_config_command: bool)
     ):
         state.record_error("-s without a subsystem", session.arg_indexes)
     fork = state.background
-    # autossh does not pass -f to ssh.
+    # autossh does not pass -f to ssh, so this error cannot occur with autossh.
     if fork and not (command or has_config_command or state.no_command or state.auto_reconnect):
         state.record_error("-f without a command or -N", fork.arg_indexes)

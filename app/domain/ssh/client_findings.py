@@ -1,4 +1,4 @@
-"""Findings of SSH clients and tunnels: kind, risk and messages, most important first."""
+"""Rules for the findings of SSH clients and tunnels, most important first."""
 
 from collections.abc import Callable
 
@@ -158,8 +158,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             },
         ),
     ),
-    # This finding also applies to no-op invocations, because `Match exec` in the file runs a command even
-    # with -G.
+    # This rule also applies to no-op invocations, because `Match exec` in the configuration file runs a
+    # command even with -G.
     FindingRule(
         FindingKind.CONFIG_FILE,
         5,

@@ -1,4 +1,4 @@
-"""Messages of the findings of SSH clients and tunnels, with the arguments that caused them.
+"""Functions that yield the messages of the findings of SSH clients and tunnels.
 
 Sources: ssh(1) and ssh_config(5). Labels and risks are in client_findings.py.
 """
@@ -23,7 +23,7 @@ def forwards(
 
 
 def listen_address(listen: str | None) -> str:
-    """Describe a listen address: `8080` as "port 8080", a path as "the socket /path"."""
+    """Describe a listening address: `8080` as "port 8080", `/run/x.sock` as "the socket /run/x.sock"."""
     text = listen or ""
     if text == "0":
         return "a port chosen by the server"
@@ -42,9 +42,10 @@ def target_location(target: str | None) -> str:
 def setting(
     keyword: str, message_by_value: dict[str, str]
 ) -> Callable[[ParseState], FindingMessages]:
-    """Return a function that yields the message for the value of `keyword`.
+    """Return a function that yields the message for the value of `keyword`, if the keyword is set.
 
-    The key `*` of `message_by_value` applies to all other values. `{}` in a message is replaced by the value.
+    The key `*` of `message_by_value` applies to values that have no key. `{}` in a message is replaced by the
+    value. An empty message means that there is no finding.
     """
 
     def find_messages(state: ParseState) -> FindingMessages:

@@ -1,4 +1,4 @@
-"""One row of the table of findings."""
+"""The type of the rules that detect findings (see findings.py)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ FindingMessages: TypeAlias = Iterable[tuple[str, ArgIndexes]]
 
 @dataclass(frozen=True, slots=True)
 class FindingRule:
-    """Detection of the findings of one kind in processes with one of `roles`.
+    """A rule that detects the findings of one kind. It applies to processes with one of `roles`.
 
-    `find_messages` yields a message and the indexes of its arguments for each finding. `risk` is the number
-    of points added to the rule's risk score, which is 0 to 100.
+    For each finding, `find_messages` yields its message and the indexes of the arguments that caused it.
+    `risk` is copied to the Finding.
     """
 
     kind: FindingKind

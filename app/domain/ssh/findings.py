@@ -1,6 +1,6 @@
-"""The table of findings, and their collection from a ParseState.
+"""The table of all finding rules, and a function that applies them to a ParseState.
 
-To add a finding, add a member to FindingKind and a row to client_findings.py or server_findings.py.
+To add a kind of finding, add a member to FindingKind and a row to client_findings.py or server_findings.py.
 """
 
 from app.domain.ssh.client_findings import CLIENT_FINDING_RULES
@@ -40,7 +40,7 @@ def _invalid_arguments(state: ParseState) -> FindingMessages:
         )
 
 
-# Arguments can be a megabyte long; messages must fit on a page.
+# Messages quote arguments. These can be a megabyte long, but a message must fit on a page.
 MAX_MESSAGE_LENGTH = 400
 _ALL_ROLES = frozenset(SshRole)
 _COMMON_FINDING_RULES = (
@@ -56,7 +56,7 @@ FINDING_RULES: tuple[FindingRule, ...] = (
 
 
 def collect_findings(state: ParseState) -> tuple[Finding, ...]:
-    """Return all findings in the order of the table, most important first."""
+    """Return all findings in the order of FINDING_RULES."""
     return tuple(
         Finding(
             rule.kind,

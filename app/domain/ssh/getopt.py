@@ -1,7 +1,7 @@
 """Option parser equivalent to BSD getopt(3).
 
-OpenSSH includes BSD getopt and uses it on Linux too: parsing stops at the first non-option argument, so
-options of a remote command are not taken for options of ssh.
+OpenSSH includes BSD getopt and also uses it on Linux. BSD getopt stops at the first argument that is not an
+option, so options of a remote command are not parsed as options of ssh.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ MISSING_VALUE = ":"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its letter, its value (None for a flag) and its argument indexes.
+    """One option: its letter, its value (None for a flag) and the indexes of its arguments.
 
-    For an unknown option, `letter` is UNKNOWN_OPTION; for a missing value, it is MISSING_VALUE. `value` is
-    then the letter itself.
+    For an unknown option, `letter` is UNKNOWN_OPTION. For an option without its required value, `letter` is
+    MISSING_VALUE. In both cases, `value` is the letter from the command line.
     """
 
     letter: str
@@ -25,10 +25,10 @@ class Option:
 
 
 class Getopt:
-    """Iterator over the options of `args` from `start`; `position` is the next unparsed argument.
+    """Iterator over the options in `args[start:]`; `position` is the index of the next unparsed argument.
 
-    If `args` are words split from longer arguments, such as a process title, `word_arg_indexes` holds for
-    each word the index of the argument that contains it.
+    If `args` are the words of longer arguments, such as a process title, `word_arg_indexes` contains the
+    index of the original argument of each word.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Getopt:
     def ended_by_double_dash(self) -> bool:
         """True if `--` ended the options.
 
-        Like ssh(1), this only checks whether the argument before `position` is `--`. An option value `--`
-        counts too.
+        Like ssh(1), this only checks whether the argument before `position` is `--`. It is therefore also
+        True if that argument is the value of an option, as in `-l --`.
         """
         return self.position > self._start and self._args[self.position - 1] == "--"
 
@@ -72,7 +72,7 @@ class Getopt:
                     yield self._with_value(letter, word[place + 1 :])
                     break
                 if letter == "-" and last:
-                    return  # getopt stops without advancing: `-v-` becomes the first operand
+                    return  # getopt stops here without advancing, so `-v-` is the first operand
                 known = letter in self._flags
                 option = Option(
                     letter if known else UNKNOWN_OPTION,

@@ -1,4 +1,4 @@
-"""The headline of an alert: one line about an SSH invocation."""
+"""Headline of an alert: a one-line summary of an SSH invocation."""
 
 from app.domain.ssh import hosts
 from app.domain.ssh.model import FindingKind, ForwardKind, SshInvocation, SshRole

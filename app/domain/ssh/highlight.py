@@ -1,4 +1,4 @@
-"""Highlighting of a command line: each argument with its kind and the findings it caused."""
+"""Highlighting of the arguments of a command line, with the messages of the findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,11 @@ _ALARMING_MIN_RISK = 10
 
 
 class TokenKind(StrEnum):
-    """Highlighting of an argument. DANGER means a finding of at least ten risk points."""
+    """The kind of an argument, which decides its style on pages.
+
+    DANGER marks an argument that caused a finding with at least ten risk points, and WARNING an argument
+    whose findings all have fewer points.
+    """
 
     PLAIN = "plain"
     OPTION = "option"
@@ -22,7 +26,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One masked argument. `messages` are those of the findings that it caused."""
+    """An argument with passwords masked, and the messages of the findings that the argument caused."""
 
     text: str
     kind: TokenKind
@@ -30,10 +34,10 @@ class Token:
 
 
 def highlight_arguments(args: Sequence[str], invocation: SshInvocation | None) -> tuple[Token, ...]:
-    """Return one token per argument, in order; without an `invocation`, only options are highlighted.
+    """Return one token per argument, in order. If `invocation` is None, only options are highlighted.
 
-    The finding with the highest risk decides the kind. A destination has the kind DESTINATION unless that
-    finding makes it DANGER.
+    The finding with the highest risk decides the kind of an argument. The destination keeps the kind
+    DESTINATION even if it caused a finding, unless the finding makes it DANGER.
     """
     words = mask_passwords(args)
     messages: list[list[str]] = [[] for _ in words]

@@ -11,7 +11,7 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def ascii_lower(text: str) -> str:
-    """Lower-case A to Z only, as OpenSSH does; lower-casing other letters can change their length."""
+    """Lower-case A to Z only, as OpenSSH does. `str.lower` can change the length of other letters."""
     return text.translate(_ASCII_LOWER)
 
 
@@ -23,7 +23,8 @@ def strip_brackets(host: str) -> str:
 def normalize_host(host: str) -> str:
     """Return a host name in lower case, or an address in its canonical form.
 
-    `1.1` and `0x1000001` become 1.0.0.1, because getaddrinfo(3) accepts what inet_aton(3) accepts.
+    `1.1` and `0x1000001` become 1.0.0.1: ssh resolves hosts with getaddrinfo(3), which accepts these forms of
+    an IPv4 address (see inet_aton(3)).
     """
     if ":" in host:
         return _normalize_ipv6(strip_brackets(host))
@@ -31,9 +32,12 @@ def normalize_host(host: str) -> str:
 
 
 def expand_host_name(host_name: str, host: str) -> str:
-    """Replace `%h` by `host`, the host in the arguments, and `%%` by `%` in a HostName; ssh_config(5)."""
+    """Expand the value of HostName; ssh_config(5).
+
+    `%h` is replaced by `host`, the host in the arguments, and `%%` by `%`.
+    """
     if host_name.count("%") * len(host) > MAX_HOST_LENGTH:
-        return host_name  # longer than any host name; expansion could exhaust memory
+        return host_name  # the expanded text would be too long for a host name
     return re.sub("%([h%])", lambda match: host if match[1] == "h" else "%", host_name)
 
 
@@ -52,7 +56,7 @@ def _normalize_ipv4(host: str) -> str | None:
 
 
 def _parse_c_integer(text: str) -> int | None:
-    """Parse a C integer literal of up to 32 bits: decimal, octal (0…) or hexadecimal (0x…)."""
+    """Parse a C integer literal: decimal, octal (`010`) or hexadecimal (`0x8`)."""
     for shape, base in ((_HEXADECIMAL, 16), (_OCTAL, 8), (_DECIMAL, 10)):
         found = shape.fullmatch(text)
         if found is not None:
@@ -79,5 +83,5 @@ def _normalize_ipv6(host: str) -> str:
 
 
 def join_host_port(host: str, port: int | str) -> str:
-    """Return `host:port`, with brackets around IPv6 hosts and around hosts with a slash (not a path)."""
+    """Return `host:port`, with brackets around a host that contains a colon (IPv6) or a slash."""
     return f"[{host}]:{port}" if ":" in host or "/" in host else f"{host}:{port}"

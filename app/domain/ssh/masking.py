@@ -14,7 +14,8 @@ _PASSWORD_ASSIGNMENT = re.compile(
 )
 _PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
 _SSH_URI = re.compile(r"(?:ssh|scp|sftp)://")
-# The user part excludes the slash, so that each `://` is scanned only once.
+# User and password must not contain slashes. Each attempt to match therefore ends at the next `://`, so that
+# the total time is linear.
 _URI_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/]+@")
 _SHELL_WORD = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+|['\"]")
 _SHELL_COMMAND_PREFIXES = "(`$;&|'\""
@@ -22,11 +23,11 @@ _MAX_QUOTING_DEPTH = 3
 
 
 def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
-    """Return the arguments with every password replaced by `MASK`; same number, same order.
+    """Return the arguments in the same order, with every password replaced by `MASK`.
 
-    Recognises `sshpass -p` (also if a wrapper runs sshpass or if it is in the `-c` string of a shell),
-    `SSHPASS=…`, `--password=…` and similar options, and passwords in URIs. `name` is the process name, by
-    which sshpass is recognised if its argv[0] is another name.
+    Recognises assignments such as `SSHPASS=…`, options such as `--password`, passwords in URIs, and the
+    option -p of sshpass. sshpass may be argv[0], follow a wrapper command, or be in the `-c` string of a
+    shell. `name` is the process name, which identifies sshpass even if argv[0] is different.
     """
     masked = [_mask_text(arg) for arg in args]
     index = 0
@@ -53,9 +54,10 @@ def masked_command_line(args: Sequence[str], *, name: str | None = None) -> str:
 
 
 def parse_sshpass_options(args: Sequence[str], start: int) -> tuple[int, list[tuple[int, int]]]:
-    """Return the index after sshpass's own options, and (word index, offset) of each password.
+    """Return the index after sshpass's options, and a pair (word index, offset) for each password.
 
-    sshpass(1): -f, -d, -p and -P take a value, -e may have one attached.
+    The offset is the number of characters before the password in its word, such as 2 in `-psecret`. The
+    options -f, -d, -p and -P take a value, and -e may have an attached value (sshpass(1)).
     """
     passwords: list[tuple[int, int]] = []
     index = start
@@ -127,6 +129,6 @@ def _command_name(word: str) -> str:
 
 
 def _quote_for_display(arg: str) -> str:
-    # The mask needs no quotes: the line is not meant to be run and is easier to read without them.
+    # The mask is not quoted: the line is only displayed, never run, and is easier to read without quotes.
     plain = arg.replace(MASK, "x")
     return arg if plain and shlex.quote(plain) == plain else shlex.quote(arg)

@@ -6,15 +6,16 @@ from enum import StrEnum
 
 
 class SshRole(StrEnum):
-    """The role of an SSH process; the values are shown on pages.
+    """The role of an SSH process. Pages display these values.
 
     - client: opens a session, runs a remote command or copies files.
     - persistent tunnel: `autossh`, or a client with forwards that runs in the background (`-f`) or without
       a remote command (`-N`); see ssh(1), OPTIONS.
     - daemon: a listening SSH server (`sshd`, `dropbear`).
-    - inbound session: the server side of one connection (a title such as `sshd: erp@pts/0`, `sshd -i`,
-      `sshd-session`, `scp -t`).
-    - no-op: prints information and opens no connection (`-V`, `-G`, `-Q`, `sshd -t`).
+    - inbound session: the server side of one connection (`sshd-session`, `sshd -i`, `scp -t`, or a process
+      title such as `sshd: erp@pts/0`).
+    - no-op: opens no connection and only prints information (`-V`, `-G`, `-Q`, `sshd -t`) or controls an
+      existing connection (`-O check`).
     """
 
     CLIENT = "client"
@@ -36,7 +37,10 @@ class ForwardKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """All kinds of findings; FINDING_RULES has one rule for each. The value is a label for the alert list."""
+    """The kind of a finding. The value is the text that the alert list shows.
+
+    FINDING_RULES (findings.py) contains the rules that detect each kind.
+    """
 
     REMOTE_FORWARD = "remote forward"
     REMOTE_DYNAMIC_FORWARD = "remote SOCKS proxy"
@@ -101,12 +105,13 @@ class HostSpec:
 class Forward:
     """One forwarding of ports, sockets or a tun device; ssh(1), options -L, -R, -D, -W and -w.
 
-    `listen` is the listening address, such as `8080`, `*:8080`, `[::1]:8080` or `/run/x.sock`. For a stdio
-    forward it is None, and for a tun forward it is the local device. `target` is the destination, such as
-    `db:5432` or `/run/x.sock`. For the two dynamic kinds it is None, and for a tun forward it is the remote
-    device. Local and dynamic forwards listen on the local host, and the two remote kinds on the remote host.
-    IPv6 hosts are in brackets. `arg_indexes` are the indexes of the arguments that set the forward; argv[0]
-    has index 0.
+    - `listen`: the listening address, such as `8080`, `*:8080`, `[::1]:8080` or `/run/x.sock`. Remote and
+      remote dynamic forwards listen on the remote host; local and dynamic forwards listen on the local host.
+      None for a stdio forward.
+    - `target`: the address to which connections are forwarded, such as `db:5432`, `[::1]:5432` or
+      `/run/x.sock`. None for dynamic and remote dynamic forwards.
+    - For a tun forward, `listen` is the local tun device and `target` the remote one.
+    - `arg_indexes`: the indexes of the arguments that set the forward; argv[0] has index 0.
     """
 
     kind: ForwardKind
@@ -119,10 +124,9 @@ class Forward:
 class Finding:
     """A fact about the command line that matters to an analyst, with a one-sentence message.
 
-    `risk` is the number of points that the finding adds to the
-    rule's risk score (0 to 100); it may be negative. `arg_indexes` are the ascending indexes of the arguments
-    that caused the finding; argv[0] has index 0. The message contains untrusted text from the arguments, with
-    passwords masked: escape it before display.
+    `risk` is the number of points, possibly negative, that the finding adds to the priority of the alert. `arg_indexes` are the indexes, in ascending order, of the
+    arguments that caused the finding; argv[0] has index 0. `message` contains untrusted text from the
+    arguments, with passwords masked: escape it before display.
     """
 
     kind: FindingKind
@@ -137,19 +141,21 @@ class SshInvocation:
 
     - `program`: base name of the program (`ssh`, `sshd`, `autossh`, …); for `sshpass`, the program that it
       runs.
-    - `destination`: the host to which the client connects, in lower case as OpenSSH writes it and without
-      brackets around IPv6. If `-o HostName=` is given, it is that host. It is None for servers, and if no
+    - `destination`: the host to which the client connects, in lower case and without brackets around an IPv6
+      address. `-o HostName=` replaces the host in the arguments, as in OpenSSH. None for servers, and if no
       argument names a destination.
     - `user`: the remote account; for an inbound session, the account that logged in.
     - `port`: None if the arguments do not set it. For a server, the first port.
-    - `jump_hosts`: in the order of the connection.
+    - `jump_hosts`: in the order in which the client connects through them.
     - `identity_files`: values of `-i` and `IdentityFile`.
-    - `config_file`: `-F` of clients, `-f` of sshd.
-    - `remote_command`: the arguments after the destination; with `-s` the first is the subsystem.
-    - `options`: the effective value of each other setting, from `-o` or an option letter. The keys are
-      keywords of ssh_config(5) or sshd_config(5) in lower case.
-    - `background`: `-f` or `ForkAfterAuthentication`. `no_command`: `-N`, `SessionType none` or `-W`.
-    - `no_op_option`: the option because of which the program opens no connection (`-V`, `-O check`), or None.
+    - `config_file`: the value of `-F` (clients) or `-f` (sshd).
+    - `remote_command`: the arguments after the destination. With `-s`, the first one is the subsystem.
+    - `options`: the effective values of settings from `-o` or option letters, by keyword of ssh_config(5) or
+      sshd_config(5) in lower case. User, Port, HostName and ProxyJump are omitted, because they have fields.
+    - `background`: True with `-f` or `ForkAfterAuthentication`.
+    - `no_command`: True with `-N`, `SessionType none` or `-W`.
+    - `no_op_option`: the option that makes the program open no connection (such as `-V` or `-O check`), or
+      None.
     - `destination_indexes`: indexes of the arguments that name the destination.
     """
 

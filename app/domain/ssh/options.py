@@ -1,4 +1,4 @@
-"""Application of `-o` lines (ssh_config(5)) to a ParseState."""
+"""Functions that apply `-o` options (ssh_config(5)), ports, jump hosts and forwards to a ParseState."""
 
 from app.domain.ssh import value_parsers
 from app.domain.ssh.model import ForwardKind
@@ -11,8 +11,8 @@ from app.domain.ssh.parse_state import (
 )
 
 _YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-# Keywords with a fixed set of values. Each accepted value maps to the spelling that OpenSSH prints; any other
-# value is an error.
+# Keywords with a fixed set of values. Each valid value maps to its canonical form. OpenSSH rejects all other
+# values.
 _ALLOWED_VALUES: dict[str, dict[str, str]] = {
     "clearallforwardings": _YES_NO,
     "forkafterauthentication": _YES_NO,
@@ -56,7 +56,10 @@ _FORWARD_KEYWORDS = {
 
 
 def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """Apply `-o text` as ssh does: the first value of a keyword wins, lists are extended."""
+    """Apply `-o text` as ssh does.
+
+    For most keywords the first value wins. Keywords such as LocalForward and IdentityFile collect all values.
+    """
     line = parse_config_line(text)
     if line is None:
         return
@@ -68,8 +71,8 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
     if not (keyword.isascii() and keyword.isalnum()):
         state.record_error(f"unknown keyword {keyword!r}", arg_indexes)
     elif keyword in _COMMAND_KEYWORDS:
-        # ProxyJump and ProxyCommand exclude each other; the first one wins. Before OpenSSH 10.3,
-        # `ProxyJump=none` also disabled a later ProxyCommand.
+        # ProxyJump and ProxyCommand exclude each other; the first one wins. As in OpenSSH 10.3,
+        # `ProxyJump=none` does not disable a later ProxyCommand; in earlier releases it does.
         if not (keyword == "proxycommand" and state.jump_hosts):
             state.set_if_unset(keyword, line.raw_value, arg_indexes)
     elif keyword == "proxyjump":
@@ -101,10 +104,10 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
         if keyword in _SINGLE_VALUE_KEYWORDS:
             _check_single_word(state, line, arg_indexes)
             value = words[0]
-        if keyword == "forwardagent":  # yes, no, or the path of an agent's socket
+        if keyword == "forwardagent":  # the value is yes, no, or the path of an agent's socket
             value = _YES_NO.get(value.lower(), value)
             if value not in _YES_NO and state.get_value(keyword) == "yes":
-                state.set_value(keyword, value, arg_indexes)  # the earlier "yes" named no socket
+                state.set_value(keyword, value, arg_indexes)  # a socket replaces an earlier "yes"
         state.set_if_unset(keyword, value, arg_indexes)
 
 
@@ -118,7 +121,7 @@ def apply_port(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
 
 
 def apply_jump_hosts(state: ParseState, text: str, arg_indexes: ArgIndexes) -> None:
-    """Apply a list of `-J` or ProxyJump, unless a jump host or a proxy command is already set."""
+    """Set the jump hosts from `-J` or ProxyJump, unless jump hosts or a proxy command are already set."""
     jump_hosts = value_parsers.parse_jump_hosts(text)
     if jump_hosts is None:
         state.record_error(f"invalid list of jump hosts {text!r}", arg_indexes)
@@ -133,7 +136,7 @@ def apply_jump_hosts(state: ParseState, text: str, arg_indexes: ArgIndexes) -> N
 
 
 def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: ArgIndexes) -> None:
-    """Add a forward of `-L`, `-R`, `-D` or their keywords; record an error if it is invalid."""
+    """Add a forward from `-L`, `-R`, `-D` or the equivalent keyword; record an error if it is invalid."""
     remote = kind is ForwardKind.REMOTE
     spec = None
     if kind is not ForwardKind.DYNAMIC:
@@ -152,7 +155,10 @@ def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: 
 
 
 def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
-    """Apply a keyword such as `RemoteForward listen target`, whose value has two words instead of a colon."""
+    """Apply LocalForward, RemoteForward or DynamicForward.
+
+    The value is `listen target`, with a space instead of the colon in `-L listen:target`, or only `listen`.
+    """
     kind = _FORWARD_KEYWORDS[line.keyword]
     max_words = 1 if kind is ForwardKind.DYNAMIC else 2
     if len(line.words) > max_words:

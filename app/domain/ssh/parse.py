@@ -1,4 +1,4 @@
-"""Entry point: process name and arguments to an SshInvocation."""
+"""Entry point of the SSH parser."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -25,16 +25,16 @@ _PARSERS: Mapping[str, _Parser] = {
     "dbclient": parse_dbclient,
     "dropbear": parse_dropbear,
 }
-# Keywords with a field of their own in SshInvocation.
+# SshInvocation has separate fields for these keywords, so `options` does not contain them.
 _KEYWORDS_WITH_OWN_FIELD = frozenset({"user", "port", "hostname", "proxyjump"})
 
 
 def parse_ssh(name: str, args: Sequence[str]) -> SshInvocation | None:
     """Return the parsed command line of an SSH program, or None if `name` is not an SSH program.
 
-    `name` is the process name or its path, `args` the arguments including argv[0]. For `sshpass`, the
-    program that it runs is parsed. Never raises; linear in the size of the arguments. Passwords are masked
-    before parsing.
+    `name` is the name or path of the program. `args` are the arguments including argv[0]. For `sshpass`, the
+    result describes the program that sshpass runs. Passwords are masked before parsing. This function never
+    raises, and its time is linear in the size of the arguments.
     """
     program = basename(name)
     if program != "sshpass" and program not in _PARSERS:
@@ -67,7 +67,7 @@ def _to_invocation(state: ParseState) -> SshInvocation:
     host_name = state.settings.get("hostname")
     destination, destination_indexes = (host.value, host.arg_indexes) if host else (None, ())
     if host_name is not None and state.host is not None:
-        # ssh_config(5), HostName: the real destination; %h is the host in the arguments.
+        # HostName is the host to which ssh really connects; `%h` in it is the host in the arguments.
         destination = hosts.expand_host_name(host_name.value, destination or "")
         destination_indexes = tuple(sorted({*destination_indexes, *host_name.arg_indexes}))
     port = state.get_value("port")

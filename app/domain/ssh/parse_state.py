@@ -1,7 +1,7 @@
-"""Parse state: values collected from the arguments, each with its argument indexes.
+"""State of the parser: values from the command line, each with the indexes of the arguments that set it.
 
-The parsers (client.py, server.py, relatives.py) fill a ParseState. The findings and the SshInvocation are
-built from it.
+The parsers (client.py, server.py, relatives.py) fill a ParseState. The SshInvocation and its findings are
+built from the ParseState.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,9 @@ class ArgumentValue:
 class ParseState:
     """The state of parsing one command line.
 
-    `settings` maps each keyword in lower case to its value. `repeated_settings` holds the second and later
-    values of repeatable keywords. `program_indexes` is the index of the argument that names the program.
+    `settings` maps each keyword, in lower case, to its value. For a repeatable keyword, `settings` has the
+    first value and `repeated_settings` has the later values. `program_indexes` contains the index of the
+    argument that names the program.
     """
 
     program: str
@@ -57,18 +58,21 @@ class ParseState:
 
     @property
     def is_persistent_tunnel(self) -> bool:
-        """True if a client with forwards (stdio excepted) runs in the background or without a command."""
+        """True if the client runs in the background or without a remote command, and has a forward.
+
+        A stdio forward (`-W`) does not count, because it carries only one connection.
+        """
         return bool(self.no_command or self.background) and any(
             forward.kind is not ForwardKind.STDIO for forward in self.forwards
         )
 
     def set_if_unset(self, keyword: str, value: str, arg_indexes: ArgIndexes) -> None:
-        """Set a keyword unless it is already set; by ssh_config(5), the first obtained value is used."""
+        """Set a keyword unless it is already set: in ssh_config(5), the first value of a keyword wins."""
         if keyword not in self.settings:
             self.settings[keyword] = ArgumentValue(value, arg_indexes)
 
     def set_value(self, keyword: str, value: str, arg_indexes: ArgIndexes) -> None:
-        """Set a keyword, replacing an earlier value, as most option letters of ssh do."""
+        """Set a keyword and replace an earlier value, as most option letters of ssh do."""
         self.settings[keyword] = ArgumentValue(value, arg_indexes)
 
     def get_values(self, keyword: str) -> list[ArgumentValue]:
@@ -84,15 +88,15 @@ class ParseState:
     def add_forward(
         self, kind: ForwardKind, listen: str | None, target: str | None, arg_indexes: ArgIndexes
     ) -> None:
-        """Add a forward unless an identical one exists; OpenSSH opens it only once too."""
+        """Add a forward. Like OpenSSH, ignore a forward that is identical to an earlier one."""
         if (kind, listen, target) not in self.seen_forwards:
             self.seen_forwards.add((kind, listen, target))
             self.forwards.append(Forward(kind, listen, target, arg_indexes))
 
     def record_error(self, reason: str, arg_indexes: ArgIndexes) -> None:
-        """Record why OpenSSH would exit; only the first reason counts.
+        """Record the reason for which OpenSSH would exit. Only the first reason is kept.
 
-        Parsing continues, because another OpenSSH release may accept the arguments.
+        Parsing continues after an error, because another OpenSSH release may accept the arguments.
         """
         if self.error is None:
             self.error = ArgumentValue(reason, arg_indexes)
@@ -100,7 +104,7 @@ class ParseState:
 
 @dataclass(frozen=True, slots=True)
 class ConfigLine:
-    """One `-o` line: keyword in lower case, its words, and the unparsed value."""
+    """A parsed `-o` option: the keyword in lower case, the words of its value, and the unparsed value."""
 
     keyword: str
     words: tuple[str, ...]
@@ -110,7 +114,7 @@ class ConfigLine:
 def parse_config_line(text: str) -> ConfigLine | str | None:
     """Parse `Key=value`, `Key value` or `Key "a b"` as in ssh_config(5).
 
-    Returns None for a blank line or comment, and an error message for a line that OpenSSH rejects.
+    Returns None for a blank line or a comment, and an error message for text that OpenSSH rejects.
     """
     text = text.rstrip(_WHITESPACE + "\f") if len(text) > 1 else text
     keyword, rest = _split_keyword(text)
@@ -128,7 +132,7 @@ def parse_config_line(text: str) -> ConfigLine | str | None:
 
 
 def _split_keyword(text: str) -> tuple[str | None, str | None]:
-    """Split into the first word and the rest, skipping at most one `=` between them."""
+    """Split `text` into its first word and the rest. At most one `=` between them is skipped."""
     end = next((i for i, letter in enumerate(text) if letter in ' \t\r\n"='), None)
     if end is None:
         return text, None
@@ -136,7 +140,7 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
         close = text.find('"', end + 1)
         if close == -1:
             return None, None
-        # The closing quote ends the word. Like strdelim(), skip blanks but not `=`.
+        # The closing quote ends the word. Like OpenSSH's strdelim(), skip blanks after it, but not `=`.
         return text[:end] + text[end + 1 : close], text[close + 1 :].lstrip(_WHITESPACE)
     rest = text[end + 1 :].lstrip(_WHITESPACE)
     if text[end] != "=" and rest.startswith("="):
@@ -145,7 +149,10 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
 
 
 def _split_words(text: str) -> tuple[str, ...] | None:
-    """Split `text` into words, up to a comment; None if a quote is not closed. Backslashes are escapes."""
+    """Split `text` into words, up to a `#` comment. Return None if a quote is not closed.
+
+    A backslash escapes a quote or a backslash and, outside quotes, also a space.
+    """
     words: list[str] = []
     place, end = 0, len(text)
     while place < end:

@@ -15,7 +15,7 @@ _Handlers = dict[str, Callable[[ParseState, Option], None]]
 
 
 def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Parse scp or sftp: the options that they share with ssh, and operands `[user@]host:path`."""
+    """Parse the arguments of scp or sftp. The first remote operand (`user@host:path`) sets the host."""
     state = ParseState(program)
     flags, value_options = _COPY_OPTION_LETTERS[program]
     getopt = Getopt(args, start, flags=flags, value_options=value_options)
@@ -39,7 +39,10 @@ def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> Pars
 
 
 def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Parse Dropbear's client: `[user@]host[/port]`, with comma-separated jump hosts before it."""
+    """Parse the arguments of dbclient, the client of Dropbear.
+
+    The destination is `[user@]host[/port]`. Jump hosts in the same form come before it, separated by commas.
+    """
     state = ParseState(program)
     getopt = Getopt(args, start, flags=_DBCLIENT_FLAGS, value_options=_DBCLIENT_VALUE_OPTIONS)
     for option in getopt:
@@ -71,7 +74,7 @@ def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseSt
 
 
 def parse_dropbear(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Parse Dropbear's server; `-p` is `[address:]port`."""
+    """Parse the arguments of dropbear, the server of Dropbear. The value of `-p` is `[address:]port`."""
     state = ParseState(program, role=SshRole.DAEMON)
     for option in Getopt(args, start, flags="REFBmwsgtjkaizxVeQvq", value_options="brpPWKIGcDTlA"):
         _apply_option(_DROPBEAR_HANDLERS, state, option)
@@ -90,9 +93,10 @@ def _apply_option(handlers: _Handlers, state: ParseState, option: Option) -> Non
 
 
 def _apply_copy_operand(state: ParseState, word: str, index: int, *, allow_bare_host: bool) -> bool:
-    """Apply `word` if it names a remote file or host, and return whether it does.
+    """Set the host from `word` and return True, or return False if `word` is a local file.
 
-    A word without a colon before its first slash is a host if `allow_bare_host`, and otherwise a local file.
+    A word with a colon before its first slash (`host:path`) is a remote file. Any other word is a host if
+    `allow_bare_host` is true, and otherwise a local file.
     """
     arg_indexes = (index,)
     for scheme in ("scp", "sftp"):

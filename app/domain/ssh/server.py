@@ -1,4 +1,4 @@
-"""Parser of arguments and process titles of sshd and its children; sshd(8), sshd_config(5)."""
+"""Parser of the arguments and process titles of sshd and its child processes; sshd(8), sshd_config(5)."""
 
 import re
 from collections.abc import Sequence
@@ -25,9 +25,10 @@ def parse_server(program: str, args: Sequence[str], start: int = 1) -> ParseStat
 
 
 def _parse_title(program: str, args: Sequence[str], start: int) -> ParseState:
-    """Parse a title set with setproctitle(3).
+    """Parse a process title that sshd has set with setproctitle(3).
 
-    Examples: `sshd: erp@pts/0`, `sshd: erp [priv]`, and a listener's command line with `[listener]`.
+    Examples are `sshd: erp@pts/0`, `sshd: erp [priv]` and, for a listening sshd,
+    `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`.
     """
     words, word_arg_indexes = _split_title_words(args, start)
     if _LISTENER_MARKER in words or (words and words[0].startswith("/")):
@@ -46,7 +47,7 @@ def _parse_title(program: str, args: Sequence[str], start: int) -> ParseState:
         user, where = session_title["user"].strip(), session_title["where"]
     elif text:
         user = text
-    # Before authentication, the title has the user `unknown`.
+    # The title contains `unknown` instead of a user name as long as sshd knows no valid user.
     if user is not None and user != "unknown":
         state.set_value("user", user, arg_indexes)
     state.inbound_session = ArgumentValue(where, arg_indexes)
@@ -142,7 +143,7 @@ def _apply_config_line(state: ParseState, text: str, arg_indexes: tuple[int, ...
         _add_setting(state, line.keyword, " ".join(line.words), arg_indexes)
 
 
-# sshd_config(5): keywords that may be repeated; for all others the first value wins.
+# Keywords that may be repeated (sshd_config(5)). For any other keyword, the first value wins.
 _REPEATABLE_KEYWORDS = frozenset(
     {"hostkey", "listenaddress", "acceptenv", "subsystem", "hostcertificate"}
 )

@@ -1,4 +1,4 @@
-"""Findings of SSH servers and inbound sessions. Sources: sshd(8) and sshd_config(5)."""
+"""Rules for the findings of SSH servers and inbound sessions. Sources: sshd(8) and sshd_config(5)."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,8 @@ _SERVER_ROLES = frozenset({SshRole.DAEMON, SshRole.INBOUND_SESSION})
 _DEFAULT_PORT = "22"
 _DEFAULT_CONFIG_FILE = "/etc/ssh/sshd_config"
 
-# For each keyword: the values that are findings, and the message. None instead of the values means that every
-# value except "none" and "no" is a finding.
+# Maps each keyword to the values that cause a finding, and to its message. None instead of a set of values
+# means every value except "none", "no" and the empty string.
 _MessagesByKeyword = dict[str, tuple[frozenset[str] | None, str]]
 _YES = frozenset({"yes"})
 

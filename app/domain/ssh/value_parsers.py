@@ -1,6 +1,6 @@
 """Parsers of values in SSH arguments: ports, hosts, URIs, jump hosts, forwards, tun devices.
 
-Each follows ssh(1) and returns None for values that OpenSSH rejects.
+Each parser follows ssh(1) and returns None for values that OpenSSH rejects.
 """
 
 import re
@@ -17,7 +17,8 @@ _INVALID_USER = re.compile(r"-|.*(?:['`\";&<>|(){}]|\s-|\\\Z)", re.ASCII | re.DO
 _MAX_SOCKET_PATH_BYTES = 107
 _MAX_TUN_NUMBER = 0x7FFFFFFF - 2
 
-# The file services(5) of the container is not available here, so these are the commonly used service names.
+# ssh accepts a service name instead of a port number and looks it up in /etc/services. The container's file
+# is not available here, so this table contains common service names.
 _SERVICE_PORTS = {
     "domain": 53, "ftp": 21, "git": 9418, "http": 80, "http-alt": 8080, "https": 443, "imap2": 143,
     "imaps": 993, "kerberos": 88, "ldap": 389, "ldaps": 636, "microsoft-ds": 445,
@@ -30,18 +31,21 @@ _SERVICE_PORTS = {
 def is_invalid_host(text: str) -> bool:
     """Return whether ssh rejects the host `text`.
 
-    Since OpenSSH 10.3, ssh also rejects a comma and also checks jump hosts.
+    The rules are those of OpenSSH 10.3. Earlier releases accept a comma and do not check jump hosts.
     """
     return _INVALID_HOST.match(text) is not None
 
 
 def is_invalid_user(text: str) -> bool:
-    """Return whether ssh rejects the user `text`. Since OpenSSH 10.3, ssh also checks users of jump hosts."""
+    """Return whether ssh rejects the user name `text`.
+
+    The rules are those of OpenSSH 10.3. Earlier releases do not check the users of jump hosts.
+    """
     return _INVALID_USER.match(text) is not None
 
 
 def parse_integer(text: str, highest: int) -> int | None:
-    """Parse a number from 0 to `highest` like strtonum(3), with leading blanks and sign."""
+    """Parse a number from 0 to `highest`. Like strtonum(3), accept leading blanks and a sign."""
     found = _INTEGER.fullmatch(text)
     if found is None or not (found[2] or text.endswith("0")):
         return None
@@ -63,7 +67,7 @@ def parse_nonzero_port(text: str) -> int | None:
 def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
     """Parse `ssh://[user[;parameters]@]host[:port][/]`; ssh(1), DESCRIPTION.
 
-    OpenSSH reads `user:password` as a user name; this parser drops the (already masked) password.
+    OpenSSH reads `user:password` as a user name. This parser removes the password, which is already masked.
     """
     rest = text.removeprefix(f"{scheme}://")
     before, at, after = rest.partition("@")
@@ -74,7 +78,7 @@ def parse_uri(text: str, scheme: str = "ssh") -> HostSpec | None:
             return None
         user, rest = unquote(name).removesuffix(f":{MASK}"), after
     parts = _split_host(rest)
-    # Some releases of OpenSSH reject `ssh://[::1]`, others accept it. Accepting it shows analysts the
+    # Only some releases of OpenSSH accept `ssh://[::1]`. This parser accepts it, so that analysts see the
     # destination.
     if parts is None or not (_is_domain_name(parts[0]) or rest.startswith("[")):
         return None
@@ -104,7 +108,7 @@ def parse_jump_host(text: str) -> HostSpec | None:
 
 
 def parse_jump_hosts(text: str) -> tuple[HostSpec, ...] | None:
-    """Parse the list of `-J` and `ProxyJump`: `none` is empty; a blank or a comment ends the list."""
+    """Parse the list of `-J` or `ProxyJump`. `none` gives an empty tuple. A blank or a `#` ends the list."""
     text = text[:1] + re.split(r"\s", text[1:], maxsplit=1, flags=re.ASCII)[0]
     text = text.partition("#")[0]
     if text.lower() == "none":
@@ -138,7 +142,7 @@ def _is_domain_name(host: str) -> bool:
 
 
 def parse_tun_devices(text: str) -> tuple[str, str] | None:
-    """Parse `local[:remote]` of `-w`, each a number or `any`."""
+    """Parse `local[:remote]`, the value of `-w`. Each part is a device number or `any`."""
     local, colon, remote = text.partition(":")
     devices = [_parse_tun_device(local), _parse_tun_device(remote) if colon else "any"]
     return None if devices[0] is None or devices[1] is None else (devices[0], devices[1])
@@ -153,7 +157,7 @@ def _parse_tun_device(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ForwardSpec:
-    """A forward specification; `target` is None for a SOCKS proxy."""
+    """A parsed forward specification. `target` is None if the value names no target, as for a SOCKS proxy."""
 
     listen: str
     target: str | None
@@ -162,8 +166,9 @@ class ForwardSpec:
 def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | None:
     """Parse `[bind:]port:host:hostport` and the other forms of ssh(1), options -L, -R and -D.
 
-    `dynamic` selects the form without a target. Port 0 is valid only if `remote` is true (-R); the remote
-    host then chooses the port.
+    If `dynamic` is true, only the forms of -D are valid: they have no target or a socket as target. If it is
+    false, a target is required. Port 0 is valid only if `remote` is true (-R); the remote host then chooses
+    the port.
     """
     fields = _split_forward_fields(text.lstrip(" \t\n\v\f\r"))
     if fields is None:
@@ -212,7 +217,10 @@ def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | No
 
 
 def _split_forward_fields(text: str) -> list[tuple[str, bool]] | None:
-    """Split `text` into at most four pairs of a field and whether it is a path (contains a slash)."""
+    """Split `text` at colons into one to four pairs (field, whether the field is a path).
+
+    A field is a path if it contains a slash. Return None for invalid text.
+    """
     fields: list[tuple[str, bool]] = []
     position = 0
     while position < len(text):
