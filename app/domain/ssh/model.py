@@ -124,9 +124,10 @@ class Forward:
 class Finding:
     """A fact about the command line that matters to an analyst, with a one-sentence message.
 
-    `risk` is the number of points, possibly negative, that the finding adds to the priority of the alert. `arg_indexes` are the indexes, in ascending order, of the
-    arguments that caused the finding; argv[0] has index 0. `message` contains untrusted text from the
-    arguments, with passwords masked: escape it before display.
+    `risk` is the number of points, possibly negative, that the finding adds to the priority of the alert.
+    `arg_indexes` are the indexes, in ascending order, of the arguments that caused the finding; argv[0] has
+    index 0. `message` contains untrusted text from the arguments, with passwords masked: escape it before
+    display.
     """
 
     kind: FindingKind
