@@ -30,7 +30,10 @@ def load_configured_rules(folders: Sequence[Path]) -> LoadedRules:
 
 
 def build_detector(rules: Sequence[Rule]) -> Detector:
-    """Return a detector that evaluates all of `rules`, including rules that their files disable."""
+    """Return a detector that evaluates all of `rules`.
+
+    The detector also evaluates a rule whose file contains `enabled = false`.
+    """
     return Detector(rules, non_ecs_keys=MARKER_KEYS, ecs_marker_fields=ECS_MARKER_FIELDS)
 
 

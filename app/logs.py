@@ -12,7 +12,9 @@ from typing import Any
 
 from app.domain.text import escape_invisible, truncate
 
-# Longer values are truncated, because a path or a message can be as long as the head of a request.
+# Maximum number of characters of a value in a log line; longer values are truncated. Without the
+# limit, a request could cause very long log lines, because the path of a request may have almost 64 KiB.
+# Tracebacks are not truncated.
 MAX_VALUE_LENGTH = 4_000
 # Keys at the beginning of each line. In the text format, their values are printed without the key names,
 # and the other keys follow as name=value.

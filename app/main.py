@@ -257,9 +257,12 @@ def _lifespan(
 def _call_on_shutdown_signal(*callbacks: Callable[[], None]) -> Iterator[None]:
     """Call the callbacks on SIGTERM or SIGINT, and again at the end of the `with` block.
 
-    The end of the block alone would be too late: uvicorn waits for open responses before the block ends, and
-    the callbacks end the event streams. Only the main thread can handle signals, so in any other thread the
-    callbacks are not called.
+    The block ends only after uvicorn has waited for the open responses. An event stream is an open response
+    that does not end by itself. Therefore the signal handler calls the callbacks earlier, and one of the
+    callbacks ends the event streams.
+
+    Only the main thread can handle signals. If this function runs in another thread, it does not call the
+    callbacks.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

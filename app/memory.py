@@ -2,8 +2,9 @@
 
 import ctypes
 
-# Parameters of mallopt(3) in glibc. The heap of a thread has at most 64 MiB. glibc accepts at most half of
-# this size for M_MMAP_THRESHOLD. M_TRIM_THRESHOLD is the full size, and a higher value would not help.
+# Parameters of mallopt(3) in glibc, and their values. In glibc, the heap of a thread has at most 64 MiB.
+# M_TRIM_THRESHOLD is set to 64 MiB; a higher value would not help. M_MMAP_THRESHOLD is set to 32 MiB,
+# because glibc accepts at most half of the maximum heap size.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _TRIM_THRESHOLD_BYTES = 64 << 20

@@ -64,8 +64,13 @@ class CleanExitServer(uvicorn.Server):
 class LimitedHttpProtocol(HttpToolsProtocol):
     """HTTP protocol that limits the size of request heads and closes stalled connections.
 
-    A connection has stalled if it is idle (no request is in progress and none arrives), or if the client does
-    not read the response. `BodyLimitMiddleware` handles request bodies that stall.
+    There are two kinds of stalled connections:
+
+    - No request is in progress, and the client does not send a complete request head.
+    - The client does not read the response.
+
+    This class does not close a connection whose client stops sending a request body. `BodyLimitMiddleware`
+    handles this case.
     """
 
     _head_size = 0
@@ -95,9 +100,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        # uvicorn appends each piece of a body to a bytearray and passes a copy of the bytearray to the
-        # application. If the bytearray is empty, this method replaces it with the piece itself, which saves
-        # two copies.
+        # uvicorn copies each piece of a body twice. First it appends the piece to the bytearray `cycle.body`.
+        # Later it converts the bytearray to `bytes` for the application. This method avoids both copies if
+        # `cycle.body` is empty: it assigns the piece, which is a `bytes` object, to `cycle.body`.
         pending: bytes | bytearray = self.cycle.body
         if pending or self.cycle.response_complete:
             self.cycle.body = pending if isinstance(pending, bytearray) else bytearray(pending)
@@ -129,8 +134,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # Data that contains the end of a head may also contain a part of a large body. Therefore data is
-        # counted only if the head is still incomplete after this data.
+        # `_in_head` is still true here if `data` did not complete the head. Only then is `data` counted.
+        # Data that completes the head is not counted, because this data may also contain a part of a large
+        # body.
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD_BYTES:
@@ -218,7 +224,7 @@ def open_listening_socket(host: str, port: int, *, reuse_port: bool = False) -> 
     except OverflowError:
         listening_socket.close()
         raise FatalError(f"Invalid port {port}: ports range from 0 to 65535.") from None
-    except (UnicodeError, TypeError):  # raised when the name is encoded for DNS
+    except (UnicodeError, TypeError):  # `bind` cannot encode the host name for DNS.
         listening_socket.close()
         raise FatalError(f"Invalid host name “{host}”.") from None
     return listening_socket

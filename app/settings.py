@@ -129,9 +129,14 @@ def with_default_base_url(settings: Settings, host: str, port: int) -> Settings:
 
 
 def load_or_create_secret_key(settings: Settings) -> bytes:
-    """Return the key that signs form tokens, from the settings or from a file beside the SQLite file.
+    """Return the secret key, which signs form tokens.
 
-    The file is created if it does not exist. Raises FatalError if it cannot be read or created.
+    If the settings contain a key, the function returns this key. Otherwise it reads the key from a file
+    beside the SQLite file, such as `deckwatch.secret` beside `deckwatch.db`. If the key file does not exist,
+    the function creates the file with a new key.
+
+    Raises FatalError if the key file cannot be read or created, or if its key is too short. Raises FatalError
+    if the settings contain no key and the database is not a SQLite file.
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Maximum number of problems of rule files that are printed. A folder with rules for another product can
-# have hundreds of problems, which would hide other messages.
+# `deckwatch serve` prints at most this number of problems in rule files. A folder with rules for another
+# product can cause hundreds of problems. If all problems were printed, the user would miss other messages.
 MAX_PROBLEMS_PRINTED = 5
 
 
@@ -46,14 +46,21 @@ def echo_stderr(text: str) -> None:
 
 
 def problem_count_message(count: int) -> str:
-    """Return the message that rule files have `count` problems and how to list them."""
+    """Return a message about the number of problems in rule files.
+
+    Example: "3 problems in rule files; list them with: deckwatch rules check".
+    """
     return f"{count} problems in rule files; list them with: deckwatch rules check"
 
 
 def selected_rules(
     settings: "Settings", rule: Sequence[str] | None, *, all_rules: bool
 ) -> "RuleSelection":
-    """Return the rules that the options `--rule` and `--all-rules` select. Raises typer.BadParameter."""
+    """Return the rules that the options `--rule` and `--all-rules` select.
+
+    Raises typer.BadParameter if both options are used, or if `--rule` names an unknown rule. If rule files
+    have problems, the function prints the number of problems to stderr.
+    """
     from app.cli.rule_selection import select_rules
 
     if rule and all_rules:

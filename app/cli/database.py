@@ -102,10 +102,12 @@ def db_prune(
 
 @contextmanager
 def _progress_bar(total: int) -> "Iterator[Callable[[DeletedCounts], None]]":
-    """Show a progress bar if stderr is a terminal; yield the function that updates the bar.
+    """Show a progress bar on stderr; yield a function that updates the bar.
 
-    `total` is the number of expired rows. The total of the bar grows if further rows are deleted because the
-    database exceeds its maximum size.
+    If stderr is not a terminal, no bar is shown and the yielded function does nothing.
+
+    `total` is the number of expired rows at the start. If the database exceeds its maximum size, rows that
+    have not expired are deleted too. The total of the bar then grows to the number of deleted rows.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -45,7 +45,11 @@ class EventFile:
         return "stdin" if self.name == STDIN else escape_invisible(self.name)
 
     def blocks(self) -> Iterator[RawEventBlock]:
-        """Yield the events in blocks until the end of the file or a problem."""
+        """Yield the events of the file in blocks.
+
+        If the file cannot be read to its end, the iterator stops early. `problem` then describes the reason.
+        If the file contains no events, the iterator yields nothing and `problem` says so.
+        """
         try:
             # The file is unbuffered, so that data from a slow producer is available immediately.
             file = FileIO(0, closefd=False) if self.name == STDIN else FileIO(self.name)

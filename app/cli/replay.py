@@ -33,7 +33,8 @@ def replay(
     """Evaluate events with rules and exclusions without storing them; print one JSON line per match.
 
     A file contains NDJSON, a JSON array, or one JSON object. Rejected events and a summary are printed to
-    stderr. By default, the rules that a server with the same settings has enabled are evaluated.
+    stderr. By default, the command evaluates the enabled rules. A server with the same settings evaluates
+    the same rules.
 
     Exit codes: 0 if every event was evaluated, 1 if an event was rejected or a file could not be read
     completely, 2 for wrong usage, 3 for a match with --fail-on-match, 130 after Ctrl-C.

@@ -94,8 +94,8 @@ class ReplaySummary:
         self.suppressed += suppressed
 
     def record_rejection(self, reason: str) -> None:
-        # Numbers, such as positions in the event, are replaced with N, so that reasons that differ only in
-        # numbers are counted together.
+        # Each number is replaced with N. For example, "not UTF-8 at byte 17" and "not UTF-8 at byte 23" are
+        # both counted as "not UTF-8 at byte N".
         self.rejection_reasons[re.sub(r"(?<= )\d+", "N", reason)] += 1
 
     @property
@@ -103,7 +103,10 @@ class ReplaySummary:
         return self.rejection_reasons.total()
 
     def events_per_second(self, seconds: float) -> int:
-        """Return the rate over `seconds`, or 0 if `seconds` is 0."""
+        """Return the number of events per second; `seconds` is the elapsed time.
+
+        If `seconds` is 0, the result is 0.
+        """
         return round(self.events / seconds) if seconds > 0 else 0
 
     def exit_code(self, *, fail_on_match: bool) -> int:

@@ -15,12 +15,12 @@ from app.store import exclusions, rule_overrides
 
 @dataclass(frozen=True, slots=True)
 class RuleSelection:
-    """The selected rules.
+    """The rules and exclusions that a command applies.
 
-    `rules` are the rules to evaluate. `enabled_rules` are the rules that a server with the same settings has
-    enabled. `exclusions_by_rule` holds the live exclusions by rule id. If the database does not exist, `note`
-    says that no exclusions are applied; otherwise `note` is None. `problem_count` is the number of problems
-    in rule files.
+    `rules` are the rules to evaluate. `enabled_rules` are the enabled rules; a server with the same settings
+    evaluates these rules. `exclusions_by_rule` maps the id of a rule to its live exclusions. `note` is None
+    if the database exists. Otherwise `note` says that no exclusions were applied. `problem_count` is the
+    number of problems in rule files.
     """
 
     rules: tuple[Rule, ...]
@@ -33,9 +33,14 @@ class RuleSelection:
 def select_rules(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> RuleSelection:
     """Return the rules to evaluate, with the live exclusions.
 
-    If `all_rules` is true, all rules are selected. Otherwise the rules named in `rules` are selected, or the
-    enabled rules if `rules` is empty. A name is a rule id, or a file name without its extension.
-    Raises NotFound for an unknown rule, and FatalError if the database cannot be used.
+    The parameters select one of three sets of rules:
+
+    - all rules, if `all_rules` is true,
+    - the rules named in `rules`, if `rules` is not empty,
+    - the enabled rules, if neither parameter is given.
+
+    A name is the id of a rule, or the name of a rule file without its extension.
+    Raises NotFound if a name matches no rule, and FatalError if the database cannot be used.
     """
     loaded = load_configured_rules(settings.rules)
     selected = loaded.rules if all_rules else tuple(_find_rule(loaded, name) for name in rules)

@@ -169,7 +169,10 @@ EVENT_BUILDERS: Mapping[str, Callable[[ProcessStart], dict[str, Any]]] = {
 
 
 def build_benign_process(args: tuple[str, ...], at: datetime, rng: random.Random) -> ProcessStart:
-    """Build the start of a harmless process with the arguments `args` in one of five containers."""
+    """Build the start of a harmless process in a random container, `shop-1` to `shop-5`.
+
+    `args` are the arguments of the process, including argv[0].
+    """
     number = rng.randrange(1, 6)
     return ProcessStart(
         args=args,

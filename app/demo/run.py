@@ -116,8 +116,9 @@ class DemoTraffic(threading.Thread):
                 for agent, batch in self._live_batches():
                     self._post_events(agent, batch)
         except OSError:
-            # After Ctrl-C, the server refuses requests shortly before `stop` is called. The error is ignored
-            # in this case.
+            # After Ctrl-C, the server refuses requests shortly before `stop` is called. Therefore this thread
+            # waits for `stop`. If `stop` is called in time, the error is ignored. Otherwise the error has
+            # another cause and is raised again.
             if not self._stop_requested.wait(server.SHUTDOWN_GRACE_SECONDS):
                 raise
 
@@ -171,7 +172,11 @@ class DemoTraffic(threading.Thread):
             )
 
     def _triage_alerts(self) -> None:
-        """Make the follow-up change of each scenario, if it has one, to the first alert of its container."""
+        """Apply the follow-up of each scenario to one alert, for example close the alert.
+
+        The alert is the first alert that the API lists for the container of the scenario. Scenarios without a
+        follow-up are skipped. At the end, the thread sends events that the new exclusions suppress.
+        """
         for scenario in load_scenarios():
             if scenario.follow_up is None or self._stop_requested.is_set():
                 continue
