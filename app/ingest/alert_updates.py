@@ -31,7 +31,9 @@ MAX_NAME_LENGTH = 500
 class _AlertUpdate:
     """The changes to one alert in one transaction.
 
-    `history_parts` are the parts of the alert's priority that come from the verdict of the previous alert.
+    The priority of an alert is the sum of its parts. `history_parts` contains only the parts for the verdict
+    of the previous alert with the same fingerprint.
+
     `new_row` contains the columns of a new alert; it is None if the alert already exists. `added_matches`
     does not count the match that opens a new alert. `new_summary` contains the summary columns of a match
     that has raised the alert's priority.
@@ -179,7 +181,8 @@ def _summary_columns(
 ) -> dict[str, Any]:
     """Return the alert's summary columns for `match`, the match with the highest priority.
 
-    `history` contains parts of the priority to add to those of `match_priority`.
+    The stored priority is the sum of `match_priority` and `history`. `history` contains the priority parts
+    for the verdict of the previous alert. It is empty if `match_priority` already includes these parts.
     """
     event = match.event
     command_line = event.process.command_line

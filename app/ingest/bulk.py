@@ -29,9 +29,14 @@ _UNSUPPORTED_ACTION = "stored events cannot be changed: send create or index, no
 class BulkSplitter:
     """Incremental splitter for the body of a bulk request; `index` is the index name in the URL.
 
-    The blocks also contain rejected lines: lines that are neither an action nor an event, and actions that
-    are not supported or have no event. `RawEvent.index` counts all lines that are not blank, including
-    actions. Raises ContentTooLarge for more than `max_events` events and rejected lines together.
+    `feed` and `end` yield blocks. A block contains events and rejected lines. These lines are rejected:
+
+    - a line that is neither an action nor an event
+    - an action that is not supported, such as `delete`
+    - an action that has no event
+
+    `RawEvent.index` counts all lines that are not blank, including actions. Raises ContentTooLarge if the
+    number of events plus the number of rejected lines exceeds `max_events`.
 
     The caller must iterate over each block that `feed` or `end` yields before it takes the next block.
     `event_count` is the number of events and rejected lines in the blocks that the caller has iterated over.
@@ -48,13 +53,15 @@ class BulkSplitter:
         self._bom_prefix = b""
         self._next_index = 0
         self._next_line = 1
-        # The next line, which may arrive in a later part, decides how this line is interpreted.
+        # The last line that is not processed yet. The splitter needs the next line to process this line. The
+        # next line may arrive in a later part of the body.
         self._pending_line: RawEvent | None = None
         self._last_action_line = b""
         self._last_action: BulkAction | None = None
         self.event_count = 0
-        # (action, line, repeat count) in the order of the request. `line` is the line number of the event or,
-        # if the action has no event, of the action. The events of a repeated action are two lines apart.
+        # (action, line, repeat count) in the order of the request. `line` is the line number of the event. If
+        # the action has no event, `line` is the line number of the action. If the repeat count is 3, the
+        # events are on the lines `line`, `line + 2` and `line + 4`.
         self._responses: list[tuple[BulkAction, int, int]] = []
         self._responses_bytes = 0
 
@@ -142,9 +149,10 @@ class BulkSplitter:
         yield events
 
     def _repeated_action(self, lines: EventLines) -> BulkAction | None:
-        """Return the previous action if it stores an event and the next line repeats it; otherwise None.
+        """Return the previous action if the next line repeats this action; otherwise return None.
 
-        Repeated actions are handled in a faster way, because most shippers always send the same action.
+        The result is also None if the action is `update` or `delete`. Repeated actions are handled in a
+        faster way, because most shippers always send the same action.
         """
         action = self._last_action
         if action is None or action.verb not in INDEXING_VERBS:
@@ -154,10 +162,11 @@ class BulkSplitter:
     def _next_events(
         self, first_line: RawEvent, second_line: RawEvent | None
     ) -> list[RawEvent | RejectedEvent]:
-        """Return the events and rejected lines that result from `first_line` and `second_line`.
+        """Process two lines of the body; return their events and rejected lines.
 
-        `second_line` is None at the end of the body. If `second_line` is not used, it becomes the pending
-        line.
+        Normally `first_line` is an action, and `second_line` is the event of this action. `second_line` is
+        None at the end of the body. If `second_line` does not belong to `first_line`, for example because it
+        is an action too, it becomes the pending line.
         """
         action = self._parse_action(first_line.raw)
         event = second_line
@@ -174,10 +183,12 @@ class BulkSplitter:
     def _apply_action(
         self, action: BulkAction | None, first_line: RawEvent, event: RawEvent | None
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
-        """Return (events and rejected lines for `first_line`, whether the line after it was used).
+        """Process a line and, if the line needs an event, also the next line.
 
-        `action` is the action in `first_line`, or None if the line is not an action. `event` is the line
-        after `first_line`, or None if that line is missing or is an action.
+        `action` is the action in `first_line`. It is None if `first_line` is not an action. `event` is the
+        line after `first_line`. It is None if there is no such line or if that line is an action.
+
+        Returns (events and rejected lines, whether `event` was processed too).
         """
         if action is None:
             return self._handle_stray_line(first_line, event)
@@ -195,8 +206,9 @@ class BulkSplitter:
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
         """Process a line that is not an action but stands where an action is expected.
 
-        If the line is an event, accept it. Otherwise reject it, and accept `event`, if it is not None, as if
-        the rejected line were its action. The result is the same as that of `_apply_action`.
+        If `first_line` is an event, the method accepts `first_line` and does not process `event`. Otherwise
+        the method rejects `first_line` as an invalid action, and accepts `event`. If `event` is None, the
+        method only rejects `first_line`. The returned pair has the same meaning as in `_apply_action`.
         """
         default_action = with_success_item(BulkAction("index", self._index))
         reason = self._parse_error(first_line.raw)
@@ -240,7 +252,7 @@ class BulkSplitter:
         `raw` is a line that is not an action.
         """
         if len(raw) > self._max_event_bytes:
-            return None  # `evaluate` rejects it later as too large.
+            return None  # `raw` is too large for an event, so `evaluate` rejects `raw` later.
         try:
             parse_event(raw)
         except EventParseError as error:

@@ -67,7 +67,9 @@ def decode_action(raw: bytes, index: str) -> BulkAction | None:
         return None
     ((verb, target),) = targets
     if verb == "index" and target.op_type == "create":
-        verb = "create"  # Elasticsearch also uses the op_type in its response.
+        # `{"index": {"op_type": "create"}}` means the same as `{"create": {}}`. Elasticsearch answers both
+        # actions with a `create` item.
+        verb = "create"
     return with_success_item(BulkAction(verb, target.index or index, target.id))
 
 

@@ -58,9 +58,14 @@ def _evaluate_document(
 ) -> Iterator[Evaluation]:
     """Parse the complete event, and yield it if it matches a rule or is rejected.
 
-    `rules` are the rules that the event matches, or None if only the complete document can decide this.
-    `rules` is None if the event is too large, is invalid, is in the envelope of a shipper, or has a format or
-    structure that `match_json` does not support.
+    `rules` are the rules that the event matches. In these cases the rules are not known yet, and
+    `rules` is None:
+
+    - The event is too large or invalid.
+    - The event is in the envelope of a shipper.
+    - `match_json` does not support the format or structure of the event.
+
+    If `rules` is None and the event is not rejected, this function matches the complete document.
     """
     document = parse_within_limit(raw_event, max_event_bytes)
     if isinstance(document, RejectedEvent):

@@ -50,7 +50,10 @@ class RuleExplanation:
 
     @property
     def suppressed_by(self) -> Exclusion | None:
-        """The exclusion that suppresses the match; None if there is no match or no exclusion covers it."""
+        """The exclusion that suppresses the match, or None.
+
+        None means that the event does not match the rule, or that no exclusion covers the event.
+        """
         covering = (explained.exclusion for explained in self.exclusions if explained.covers)
         return next(covering, None) if self.explanation.matches else None
 

@@ -25,7 +25,8 @@ def is_json_value(raw: bytes) -> bool:
 def split_array(body: bytes, start: int, max_events: int | None) -> Iterator[RawEvent]:
     """Return the elements of the array that begins at offset `start` of `body`.
 
-    `max_events` only decides how the array is split. The caller must check the number of elements.
+    The caller must check that the array has at most `max_events` elements. This function does not check the
+    number. It uses `max_events` only to choose a way to split the array that needs less memory.
     """
     if max_events is not None and len(body) > _SMALL_BODY_BYTES:
         commas = body.count(b",")
@@ -63,7 +64,7 @@ def _locate_elements(
             line += body.count(b"\n", counted, begin)
         yield RawEvent(index, line, raw)
         counted = begin
-        begin += len(raw) + 1  # Skip the comma, or one byte of white space.
+        begin += len(raw) + 1  # The 1 is the byte after the element: a comma or white space.
 
 
 # The tokens are strings, brackets and commas. A bracket or comma within a string is part of the string token.
@@ -89,10 +90,12 @@ def _split_invalid_array(body: bytes, start: int) -> Iterator[RawEvent]:
 
 
 def _element_spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Yield the start and end offsets of each element, and then of the text after the array, if any.
+    """Yield the (start, end) offsets of each element.
 
-    If the array is not closed and its last element is valid JSON, an empty element follows. The empty element
-    is rejected later, so that the truncation of the array is reported.
+    If text follows the array, the offsets of this text are yielded last, as if the text were an element.
+
+    The array may be truncated after a valid element, as in `[{"a": 1}`. This function then yields an empty
+    element at the end. The empty element is rejected later, so the user learns that the array is truncated.
     """
     depth = 0
     begin = start + 1
@@ -122,10 +125,14 @@ _NONBLANK_LINE = re.compile(rb"\S[^\n]*")
 
 
 def _split_element(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset in `raw`, bytes) for the element, or for each of its lines if a line is a complete event.
+    """Yield (offset in `raw`, bytes) for the whole element or for each line of the element.
 
-    An unclosed bracket makes all following lines part of the same element, although they can be complete
-    events. For example, this happens if an array has one event per line and one line is truncated.
+    An element that is valid JSON is yielded as a whole. An invalid element is split into lines if at least
+    one of the lines is a complete event.
+
+    For example, an array has one event per line, and one line is truncated. The truncated line has an
+    unclosed bracket, so all following lines become part of the same element. The split into lines recovers
+    the complete events on these lines.
     """
     element = raw.strip()
     if (

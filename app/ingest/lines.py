@@ -33,8 +33,8 @@ def line_block(data: bytes, start: int = 0, stop: int | None = None) -> LineBloc
 class LineBuffer:
     """Splits the parts of a body into blocks of whole lines, and buffers an incomplete line.
 
-    A buffered line longer than `max_line_bytes` is truncated to save memory, but it remains longer than
-    `max_line_bytes`, so that it is still rejected as too large.
+    To save memory, the buffer keeps at most `max_line_bytes + 1` bytes of a line. A line that is too large is
+    still too large after this cut, so the line is rejected later.
     """
 
     def __init__(self, *, max_line_bytes: int) -> None:
@@ -68,11 +68,15 @@ class LineBuffer:
 
 
 def _truncate_line(line: bytes, max_bytes: int) -> bytes:
-    """Strip leading white space from `line`, and truncate the line if it is longer than `max_bytes`.
+    """Strip leading white space from `line`, and cut the line to at most `max_bytes + 1` bytes.
 
-    If the line without surrounding white space exceeds `max_bytes`, the result also does. If only trailing
-    white space makes the line too long, the result has `max_bytes + 1` bytes. If more text is then appended,
-    the line exceeds `max_bytes` even without surrounding white space.
+    White space at the start and end of a line does not count for the size limit `max_bytes`. The cut must not
+    change whether the line exceeds the limit:
+
+    - If the line exceeds the limit, the result also exceeds the limit.
+    - If the line is longer than `max_bytes` only because of white space at its end, the result also ends with
+      white space. The result does not exceed the limit yet. It exceeds the limit as soon as the caller
+      appends more text, because the white space is then in the middle of the line and counts.
     """
     line = line.lstrip()
     if len(line) <= max_bytes:
@@ -83,15 +87,21 @@ def _truncate_line(line: bytes, max_bytes: int) -> bytes:
 class EventLines:
     """Iterator over the events in a block, one per line; skips blank lines and strips white space.
 
-    `offset` is the position of the next line in `block.data`, `line` is the number of this line in the body,
-    and `index` is the index of its event. Only iteration and `select` change these attributes. `rest` returns
-    a new iterator that starts at this position.
+    Three attributes describe the next line. `offset` is the position of the next line in `block.data`. `line`
+    is the number of the next line in the body. `index` is the number of lines before the next line; blank
+    lines are not counted. Only iteration and `select` change these attributes. `rest` returns a new iterator
+    that starts at the next line.
 
-    If `prefix` is given, the lines form pairs: a line equal to `prefix`, which includes the newline, and then
-    an event. Each line of a pair increases `index` by one. The iterator ends at the first pair that does not
-    begin with `prefix`, or whose event begins with white space or one of `excluded_prefixes`.
+    If `prefix` is given, the lines form pairs, as in a bulk body. The first line of a pair is `prefix`, which
+    includes the newline. The second line is an event. The iterator ends before the first pair for which one
+    of these conditions holds:
 
-    Raises ContentTooLarge if `events_before` plus the number of events of this iterator exceeds `max_events`.
+    - The pair does not begin with `prefix`.
+    - The event begins with white space.
+    - The event begins with one of `excluded_prefixes`.
+
+    `events_before` is the number of earlier events of the body. Raises ContentTooLarge if `events_before`
+    plus the number of events of this iterator exceeds `max_events`.
     """
 
     __slots__ = (
@@ -161,10 +171,12 @@ class EventLines:
     ) -> Iterator[tuple[RawEvent, T | None]]:
         """Yield (event, result of `match`) for each remaining event, except events with an empty result.
 
-        `match` returns None for an event that it cannot decide. An event larger than `max_event_bytes` also
-        gets the result None. `match` may be called with a line that has white space around the event. If its
-        result is then None or not empty, `match` is called again with the stripped event. Nearly all events
-        have an empty result, and no RawEvent is created for them, which saves time.
+        The result None is not an empty result, so events with this result are yielded. The result is None if
+        `match` cannot decide about the event. It is also None if the event exceeds `max_event_bytes`.
+
+        Nearly all events have an empty result. To save time, `match` is called before white space is stripped
+        from the line, and no RawEvent is created if the result is empty. If the result is not empty and the
+        line has white space around the event, `match` is called again with the stripped event.
         """
         data, stop = self._block.data, self._block.stop
         has_prefix = bool(self._prefix)

@@ -8,12 +8,15 @@ from app.domain.errors import Unavailable
 
 
 class MemoryBudget:
-    """Limits the memory of all requests to `max_bytes`, and of the requests of one API key to half of that.
+    """Limits the memory that requests may reserve, in total and per API key.
 
-    The limit per key ensures that one key cannot use all the memory and block the other keys. The total limit
-    is not applied to a request while no other request holds memory, and the limit per key is not applied
-    while the key has no other request. Otherwise a request larger than a limit would be refused at each
-    retry. Limits on the body size and the number of events keep a single request small enough.
+    The total limit is `max_bytes`. The limit per key is half of `max_bytes`, so one key cannot use all the
+    memory and block the other keys.
+
+    A request that is alone may exceed a limit. The total limit does not apply while only one request holds
+    memory. The limit per key does not apply while only one request of the key holds memory. Without these
+    exceptions, a request larger than a limit would be refused at each retry. A single request cannot become
+    too large, because its body size and its number of events are limited elsewhere.
     """
 
     def __init__(self, max_bytes: int) -> None:

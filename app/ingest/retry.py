@@ -85,9 +85,12 @@ def retry_quarantined(
 ) -> RetryResult:
     """Evaluate quarantined events again, and store the results in one transaction.
 
-    `why` describes in the audit log how the events were selected. If the events together exceed
-    MAX_BYTES_PER_RETRY, the last events are not retried. Raises Unavailable if the database cannot be
-    written.
+    `why` is a text for the audit log. It describes how the user selected the events.
+
+    The events are evaluated in the order of `ids`. If an event would increase their total size to more than
+    MAX_BYTES_PER_RETRY, this event and all later events are not retried. The first event is always retried.
+
+    Raises Unavailable if the database cannot be written.
     """
     evaluations = _evaluate_all(database, ids, detector, max_event_bytes)
     result = RetryResult()

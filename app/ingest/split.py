@@ -70,10 +70,12 @@ def split_stream(
 class JsonSplitter:
     """Incremental splitter that finds the same events as `split_body`.
 
-    NDJSON is split as it arrives. A line longer than `max_line_bytes` is truncated to save memory, but it
-    remains longer than `max_line_bytes`, so that it is still rejected as too large. An array, or one object
-    on several lines, is buffered until its end. Raises ContentTooLarge if this buffer exceeds
-    `max_document_bytes`, or if the body has more than `max_events` events.
+    NDJSON is split as it arrives. To save memory, at most `max_line_bytes + 1` bytes of an incomplete line
+    are buffered. A line that is too large is still too large after this cut, so the line is rejected later.
+
+    An array is buffered until its end. One object on several lines is also buffered until its end. Raises
+    ContentTooLarge if the buffered bytes exceed `max_document_bytes`. Raises ContentTooLarge also if the body
+    has more than `max_events` events.
 
     The caller must iterate over each block that `feed` or `end` yields before it takes the next block.
     `event_count` is the number of events in the blocks that the caller has iterated over.
@@ -95,7 +97,10 @@ class JsonSplitter:
 
     @property
     def buffered_bytes(self) -> int:
-        """The approximate number of bytes that the splitter holds or needs for its next step."""
+        """The approximate number of bytes that the splitter needs.
+
+        The bytes of a buffered array or object count twice, because the next step copies these bytes.
+        """
         return self._line_buffer.buffered_bytes + 2 * self._document_size
 
     def feed(self, part: bytes) -> Iterator[RawEventBlock]:

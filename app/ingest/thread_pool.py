@@ -71,9 +71,11 @@ class _Task:
 class FairThreadPool:
     """Runs tasks in order of arrival, at most MAX_THREADS_PER_KEY of one API key at the same time.
 
-    If a key has more tasks, these wait, and tasks of other keys run meanwhile. The pool can be used on only
-    one event loop. It has its own threads because switching to one of anyio's worker threads takes as long as
-    the evaluation of a small body.
+    If a key has more tasks, the additional tasks wait. Tasks of other keys run meanwhile. The pool can be
+    used on only one event loop.
+
+    The pool does not use anyio's worker threads, because the switch to such a thread is slow: it takes as
+    long as the evaluation of a small body. The pool has its own threads instead.
     """
 
     def __init__(self) -> None:

@@ -30,15 +30,17 @@ MAX_QUEUED_BATCHES = 256
 # Approximate maximum number of rows in one transaction. With more rows, all batches of the transaction wait
 # longer, but the time per row hardly decreases.
 MAX_ROWS_PER_TRANSACTION = 2_000
-# Maximum time in seconds before traffic counts are written. A request without matches and rejected events has
-# only traffic counts to store. These are collected and written in a later transaction.
+# Maximum time in seconds before traffic counts are written. If a request has neither matches nor rejected
+# events, only its traffic counts must be stored. A later transaction writes the collected traffic counts of
+# many requests.
 TRAFFIC_FLUSH_SECONDS = 2.0
 # Maximum time in seconds that `stop` waits for the last transaction.
 STOP_TIMEOUT_SECONDS = 0.5
 # Maximum time in seconds that a request waits for its commit after `begin_shutdown`.
 SHUTDOWN_GRACE_SECONDS = 0.5
-# Maximum time in seconds that a batch waits in the queue and for the write lock together. A batch that leaves
-# the queue late still waits up to MIN_LOCK_TIMEOUT_SECONDS for the lock.
+# Maximum total waiting time of a batch in seconds. A batch waits first in the queue and then for the write
+# lock. If little of this time is left after the queue, the batch may still wait MIN_LOCK_TIMEOUT_SECONDS for
+# the lock.
 WRITE_TIMEOUT_SECONDS = 5.0
 MIN_LOCK_TIMEOUT_SECONDS = 0.5
 STOPPING_MESSAGE = "Deckwatch is stopping; send this again in a moment."
@@ -146,7 +148,9 @@ class Writer:
         If the future is cancelled before the transaction begins, the batch is dropped. Raises Unavailable if
         the queue is full or the writer stops.
         """
-        with self._submit_lock:  # The thread reads no batch after the None of `stop`.
+        # `stop` puts None into the queue, and the thread ends when it reads None. The lock ensures that no
+        # batch enters the queue after None.
+        with self._submit_lock:
             if self._stopping:
                 raise Unavailable(STOPPING_MESSAGE, 2)
             if self._queue.qsize() >= MAX_QUEUED_BATCHES:
@@ -156,7 +160,10 @@ class Writer:
         return batch.result
 
     def count_traffic(self, key_id: int, traffic: TrafficCounts) -> None:
-        """Count a request without matches and rejected events; a later transaction stores the counts."""
+        """Count a request that has neither matches nor rejected events.
+
+        A later transaction stores the counts.
+        """
         traffic.seen_at = self._clock()
         with self._traffic_lock:
             _add_traffic(self._traffic, key_id, traffic)
@@ -171,9 +178,10 @@ class Writer:
                 self._write_group(group)
 
     def _next_group(self) -> tuple[list[Batch], bool]:
-        """Return the batches for the next transaction, and whether the thread must end after it.
+        """Return (batches for the next transaction, whether this transaction is the last one).
 
-        Waits up to TRAFFIC_FLUSH_SECONDS for the first batch.
+        The thread must end after the last transaction. This method waits up to TRAFFIC_FLUSH_SECONDS for the
+        first batch.
         """
         group: list[Batch] = []
         rows = 0
@@ -250,8 +258,9 @@ class Writer:
 def _lock_timeout(group: Sequence[Batch]) -> float:
     """Return how many seconds the transaction may wait for the write lock.
 
-    The wait ends when the oldest batch has waited WRITE_TIMEOUT_SECONDS in total, but it is at least
-    MIN_LOCK_TIMEOUT_SECONDS.
+    The result is WRITE_TIMEOUT_SECONDS minus the time that the oldest batch has already waited. For example,
+    if the timeout is 5 seconds and the oldest batch has waited 2 seconds, the result is 3 seconds. The result
+    is never less than MIN_LOCK_TIMEOUT_SECONDS.
     """
     now = monotonic()
     oldest = min((batch.queued_at for batch in group), default=now)

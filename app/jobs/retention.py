@@ -58,9 +58,11 @@ def prune(
     """Delete expired rows until none are left or `stop_event` is set; return the numbers of deleted rows.
 
     After each batch, `on_progress` is called with the numbers of rows deleted so far. If any rows were
-    deleted, the run writes one audit entry at the end. If an earlier run was killed before it wrote its audit
-    entry, the entry and the numbers for `on_progress` include the rows of that run. Raises Conflict if
-    another run holds the lease.
+    deleted, the run writes one audit entry at the end. Raises Conflict if another run holds the lease.
+
+    An earlier run may have been killed before it wrote its audit entry. The rows that the killed run deleted
+    are then included in the audit entry of this run and in the numbers for `on_progress`. The returned
+    numbers do not include the rows of the killed run.
     """
     stop_event = stop_event or threading.Event()
     holder = secrets.token_hex(8)
@@ -87,7 +89,9 @@ def prune(
             on_progress(deleted)
             rows = _next_batch_rows(rows, duration)
             if batch_counts.total_rows == 0:
-                break  # A user has just reopened the alerts of this batch. The next run continues.
+                # No row was deleted, because a user has just reopened the alerts of this batch. This run
+                # ends. The next run deletes the remaining expired rows.
+                break
             stop_event.wait(PAUSE_FACTOR * duration)
     finally:
         _finish_run(database, holder, deleted, principal=principal, at=clock())
