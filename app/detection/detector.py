@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 class Detector:
     """Matches events against `rules`. The caller must pass only enabled rules.
 
-    The other arguments tell `match_json` which events are ECS:
+    `ecs_marker_fields` and `non_ecs_keys` tell `match_json` which events are ECS:
 
-    - `ecs_marker_fields`: an ECS event has at least one of these fields. If the sequence is empty, an ECS
-      event needs no such field.
-    - `non_ecs_keys`: top-level keys of envelopes and of other formats. An event with one of these keys is not
-      ECS, unless it has the first of `ecs_marker_fields`.
+    - `ecs_marker_fields`: an ECS event has at least one of these fields. If `ecs_marker_fields` is empty, an
+      event needs no marker field to be ECS.
+    - `non_ecs_keys`: top-level keys of envelopes and of formats other than ECS. An event with one of these
+      keys is not ECS. There is one exception: an event with the first of `ecs_marker_fields` is ECS.
     """
 
     def __init__(

@@ -49,13 +49,15 @@ class FieldValues:
 class ExplanationNode:
     """A part of a query, with its result for the event.
 
-    `text` is the EQL source of the part on a single line. `holds` is the result. A clause has these
-    attributes instead of `children`:
+    `text` is the EQL source of the part on a single line. `holds` is the result. A node of kind CLAUSE has no
+    `children`. It has these attributes instead:
 
-    - `operand` names the compared field or function result. `expectation` is a phrase that follows this name,
-      such as `is one of “ssh”, “sshd”`.
-    - `fields` are the fields that the clause reads.
-    - `results` are the first MAX_FUNCTION_RESULTS results of its EQL function. None stands for EQL's null.
+    - `operand`: the name of the field that the clause tests. If the clause tests the result of a function,
+      `operand` is "the result". For the constant condition `1 == 1`, `operand` is the text `1 == 1`.
+    - `expectation`: a phrase that follows `operand`, such as `is one of “ssh”, “sshd”`.
+    - `fields`: the fields that the clause reads.
+    - `results`: the first MAX_FUNCTION_RESULTS results of the EQL function that the clause tests. None means
+      EQL's null. If the clause tests a field, `results` is empty.
     """
 
     kind: NodeKind
@@ -68,7 +70,11 @@ class ExplanationNode:
     children: tuple["ExplanationNode", ...] = ()
 
     def top_level_nodes(self) -> Sequence["ExplanationNode"]:
-        """Return the operands of a root `and`, or the node itself."""
+        """Return the nodes at the top level of the explanation.
+
+        If this node is an `and`, the result contains its operands. Otherwise, the result contains only this
+        node.
+        """
         return self.children if self.kind is NodeKind.AND else (self,)
 
     def decisive_clauses(self) -> Iterator["ExplanationNode"]:
@@ -122,8 +128,11 @@ def _explain_node(
 ) -> ExplanationNode:
     """Return the explanation of `node`.
 
-    `expected_result` is the result of `node` that helps the query match. Each `not` around `node` inverts it.
-    A clause gets this result if the event has too many combinations of values to test.
+    `expected_result` is true if the query needs `node` to be true. `expected_result` is false if the query
+    needs `node` to be false. For example, `expected_result` is false for `b` in the query `a and not b`.
+
+    An event can have too many combinations of values to test. A clause that matches none of the tested
+    combinations then gets `expected_result` as its result.
     """
     text = _single_line(rule.query[node.span.start : node.span.end])
     if isinstance(node, Not):

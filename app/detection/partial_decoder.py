@@ -38,13 +38,15 @@ class _PathNode:
     """A node in the tree of field names: a field, an object that contains fields, or both.
 
     - `path`: the full name, such as `process.entry_leader`.
-    - `index`: the position of the field in `PartialDecoder.fields`; None if the node is only an object.
+    - `index`: the position of the field in `PartialDecoder.fields`. It is None if the node is only an object.
     - `in_nested`: the nested decoder reads this field, or a field inside this object.
     - `is_text`: the nested decoder accepts only a string or a list of strings, and returns a list as a tuple.
     - `is_lazy`: the field or object may be decoded later, when a rule first reads it.
-    - `struct_attributes`: (attribute, key, node) for each field and object inside this object, direct
-      children first. `attribute` is the name of the struct attribute for the JSON key `key`.
-    - `nested`, `mixed`: the structs of this object in the two decoders; None if the node is only a field.
+    - `struct_attributes`: a list of (attribute, key, node). The list has an entry for each field and each
+      object inside this object, direct children first. `attribute` is the name of the struct attribute, such
+      as `k0`. `key` is the JSON key, such as `name` or `entry_leader.name`.
+    - `nested`: the struct of this object in the nested decoder. It is None if the node is only a field.
+    - `mixed`: the struct of this object in the mixed decoder. It is None if the node is only a field.
     """
 
     path: str
@@ -247,7 +249,8 @@ def _annotation(
         return Forbidden
     if struct is None:
         return leaf
-    # These types are values at run time, so UP007, which is about annotations, does not apply.
+    # Ruff's rule UP007 wants `X | Y` instead of `Union[X, Y]` in annotations. This is not an annotation: the
+    # types are values of variables.
     return Union[struct, leaf] if node.index is not None else Union[struct, None]  # noqa: UP007
 
 

@@ -1,9 +1,11 @@
 """Loader of rule files (TOML).
 
-The layout is that of Elastic's detection-rules repository, so that its files load unchanged: `[rule]` with
-`query`, `language = "eql"`, `type = "eql"`, `note` and `[[rule.threat]]`. Keys that Deckwatch does not use,
-such as `[metadata]` and `index`, are ignored. Deckwatch adds `[[test]]` tables: an event and whether the
-query matches it (run by rule_tests.py).
+A rule file has the same layout as the files in Elastic's detection-rules repository. Deckwatch can therefore
+load Elastic's files unchanged. The table `[rule]` contains `query`, `language = "eql"`, `type = "eql"`,
+`note` and `[[rule.threat]]`. Keys that Deckwatch does not use, such as `[metadata]` and `index`, are ignored.
+
+Only Deckwatch has `[[test]]` tables. A test contains an event, and states whether the query must match the
+event. The module `rule_tests` runs the tests.
 """
 
 import re
@@ -93,12 +95,18 @@ def load_rules(paths: Iterable[Path]) -> LoadedRules:
 
 
 def is_enabled(rule: Rule, override: bool | None) -> bool:
-    """Return whether `rule` is enabled: `override`, the users' setting, or if it is None the rule file's."""
+    """Return whether `rule` is enabled.
+
+    `override` is the users' setting. If `override` is None, the setting in the rule file applies.
+    """
     return rule.enabled if override is None else override
 
 
 def enabled_rules(rules: Iterable[Rule], overrides: Mapping[str, bool]) -> tuple[Rule, ...]:
-    """Return the enabled rules in the same order; `overrides` are the users' settings by rule id."""
+    """Return the rules of `rules` that are enabled, in the order of `rules`.
+
+    `overrides` contains the users' settings by rule id.
+    """
     return tuple(rule for rule in rules if is_enabled(rule, overrides.get(rule.id)))
 
 
@@ -148,10 +156,11 @@ def _file_problem(path: Path, error: Exception) -> RuleFileProblem:
 def _compile_query(
     path: Path, source: TomlDocument, problems: list[RuleFileProblem]
 ) -> CompiledQuery:
-    """Compile the query. Its errors become problems with the positions of the errors in the file.
+    """Compile the query of a rule file, or return MATCH_NOTHING if the query is invalid.
 
-    If another key of the file is invalid, the query is compiled all the same, so that its errors are reported
-    too. A query in another language is not compiled.
+    Each error in the query is added to `problems`, with the position of the error in the file. The query is
+    compiled even if another key of the file is invalid. Users then see the errors of the query and the errors
+    of the other keys together. A query in a language other than EQL is not compiled.
     """
     table = source.data.get("rule")
     if not isinstance(table, dict) or (table.get("type"), table.get("language")) != ("eql", "eql"):

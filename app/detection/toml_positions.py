@@ -83,16 +83,18 @@ class TomlDocument:
     def key_position(self, path: KeyPath) -> Position:
         """Return the position of the key or table at `path`.
 
-        If the position is unknown, return that of the closest parent with a known position.
+        If the position is unknown, return the position of the closest parent whose position is known. For
+        example, `("rule",)` is the parent of `("rule", "name")`.
         """
         while path and path not in self._key_offsets:
             path = path[:-1]
         return self._position(self._key_offsets.get(path, 0))
 
     def text_position(self, path: KeyPath, offset: int) -> Position:
-        """Return the position in the file of the character at index `offset` in the string at `path`.
+        """Return the position in the file of one character of a string.
 
-        If the position of the string is unknown, return `key_position(path)`.
+        `path` is the key path of the string. `offset` is the index of the character in the parsed string. If
+        the position of the string is unknown, return `key_position(path)`.
         """
         start = self._value_offsets.get(path)
         if start is None:
@@ -115,7 +117,12 @@ def _to_toml_error(message: str, text: str) -> TomlError:
 
 
 def _scan_offsets(text: str) -> tuple[dict[KeyPath, int], dict[KeyPath, int]]:
-    """Return the offset of each key and the offset of each value, both by path. `text` must be valid TOML."""
+    """Return the offsets of keys and the offsets of values in `text`.
+
+    Each of the two mappings contains offsets by key path, such as `("rule", "name")`. The first mapping
+    contains the offsets of keys and table headers. The second mapping contains the offsets of the values that
+    follow `key =`. `text` must be valid TOML.
+    """
     keys: dict[KeyPath, int] = {}
     values: dict[KeyPath, int] = {}
     arrays: dict[KeyPath, int] = {}

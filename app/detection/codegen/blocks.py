@@ -1,15 +1,19 @@
 """Generation of blocks: Python functions that each test the terms of some rules.
 
-A term is a condition that must be true for a rule to match (module `terms`). Most events match no rule.
-Three optimisations make this case fast:
+A term is a condition that must be true for a rule to match (module `terms`). Most events match no rule. Three
+optimisations make this case fast:
 
-- Field indexes: an index maps a value of a field to the blocks whose rules can match an event with this
-  value. The other blocks in the index are not called. If a rule requires a condition on field A or a
-  condition on field B, the indexes of both fields contain its block (joint indexes).
-- Common terms: a term on fields with few different values, such as the operating system, excludes few events.
-  The common terms of all rules are evaluated together, and their results are cached. If every rule has an
-  index, they are evaluated only for an event for which an index returns a block.
+- Field indexes: an index maps a value of a field to blocks. An index lookup returns only the blocks whose
+  rules can match an event with this value. The event is not tested by the other blocks of the index.
+- Common terms: a common term reads only fields with few different values, such as the operating system. A
+  common term excludes few events. The common terms of all rules are evaluated together, and the results are
+  cached. If every rule has an index, the index lookups come first. The common terms are then evaluated only
+  if a lookup has returned a block.
 - Shared terms: if several rules of a block have the same term, the block tests the term only once.
+
+Joint indexes are field indexes for rules with an `or`, such as
+`process.name == "ssh" or user.name == "root"`. The block of this rule is in the index of `process.name` and
+also in the index of `user.name`.
 
 The module is long because the three optimisations change the same list of rules.
 """
@@ -48,10 +52,12 @@ true, `bit` is set in the event's bit mask of common terms. An index inside a bl
 
 @dataclass(frozen=True, slots=True)
 class PendingRule:
-    """The number of a rule, and the terms of the rule that the generated code must still test.
+    """A rule, with the terms that the generated code must still test.
 
-    `indexed_fields` are the fields that already have an index with this rule. The rule is not added to
-    another index of these fields.
+    - `number`: the position of the rule in the list of all rules.
+    - `terms`: the terms that the generated code must still test.
+    - `indexed_fields`: a field is in this set if an index of the field already contains the rule. Joint
+      indexes do not count. The generator does not add the rule to a second index of the field.
     """
 
     number: int
@@ -73,15 +79,15 @@ class BlockGenerator:
     - `argument`: the name of the function parameter that holds the event.
     - `read_statements(fields)`: returns the statements that read the fields from the event.
     - `local_name(field)`: returns the name of the local variable of the field.
-    - `is_text(field)`: if true, the variable holds None, a text or a tuple of texts, so that it can be the
-      key of an index.
+    - `is_text(field)`: if true, the variable of the field holds None, a text or a tuple of texts. An index
+      accepts these values as keys.
 
     The results are:
 
     - `functions`: the source of each generated function.
     - `indexes`: the entries of each index, by the name of the index.
-    - `common_term_tests`: for each bit of the bit mask of common terms, the name of the function that tests
-      these terms.
+    - `common_term_tests`: the names of generated functions that test common terms. If function N of this list
+      returns true, bit N of the bit mask of common terms is set.
     """
 
     prefix: str
@@ -94,9 +100,11 @@ class BlockGenerator:
     common_term_tests: list[str] = field(default_factory=list)
 
     def generate_statements(self, rules: Sequence[PendingRule]) -> tuple[set[str], list[str]]:
-        """Return the fields that the statements need, and the statements, which create and fill `matched`.
+        """Return (fields, statements).
 
-        The caller must generate the code that reads the fields before the statements.
+        The statements create the list `matched` and append the numbers of the matching rules. `fields` are
+        the fields that the statements use. The caller must generate the code that reads these fields. This
+        code must come before the statements.
         """
         fields: set[str] = set()
         groups: dict[frozenset[Term], int] = {}
@@ -123,9 +131,10 @@ class BlockGenerator:
     def _top_level_indexes(
         self, rules: Sequence[PendingRule], bits: Mapping[int, int], fields: set[str]
     ) -> tuple[list[str], list[str], list[PendingRule]]:
-        """Return the statements that look up indexes, the variables that they assign, and the other rules.
+        """Return (statements, variables, rules without an index).
 
-        The other rules are those without an index.
+        The statements look up the indexes. Each statement assigns the blocks that it finds to a variable,
+        such as `possible0`. `variables` are the names of these variables.
         """
         lines: list[str] = []
         possible: list[str] = []
@@ -288,11 +297,17 @@ def all_indexable(rules: Iterable[PendingRule]) -> bool:
 def _best_index_field(
     rules: Sequence[PendingRule], *, min_rules: int, high_cardinality: bool, bits: Mapping[int, int]
 ) -> tuple[str, RulesByPredicates] | None:
-    """Return the field whose index can serve the most rules, and these rules by predicates and bit.
+    """Return a field for an index, and the rules that the index serves.
 
-    `bits` has the bit of the common terms of each rule, by rule number. If an index lookup tests a term
-    completely, the term is removed from the returned rule. Returns None if no index can serve at least
+    The field is the one whose index serves the most rules. The result is None if no index serves at least
     `min_rules` rules.
+
+    The rules are grouped by (predicates, bit). `predicates` are the predicates of the index field. `bit` is
+    the entry of the rule in `bits`, which maps a rule number to the bit of the rule's common terms. If `bits`
+    has no entry for the rule, `bit` is 0.
+
+    An index lookup can test a term completely. The returned rules do not contain terms that the lookup tests
+    completely.
     """
     indexable = {
         rule.number: _indexable_terms(rule, high_cardinality=high_cardinality) for rule in rules
@@ -312,9 +327,13 @@ def _best_index_field(
 
 
 def _indexable_terms(rule: PendingRule, *, high_cardinality: bool) -> dict[str, Term]:
-    """Return the best term for an index of each field: an exact term if there is one, or else the cheapest.
+    """Return the best term of `rule` for an index of each field.
 
-    `high_cardinality` selects either the fields with HIGH_CARDINALITY_SUFFIXES or all other fields.
+    The best term is the cheapest exact term. If a field has no exact term, the best term is the cheapest
+    term.
+
+    If `high_cardinality` is true, the result contains only fields with HIGH_CARDINALITY_SUFFIXES. If
+    `high_cardinality` is false, the result contains only fields without these suffixes.
     """
     best_terms: dict[str, Term] = {}
     for term in sorted(rule.terms, key=lambda term: (not term.is_exact, term.cost)):

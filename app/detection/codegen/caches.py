@@ -66,13 +66,14 @@ class FieldIndex(BoundedCache[object, Sequence[RuleBlock]]):
 
     For example, a rule with `process.name == "ssh"` is not tested for an event with the process name "bash".
 
-    `blocks` holds pairs of predicates and a block. A lookup returns a block if any of its predicates holds
-    for the value. `index[value]` takes None, a text or a tuple of texts. `index.lookup(value)` takes any
-    field value.
+    `blocks` is a list of (predicates, block). A lookup returns a block if at least one predicate of the block
+    holds for the value. `index[value]` accepts None, a text or a tuple of texts. `index.lookup(value)`
+    accepts every field value.
     """
 
     def __init__(self, blocks: Sequence[tuple[Sequence[Predicate], RuleBlock]]) -> None:
-        # Most events lack most of the fields that rules read, so the result for None (no value) is preset.
+        # An event usually has only a few of the fields that rules read. Many lookups are therefore for None
+        # (no value), so the result for None is stored in advance.
         super().__init__(MAX_ENTRIES, {None: ()})
         self._exact: dict[str, list[RuleBlock]] = {}
         self._lowered: dict[str, list[RuleBlock]] = {}

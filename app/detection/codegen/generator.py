@@ -219,9 +219,14 @@ def _match_mixed(
     marker_fields: Sequence[str],
     match_values: Callable[[Sequence[object]], MatchingRules],
 ) -> Callable[[bytes], FastPathResult]:
-    """Return the function that `match_json` calls for an event that it cannot evaluate itself.
+    """Return the function `match_mixed`, which evaluates events with the slower mixed decoder.
 
-    Such an event has dotted keys, has a value of an unexpected type, or lacks the first marker field.
+    `match_json` calls `match_mixed` in these cases:
+
+    - The event has a dotted key, such as `{"process.name": "ssh"}`.
+    - A field has a value of an unexpected type.
+    - The event has no value in the first of `marker_fields`.
+    - `marker_fields` is empty, and the event has a top-level key of an envelope or of another format.
     """
     marker_positions = [decoder.fields.index(name) for name in marker_fields]
 

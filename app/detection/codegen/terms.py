@@ -42,11 +42,14 @@ class Term:
     - `source`: the Python expression. Terms with the same source are equal.
     - `cost`: terms with a lower cost are tested first.
     - `fields`: the fields that the term reads.
-    - `implied_predicates`: if the term is true, then for every field in this mapping, at least one of the
-      field's predicates holds. If `is_exact`, the reverse is also true.
-    - `alternatives`: if the term is true, then for at least one field in this mapping, at least one of the
-      field's predicates holds. An empty mapping means that no such fields are known. For example, the
-      alternatives of `a == "x" or b == "y"` are the predicates of both fields.
+    - `implied_predicates`: predicates by field name. If the term is true, every field in this mapping has a
+      predicate that holds. For example, `a == "x" and b == "y"` implies `== "x"` for `a`, and `== "y"` for
+      `b`.
+    - `is_exact`: if true, the term is true whenever the implied predicates hold. An index lookup can then
+      replace the term.
+    - `alternatives`: predicates by field name. If the term is true, one or more fields in this mapping have a
+      predicate that holds. For example, the alternatives of `a == "x" or b == "y"` are `== "x"` for `a`, and
+      `== "y"` for `b`. If no alternatives are known, the mapping is empty.
     """
 
     source: str
@@ -58,7 +61,10 @@ class Term:
 
     @property
     def is_common(self) -> bool:
-        """True if all fields of the term have few different values, so that its result can be cached."""
+        """True if every field of the term has only a few different values.
+
+        The result of the term can then be cached. A term without fields is not common.
+        """
         return bool(self.fields) and all(
             name.startswith(COMMON_FIELD_PREFIXES) for name in self.fields
         )
@@ -103,7 +109,8 @@ class TermCompiler:
     def _term(self, node: Expression, query: CompiledQuery, *, polarity: bool = True) -> Term:
         """Return the term of `node`.
 
-        `polarity` is the result of `node` that helps the query match. Each `not` around `node` inverts it.
+        `polarity` is true if the query needs `node` to be true. `polarity` is false if the query needs `node`
+        to be false. For example, `polarity` is false for `b` in the query `a and not b`.
         """
         if isinstance(node, And | Or):
             # A condition is always true or false and has no side effects, so the order of the operands
@@ -195,9 +202,11 @@ class TermCompiler:
 
 
 def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the implied predicates of an `and` expression. `parts` are those of its operands.
+    """Return the implied predicates of an `and` expression.
 
-    All operands hold, so the predicates from one operand are sufficient for each field.
+    Each of `parts` holds the implied predicates of one operand. If the expression is true, all operands are
+    true. Therefore the predicates from one operand are sufficient for a field. If several operands have
+    predicates for a field, the result contains the predicates of the first operand.
     """
     implied_predicates: FieldPredicates = {}
     for part in parts:
@@ -207,9 +216,11 @@ def _implied_by_all(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the implied predicates of an `or` expression. `parts` are those of its operands.
+    """Return the implied predicates of an `or` expression.
 
-    Only fields in every part are in the result. The predicates of such a field are those from all parts.
+    Each of `parts` holds the implied predicates of one operand. The result contains only the fields that are
+    in every part. For each field, the result contains the predicates from all parts. For example,
+    `a == "x" or a == "y"` implies that `== "x"` or `== "y"` holds for `a`.
     """
     first, *others = parts
     return {
@@ -220,10 +231,11 @@ def _implied_by_any(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
-    """Return the alternatives of an `and` expression. `parts` are those of its operands.
+    """Return the alternatives of an `and` expression.
 
-    All operands hold, so one part is sufficient. The cheapest is the non-empty part with the fewest
-    high-cardinality fields.
+    Each of `parts` holds the alternatives of one operand. If the expression is true, all operands are true.
+    Therefore one part is a sufficient result. The function ignores empty parts and returns the cheapest part.
+    The cheapest part has the fewest high-cardinality fields.
     """
 
     def cost(part: FieldPredicates) -> tuple[int, int]:
@@ -233,10 +245,10 @@ def cheapest_alternatives(parts: Iterable[FieldPredicates]) -> FieldPredicates:
 
 
 def _union_of_alternatives(parts: Sequence[FieldPredicates]) -> FieldPredicates:
-    """Return the alternatives of an `or` expression. `parts` are those of its operands.
+    """Return the alternatives of an `or` expression.
 
-    The result is the union of `parts`. It is empty if an operand has no known alternatives, because then any
-    field can make the expression true.
+    Each of `parts` holds the alternatives of one operand. The result is the union of `parts`. If one part is
+    empty, the result is also empty: the operand of the empty part can be true for a reason that is not known.
     """
     if not all(parts):
         return {}

@@ -1,20 +1,23 @@
 """Translation of the comparisons in a syntax tree to clauses.
 
-A clause is a predicate together with the field or function call that it tests. It has the same meaning as the
-query DSL that Elasticsearch generates for a single-event query (elastic/elasticsearch, x-pack/plugin/eql,
-`QueryTranslator` and `querytranslator_tests.txt`):
+A clause is a predicate together with the field or function call that it tests. Elasticsearch translates a
+single-event query to query DSL (elastic/elasticsearch, x-pack/plugin/eql, `QueryTranslator` and
+`querytranslator_tests.txt`). A clause has the same meaning as this query DSL:
 
-- `==` and `in` are term queries: exact and case-sensitive. `*` is literal.
-- `:` and `like~` are term or wildcard queries with `case_insensitive`. `like` is the same without
-  `case_insensitive`. `in~` is a term query with `case_insensitive`, and `*` is literal.
-- `!=` and `not` are `must_not` around the positive query. The condition holds for an event without the field,
-  and does not hold if any value matches. `not f > 1` therefore differs from `f <= 1`.
+- `==` and `in` are term queries. They are exact and case-sensitive. `*` is literal.
+- `in~` is a term query with `case_insensitive`. `*` is literal.
+- `like` is a term or wildcard query. It is case-sensitive.
+- `:` and `like~` are term or wildcard queries with `case_insensitive`.
+- `!=` and `not` are `must_not` around the positive query. They are true for an event without the field. They
+  are false if one or more values of the field match. For example, an event without the field `f` matches
+  `not f > 1`, but does not match `f <= 1`.
 - `<`, `<=`, `>` and `>=` are range queries. They are false for an event without the field.
 - `== null` is `must_not` around an exists query. `!= null` is an exists query.
-- A condition that is only a boolean field or function means `== true`. For a function, `== false` means
-  `not`.
-- A function is a script that tests each value of a field and is false for null. `not` inverts the final
-  result of the script. It does not invert the test of each value.
+- A boolean field or function can be a condition without a comparison. The condition then means `== true`.
+- For a boolean function, `== false` means `not`.
+- A function is a script that tests each value of a field. The script is false for null. `not` inverts the
+  final result of the script. For example, `not startsWith(f, "a")` is false if one or more values of `f`
+  start with "a".
 
 Fields have the types that ECS defines. In Elasticsearch, `?field` is null if the index does not have the
 field. Deckwatch has no index, so `?field` is null if the event does not have the field. `?field` is also
@@ -63,10 +66,11 @@ _MIRRORED = {
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A predicate together with its `target`: the name of a field, or a computation.
+    """A predicate together with its target.
 
-    The clause holds if the predicate holds for any value of the field or any result of the computation. If
-    `negated` is true, the clause holds if the predicate holds for none of them.
+    `target` is the name of a field, or a computation. The values of the target are the values of the field,
+    or the results of the computation. If `negated` is false, the clause holds if the predicate holds for at
+    least one value. If `negated` is true, the clause holds if the predicate holds for no value.
     """
 
     target: str | Computation
@@ -78,11 +82,15 @@ class Clause:
         return (self.target,) if isinstance(self.target, str) else self.target.fields
 
     def compile(self, *, result_over_limit: bool) -> Callable[..., bool]:
-        """Return a function that takes a field value (see `coercion`) for each of `fields`, and tests them.
+        """Return a function that tests the field values of an event.
 
-        The function returns true if the predicate holds for any value of the field or any result of the
-        computation. It ignores `negated`. If the event has more combinations of values than the limits in
-        `computations` allow, and no tested combination matches, it returns `result_over_limit`.
+        The function has one parameter for each of `fields`. The argument is the value of this field (see
+        `coercion`). The function returns true if the predicate holds for at least one value of the target.
+        The function does not use `negated`.
+
+        The module `computations` limits the number of combinations of values that are tested. If an event has
+        more combinations, only the first combinations are tested. If none of the tested combinations matches,
+        the function returns `result_over_limit`.
         """
         if isinstance(self.target, str):
             any_matches, matches = (
@@ -153,7 +161,8 @@ def _comparison_clause(node: Comparison) -> Clause | bool:
         return Clause(left.target, range_predicate(left, comparator, right), False)
     equal = comparator is ComparisonOperator.EQUAL
     if right.value is None:
-        # A field is null only if it has no values. A function can be null for some of several values.
+        # A null field has no values, so `== null` is the negation of `Exists`. A function can have several
+        # results, and `== null` holds if at least one result is null.
         if isinstance(left.target, Computation):
             return Clause(left.target, IsNull(), not equal)
         return Clause(left.target, Exists(), equal)

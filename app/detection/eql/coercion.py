@@ -50,7 +50,11 @@ _BOOLEAN_TEXTS = {"true": True, "false": False, "": False}
 
 
 class ValueType(StrEnum):
-    """The type to which a field value is converted. Each member's value names its `any_*` function."""
+    """The type to which a field value is converted.
+
+    The value of a member is the name of the function for this type. For example, `any_number` is the function
+    for NUMBER.
+    """
 
     ANY = "any_value"
     TEXT = "any_text"
@@ -189,9 +193,11 @@ def to_ipv4_mapped(address: IPv4Address) -> IPv6Address:
 
 
 def as_network(text: str) -> Network | None:
-    """Return the network for `text`, an IP address or a CIDR block. Return None if `text` is invalid.
+    """Return the network that `text` describes, or None if `text` is invalid.
 
-    A term query on an ip field reads `text` in the same way. Address bits after the prefix are ignored.
+    `text` is an IP address or a CIDR block, such as `10.0.0.0/8`. Address bits after the prefix are ignored,
+    so `10.1.2.3/8` means `10.0.0.0/8`. An Elasticsearch term query on an ip field reads a text in the same
+    way.
     """
     address, slash, length = text.partition("/")
     parsed = as_address(address)

@@ -1,8 +1,11 @@
 """Evaluation of function calls and arithmetic for the field values of an event.
 
-Each occurrence of a field in a call is a slot. A condition is tested for every combination of one value per
-slot, as in Elasticsearch (`multiValueDocValues`). Two slots of the same field are also combined. If a field
-has no values, its slot is null.
+Each occurrence of a field in a call is a slot. For example, `concat(a, a, b)` has three slots. If a field has
+no values, its slot is null.
+
+A combination contains one value for each slot. A condition is tested for every combination, as in
+Elasticsearch (`multiValueDocValues`). For example, if the field `a` has two values, `concat(a, a)` has four
+combinations.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -77,11 +80,14 @@ def compile_computation(computation: Computation) -> Compute:
 def compile_any_row(
     computation: Computation, predicate: Predicate, *, result_over_limit: bool
 ) -> Callable[..., bool]:
-    """Return a function that takes the field value of each slot and tests whether any combination matches.
+    """Return a function that tests whether at least one combination matches.
 
-    A combination matches if `predicate` holds for its result. If there are more combinations than MAX_ROWS or
-    MAX_TOTAL_CHARACTERS allow, and no tested combination matches, the function returns `result_over_limit`. A
-    computation with one slot has no limit.
+    The function has one parameter for each slot. The argument is the field value of this slot. A combination
+    matches if `predicate` holds for the result of the computation.
+
+    MAX_ROWS and MAX_TOTAL_CHARACTERS limit the number of combinations that the function tests. If an event
+    has more combinations, the function tests only the first combinations. If none of the tested combinations
+    matches, the function returns `result_over_limit`. A computation with one slot has no limit.
     """
     compute, null_matches = compile_computation(computation), isinstance(predicate, IsNull)
     matches: ValueMatcher = predicate.compile()
@@ -103,7 +109,10 @@ def compile_any_row(
 
 
 def _longest_row(columns: Sequence[object]) -> int:
-    """Return the number of characters in the longest combination, at least 1."""
+    """Return the number of characters in the longest combination.
+
+    The result is at least 1, so that the caller can divide by the result.
+    """
     text_lengths = (
         (len(value) for value in as_sequence(column) if isinstance(value, str))
         for column in columns

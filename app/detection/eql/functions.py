@@ -1,8 +1,14 @@
-"""EQL functions: parameters, result types and implementations (long because of one table).
+"""EQL functions: parameters, result types and implementations.
 
-The functions follow Elasticsearch's EQL function reference. A result of None is EQL's null. For example, the
-result is null if the event does not have the field, if a text is not a number, and for a division by zero. No
-predicate except `IsNull` holds for a null result. Positions and lengths are in Unicode code points.
+The functions follow Elasticsearch's EQL function reference. Positions and lengths are in Unicode code points.
+
+A result of None is EQL's null. For example, the result is null in these cases:
+
+- The event does not have the field.
+- A text is not a number, as in `number("abc")`.
+- The divisor is zero.
+
+Only the predicate `IsNull` holds for a null result. The module is long because of the table `_FUNCTIONS`.
 """
 
 import math
@@ -175,8 +181,8 @@ def _as_string(value: Scalar) -> str:
 def _number(text: str | None, base: NullableScalar = None) -> NullableScalar:
     """Return the number in `text`, or None if `text` is not a number.
 
-    White space around the number is ignored. The prefix "0x" means base 16, unless `base` is given and is
-    not 16.
+    White space around the number is ignored. If `base` is None or 16, the prefix "0x" means base 16. For
+    another `base`, the prefix "0x" has no special meaning.
     """
     if text is None:
         return None

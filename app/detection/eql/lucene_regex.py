@@ -37,9 +37,10 @@ class RegexError(Exception):
 
 
 def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable[[str], bool]:
-    """Return a function that tests whether any of `patterns` matches a complete text; raises RegexError.
+    """Return a function that tests whether at least one of `patterns` matches a complete text.
 
-    `ignore_case` ignores the case of ASCII letters only, as in all EQL operators that ignore case.
+    `ignore_case` ignores the case of ASCII letters only, as in all EQL operators that ignore case. Raises
+    RegexError if a pattern is invalid or unsupported, or if the patterns are too large.
     """
     return _surrogate_safe(_compile(patterns, ignore_case).fullmatch)
 
@@ -47,10 +48,12 @@ def compile_regexes(patterns: tuple[str, ...], *, ignore_case: bool) -> Callable
 def compile_regexes_for_list(
     patterns: tuple[str, ...], *, ignore_case: bool
 ) -> Callable[[Sequence[str]], bool]:
-    """Return a function that tests whether any of `patterns` matches any text of a list; raises RegexError.
+    """Return a function that tests whether a list contains a text that matches one of `patterns`.
 
-    A list can be very long, because a process can have a million arguments. The function therefore searches
-    the joined texts first, and tests each text only if this search finds a match.
+    A list can be very long, because a process can have a million arguments. The returned function therefore
+    searches the joined texts first. It tests each text only if this search finds a match.
+
+    Raises RegexError if a pattern is invalid or unsupported, or if the patterns are too large.
     """
     compiled = _compile(patterns, ignore_case)
     matches, possible = _surrogate_safe(compiled.fullmatch), _surrogate_safe(compiled.search)
@@ -124,7 +127,10 @@ def _error_message(error: Exception) -> str:
 
 
 def to_re2(pattern: str, *, ignore_case: bool) -> str:
-    """Return `pattern` in RE2 syntax, as one group; raises RegexError."""
+    """Return `pattern` in RE2 syntax, as one group, such as `(?:a|b)`.
+
+    Raises RegexError if `pattern` is invalid, unsupported or too long.
+    """
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise RegexError(f"a regular expression may have at most {MAX_PATTERN_LENGTH:,} characters")
     return _Translator(pattern, ignore_case).translate()
@@ -249,7 +255,11 @@ class _Translator:
         return source + self._other_case(first, last) if self.ignore_case else source
 
     def _other_case(self, first: str, last: str) -> str:
-        """Return ranges with the ASCII letters of `first`-`last` in the opposite case."""
+        """Return the ASCII letters of the range `first`-`last` in the opposite case.
+
+        For example, the result for `a-f` is `A-F`. The result can consist of two ranges: the result for `W-c`
+        is `A-Cw-z`.
+        """
         parts = []
         for low, high in (("a", "z"), ("A", "Z")):
             start, end = max(first, low), min(last, high)

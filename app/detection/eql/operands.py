@@ -40,7 +40,11 @@ _ACCEPTED_TYPES: dict[ArgumentType, frozenset[FieldType]] = {
 
 @dataclass(frozen=True, slots=True)
 class TypedOperand:
-    """A field or function call with its type. `target` is the name of the field or the computation."""
+    """A field or a function call, together with its type.
+
+    `target` is the name of the field, or the computation of the function call. `field_type` is the type of
+    the field, or the type of the function result.
+    """
 
     target: str | Computation
     field_type: FieldType
@@ -58,9 +62,10 @@ CheckedOperand: TypeAlias = TypedOperand | Literal
 
 
 def check_operand(operand: Operand) -> CheckedOperand:
-    """Check `operand` and return it with its type; raises EqlError if it is invalid.
+    """Check `operand`, and return the operand with its type.
 
-    A function call that reads no fields is evaluated and becomes a constant.
+    A function call that reads no fields is evaluated and becomes a constant. Raises EqlError if `operand` is
+    invalid.
     """
     if isinstance(operand, Literal):
         return operand
@@ -119,7 +124,11 @@ def _check_field(field: Field) -> FieldType:
 
 
 def _check_call(call: Call) -> tuple[Function, Call]:
-    """Check `call` and return (function, call with evaluated constants); raises EqlError if it is invalid."""
+    """Check `call`, and return (function, checked call).
+
+    In the checked call, constant arguments are evaluated. For example, the argument `length("ab")` becomes 2.
+    Raises EqlError if `call` is invalid.
+    """
     function = FUNCTIONS.get(call.name.lower())
     if function is None:
         names = [known.name for known in FUNCTIONS.values()]

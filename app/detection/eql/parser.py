@@ -176,10 +176,14 @@ _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%":
 
 
 def _comparison_polarity(operator: _ParseNode, node: _ParseNode) -> bool | None:
-    """Return the effect of `operator node` on the condition to which `node` is compared.
+    """Return how a comparison with `true` or `false` changes a condition.
 
-    True means that the condition is unchanged, as for `== true` and `!= false`. False means that it is
-    negated. Returns None if `node` is not a boolean constant, or `operator` is not `==` or `!=`.
+    For example, in `(a == 1) != true`, the condition is `a == 1`, `operator` is `!=` and `node` is `true`.
+    The results are:
+
+    - True: the condition is unchanged. This is the result for `== true` and `!= false`.
+    - False: the condition is negated. This is the result for `== false` and `!= true`.
+    - None: `node` is not a boolean constant, or `operator` is not `==` or `!=`.
     """
     if not isinstance(node, Literal) or not isinstance(node.value, bool):
         return None

@@ -199,7 +199,10 @@ class AddressIn(TextPredicate):
 
 @dataclass(frozen=True, slots=True)
 class IsNull(BasePredicate):
-    """The result of a function is null. For a field, use `Exists`."""
+    """The result of a function is null.
+
+    This predicate is not used for a field. A field is null if the predicate `Exists` does not hold.
+    """
 
     value_type: ClassVar[ValueType] = ValueType.ANY
 

@@ -52,8 +52,9 @@ class Field:
 class Literal:
     """A constant.
 
-    In Python, 1, 1.0 and True are equal, but the EQL function `concat` converts each to a different text.
-    `value_repr` is part of the comparison, so that such constants are not equal.
+    Two literals are equal if their `value` and `value_repr` are equal. In Python, the values 1, 1.0 and True
+    are equal. The literals must not be equal, because the EQL function `concat` converts each value to a
+    different text. `value_repr` makes the difference: "1", "1.0" and "True".
     """
 
     value: str | int | float | bool | None

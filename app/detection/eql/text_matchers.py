@@ -58,11 +58,13 @@ def compile_like_any(patterns: Iterable[str], *, ignore_case: bool) -> ValueMatc
 def compile_like_any_for_list(
     patterns: Iterable[str], *, ignore_case: bool
 ) -> Callable[[Sequence[str]], bool]:
-    """Return a function that tests whether any of `patterns` matches any text of a list.
+    """Return a function that tests whether a list contains a text that matches one of `patterns`.
 
-    A text can match a pattern only if it contains the literal parts of the pattern between the wildcards. The
-    function first searches the joined texts for a literal part of each pattern. Most lists contain none, so
-    their texts need not be tested one by one.
+    Wildcards separate the literal parts of a pattern. For example, the literal parts of `*ssh*.conf` are
+    `ssh` and `.conf`. A text matches a pattern only if the text contains all literal parts of the pattern.
+
+    The function searches the joined texts for one literal part of each pattern. If the search finds nothing,
+    no text matches, and the texts are not tested one by one. This is so for most lists.
     """
     patterns = tuple(patterns)
     test_each_text = any_in_list(compile_like_any(patterns, ignore_case=ignore_case))
