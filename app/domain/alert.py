@@ -37,7 +37,10 @@ class AlertAction(StrEnum):
 
     @property
     def past_tense(self) -> str:
-        """The past tense, such as "closed". The alert's activity log stores it as the kind of an entry."""
+        """The past tense of the action, such as "closed".
+
+        The activity log of an alert stores this text in the column `kind`.
+        """
         return f"{self.removesuffix('e')}ed"
 
 
@@ -96,7 +99,10 @@ class GroupingKey:
 
 
 def grouping_key(rule_id: str, event: Event) -> GroupingKey:
-    """Return the values of `event` that decide to which alert its match belongs."""
+    """Return the grouping key of the match of `event` with the rule `rule_id`.
+
+    Matches with equal keys are added to the same alert until that alert is closed.
+    """
     return GroupingKey(
         rule_id=rule_id,
         host=event.host_name,
@@ -125,10 +131,10 @@ def fingerprint(key: GroupingKey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PriorityFactor:
-    """One summand of a priority; `points` may be negative.
+    """One summand of a priority. `points` may be negative.
 
-    `from_last_verdict` marks the factor for the verdict of the previous alert with the same fingerprint. This
-    factor applies to every match of an alert, not only to the first.
+    `from_last_verdict` is true if the summand comes from the verdict of the previous alert with the same
+    fingerprint. This summand is added to the priority of every match of the new alert.
     """
 
     label: str
@@ -187,9 +193,9 @@ def clamp_priority(points: Iterable[int]) -> int:
 def severity_for_priority(total: int) -> Severity:
     """Return the severity for the priority `total`.
 
-    For rules, Elastic's ranges of risk scores end at 21 (low), 47 (medium) and 73 (high), and the usual score
-    of a rule is one of these ends. With these ranges, one point for a finding would raise the severity of the
-    alert. The ranges here are therefore wider: they end at 29 (low), 59 (medium) and 79 (high).
+    In Elastic's rules, low ends at a risk score of 21, medium at 47 and high at 73. A medium rule usually has
+    the score 47. With Elastic's limits, one point for a finding would raise the severity to high. The limits
+    in this function are therefore higher: low ends at 29, medium at 59 and high at 79.
     """
     if total >= 80:
         return Severity.CRITICAL

@@ -12,7 +12,7 @@ from typing import TypeAlias
 Scalar: TypeAlias = str | int | float | bool
 Document: TypeAlias = Mapping[str, object]
 
-# These are constants, because Python would build such a tuple inside a function again at each call.
+# These tuples are module constants. Inside a function, Python would build a new tuple at each call.
 _SCALAR_TYPES = (str, int, float, bool)
 _MAPPING_TYPES = (dict, Mapping)
 
@@ -51,9 +51,10 @@ def first_number(document: Document, field: str) -> int | None:
 
 
 def entries_under(node: object, field: str) -> Iterator[tuple[str, object]]:
-    """Yield (rest of the name, value) for each entry below `field`, with nested or dotted keys.
+    """Yield (rest of the name, value) for each entry below `field`.
 
-    For the field `container.labels`, `{"container.labels.app": "web"}` yields ("app", "web").
+    For the field `container.labels`, `{"container.labels.app": "web"}` yields ("app", "web"). The nested form
+    `{"container": {"labels": {"app": "web"}}}` yields the same pair.
     """
     if isinstance(node, list):
         for item in node:

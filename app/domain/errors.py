@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 class DeckwatchError(Exception):
-    """Base class of these errors. The first argument is a message for the user."""
+    """Base class of errors that a user can act on. The first argument is a message for the user."""
 
 
 class InvalidInput(DeckwatchError):

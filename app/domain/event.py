@@ -20,7 +20,7 @@ from app.domain.text import escape_unstorable
 
 @dataclass(frozen=True)
 class Process:
-    """The event's process or one of its ancestors (ECS `process.*`)."""
+    """The process of an event, the parent of this process, or the entry leader (ECS `process.*`)."""
 
     name: str | None
     executable: str | None
@@ -176,10 +176,13 @@ def _event_id(document: Document) -> str:
 def derive_event_id(document: Document) -> str:
     """Return a deterministic id for an event without `event.id`.
 
-    If an agent sends the event again, the id is the same and the event is recognised as a duplicate. The id
-    is a hash of `_IDENTITY_FIELDS` and the arguments. If the event has no time, or neither a process id nor
-    an entity id, these fields may be equal in different events. The id is then a hash of the complete
-    document.
+    If an agent sends an event twice, both copies get the same id. The second copy is then recognised as a
+    duplicate. Usually the id is a hash of `_IDENTITY_FIELDS` and the arguments of the process.
+
+    In two cases, `_IDENTITY_FIELDS` may be equal in different events, so the complete document is hashed:
+
+    - The event has no time.
+    - The event has no process id and no entity id.
     """
     fields = {name: [str(v) for v in field_values(document, name)] for name in _IDENTITY_FIELDS}
     identity: object = fields, [str(value) for value in field_values(document, "process.args")]
@@ -220,9 +223,10 @@ def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
 
 
 def _arguments(document: Document, prefix: str) -> tuple[str, ...]:
-    """Return the field `args` of the process; if it is missing, split its `command_line` as a shell does.
+    """Return the arguments of the process whose fields begin with `prefix`, such as `process.parent`.
 
-    The parser of SSH command lines and the masking of passwords need separate arguments.
+    The field `args` contains the arguments. If `args` is missing, the field `command_line` is split as a
+    shell does. The parser of SSH command lines and the masking of passwords need separate arguments.
     """
     args = _storable_texts(document, f"{prefix}.args")
     line = None if args else _storable_text(document, f"{prefix}.command_line")

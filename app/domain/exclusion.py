@@ -79,8 +79,9 @@ OPERATORS: dict[Operator, OperatorSpec] = {
 class ExclusionField(NamedTuple):
     """A field that conditions may use.
 
-    `limits_scope` is true if the field says where the process ran (such as image or host) or as which user.
-    Process names and arguments do not limit the scope of an exclusion, because the attacker chooses them.
+    `limits_scope` is true if the field says where the process ran, such as the image or the host. It is also
+    true for the fields that name the user of the process. Process names and arguments do not limit the scope
+    of an exclusion, because the attacker chooses them.
     """
 
     label: str
@@ -134,7 +135,10 @@ def _number_text(value: int | None) -> str | None:
 
 
 def find_field(name: str) -> ExclusionField | None:
-    """Return the field called `name`, including any `container.labels.KEY`, or None."""
+    """Return the definition of the field `name`, or None if the field is unknown.
+
+    `name` is a key of FIELDS or the name of a label, such as `container.labels.app`.
+    """
     if name.startswith(LABEL_PREFIX) and len(name) > len(LABEL_PREFIX):
         key = name[len(LABEL_PREFIX) :]
         return ExclusionField(
@@ -158,11 +162,13 @@ class Condition:
     def holds(self, event: Event) -> bool:
         """Return whether the condition is true for `event`.
 
-        A negated operator such as "is not" inverts the result of its positive form. The condition is
-        therefore true for an event without the field.
+        "is not" gives the opposite result of "is". If the event does not have the field, "is" is false and
+        "is not" is true. "is not one of", "does not match" and "does not exist" are negated in the same way.
         """
         if find_field(self.field) is None:
-            return False  # an unknown field must not make the exclusion cover more events
+            # Without this check, "is not" would be true for an unknown field. The exclusion would then cover
+            # too many events.
+            return False
         kind = OPERATORS[self.operator]
         return (
             any(kind.accepts(value, self.values) for value in self.values_in(event))
@@ -177,7 +183,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """The last approved version of an exclusion, which covers only matches of the rule `rule_id`."""
+    """The last approved version of an exclusion. The exclusion covers only matches of the rule `rule_id`."""
 
     id: int
     version: int

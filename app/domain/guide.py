@@ -1,8 +1,9 @@
 """Parser of investigation guides: it splits the Markdown note of a rule into parts and steps.
 
 Notes have no schema. The notes of public rules have little in common except headings such as "Possible
-investigation steps", "False positive analysis" and "Response and remediation". The parser recognises a part
-by such words in a heading of any level and keeps all other Markdown as text. It does not render HTML.
+investigation steps", "False positive analysis" and "Response and remediation". The parser looks for words
+such as "investigation" in headings of all levels. A heading with one of these words begins a part. All other
+Markdown is kept as text. The parser does not render HTML.
 """
 
 import re
@@ -27,10 +28,11 @@ class GuidePartName(StrEnum):
 class GuideStep:
     """One step of a guide.
 
-    `evidence` is the name in the step's `evidence` comment (see `parse_guide`). `key` is unique within the
-    part: it is `evidence`, or a hash of the step's text if there is no such comment. The database uses `key`
-    to store that a user has ticked the step. `exclusion_fields` are the fields that the step suggests for a
-    new exclusion.
+    `evidence` is the name in the step's `evidence` comment (see `parse_guide`). If the step has no `evidence`
+    comment, `evidence` is None. `key` identifies the step within its part. It is the value of `evidence`, or
+    a hash of the step's text if `evidence` is None. A repeated key gets a number, such as `-2`. The database
+    uses `key` to store that a user has ticked the step. `exclusion_fields` are the fields that the step
+    suggests for a new exclusion.
     """
 
     key: str
@@ -102,8 +104,8 @@ def parse_guide(note: str) -> Guide:
     for block in _blocks(note):
         if block.heading is not None:
             heading_part = _part_for_heading(block.heading)
-            # A heading that names no part and is deeper than the current part's heading is a subheading of
-            # the current part.
+            # A deeper heading that names no part is a subheading of the current part. A subheading does not
+            # end the part.
             if heading_part or block.level <= level:
                 part, level = heading_part, block.level
             if heading_part and _GENERIC_HEADING.fullmatch(block.heading):
@@ -120,9 +122,9 @@ def parse_guide(note: str) -> Guide:
 
 
 def _part_for_heading(heading: str) -> GuidePartName | None:
-    if heading.lower().startswith(
-        "investigating "
-    ):  # the rule's name follows and may contain words such as "analysis"
+    # In a heading "Investigating NAME", NAME is the name of the rule. The name may contain words such as
+    # "analysis", but the heading does not begin a part.
+    if heading.lower().startswith("investigating "):
         return None
     return next((name for name, words in _HEADINGS if words.search(heading)), None)
 

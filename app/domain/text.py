@@ -103,11 +103,17 @@ def text_error(text: str, max_length: int, *, if_empty: str) -> str | None:
 
 
 def truncate_with_count(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`, then the number of omitted characters, if any."""
+    """Return at most `limit` characters of `text`.
+
+    If characters are omitted, their number follows: `abc… (5 more characters)`.
+    """
     omitted = len(text) - limit
     return text if omitted <= 0 else f"{text[:limit]}… ({omitted:,} more characters)"
 
 
 def truncate(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`; the last is an ellipsis if text was omitted."""
+    """Return `text`, shortened to `limit` characters if it is longer.
+
+    A shortened text ends with an ellipsis: with the limit 4, `abcdef` becomes `abc…`.
+    """
     return text if len(text) <= limit else text[: limit - 1] + "…"

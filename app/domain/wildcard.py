@@ -1,9 +1,9 @@
 """Wildcard patterns with `*` and `?`, used by EQL queries and by exclusions.
 
-Users write the patterns and attackers control the values, so matching must take linear time. A literal
-between two stars never needs a later position than its leftmost one: if the rest of the pattern matches after
-a later position, it also matches after the leftmost. Each such literal can therefore be an atomic group,
-which does not backtrack.
+Users write the patterns and attackers control the values, so matching must take linear time. In the pattern
+`*ssh*key`, the literal `ssh` stands between two stars. It is enough to try the leftmost `ssh` in the value:
+if `key` follows a later `ssh`, `key` also follows the leftmost `ssh`. A literal between two stars is
+therefore an atomic group, which does not backtrack.
 """
 
 import re

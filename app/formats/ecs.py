@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from app.domain.ecs_fields import field_values
 from app.formats.format import Format
 
-# Elastic's agents always set at least one of these fields. An event with `event.category` is ECS. The other
-# fields are no proof, because a shipper may add them to an event of another agent.
+# Elastic's agents always set at least one of these fields. An event with `event.category` is ECS. The fields
+# after `event.category` do not prove that an event is ECS, because a shipper may add them to a Falco alert.
 ECS_IDENTIFYING_FIELDS = (
     "event.category",
     "event.type",

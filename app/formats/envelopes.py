@@ -20,10 +20,10 @@ FormatLookup = Callable[[Mapping[str, object]], Format | None]
 class Envelope:
     """A kind of envelope.
 
-    An envelope has at least one of `marker_keys` at its root, unless `marker_keys` is empty. Because other
-    objects may have these keys too, `recognises` decides whether an object is this envelope. `unwrap` returns
-    the inner event and the host name of the envelope (None if it has no host name). It may raise
-    EventParseError.
+    An envelope of this kind has at least one of `marker_keys` at its root. The envelope of log lines has no
+    marker keys, so its `marker_keys` is empty. A marker key alone does not prove that an object is an
+    envelope: `recognises` decides this. `unwrap` returns the inner event and the host name of the envelope.
+    The host name is None if the envelope has none. `unwrap` may raise EventParseError.
     """
 
     marker_keys: tuple[str, ...]
@@ -59,7 +59,7 @@ def _unwrap_cloud_event(
             "the data of this CloudEvent is not an event of a known agent",
             RejectionKind.UNKNOWN_FORMAT,
         )
-    # Falcosidekick uses its `uuid` of the alert as the id of the CloudEvent.
+    # Falcosidekick sends the `uuid` of the alert as the `id` of the CloudEvent.
     return ({"uuid": document.get("id"), **data} if "output_fields" in data else data), None
 
 
@@ -73,10 +73,13 @@ def _is_velociraptor_row(document: Mapping[str, object]) -> bool:
 def _unwrap_velociraptor_row(
     row: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """Unwrap a row of a Velociraptor artifact, which has extra columns for the client's name and id.
+    """Unwrap a row of a Velociraptor artifact.
 
-    The keys of the event are columns of the row, or one column contains the complete event as an object or as
-    JSON text.
+    The row has extra columns for the name and the id of the client. The event can have one of these forms:
+
+    - The keys of the event are columns of the row.
+    - One column contains the complete event, as an object or as JSON text.
+    - The columns `System` and `EventData` contain a Tracee event (see `_rebuild_tracee_event`).
     """
     host = as_text(row.get("Hostname")) or as_text(row.get("Fqdn"))
     if isinstance(get_path(row, "System", "EventName"), str):

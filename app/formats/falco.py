@@ -144,8 +144,11 @@ def _process_name(fields: _OutputFields) -> str | None:
 def _is_non_process_alert(alert: Mapping[str, object], evt_type: str | None) -> bool:
     """Return whether the alert needs no process name.
 
-    It needs none if it is about Falco itself, comes from another source than system calls (such as an audit
-    log), or is about a system call other than exec.
+    The following alerts need no process name:
+
+    - alerts about Falco itself
+    - alerts from a source that is not system calls, such as an audit log
+    - alerts about a system call other than execve and execveat
     """
     source = as_text(alert.get("source"))
     return (
@@ -160,8 +163,9 @@ def _is_process_start(evt_type: str | None, fields: _OutputFields) -> bool:
         # A failed exec starts no program. The fields describe the process that called exec.
         return False
     if evt_type is None:
-        # Many Falco rules omit %evt.type. An alert without it still proves that the process runs, so it
-        # counts as a start. If it has `fd` fields, it is about a file or a connection instead.
+        # Many Falco rules omit %evt.type. An alert without an event type still proves that the process runs,
+        # so the alert counts as a process start. An alert with `fd` fields does not count, because it is
+        # about a file or a connection.
         return not fields.has_any_under("fd")
     return evt_type in _EXEC_SYSCALLS
 
@@ -177,8 +181,10 @@ def _timestamp(alert: Mapping[str, object], fields: _OutputFields) -> str | None
 def _host(alert: Mapping[str, object], fields: _OutputFields) -> tuple[str | None, str | None]:
     """Return (host name, name of Falco's own pod).
 
-    If Falco runs as a DaemonSet, `hostname` is the name of Falco's pod. The host name is then the name of the
-    node, or None if the alert has no field for it. Otherwise the second value is None.
+    If Falco runs as a DaemonSet, the field `hostname` contains the name of Falco's pod. The host name is then
+    the name of the node. It is None if the alert does not contain the name of the node.
+
+    If `hostname` is not the name of a Falco pod, the second value of the pair is None.
     """
     node = fields.get_text("k8s.node.name", "k8smeta.node.name", "node.name")
     hostname = as_text(alert.get("hostname")) or fields.get_text("evt.hostname")

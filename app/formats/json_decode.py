@@ -59,8 +59,8 @@ def _reject_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
 
 
-# The pattern also matches an unclosed string up to the end of the text. Otherwise, the search would start
-# again at each quote in it, which takes quadratic time.
+# The pattern also matches a string without a closing quote, up to the end of the text. Otherwise, the search
+# would start again at each escaped quote in this string, which takes quadratic time.
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 

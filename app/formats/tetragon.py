@@ -161,7 +161,11 @@ def _container_fields(process: object) -> dict[str, object]:
 
 
 def _labels(labels: object) -> dict[str, object]:
-    """Return the pod's labels from an object, or from the list of `source:key=value` of older versions."""
+    """Return the labels of the pod.
+
+    Tetragon sends the labels as an object. Older versions send a list of texts such as `k8s:app=web`, which
+    means that the label `app` has the value `web`.
+    """
     if isinstance(labels, dict):
         return {str(key): as_text(value) for key, value in labels.items()}
     if isinstance(labels, list):

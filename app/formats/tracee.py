@@ -1,9 +1,15 @@
 """Conversion of Tracee events (JSON output) to ECS.
 
-Tracee's versions use three formats. The flat format has `eventName` and keys such as `containerId`. A later
-format has `eventName` too, but objects such as `container`. The structured format has `workload` and `data`;
-it is first converted to the flat format. Only the event `sched_process_exec` is a process start. The event
-`execve` comes earlier, when the process may still belong to the container runtime.
+Tracee's versions use three formats:
+
+- The flat format has the key `eventName` and keys such as `containerId`.
+- A later format also has `eventName`. It has objects such as `container` instead of keys such as
+  `containerId`.
+- The structured format has the keys `workload` and `data`. An event in this format is first converted to an
+  event with `eventName`.
+
+Only the event `sched_process_exec` is a process start. The event `execve` comes earlier, when the process may
+still belong to the container runtime.
 """
 
 from collections.abc import Mapping
@@ -25,8 +31,8 @@ from app.formats.ecs_document import (
 from app.formats.format import EventParseError, Format
 
 _EXEC_EVENT = "sched_process_exec"
-# AWS CloudTrail events have eventName too. An event with another eventName than _EXEC_EVENT must therefore
-# also have one of these keys.
+# AWS CloudTrail events also have the key `eventName`. An event named `sched_process_exec` is always a Tracee
+# event. An event with a different name is a Tracee event only if it has at least one of these keys.
 _TRACEE_KEYS = frozenset(
     {"processName", "hostProcessId", "processId", "hostName", "containerId", "args"}
 )
@@ -109,7 +115,10 @@ def _argv(value: object) -> list[str] | None:
 
 
 def _sha256(value: object) -> str | None:
-    """Return the 64 hex digits of a SHA-256 hash, without the prefix that ends with the last colon."""
+    """Return the 64 hex digits of a SHA-256 hash, or None if `value` has a different form.
+
+    A prefix such as `sha256:` is removed.
+    """
     digest = (as_text(value) or "").rpartition(":")[2]
     return digest if len(digest) == 64 else None
 

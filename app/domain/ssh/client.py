@@ -108,7 +108,8 @@ def _apply_setting(state: ParseState, option: Option) -> None:
 
 
 def _apply_agent_forwarding(state: ParseState, option: Option) -> None:
-    if state.get_value("forwardagent") in (None, "no"):  # -A keeps an earlier socket path
+    # -A does not replace the socket path of an earlier `-o ForwardAgent=/run/agent.sock`.
+    if state.get_value("forwardagent") in (None, "no"):
         state.set_value("forwardagent", "yes", option.arg_indexes)
 
 
@@ -137,7 +138,8 @@ def _apply_stdio_forward(state: ParseState, option: Option) -> None:
     state.set_value("requesttty", "no", option.arg_indexes)
     state.set_value("sessiontype", "none", option.arg_indexes)
     if not _HOST_AND_PORT.fullmatch(spec.listen):
-        return  # ssh accepts a -W value without a host, but ignores it
+        # ssh accepts a value without a host (`-W 8080`), but opens no forward for this value.
+        return
     if any(forward.kind is ForwardKind.STDIO for forward in state.forwards):
         state.record_error("-W is given twice", option.arg_indexes)
         return
@@ -263,9 +265,10 @@ def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
 
 
 def _resolve_forwards(state: ParseState) -> None:
-    """Apply ClearAllForwardings, or else add the tun forward of Tunnel and TunnelDevice.
+    """Remove forwards if ClearAllForwardings is "yes". Otherwise, add the forward that Tunnel requests.
 
-    ClearAllForwardings removes all forwards except that of -W. -W implies ClearAllForwardings.
+    ClearAllForwardings removes every forward except the stdio forward of -W. The default of
+    ClearAllForwardings is "yes" with -W and "no" without -W.
     """
     stdio = any(forward.kind is ForwardKind.STDIO for forward in state.forwards)
     if (state.get_value("clearallforwardings") or ("yes" if stdio else "no")) == "yes":

@@ -33,7 +33,11 @@ def listen_address(listen: str | None) -> str:
 
 
 def target_location(target: str | None) -> str:
-    """Return the words that follow the target of a remote forward; this container resolves its host."""
+    """Describe where the target of a remote forward is. Messages show this text after the target.
+
+    For a socket or a loopback address, the text is "in this container". For `db:80`, it is "as seen from this
+    container", because this container resolves the name `db`.
+    """
     text = target or ""
     is_local = "/" in text or text.startswith(("localhost:", "127.", "[::1]:"))
     return "in this container" if is_local else "as seen from this container"
@@ -42,10 +46,11 @@ def target_location(target: str | None) -> str:
 def setting(
     keyword: str, message_by_value: dict[str, str]
 ) -> Callable[[ParseState], FindingMessages]:
-    """Return a function that yields the message for the value of `keyword`, if the keyword is set.
+    """Return a function that yields the message for the value of `keyword`.
 
-    The key `*` of `message_by_value` applies to values that have no key. `{}` in a message is replaced by the
-    value. An empty message means that there is no finding.
+    The function yields nothing if the command line does not set `keyword`. `message_by_value` maps values to
+    messages. Its key `*` has the message for all values that are not listed. In a message, `{}` is replaced
+    by the value. If the message is empty, the function yields nothing.
     """
 
     def find_messages(state: ParseState) -> FindingMessages:

@@ -27,8 +27,9 @@ class Option:
 class Getopt:
     """Iterator over the options in `args[start:]`; `position` is the index of the next unparsed argument.
 
-    If `args` are the words of longer arguments, such as a process title, `word_arg_indexes` contains the
-    index of the original argument of each word.
+    A process title is often one argument with several words, such as `sshd: /usr/sbin/sshd -D`. The caller
+    splits the title and passes the words as `args`. `word_arg_indexes[i]` is then the index of the argument
+    that contains the word `args[i]`.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class Getopt:
                     yield self._with_value(letter, word[place + 1 :])
                     break
                 if letter == "-" and last:
-                    return  # getopt stops here without advancing, so `-v-` is the first operand
+                    # In `-v-`, getopt parses -v and stops at the last `-`. It does not advance to the next
+                    # argument, so `-v-` is also the first operand.
+                    return
                 known = letter in self._flags
                 option = Option(
                     letter if known else UNKNOWN_OPTION,

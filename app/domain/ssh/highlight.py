@@ -13,8 +13,8 @@ _ALARMING_MIN_RISK = 10
 class TokenKind(StrEnum):
     """The kind of an argument, which decides its style on pages.
 
-    DANGER marks an argument that caused a finding with at least ten risk points, and WARNING an argument
-    whose findings all have fewer points.
+    DANGER marks an argument that caused a finding with at least ten risk points. WARNING marks an argument
+    that caused only findings with fewer than ten risk points.
     """
 
     PLAIN = "plain"
@@ -36,8 +36,8 @@ class Token:
 def highlight_arguments(args: Sequence[str], invocation: SshInvocation | None) -> tuple[Token, ...]:
     """Return one token per argument, in order. If `invocation` is None, only options are highlighted.
 
-    The finding with the highest risk decides the kind of an argument. The destination keeps the kind
-    DESTINATION even if it caused a finding, unless the finding makes it DANGER.
+    If an argument caused several findings, the finding with the highest risk decides the kind. The kind of
+    the destination is DANGER or DESTINATION, but never WARNING.
     """
     words = mask_passwords(args)
     messages: list[list[str]] = [[] for _ in words]

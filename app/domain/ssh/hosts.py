@@ -11,7 +11,10 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def ascii_lower(text: str) -> str:
-    """Lower-case A to Z only, as OpenSSH does. `str.lower` can change the length of other letters."""
+    """Convert only the letters A to Z to lower case, as OpenSSH does.
+
+    `str.lower` also converts non-ASCII letters. It converts the letter U+0130 to two characters.
+    """
     return text.translate(_ASCII_LOWER)
 
 
@@ -34,7 +37,8 @@ def normalize_host(host: str) -> str:
 def expand_host_name(host_name: str, host: str) -> str:
     """Expand the value of HostName; ssh_config(5).
 
-    `%h` is replaced by `host`, the host in the arguments, and `%%` by `%`.
+    `host` is the host in the arguments. `%h` is replaced by `host`, and `%%` is replaced by `%`. If `host` is
+    `web`, then `%h.example.com` becomes `web.example.com`.
     """
     if host_name.count("%") * len(host) > MAX_HOST_LENGTH:
         return host_name  # the expanded text would be too long for a host name

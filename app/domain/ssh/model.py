@@ -140,19 +140,19 @@ class Finding:
 class SshInvocation:
     """A parsed SSH command line. Passwords are masked.
 
-    - `program`: base name of the program (`ssh`, `sshd`, `autossh`, …); for `sshpass`, the program that it
-      runs.
-    - `destination`: the host to which the client connects, in lower case and without brackets around an IPv6
-      address. `-o HostName=` replaces the host in the arguments, as in OpenSSH. None for servers, and if no
-      argument names a destination.
-    - `user`: the remote account; for an inbound session, the account that logged in.
-    - `port`: None if the arguments do not set it. For a server, the first port.
+    - `program`: base name of the program, such as `ssh` or `sshd`. For `sshpass ssh web`, it is `ssh`.
+    - `destination`: the host to which the client connects, in lower case. An IPv6 address has no brackets.
+      `-o HostName=` replaces the host in the arguments, as in OpenSSH. The destination is None for servers.
+      It is also None if no argument names a destination.
+    - `user`: the remote account. For an inbound session, it is the account that logged in.
+    - `port`: the port in the arguments, or None. For a server with several ports, it is the first port.
     - `jump_hosts`: in the order in which the client connects through them.
     - `identity_files`: values of `-i` and `IdentityFile`.
     - `config_file`: the value of `-F` (clients) or `-f` (sshd).
-    - `remote_command`: the arguments after the destination. With `-s`, the first one is the subsystem.
-    - `options`: the effective values of settings from `-o` or option letters, by keyword of ssh_config(5) or
-      sshd_config(5) in lower case. User, Port, HostName and ProxyJump are omitted, because they have fields.
+    - `remote_command`: the arguments after the destination. With `-s`, the first of them is the subsystem.
+    - `options`: the settings from `-o` and option letters. Each key is a keyword of ssh_config(5) or
+      sshd_config(5) in lower case, and each value is the value that takes effect. User, Port, HostName and
+      ProxyJump are omitted, because SshInvocation has separate fields for them.
     - `background`: True with `-f` or `ForkAfterAuthentication`.
     - `no_command`: True with `-N`, `SessionType none` or `-W`.
     - `no_op_option`: the option that makes the program open no connection (such as `-V` or `-O check`), or

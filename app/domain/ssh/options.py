@@ -157,7 +157,8 @@ def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: 
 def _apply_forward_line(state: ParseState, line: ConfigLine, arg_indexes: ArgIndexes) -> None:
     """Apply LocalForward, RemoteForward or DynamicForward.
 
-    The value is `listen target`, with a space instead of the colon in `-L listen:target`, or only `listen`.
+    `LocalForward 8080 db:80` means the same as `-L 8080:db:80`. RemoteForward accepts this form too.
+    `DynamicForward 1080` and `RemoteForward 1080` have no target and open a SOCKS proxy.
     """
     kind = _FORWARD_KEYWORDS[line.keyword]
     max_words = 1 if kind is ForwardKind.DYNAMIC else 2

@@ -58,9 +58,10 @@ class ParseState:
 
     @property
     def is_persistent_tunnel(self) -> bool:
-        """True if the client runs in the background or without a remote command, and has a forward.
+        """True if the client is a persistent tunnel.
 
-        A stdio forward (`-W`) does not count, because it carries only one connection.
+        A persistent tunnel has at least one forward. It runs in the background (`-f`) or without a remote
+        command (`-N`). A stdio forward (`-W`) does not count, because it carries only one connection.
         """
         return bool(self.no_command or self.background) and any(
             forward.kind is not ForwardKind.STDIO for forward in self.forwards

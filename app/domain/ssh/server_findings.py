@@ -10,8 +10,8 @@ _SERVER_ROLES = frozenset({SshRole.DAEMON, SshRole.INBOUND_SESSION})
 _DEFAULT_PORT = "22"
 _DEFAULT_CONFIG_FILE = "/etc/ssh/sshd_config"
 
-# Maps each keyword to the values that cause a finding, and to its message. None instead of a set of values
-# means every value except "none", "no" and the empty string.
+# Maps each keyword to a pair: the set of values that cause a finding, and the message of the finding. If the
+# set is None, every value causes a finding, except "none", "no" and the empty string.
 _MessagesByKeyword = dict[str, tuple[frozenset[str] | None, str]]
 _YES = frozenset({"yes"})
 

@@ -166,9 +166,9 @@ class ForwardSpec:
 def parse_forward(text: str, *, dynamic: bool, remote: bool) -> ForwardSpec | None:
     """Parse `[bind:]port:host:hostport` and the other forms of ssh(1), options -L, -R and -D.
 
-    If `dynamic` is true, only the forms of -D are valid: they have no target or a socket as target. If it is
-    false, a target is required. Port 0 is valid only if `remote` is true (-R); the remote host then chooses
-    the port.
+    If `dynamic` is true, only the forms of -D are valid: no target (`8080`), or a socket as target
+    (`8080:/run/x.sock`). If `dynamic` is false, a target is required (`8080:db:80`). The listening port may
+    be 0 only if `remote` is true (-R). The remote host then chooses the port.
     """
     fields = _split_forward_fields(text.lstrip(" \t\n\v\f\r"))
     if fields is None:
