@@ -60,14 +60,19 @@ def sign(services: Services, purpose: str, text: str) -> str:
 
 
 def is_valid_signature(services: Services, purpose: str, text: str, signature: str) -> bool:
-    """Return whether `signature` is valid for `purpose` and `text`; compares in constant time."""
+    """Return whether `signature` is valid for `purpose` and `text`.
+
+    The comparison takes constant time, so that the duration does not reveal the valid signature.
+    """
     return hmac.compare_digest(signature.encode(), sign(services, purpose, text).encode())
 
 
 def csrf_token(services: Services, cookie_value: str) -> str:
-    """Return the CSRF token for the forms of a browser whose cookie has the value `cookie_value`.
+    """Return the CSRF token for the forms of one browser.
 
-    Another site cannot compute or read this token, so a form that contains it comes from a Deckwatch page.
+    `cookie_value` is the value of the browser's session cookie. For a signed-out browser, `cookie_value` is
+    the value of the form cookie. Another site cannot compute or read this token. A form that contains the
+    token therefore comes from a Deckwatch page.
     """
     return sign(services, _CSRF_PURPOSE, cookie_value)
 
@@ -124,12 +129,12 @@ def _decode_credentials(encoded: str) -> str | None:
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Return False if the headers of the browser say that the request comes from another site, else True.
+    """Return False if the headers of the request say that another site sent the request.
 
-    The function checks the header Sec-Fetch-Site (Fetch Metadata), or the header Origin if Sec-Fetch-Site
-    is missing. Current browsers send at least one of the two headers with every form post. A client that
-    sends neither header is therefore not a browser that another site could misuse. Such a client still
-    needs the CSRF token.
+    The function checks the header Sec-Fetch-Site (Fetch Metadata). If Sec-Fetch-Site is missing, the function
+    checks the header Origin. Current browsers send at least one of the two headers with every form post.
+    A request with neither header therefore does not come from a current browser. For this request, the
+    function returns True, but the client still needs the CSRF token.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -162,8 +167,9 @@ async def check_csrf(request: Request, cookie_value: str | None) -> None:
 class RequireRole:
     """FastAPI dependency that returns the principal of a request if the principal has `role`.
 
-    If `api_keys_only` is true, the dependency rejects requests of signed-in browsers. A request of a
-    signed-in browser with an unsafe method, such as POST, must also pass `check_csrf`.
+    If `api_keys_only` is true, the dependency accepts only requests with an API key. Otherwise, the
+    dependency also accepts requests of signed-in browsers. If a browser sends a request with an unsafe
+    method, such as POST, the request must pass `check_csrf`.
     """
 
     def __init__(self, role: Role, *, api_keys_only: bool = False) -> None:
@@ -179,8 +185,8 @@ class RequireRole:
                 if is_api_path(request.url.path)
                 else "Sign in to continue."
             )
-        # The principal is stored before the role is checked, so that the request log also names a principal
-        # without the role.
+        # The principal is stored before the role is checked. If the principal lacks the role, the request log
+        # therefore still names the principal.
         request.state.principal = principal
         if not principal.has_role(self.role):
             raise Forbidden(f"This requires the role {self.role}; yours is {principal.role}.")
@@ -215,9 +221,9 @@ def require_access_declared(routers: Iterable[APIRouter]) -> None:
 
 
 def api_routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
-    """Yield the routes of `routers`; raises RuntimeError for a route that is not an APIRoute.
+    """Yield the routes of `routers`.
 
-    Only an APIRoute can have an access declaration.
+    Raises RuntimeError for a route that is not an APIRoute. Only an APIRoute can have an access declaration.
     """
     for router in routers:
         for route in router.routes:

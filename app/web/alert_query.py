@@ -41,8 +41,8 @@ def read_filter(
     The message is None if all values are valid. The filter always contains the valid values.
     """
     problems: list[str] = []
-    # Values of events are escaped in the same way before they are stored. A user can therefore copy a value
-    # from an event and find its alert.
+    # `escape_unstorable` also escapes the values of events before they are stored. A user can therefore copy
+    # a value from an event into a filter, and the filter finds the alert of this event.
     query = {name: escape_unstorable(value) for name, value in query.items()}
 
     def read_enum(name: str, values: Sequence[FilterValue]) -> FilterValue | None:

@@ -24,7 +24,10 @@ class ApiKeyCache:
         self.refresh()
 
     def get_cached(self, text: str) -> Principal | None:
-        """Return the principal of an API key if it is cached; does not read the database."""
+        """Return the principal of an API key, or None if the key is not in the cache.
+
+        This method does not read the database.
+        """
         return self._principals.get(hash_token(text))
 
     def look_up(self, text: str) -> Principal | None:
@@ -34,8 +37,9 @@ class ApiKeyCache:
         """
         key_hash = hash_token(text)
         with self._database.read() as session:
-            # The revision is read before the key. In the other order, a key that is revoked between the two
-            # reads could be cached with the new revision, and `refresh` would not remove it.
+            # The revision must be read before the key. Suppose that the key were read first, and that a user
+            # revoked the key before the revision was read. The revoked key would then be cached with the new
+            # revision, and `refresh` would not remove the key.
             revision = change_counters.current(session, change_counters.KEYS)
             key = api_keys.get_by_hash(session, key_hash)
         if key is None or key.revoked_at is not None:

@@ -60,7 +60,8 @@ def _content_length(scope: Scope) -> int:
 class _LimitedBody:
     """The body of one request. `receive` raises HTTPException if the body exceeds a limit.
 
-    FastAPI answers any other exception during the reading of a JSON body with status 400.
+    FastAPI responds with the status of the HTTPException, such as 413. If `receive` raised an exception of a
+    different type, such as RuntimeError, FastAPI would respond to a JSON body with status 400.
     """
 
     def __init__(

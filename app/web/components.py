@@ -15,7 +15,11 @@ class SelectOption:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab with an optional count. If `capped` is true, `count` is a limit at which counting stopped."""
+    """A tab with an optional count.
+
+    If `capped` is true, the real number is higher than `count`. The page then shows the count with a plus
+    sign, such as "10,000+".
+    """
 
     label: str
     href: str

@@ -184,7 +184,8 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
         request,
         500,
         "An internal error occurred. The server log contains the details.",
-        # Starlette sends this response without the middleware that adds these headers to all others.
+        # Normally, the middleware adds these headers. Starlette sends the response to an unexpected error
+        # without passing the response through the middleware, so this function adds the headers.
         headers=security_headers(https=get_services(request).settings.uses_https)
         | elastic_product_header(request.url.path)
         | {"Cache-Control": "no-store", REQUEST_ID_HEADER: request_id},
@@ -223,7 +224,8 @@ def error_response(
         body["request_id"] = get_request_id(request.scope)
         media_type = "application/problem+json"
         if is_elastic_path(request.url.path):
-            # Elasticsearch's clients read `error`, and only if the media type is application/json.
+            # Elasticsearch's clients read the field `error`. These clients ignore the field if the media type
+            # is not application/json.
             body["error"] = {"type": _elastic_error_type(status), "reason": text}
             media_type = "application/json"
         return JSONResponse(body, status, headers=headers, media_type=media_type)

@@ -29,7 +29,10 @@ class Form:
         return [value for key, value in self.pairs if key == name]
 
     def get_int(self, name: str) -> int | None:
-        """Return the field as a whole number, or None if it is empty; raises InvalidInput for other text."""
+        """Return the field `name` as a whole number, or None if the field is empty.
+
+        Raises InvalidInput if the text is not a whole number of at most 15 digits.
+        """
         text = self[name].strip()
         if not text:
             return None
@@ -38,9 +41,10 @@ class Form:
         return int(text)
 
     def allow_fields(self, *names: str, prefixes: tuple[str, ...] = ()) -> "Form":
-        """Return this form; raises InvalidInput if it has a field that is not allowed.
+        """Return this form. Raises InvalidInput if the form has a field that is not allowed.
 
-        Allowed are the fields `names`, fields whose names begin with one of `prefixes`, and the CSRF token.
+        The form may have the fields `names`, fields whose names begin with one of `prefixes`, and the CSRF
+        token.
         """
         known = {"csrf", *names}
         for name, _ in self.pairs:
@@ -52,7 +56,8 @@ class Form:
 async def read_form(request: Request) -> Form:
     """Return the form in the body. The body is read once per request; later calls return the same form.
 
-    Raises ContentTooLarge, or UnsupportedEncoding if the media type is not that of a URL-encoded form.
+    Raises ContentTooLarge if the form has too many bytes or fields. Raises UnsupportedEncoding if the header
+    Content-Type names a media type that is not `application/x-www-form-urlencoded`.
     """
     if (cached := getattr(request.state, "form", None)) is not None:
         form: Form = cached
@@ -76,7 +81,7 @@ async def read_form(request: Request) -> Form:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body; raises ContentTooLarge as soon as the body exceeds `limit` bytes."""
+    """Return the body. Raises ContentTooLarge as soon as the body exceeds `limit` bytes."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise ContentTooLarge(

@@ -28,7 +28,10 @@ _SECURITY_HEADERS = {
 
 
 def security_headers(*, https: bool) -> dict[str, str]:
-    """Return the security headers of a response; with HTTPS also Strict-Transport-Security (RFC 6797)."""
+    """Return the security headers of a response.
+
+    If `https` is true, the headers include Strict-Transport-Security (RFC 6797).
+    """
     return _SECURITY_HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
 
@@ -46,9 +49,11 @@ def elastic_product_header(path: str) -> dict[str, str]:
 
 
 class SecurityHeadersMiddleware:
-    """Middleware that adds the headers of this module and forbids browsers to cache any but static files.
+    """Middleware that adds the headers of this module to every response.
 
-    A browser could otherwise show cached pages after the user has signed out.
+    The middleware also adds `Cache-Control: no-store`. A browser could otherwise show a cached page after the
+    user has signed out. If a response already has a Cache-Control header, the middleware keeps this header.
+    For example, static files have their own Cache-Control header, so browsers may cache static files.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:

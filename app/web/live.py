@@ -81,7 +81,10 @@ class LiveUpdates:
             listener.set()
 
     async def watch(self) -> None:
-        """Notify the open streams of changes by other processes; runs until the task is cancelled."""
+        """Notify the open streams of changes by other processes.
+
+        The method runs until the task is cancelled.
+        """
         await poll_forever(self._poll, "changed alerts cannot be polled")
 
     def _poll(self) -> None:

@@ -25,8 +25,9 @@ class TooManyLoginAttempts(DeckwatchError):
 class LoginRateLimiter:
     """Limits the number of failed sign-ins. Successful sign-ins do not count.
 
-    The limit per account for all addresses together is high, so that an attacker cannot lock a user out with
-    a few requests. Each worker process counts separately, so the limits apply to each process by itself.
+    `_account_limit` counts the failures of an account from all addresses. This limit is high, so that an
+    attacker cannot lock a user out with a few requests. Each worker process counts only the failures in this
+    process. With two worker processes, an attacker can therefore have up to twice as many attempts.
     """
 
     def __init__(self) -> None:
@@ -38,11 +39,11 @@ class LoginRateLimiter:
 
     @contextmanager
     def attempt(self, name: str, address: str) -> Iterator[None]:
-        """Context manager for one sign-in, which has failed if the block raises Forbidden.
+        """Context manager for one sign-in. If the block raises Forbidden, the sign-in has failed.
 
-        Raises TooManyLoginAttempts if a limit is reached. Only one attempt runs at a time. If attempts ran
-        concurrently, a burst of requests could pass the check before the first failure is counted, and each
-        password check would take 64 MiB of memory.
+        Raises TooManyLoginAttempts if a limit is reached. Only one attempt runs at a time, for two reasons.
+        First, a burst of concurrent requests could pass the check before the first failure is counted.
+        Second, each password check takes 64 MiB of memory.
         """
         with self._lock:
             self._check(name, address)

@@ -42,10 +42,10 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # The endpoint is public, so a cache limits how often a caller can make Deckwatch count alerts.
 CACHE_TTL = timedelta(seconds=5)
-# Kinds of files through which prometheus-client shares metrics between worker processes, each with the
-# maximum size of such a file. prometheus-client maps these files into memory. If the disk is full when a
-# process first writes to a memory page, the kernel kills the process. Allocating the files at startup
-# prevents this.
+# prometheus-client shares metrics between worker processes through files. Each key is a kind of file, and
+# each value is the maximum size of one file of this kind. prometheus-client maps the files into memory. A
+# process that first writes to a memory page needs space on the disk. If the disk is full, the kernel kills
+# the process. `_preallocate_files` prevents this, because it allocates the files at startup.
 _MMAP_FILE_BYTES = {"counter": 1 << 18, "gauge_livesum": 1 << 16, "histogram": 1 << 21}
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -55,9 +55,9 @@ _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 class Metrics(IngestMetrics):
     """The metrics of one process.
 
-    With several worker processes, each process stores its metrics in the folder `multiproc_dir` and reports
-    the sums over all processes. The environment variable that MULTIPROC_DIR_VARIABLE names must contain the
-    same folder.
+    If there are several worker processes, each process stores its metrics in the folder `multiproc_dir`. Each
+    process reports the sums over all processes. The environment variable PROMETHEUS_MULTIPROC_DIR must
+    contain the path of this folder. If there is only one process, `multiproc_dir` is None.
     """
 
     def __init__(self, multiproc_dir: Path | None = None) -> None:

@@ -37,10 +37,10 @@ def render_page(
     is_live: bool = False,
     notice: Notice | None = None,
 ) -> HTMLResponse:
-    """Render a page with `context`, the dataclass of its template.
+    """Render a page. `context` is the dataclass that `template` shows.
 
-    If htmx sends the request and the template has a block with the same name as the id of htmx's target
-    element, the response contains only this block.
+    htmx can request new content for one element of the page. If the template has a block whose name is the id
+    of this element, the response contains only this block.
     """
     services = get_services(request)
     values = {

@@ -18,7 +18,11 @@ _INVALID_UTF8 = re.compile("([\udc80-\udcff]+)")
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRow:
-    """A quarantined event. Each of `text_segments` is (text, whether its bytes are invalid UTF-8)."""
+    """A quarantined event.
+
+    Each item of `text_segments` is a pair (text, is_invalid). `is_invalid` is true if the text stands for
+    bytes that are not valid UTF-8.
+    """
 
     event: QuarantinePreview
     agent: str
@@ -40,9 +44,11 @@ def _row(event: QuarantinePreview, names: dict[int, str]) -> QuarantineRow:
 
 
 def _split_invalid_utf8(raw: bytes) -> tuple[tuple[str, bool], ...]:
-    """Return segments (text, whether its bytes are invalid UTF-8); invalid bytes are written as \\xNN.
+    """Split bytes into segments of valid UTF-8 and segments of invalid UTF-8.
 
-    An incomplete character at the end of `raw` is omitted, because the preview may end within a character.
+    Each segment is a pair (text, is_invalid). In an invalid segment, each byte is written as \\xNN, such as
+    \\xff. An incomplete character at the end of `raw` is omitted, because the preview may end within a
+    character.
     """
     complete = raw[: len(raw) - _incomplete_tail_length(raw)]
     segments = _INVALID_UTF8.split(complete.decode("utf-8", "surrogateescape"))

@@ -11,8 +11,8 @@ from app.web.ttl_cache import TtlCache
 
 # The endpoint is public, so a cache limits how often a caller can make Deckwatch write.
 CACHE_TTL = timedelta(seconds=1)
-# The check reports a full disk below this free space, because its own small write may succeed although events
-# no longer fit on the disk.
+# The check reports a full disk if the free space is below this limit. A test write alone does not suffice.
+# The test write is small, so it may succeed although events no longer fit on the disk.
 MIN_FREE_BYTES = 4 << 20
 
 

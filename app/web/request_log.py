@@ -21,8 +21,8 @@ from app.web.rendering import STATIC_URL
 REQUEST_ID_HEADER = "X-Request-ID"
 UNMATCHED_ROUTE = "unmatched"
 STATIC_ROUTE = STATIC_URL + "/"
-# Probes request these routes every few seconds, and pages request many static files. The log therefore
-# contains these requests at level INFO only if they fail.
+# Probes request these routes every few seconds, and pages request many static files. A successful request to
+# one of these routes is therefore logged at level DEBUG. A failed request is logged at level INFO.
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", STATIC_ROUTE})
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 # For request ids, a pseudorandom generator suffices. It is much faster than the operating system's generator.

@@ -43,7 +43,10 @@ def encode_cursor(cursor: Cursor) -> str:
 
 
 def decode_cursor(text: str, *, key_is_time: bool) -> Cursor:
-    """Decode a cursor from a URL; raises InvalidInput. The key of the cursor is a time or a number."""
+    """Decode a cursor from a URL. Raises InvalidInput if `text` is not a valid cursor.
+
+    If `key_is_time` is true, the key of the cursor is a time. Otherwise, the key is a number.
+    """
     try:
         key, row_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if not isinstance(row_id, int) or abs(row_id) >= 2**63:

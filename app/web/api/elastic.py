@@ -37,8 +37,8 @@ _INFO_BODY = {
     "cluster_name": _CLUSTER_NAME,
     "cluster_uuid": _CLUSTER_NAME,
     "version": {
-        # This version is higher than any release, because a Beat such as Filebeat may refuse a server that
-        # is older than the Beat.
+        # A Beat, such as Filebeat, may refuse a server whose version is lower than the version of the Beat.
+        # This version is therefore higher than the versions of all released Beats.
         "number": "9.99.0",
         # Logstash and Elasticsearch clients of version 7 require this value and the tagline below.
         "build_flavor": "default",
@@ -157,7 +157,8 @@ _REQUEST_BODY = {
 def _bulk_route(*statuses: int) -> dict[str, Any]:
     """Return the route arguments for the OpenAPI description of a bulk route.
 
-    `statuses` are error statuses in addition to those of all bulk routes.
+    All bulk routes can fail with STREAMED_BODY_STATUSES. `statuses` are the additional error statuses of one
+    route, such as 404.
     """
     return {
         "response_model": BulkAnswer,
@@ -221,7 +222,9 @@ _COMPATIBLE_MEDIA_TYPE = re.compile(
 def _json_response(request: Request, body: bytes) -> Response:
     """Return a JSON response with the media type that the client expects.
 
-    This is Elasticsearch's versioned media type if the client requests it, else application/json.
+    A client can request version 8 or 9 of Elasticsearch's media type. For version 9, the media type of the
+    response is `application/vnd.elasticsearch+json;compatible-with=9`. If the client requests no version, the
+    media type is `application/json`.
     """
     requested = request.headers.get("accept", "") + "," + request.headers.get("content-type", "")
     compatible = _COMPATIBLE_MEDIA_TYPE.search(requested)

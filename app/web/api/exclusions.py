@@ -61,8 +61,8 @@ def _validate(services: Services, draft: ExclusionDraft) -> exclusion_draft.Vali
         longest=services.settings.exclusion_max_duration,
         rule_ids=[rule.id for rule in services.rules.rules],
     )
-    # The database stores times in UTC. With the same time zone here, the response to this request shows the
-    # end in the same form as later responses.
+    # The database stores times in UTC, so later responses show the end in UTC. This conversion ensures that
+    # the response to this request also shows the end in UTC.
     return replace(valid, ends_at=valid.ends_at.astimezone(UTC))
 
 
@@ -98,9 +98,9 @@ def list_exclusions(
 def propose_exclusion(
     exclusion: ExclusionIn, principal: Analyst, services: ServicesDep
 ) -> ExclusionOut:
-    """An exclusion takes effect immediately if an admin proposes it.
+    """An exclusion that an admin proposes takes effect immediately.
 
-    Any other exclusion takes effect after an admin approves it.
+    An exclusion that an analyst proposes takes effect after an admin approves the exclusion.
     """
     draft = ExclusionDraft(
         rule_id=exclusion.rule_id,
@@ -153,8 +153,9 @@ def change_exclusion(
 ) -> ExclusionOut:
     """Decide on the version that waits for approval, or create a new version.
 
-    Only an admin can approve or decline. A version that an admin creates takes effect immediately. If any
-    other user creates a version, the live version stays in force until an admin approves the new version.
+    Only an admin can approve or decline. A version that an admin creates takes effect immediately.
+    A version that an analyst creates takes effect after an admin approves the version. Until then, the live
+    version stays in force.
     """
     history = _get_or_404(services, exclusion_id)
     edits = change.model_fields_set - {"decision", "version"}

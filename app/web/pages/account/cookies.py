@@ -36,12 +36,13 @@ def delete_cookie(response: Response, services: Services, name: str) -> None:
 def form_cookie_value(request: Request, services: Services) -> str:
     """Return the value of the form cookie of the request, or a new random value.
 
-    A signed-out browser has no session, so the CSRF token of its forms is derived from this cookie. With the
-    token, another site cannot sign the browser in to the account of an attacker (login CSRF).
+    A signed-out browser has no session, so the CSRF token of its forms is derived from this cookie. Without
+    the token, another site could post the sign-in form with the password of an attacker. The browser would
+    then be signed in to the attacker's account (login CSRF).
     """
     sent = request.cookies.get(csrf_cookie_name(services), "")
-    # The response repeats the value in a Set-Cookie header, so the request must not be able to choose an
-    # arbitrary text.
+    # The response repeats the value in a Set-Cookie header. A client can send a cookie with arbitrary text,
+    # so this function accepts only a value in the format of `token_urlsafe`.
     return sent if _FORM_COOKIE_VALUE.fullmatch(sent) else secrets.token_urlsafe(24)
 
 

@@ -43,8 +43,9 @@ router = APIRouter()
 
 HOSTS_LIMIT = 20
 SILENCES_LIMIT = 10
-# The page determines the clock skew and the hosts from about SAMPLE_LIMIT matches. It reads these matches
-# from the newest SAMPLE_MINUTES minutes with matches, and none that are older than SAMPLE_PERIOD.
+# The page determines the clock skew and the hosts from a sample of about SAMPLE_LIMIT matches. The sample
+# comes from the newest SAMPLE_MINUTES minutes in which the agent sent a match. The page ignores minutes that
+# are older than SAMPLE_PERIOD.
 SAMPLE_LIMIT = 1_000
 SAMPLE_MINUTES = 60
 SAMPLE_PERIOD = timedelta(days=7)

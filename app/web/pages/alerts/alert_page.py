@@ -146,7 +146,10 @@ def _guide_steps(
 def _match_page(
     session: Session, alert: Alert, query: Mapping[str, str]
 ) -> tuple[tuple[MatchRow, ...], int | None]:
-    """Return a page of matches, and the id of its last match if older matches exist, else None."""
+    """Return one page of matches, newest first, and the id of the last match on the page.
+
+    The id is None if there are no older matches.
+    """
     newest_first = matches.list_by_alert(
         session,
         alert.id or 0,
@@ -169,7 +172,10 @@ def _match_row(match: Match, agents: Mapping[int, str]) -> MatchRow:
 
 
 def clock_skew_text(received_at: datetime, occurred_at: datetime | None) -> str | None:
-    """Return the agent's clock skew, such as "2 h behind"; None if unknown or below CLOCK_SKEW_THRESHOLD."""
+    """Return the agent's clock skew, such as "2 h behind".
+
+    Return None if `occurred_at` is None or the clock skew is smaller than CLOCK_SKEW_THRESHOLD.
+    """
     if occurred_at is None or abs(received_at - occurred_at) < CLOCK_SKEW_THRESHOLD:
         return None
     seconds = (received_at - occurred_at).total_seconds()

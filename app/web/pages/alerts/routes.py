@@ -149,7 +149,11 @@ def _filter_chips(
 
 
 def _rule_name(session: Session, services: Services, rule_id: str) -> str:
-    """Return the rule's name. If the rule is no longer loaded, the name is read from its newest alert."""
+    """Return the name of a rule.
+
+    If the rule is no longer loaded, the newest alert of the rule contains the name. If there is no alert, the
+    function returns `rule_id`.
+    """
     if (rule := services.find_rule(rule_id)) is not None:
         return rule.name
     return alerts.latest_rule_name(session, escape_unstorable(rule_id)) or rule_id

@@ -24,7 +24,10 @@ class ConditionView:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionRow:
-    """One line of the list; `version` is the version approved last, or the newest if none was approved."""
+    """One line of the list. `version` is the version that was approved last.
+
+    If no version was approved, `version` is the newest version.
+    """
 
     record: ExclusionRecord
     version: ExclusionVersion

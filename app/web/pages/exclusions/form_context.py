@@ -26,9 +26,10 @@ class ConditionRow:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A value of the alert's event whose field no condition uses yet.
+    """A value of the alert's event that the user can add as a condition.
 
-    The page shows it as a button. The button posts `value` in the form field `add`.
+    The form does not contain a condition on the field of this value yet. The page shows the suggestion as a
+    button. The button posts `value` in the form field `add`.
     """
 
     label: str
@@ -41,10 +42,10 @@ class Suggestion:
 class ExclusionFormPage:
     """Context of exclusion_form.html; its block is `form`.
 
-    The form has three kinds of buttons. The button `submit` saves the form. A button `add` adds a condition;
-    its value is that of a suggestion, or "blank" for an empty condition. A button `remove` removes a
-    condition; its value is the index of the condition. `add` and `remove` save nothing and return the changed
-    form.
+    The form has three kinds of buttons. The button `submit` saves the form. A button `add` adds a condition.
+    The button posts `Suggestion.value`, or "blank" for an empty condition. A button `remove` removes a
+    condition. The button posts the index of this condition. The buttons `add` and `remove` save nothing. The
+    response to these buttons is the changed form.
     """
 
     form: FormInput

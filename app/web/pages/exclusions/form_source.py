@@ -36,7 +36,11 @@ DISPLAY_VALUE_LENGTH_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class FormSource:
-    """The alert from which the exclusion is created, the event of the alert, and the edited exclusion."""
+    """The objects with which the exclusion form is filled in.
+
+    `alert` is the alert from which the exclusion is created, and `event` is the event of this alert.
+    `history` is the exclusion that the user edits, or None for a new exclusion.
+    """
 
     alert: Alert | None = None
     event: Event | None = None
@@ -46,7 +50,12 @@ class FormSource:
 def load_form_source(
     services: Services, alert_id: int | None, exclusion_id: int | None
 ) -> FormSource:
-    """Load the alert, or the exclusion and the alert from which it was created; raises NotFound."""
+    """Load the objects with which the exclusion form is filled in.
+
+    For a new exclusion, `exclusion_id` is None, and the function loads the alert `alert_id`. Otherwise, the
+    function loads the exclusion, and the alert from which the exclusion was created. Raises NotFound if the
+    alert or the exclusion does not exist.
+    """
     with services.database.read() as session:
         history = exclusions.get(session, exclusion_id) if exclusion_id is not None else None
         if exclusion_id is not None and history is None:
@@ -61,10 +70,11 @@ def load_form_source(
 
 
 def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
-    """Return a list with (field, value) for the first value of the field `name`, or an empty list.
+    """Return a list of (field, value) pairs for the field `name`.
 
-    For the name `container.labels.*`, the list contains every label of the container. Values that a
-    condition cannot have, such as very long values, are omitted.
+    The list contains only the first value of the field. For the name `container.labels.*`, the list contains
+    every label of the container. The list omits values that are invalid in a condition, such as very long
+    values. If no value remains, the list is empty.
     """
     if name == LABEL_PREFIX + "*":
         labels = sorted(event.labels.items())
@@ -75,7 +85,10 @@ def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
 
 
 def initial_conditions(source: FormSource, fields: Sequence[str]) -> tuple[ConditionInput, ...]:
-    """Return a condition for each of `fields` that the event has; without an event, a blank condition."""
+    """Return a condition for each of `fields` that the event has.
+
+    If there is no event, return one blank condition.
+    """
     if source.event is None:
         return (BLANK_CONDITION,)
     values = [pair for name in fields for pair in _event_values(source.event, name)[:1]]
@@ -83,7 +96,10 @@ def initial_conditions(source: FormSource, fields: Sequence[str]) -> tuple[Condi
 
 
 def suggestions(event: Event | None, form_input: FormInput) -> tuple[Suggestion, ...]:
-    """Return suggestions for the values of the event whose fields no condition uses yet."""
+    """Return suggestions. Each suggestion is a value of the event that the user can add as a condition.
+
+    If the form already has a condition on a field, the function returns no suggestion for this field.
+    """
     if event is None:
         return ()
     used = {row.field for row in form_input.rows}

@@ -55,9 +55,10 @@ class FormInput:
 
 
 def parse_last_day(text: str) -> datetime | None:
-    """Return the end of the day `text`, an ISO 8601 date, in UTC. Return None if `text` is not such a date.
+    """Return the end of the day `text` in UTC. `text` is an ISO 8601 date, such as "2027-02-21".
 
-    The end of a day is the start of the next day.
+    The end of a day is the start of the next day, such as 2027-02-22T00:00:00Z. Return None if `text` is not
+    a valid date.
     """
     try:
         day = date.fromisoformat(text)

@@ -175,7 +175,10 @@ def _version_view(history: ExclusionHistory, version: ExclusionVersion) -> Versi
 def _suppressed_page(
     session: Session, exclusion_id: int, query: Mapping[str, str]
 ) -> tuple[tuple[SuppressedMatchRow, ...], int | None]:
-    """Return a page of suppressed matches, and the id of its last match if older matches exist, else None."""
+    """Return one page of suppressed matches, newest first, and the id of the last match on the page.
+
+    The id is None if there are no older matches.
+    """
     newest_first = matches.list_by_exclusion(
         session,
         exclusion_id,

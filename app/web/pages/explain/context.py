@@ -20,8 +20,8 @@ VALUE_LENGTH_LIMIT = 200
 class ExplainPage:
     """Context of explain.html; its block is `result`.
 
-    `events` are the events that are explained, `omitted_events` counts the others. The template shows the
-    clauses and conditions of the explanations; the methods return the texts about them.
+    `events` are the explained events. `omitted_events` is the number of events that are not explained. The
+    methods select rules and build texts for the template.
     """
 
     text: str
@@ -31,7 +31,11 @@ class ExplainPage:
     omitted_events: int
 
     def detailed_rules(self, event: EventExplanation) -> Sequence[RuleExplanation]:
-        """Return the rules that are shown with all clauses: all that match, or the first ten if more."""
+        """Return the rules that the page shows with all clauses.
+
+        The page shows all clauses of every rule that matches. If fewer than DETAILED_RULES_LIMIT rules match,
+        the page shows all clauses of the first DETAILED_RULES_LIMIT rules.
+        """
         matching = sum(rule.explanation.matches for rule in event.rules)
         return event.rules[: max(matching, DETAILED_RULES_LIMIT)]
 
@@ -56,7 +60,10 @@ class ExplainPage:
         return f"does not match: {failing} {'condition' if failing == 1 else 'conditions'} not met"
 
     def failing_clauses(self, rule: RuleExplanation) -> str:
-        """Return the text of the first clauses that are not met, and the number of further clauses."""
+        """Return a text that lists the clauses that are not met, such as `a; b; and 3 more`.
+
+        The text contains the first FAILING_CLAUSES_LIMIT clauses. In the example, three clauses are omitted.
+        """
         failing = list(rule.explanation.root.decisive_clauses())
         text = "; ".join(clause.text for clause in failing[:FAILING_CLAUSES_LIMIT])
         more = len(failing) - FAILING_CLAUSES_LIMIT

@@ -33,7 +33,10 @@ router = APIRouter()
 
 @router.get(EXPLAIN_PATH)
 def show(request: Request, principal: Analyst, services: ServicesDep) -> Response:
-    """Show the empty form or, if the query contains `alert`, explain the event that this alert displays."""
+    """Show the empty form, or explain the event of an alert.
+
+    If the query contains the parameter `alert`, the page explains the event of the alert with this id.
+    """
     query = request.query_params
     text = _alert_event_text(services, query["alert"]) if "alert" in query else ""
     return _render(request, principal, services, text, query.get("rule", ENABLED_RULES))

@@ -39,8 +39,9 @@ class HexDump:
 def hex_dump(raw: bytes, reason: str, requested_offset: int | None) -> HexDump:
     """Return the window that contains the byte `requested_offset`.
 
-    If `requested_offset` is None, return the window with the byte that `reason` names, or the first window if
-    `reason` names no byte.
+    If `requested_offset` is None, `reason` determines the window. The reason "not UTF-8 at byte 12" names the
+    byte 12, so the function returns the window that contains the byte 12. If `reason` names no byte, the
+    function returns the first window.
     """
     named = _BYTE_OFFSET.search(reason)
     highlighted_offset = int(named[1]) if named and int(named[1]) < len(raw) else None

@@ -124,7 +124,10 @@ class RulePage:
 
 @dataclass(frozen=True, slots=True)
 class UnloadedRulePage:
-    """Context of rule_gone.html; `name` comes from the rule's newest alert, or is the id without an alert."""
+    """Context of rule_gone.html. `name` comes from the newest alert of the rule.
+
+    If the rule has no alert, `name` is the id of the rule.
+    """
 
     id: str
     name: str

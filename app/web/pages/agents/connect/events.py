@@ -1,4 +1,7 @@
-"""Instructions for rsyslog and syslog-ng, which ship events of other agents, and for curl."""
+"""Instructions for curl, rsyslog and syslog-ng.
+
+rsyslog and syslog-ng ship events that an agent, such as Falco, writes to a file.
+"""
 
 from app.web.components import ConnectStep
 from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect_step, quote_string
