@@ -40,10 +40,13 @@ def change(
 ) -> Alert:
     """Apply all `changes` to one alert, or none of them.
 
-    `version` is the version of the alert that the user saw; if it is None, the version is not checked. Raises
-    NotFound if the alert does not exist, and InvalidInput for an invalid verdict, reason or assignee. Raises
-    Conflict if the alert has changed since the user saw it, if its status does not allow the change, or if a
-    closed alert cannot be reopened because a newer alert with the same fingerprint is open.
+    `version` is the version of the alert that the user saw. If `version` is None, versions are not compared.
+    Raises NotFound if the alert does not exist, and InvalidInput if a verdict, reason or assignee is invalid.
+
+    Raises Conflict in three cases:
+    - The current version of the alert differs from `version`.
+    - The status of the alert does not allow a change, for example because the alert is already closed.
+    - A change reopens a closed alert, but a newer alert with the same fingerprint is open or acknowledged.
     """
     with database.write() as session:
         alert = _get_alert(session, alert_id, version)
@@ -60,9 +63,9 @@ def change_many(
     principal: Principal,
     at: datetime,
 ) -> dict[int, str]:
-    """Apply `requested` to each alert that allows it.
+    """Apply `requested` to each alert; skip alerts for which the change is not possible.
 
-    Return the error messages, by alert id, for the alerts that were not changed.
+    Return the error messages of the skipped alerts by alert id.
     """
     failures: dict[int, str] = {}
     with database.write() as session:

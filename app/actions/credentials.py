@@ -36,7 +36,10 @@ def _dummy_hash() -> str:
 
 
 def validate_name(name: str) -> str:
-    """Return the trimmed name of a user or an API key; raises InvalidInput with key `name`."""
+    """Return the trimmed name of a user or an API key.
+
+    Raises InvalidInput with the key `name` if the name is not valid.
+    """
     name = name.strip()
     if not name:
         raise InvalidInput({"name": "Enter a name."})
@@ -74,11 +77,11 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, stored: str | None) -> tuple[bool, str | None]:
-    """Return (whether the password matches the hash `stored`, new hash to store or None).
+    """Compare a password with the hash `stored`; return (whether the password is correct, new hash).
 
-    A new hash is returned if the hash parameters have changed since the stored hash was created. If `stored`
-    is None, the function verifies a dummy hash, so that the response time does not reveal whether the user
-    exists.
+    The new hash is usually None. If the password is correct but the hash parameters have changed since
+    `stored` was created, the caller must store the new hash. If `stored` is None, the function verifies a
+    dummy hash, so that the response time does not reveal whether the user exists.
     """
     matches, renewed_hash = _hasher().verify_and_update(
         password[:PASSWORD_MAX_LENGTH].encode("utf-8", "surrogatepass"), stored or _dummy_hash()

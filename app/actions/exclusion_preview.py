@@ -19,15 +19,17 @@ MAX_SAMPLES = 10
 
 @dataclass(slots=True)
 class ExclusionPreview:
-    """The effect that an exclusion would have had on the matches received during the last PREVIEW_WINDOW.
+    """The effect that an exclusion would have had on stored matches.
 
-    `examined` is the number of examined matches, and `hidden` is the number of these matches that the
-    exclusion covers. `complete` is false if there were more than MAX_EXAMINED_MATCHES matches.
+    The preview examines the matches that were received during the last PREVIEW_WINDOW. `examined` is the
+    number of examined matches. `hidden` is the number of covered matches: examined matches that the exclusion
+    would have suppressed. `complete` is false if there were more than MAX_EXAMINED_MATCHES matches.
 
-    The other attributes describe the covered matches. `alerts` contains the ids of their alerts, and
-    `true_positives` contains the ids of those alerts that were closed as true positives. `distinct` contains
-    the different values in the covered matches by kind, for example the host names under "hosts". `samples`
-    contains the ids of the newest covered matches.
+    The remaining attributes describe the covered matches:
+    - `alerts`: ids of the alerts that contain a covered match
+    - `true_positives`: ids of the alerts in `alerts` that were closed as true positives
+    - `distinct`: sets of values from the covered matches, such as the set of host names under "hosts"
+    - `samples`: ids of the newest covered matches
     """
 
     examined: int = 0

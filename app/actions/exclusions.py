@@ -18,7 +18,11 @@ from app.store.tables import ExclusionRecord, ExclusionVersion
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A saved exclusion. `closed_alert` is the id of the alert that was closed with it, or None."""
+    """A saved exclusion.
+
+    `closed_alert` is the id of the alert that was closed when the exclusion was saved. It is None if no alert
+    was closed.
+    """
 
     exclusion: ExclusionHistory
     closed_alert: int | None
@@ -91,10 +95,13 @@ def edit(
 ) -> ExclusionHistory:
     """Add a version to an exclusion. An earlier version that still waits for approval is declined.
 
-    The new version takes effect at once if the principal is an admin, else after approval. Until then, the
-    approved version remains in effect. `base_version` is the newest version that the user saw; if it is None,
-    it is not checked. Raises NotFound if the exclusion does not exist, and Conflict if it has ended or has a
-    newer version. Raises InvalidInput if the rule in `content` is not the rule of the exclusion.
+    If the principal is an admin, the new version takes effect at once. Otherwise the new version waits for
+    approval, and the version that was approved last remains in effect. `base_version` is the newest version
+    that the user saw. If `base_version` is None, versions are not compared.
+
+    Raises NotFound if the exclusion does not exist. Raises Conflict if the exclusion has ended, or if it has
+    a newer version than `base_version`. Raises InvalidInput if the rule in `content` is not the rule of the
+    exclusion.
     """
     with database.write() as session:
         history = _get_exclusion(session, exclusion_id, base_version)
@@ -120,9 +127,13 @@ def decide(
 ) -> ExclusionHistory:
     """Approve or decline the version that waits for approval.
 
-    `version` is the newest version that the user saw; if it is None, it is not checked. Raises Forbidden if
-    the principal is not an admin, and NotFound if the exclusion does not exist. Raises Conflict if there is a
-    newer version, if no version waits for approval, or if the version to approve has already expired.
+    `version` is the newest version that the user saw. If `version` is None, versions are not compared. Raises
+    Forbidden if the principal is not an admin, and NotFound if the exclusion does not exist.
+
+    Raises Conflict in three cases:
+    - The exclusion has a newer version than `version`.
+    - No version waits for approval, or the exclusion has ended.
+    - The version to approve has already expired.
     """
     if not principal.has_role(Role.ADMIN):
         raise Forbidden("Only an admin can approve or decline an exclusion.")
@@ -159,9 +170,11 @@ def end(
     """End an exclusion now, so that later matches open or update alerts again.
 
     The page of the exclusion still lists the matches that the exclusion suppressed. `version` is the newest
-    version that the user saw; if it is None, it is not checked. Raises NotFound if the exclusion does not
-    exist, and Conflict if it has already ended or has a newer version. An analyst may end only an exclusion
-    that was never approved; otherwise this function raises Forbidden. An admin may end any exclusion.
+    version that the user saw. If `version` is None, versions are not compared.
+
+    Raises NotFound if the exclusion does not exist. Raises Conflict if the exclusion has already ended, or if
+    it has a newer version than `version`. Raises Forbidden if the exclusion was ever approved and the
+    principal is not an admin.
     """
     with database.write() as session:
         history = _get_exclusion(session, exclusion_id, version)

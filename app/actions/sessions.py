@@ -1,4 +1,7 @@
-"""Sign in and out, with a password or a one-time link, and change one's own password."""
+"""Sign users in and out, and let users change their own passwords.
+
+A user signs in with a password or with a one-time link.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -98,10 +101,10 @@ def sign_in_with_link(
 def sign_in(
     database: Database, name: str, password: str, *, address: str, browser: str, at: datetime
 ) -> NewSession:
-    """Sign in with name and password; raises Forbidden.
+    """Sign in with name and password; raises Forbidden if the sign-in fails.
 
-    Every failure has the same message and takes the same time, so that neither message nor time reveals
-    whether a user exists.
+    Every failure has the same message and takes the same time. Therefore the message and the time do not
+    reveal whether a user exists.
     """
     with database.read() as session:
         user = users.get_by_name(session, name[: NAME_MAX_LENGTH * 2])

@@ -1,4 +1,7 @@
-"""Queries that read or write the alerts of many matches with few SQL statements."""
+"""Queries for the alerts of a batch of matches.
+
+Each function reads or writes many alerts with few SQL statements, instead of one statement for each alert.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +66,10 @@ _ADD_MATCH_COUNT = (
 
 
 def open_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, OpenAlert]:
-    """Return the open or acknowledged alert of each fingerprint; fingerprints without one are absent."""
+    """Return the open or acknowledged alert of each fingerprint.
+
+    The result has no entry for a fingerprint that has no open or acknowledged alert.
+    """
     return {
         row.fingerprint: OpenAlert(row.id, row.priority, row.priority_parts, row.last_seen)
         for row in _rows_by_fingerprint(session, _OPEN_ALERTS, fingerprints)
@@ -71,7 +77,10 @@ def open_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, Open
 
 
 def last_closed_alerts(session: Session, fingerprints: Iterable[str]) -> dict[str, ClosedAlert]:
-    """Return the newest closed alert of each fingerprint; fingerprints without one are absent."""
+    """Return the newest closed alert of each fingerprint.
+
+    The result has no entry for a fingerprint that has no closed alert.
+    """
     return {
         row.fingerprint: ClosedAlert(row.id, row.verdict)
         for row in _rows_by_fingerprint(session, _LAST_CLOSED, fingerprints)
@@ -99,7 +108,7 @@ def insert_alerts(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[i
 def add_match_counts(session: Session, added: Sequence[tuple[int, int, datetime]]) -> None:
     """Increase the match counts of alerts and set their `last_seen`.
 
-    Each tuple is (alert id, number of added matches, time when the newest of them was received).
+    Each tuple is (alert id, number of added matches, new `last_seen`).
     """
     if added:
         rows = [

@@ -93,7 +93,11 @@ def sort_key(alert: Alert, sort: Sort) -> datetime | int:
 
 
 def search(session: Session, filters: AlertFilter, limit: int) -> list[Alert]:
-    """Return at most `limit` alerts after the cursor; among equal sort keys the highest id is first."""
+    """Return at most `limit` alerts that match `filters`, in the order of `filters.sort`.
+
+    Alerts with equal sort keys are ordered by id, the highest id first. If `filters.after` is not None, the
+    result begins after this cursor.
+    """
     column, descending = _SORT_COLUMNS[filters.sort]
     query = select(Alert).where(*_conditions(filters))
     if filters.after is not None:
@@ -136,8 +140,8 @@ def count(session: Session, filters: AlertFilter, limit: int = COUNT_LIMIT) -> i
 def open_counts_by_priority(session: Session) -> dict[int, int]:
     """Return the number of open alerts by priority.
 
-    The query groups by priority instead of severity, because an index covers it. Callers compute the
-    severity from the priority.
+    The query groups by priority, because the index `ix_alert_status_priority` contains the priority. No index
+    contains the severity. Callers compute the severity from the priority.
     """
     return dict(
         session.exec(
@@ -157,7 +161,10 @@ def get(session: Session, alert_id: int) -> Alert | None:
 
 
 def open_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
-    """Return the open or acknowledged alert of each fingerprint; fingerprints without one are absent."""
+    """Return the open or acknowledged alert of each fingerprint.
+
+    The result has no entry for a fingerprint that has no open or acknowledged alert.
+    """
     unclosed: dict[str, Alert] = {}
     for chunk in chunks(sorted(set(fingerprints))):
         rows = session.exec(
@@ -232,7 +239,7 @@ def delete_guide_tick(session: Session, alert_id: int, part: str, step_key: str)
 
 
 def latest_rule_name(session: Session, rule_id: str) -> str | None:
-    """Return the rule's name in its newest alert, or None if the rule has no alert."""
+    """Return the rule name that the newest alert of the rule stores, or None if the rule has no alert."""
     return session.exec(
         select(Alert.rule_name)
         .where(Alert.rule_id == rule_id)

@@ -8,7 +8,8 @@ class DeletedCounts:
     """Numbers of deleted rows.
 
     `matches` counts matches of alerts, and `suppressed` counts matches that exclusions suppressed. `minutes`
-    counts rows of traffic counts, one for each API key and minute.
+    counts rows of the table ApiKeyMinute. Each of these rows holds the traffic counts of one API key in one
+    minute.
     """
 
     alerts: int = 0

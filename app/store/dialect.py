@@ -23,9 +23,9 @@ from sqlmodel import Session
 # agents.
 LOCK_TIMEOUT_SECONDS = 5.0
 
-# Name of the execution option that marks a writing transaction. The value of the option is the number of
-# seconds to wait for the write lock. In `Connection.info`, the value under the same name is the current
-# busy timeout of the connection in milliseconds.
+# This name is used in two places. The execution option with this name marks a writing transaction; its value
+# is the number of seconds to wait for the write lock. The entry of `Connection.info` with this name holds the
+# current busy timeout of the connection in milliseconds.
 _LOCK_TIMEOUT_OPTION = "deckwatch_lock_timeout"
 
 _ERROR_MESSAGES = {
@@ -72,7 +72,8 @@ def configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     _enable_wal(cursor)
-    # In WAL mode, NORMAL instead of FULL can lose the last commits in a power failure.
+    # With FULL, SQLite flushes the WAL file to the disk at each commit. With NORMAL, a power failure could
+    # undo the last commits.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA trusted_schema = OFF")

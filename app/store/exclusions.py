@@ -1,7 +1,7 @@
 """Queries for exclusions and their versions, and a cache of the live exclusions.
 
-An exclusion suppresses those matches of one rule that meet its conditions. A change of an exclusion creates
-a new version, which takes effect when an admin has approved it.
+An exclusion belongs to one rule. It suppresses the matches of this rule that meet all conditions of the
+exclusion. A change of an exclusion creates a new version, which takes effect when an admin has approved it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -61,8 +61,9 @@ class QuarantinePreview:
 class QuarantineSearchResult:
     """The ids of the events that a search found, newest first.
 
-    `next_before` is the value of `before` for the next page, or None on the last page. A search by reason
-    stops after SCAN_LIMIT events. In that case `next_before` is set, although `ids` may be few or none.
+    `next_before` is the value of `before` for the next page, or None on the last page. For one page, a search
+    by reason examines at most SCAN_LIMIT events. Therefore a page can contain few ids or no id although there
+    is a next page.
     """
 
     ids: tuple[int, ...]

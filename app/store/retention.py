@@ -37,9 +37,10 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 class RetentionLimits:
     """The times before which data expires, and the maximum size of the database.
 
-    An alert expires if it was closed before `closed_before`. Other rows expire if they were received before
-    the limit for their kind; `minutes_before` is the limit for traffic counts. `max_bytes` limits the used
-    bytes of the database; None means no limit.
+    An alert expires if it was closed before `closed_before`. A suppressed match expires if it was received
+    before `suppressed_before`. A quarantined event expires if it was received before `quarantined_before`.
+    The traffic counts of a minute expire if the minute is before `minutes_before`. `max_bytes` limits the
+    used bytes of the database; None means no limit.
     """
 
     closed_before: datetime
@@ -53,10 +54,11 @@ class RetentionLimits:
 class DeletionBatch:
     """Rows to delete in one transaction.
 
-    The alerts in `alert_ids` are deleted with all their rows. `partial_alert_id` is a closed alert with
-    too many matches for one batch: this batch deletes only the matches in `partial_match_ids`, and a
-    later batch deletes the alert. Both kinds of alerts must have been closed before `closed_before`.
-    `traffic_minutes` holds (API key id, minute).
+    The alerts in `alert_ids` are deleted with all their rows. If an alert has too many matches for one batch,
+    `partial_alert_id` is the id of this alert. The batch then deletes only the matches in
+    `partial_match_ids`, and a later batch deletes the alert. An alert that was not closed before
+    `closed_before` is kept with all its matches. `traffic_minutes` contains (API key id, minute) for each
+    row of traffic counts.
     """
 
     closed_before: datetime
@@ -73,9 +75,9 @@ def next_batch(
 ) -> DeletionBatch | None:
     """Return the next batch of rows to delete, or None if no row may be deleted.
 
-    `rows` is the approximate maximum number of rows in the batch. Expired rows are selected first. If there
-    are none and the database exceeds its maximum size, the oldest rows that have not expired are selected,
-    except for open and acknowledged alerts, traffic counts, and matches that a live exclusion suppressed.
+    `rows` is the approximate maximum number of rows in the batch. Expired rows are selected first. A database
+    above its maximum size also loses rows that have not expired: quarantined events, suppressed matches and
+    closed alerts, the oldest first. Matches that a live exclusion suppressed are kept until they expire.
     """
     selectors: list[Callable[[], DeletionBatch | None]] = [
         lambda: _next_quarantined(session, limits.quarantined_before, rows),
@@ -97,10 +99,10 @@ def exceeds_max_size(session: Session, limits: RetentionLimits) -> bool:
 
 
 def _take_within_max_bytes(rows: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """Return the ids of the first rows whose events have at most MAX_BATCH_BYTES together.
+    """Return the ids of the first rows, as many as fit into MAX_BATCH_BYTES.
 
-    Each row is (id, length of the event in bytes). The first id is returned even if its event alone exceeds
-    the limit.
+    Each row is (id, length of the event in bytes). The first id is returned even if the event of the first
+    row is longer than MAX_BATCH_BYTES.
     """
     ids: list[int] = []
     total = 0
@@ -124,7 +126,7 @@ def _next_quarantined(session: Session, before: datetime, rows: int) -> Deletion
 
 
 def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
-    """Select expired traffic counts of the first API key that has any.
+    """Select expired traffic counts of one API key: the first key that has expired traffic counts.
 
     The row of a key's newest minute is kept, because its `seen_at` says when the key was last used.
     """
@@ -179,9 +181,10 @@ def _next_suppressed(
 
 
 def is_deletable(before: datetime) -> ColumnElement[bool]:
-    """Return the SQL condition for alerts that may be deleted.
+    """Return the SQL condition that is true for alerts that may be deleted.
 
-    The alerts were closed before `before`, and no open or acknowledged alert has their id as `previous_id`.
+    The condition has two parts. The alert was closed before `before`. The `previous_id` of an open or
+    acknowledged alert does not refer to the alert.
     """
     later_alert = aliased(Alert)
     is_referenced = (
@@ -197,7 +200,9 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
         select(Alert)
         .where(is_deletable(before))
         .order_by(col(Alert.closed_at), col(Alert.id))
-        .limit(max(1, rows // 4))  # an alert has three times as many index entries as a match
+        # The limit for alerts is lower than `rows`, because an alert has three times as many index entries as
+        # a match.
+        .limit(max(1, rows // 4))
     )
     alerts: list[int] = []
     total_matches = total_bytes = 0
@@ -227,7 +232,10 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
 
 
 def count_expired(session: Session, limits: RetentionLimits) -> DeletedCounts:
-    """Count the expired rows, without rows that would be deleted only because of the maximum size."""
+    """Count the expired rows.
+
+    The maximum size of the database is ignored, although it can cause the deletion of more rows.
+    """
     alerts, matches = session.exec(
         select(func.count(), func.coalesce(func.sum(Alert.match_count), 0))
         .select_from(Alert)

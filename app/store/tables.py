@@ -1,8 +1,8 @@
 """All tables of the database, in one module so that the schema can be read in one place.
 
 The package `app.domain` defines the terms. Columns that record who made a change (`actor`, `closed_by`, …)
-hold the user's name as text, so that later changes to the user do not affect the record. Other references
-to rows are foreign keys.
+hold the user's name as text, so that later changes to the user do not affect the record. A column that holds
+the id of another row, such as `alert_id`, is a foreign key.
 """
 
 from datetime import datetime
@@ -124,12 +124,14 @@ class ApiKeyMinute(SQLModel, table=True):
 
 
 class Alert(SQLModel, table=True):
-    """An alert. Until it is closed, each new match with the same fingerprint is added to it.
+    """An alert: one or more matches with the same fingerprint.
+
+    New matches with this fingerprint are added to the alert until the alert is closed.
 
     `fingerprint` is a hash of the rule id and of the host, container, user, process and SSH destination of
     the match. `version` is incremented with every change by a user, so that a change based on an older
     version can be refused. The columns from `host` to `destination` come from the first match; lists and
-    filters use them.
+    filters use these columns.
     """
 
     __tablename__: ClassVar[Any] = "alert"
@@ -171,7 +173,8 @@ class Alert(SQLModel, table=True):
     reason: str | None = Field(sa_type=Text)
     closed_at: datetime | None = _utc_column(nullable=True)
     closed_by: str | None
-    # The previous alert: the newest closed alert with the same fingerprint when this alert was opened.
+    # Id of the previous alert. When this alert was opened, the previous alert was the newest closed alert
+    # with the same fingerprint.
     previous_id: int | None = Field(foreign_key="alert.id", index=True)
     # API key and event id of the displayed match, which is the match with the highest priority. The columns
     # `severity`, `priority`, `headline`, `command_line`, `ssh_role`, `chips` and `search_text` describe this
@@ -190,8 +193,9 @@ class Alert(SQLModel, table=True):
     process_name: str | None
     destination: str | None = Field(index=True)
     ssh_role: str | None
-    # At most 12 facts about the SSH command line of the displayed match that have a risk above 0, such as
-    # "remote forward". Each is an object {"label", "risk", "title"}; "title" is a sentence that explains it.
+    # Facts about the SSH command line of the displayed match, such as "remote forward". Only facts with a
+    # risk above 0 are stored, at most 12. Each fact is an object {"label", "risk", "title"}: "title" is a
+    # sentence that explains the fact.
     chips: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     # Case-folded text that the search in the alert list compares with the words of the query.
     search_text: str = Field(sa_type=Text)
@@ -307,7 +311,9 @@ class ExclusionVersion(SQLModel, table=True):
 
 
 class RuleSwitch(SQLModel, table=True):
-    """A rule that a user has enabled or disabled. A rule without a row has the state that its file sets.
+    """A rule that a user has enabled or disabled.
+
+    If a rule has no row in this table, the rule file says whether the rule is enabled.
 
     `version` is incremented with every change, so that a change based on an older version can be refused.
     """
@@ -368,7 +374,11 @@ class RetentionRun(SQLModel, table=True):
 
 
 class Revision(SQLModel, table=True):
-    """A change counter. A cache is outdated if it was loaded at a different value of its counter."""
+    """A change counter.
+
+    A cache remembers the value that the counter had when the cache was loaded. If the counter now has a
+    different value, the cache is outdated.
+    """
 
     __tablename__: ClassVar[Any] = "revision"
 

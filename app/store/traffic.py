@@ -1,6 +1,7 @@
 """Traffic of API keys: counts per minute, and the times at which stored matches occurred and were received.
 
-To stay fast, a query reads only the minutes of the given API keys, or a limited number of matches.
+The queries read few rows, so that they stay fast. A query for counts reads one row for each API key and
+minute, instead of the matches. A query for match times reads a limited number of matches.
 """
 
 from collections.abc import Collection, Sequence
@@ -76,7 +77,8 @@ def add_traffic(session: Session, key_id: int, minute: datetime, counts: Traffic
 class KeyTraffic:
     """The traffic of one API key over a period.
 
-    `last_matched_at` is the newest minute of the period with a match, or None if there was no match.
+    `last_matched_at` is the newest minute in which the key sent a matching event. It is None if the key sent
+    no matching event in the period.
     """
 
     counts: TrafficCounts
@@ -178,8 +180,8 @@ class MatchTiming:
     host: str | None
 
 
-# Maximum number of matches that are read for one minute, counting the matches of all keys. The limit keeps
-# the query fast when another key has sent very many matches in that minute.
+# Maximum number of matches that are read for one minute. The query first reads the matches of all API keys,
+# and then selects the matches of one key. The limit keeps the query fast if many matches are in the minute.
 _SCAN_LIMIT = 2_000
 
 
