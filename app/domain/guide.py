@@ -92,7 +92,10 @@ class _Block:
 
 
 def parse_guide(note: str) -> Guide:
-    """Parse `note`. Any text is valid. A note without headings of parts is only an introduction.
+    """Parse `note`, the Markdown of a rule, into an introduction and the parts of GuidePartName.
+
+    A heading such as "False positive analysis" begins a part. If there is no such heading, the whole text is
+    the introduction. Any text is valid.
 
     A step is an item of a top-level list below the heading of a part. It may contain two kinds of HTML
     comments, which are removed from its text: `<!-- evidence: start-event -->` sets `GuideStep.evidence`, and

@@ -40,8 +40,8 @@ class ExclusionExplanation:
 class RuleExplanation:
     """The result for one rule and for its exclusions.
 
-    `exclusions` contains the approved exclusions of the rule that no user has ended. If the event matches the
-    rule, the first exclusion that covers the event suppresses the match.
+    `exclusions` contains the exclusions of the rule, except those that are not approved or were ended by a
+    user. If the event matches the rule, the first exclusion that covers the event suppresses the match.
     """
 
     explanation: Explanation
@@ -89,7 +89,7 @@ def explain_raw_event(
 ) -> EventExplanation:
     """Explain the result of each of `rules`, enabled or disabled, for the event.
 
-    `exclusions` contains, by rule id, the approved exclusions that no user has ended.
+    `exclusions` maps a rule id to the exclusions of the rule. They are approved, and no user has ended them.
     """
     document = parse_within_limit(raw_event, max_event_bytes)
     if isinstance(document, RejectedEvent):

@@ -1,6 +1,7 @@
 """EQL functions: parameters, result types and implementations.
 
-The functions follow Elasticsearch's EQL function reference. Positions and lengths are in Unicode code points.
+The module is long because of its table of functions. The functions follow Elasticsearch's EQL function
+reference. Positions and lengths are in Unicode code points.
 
 A result of None is EQL's null. For example, the result is null in these cases:
 

@@ -245,7 +245,11 @@ _HANDLERS: dict[str, Callable[[ParseState, Option], None]] = {
 
 
 def _finish(state: ParseState, args: Sequence[str]) -> ParseState:
-    """Complete the state after the last argument: resolve forwards, check for errors and set the role."""
+    """Complete the state after the last argument.
+
+    This resolves the port forwards, checks for errors and sets the SshRole (client, persistent tunnel or
+    no-op).
+    """
     _resolve_forwards(state)
     settings = state.settings
     session = settings.get("sessiontype")
