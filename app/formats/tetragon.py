@@ -144,7 +144,7 @@ def _container_fields(process: object) -> dict[str, object]:
     digest = image_fields(as_text(get_path(container, "image", "id"))).get("hash")
     return {
         "container": {
-            # Outside Kubernetes, the event has no `pod`, and `process.docker` has only the first characters of
+            # Outside Kubernetes, the event has no `pod`. Then `process.docker` has the first characters of
             # the container id.
             "id": container_id or as_text(get_path(process, "docker")),
             "name": as_text(get_path(container, "name")),

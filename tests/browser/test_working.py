@@ -39,7 +39,7 @@ def test_an_exclusion_from_an_alert_suppresses_matches_until_it_ends(
     expect(page.get_by_text("Enter why these matches are harmless.")).to_be_visible()
     page.get_by_label("Reason").fill("Argo clones over ssh.")
     page.get_by_role("button", name="Save and make live").click()
-    expect(page.locator("#notice")).to_contain_text("Live")
+    expect(page.locator("#notice")).to_contain_text("The exclusion is live")
     receipt = server.send(event())
     assert (receipt["matched"], receipt["suppressed"]) == (1, 1)
     page.reload()

@@ -61,4 +61,4 @@ def test_invalid_demo_events_are_rejected(agent: AgentClient) -> None:
     assert [rejected["index"] for rejected in receipt["rejected"]] == list(
         range(len(INVALID_EVENTS) + 1)
     )
-    assert "no proc.name" in receipt["rejected"][-1]["error"]
+    assert "none of proc.name" in receipt["rejected"][-1]["error"]

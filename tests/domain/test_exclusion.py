@@ -143,7 +143,7 @@ INVALID_CONDITIONS = [
     ([("user.name", "exists", ["a"])], "conditions.0", "no value"),
     ([("user.name", "is", ["x" * 1001])], "conditions.0", "at most 1000"),
     ([("user.name", "is one of", [str(n) for n in range(101)])], "conditions.0", "at most 100"),
-    ([("user.name", "is", ["a"])] * 21, "conditions", "At most 20"),
+    ([("user.name", "is", ["a"])] * 21, "conditions", "at most 20"),
     ([("process.name", "is", ["ssh"])], "conditions", "too broad"),
     ([("process.args", "is", ["deploy@git"])], "conditions", "too broad"),
     (
@@ -191,7 +191,7 @@ def test_conditions_that_limit_the_scope_are_allowed(
         (None, "Enter an end date"),
         (NOW, "in the future"),
         (NOW - timedelta(days=1), "in the future"),
-        (NOW + timedelta(days=92), "At most 90 days"),
+        (NOW + timedelta(days=92), "at most 90 days"),
     ],
 )
 def test_an_end_must_be_in_the_future_and_within_the_maximum_duration(

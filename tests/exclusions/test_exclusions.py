@@ -70,7 +70,7 @@ def test_a_covered_match_is_stored_and_opens_no_alert(
         suppressed = session.exec(select(Match).where(Match.exclusion_id == 1)).one()
     assert (suppressed.exclusion_version, suppressed.alert_id) == (1, None)
     page = admin.get("/exclusions/1").text
-    assert "1 match hidden" in page
+    assert "1 match suppressed" in page
     assert 'href="/matches/2/event.json"' in page
 
 

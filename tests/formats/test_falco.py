@@ -243,9 +243,12 @@ def test_a_non_process_alert_is_accepted_without_process_category(
 UNPARSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "no process name": (
         falco(without=("proc__name", "proc__exepath", "proc__cmdline")),
-        "output_fields has no proc.name",
+        "output_fields has none of proc.name",
     ),
-    "empty output fields": ({**falco(), "output_fields": {}}, "output_fields has no proc.name"),
+    "empty output fields": (
+        {**falco(), "output_fields": {}},
+        "output_fields has none of proc.name",
+    ),
     "null output fields": ({**falco(), "output_fields": None}, "without output_fields"),
     "a list of output fields": ({**falco(), "output_fields": ["x"]}, "without output_fields"),
     "missing output fields": (

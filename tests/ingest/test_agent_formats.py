@@ -102,7 +102,7 @@ def test_an_event_that_is_no_start_in_a_container_is_accepted_without_a_match(
 
 
 INCOMPLETE: dict[str, tuple[dict[str, Any], str]] = {
-    "falco": (falco(without=("proc__name", "proc__exepath", "proc__cmdline")), "no proc.name"),
+    "falco": (falco(without=("proc__name", "proc__exepath", "proc__cmdline")), "none of proc.name"),
     "tetragon": (tetragon(without=("binary",)), "process.binary"),
     "tracee": (tracee(without=("processName", "args")), "processName"),
 }
