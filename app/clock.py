@@ -1,4 +1,4 @@
-"""The system clock, in a module without other imports so that importing it is cheap."""
+"""The system clock. This module imports only `datetime`, so that importing this module is fast."""
 
 from datetime import UTC, datetime
 

@@ -26,11 +26,11 @@ from app import memory
 from app.domain.errors import FatalError
 from app.web.metrics import MULTIPROC_DIR_VARIABLE
 
-# Maximum time for which a shutdown waits for requests in flight. Before this time begins, event streams and
-# the writer have already been told to stop.
+# Maximum time for which a shutdown waits for requests in flight. Before this time begins, the signal handler
+# ends the event streams. After that, a request that waits too long for app.ingest.writer fails.
 SHUTDOWN_GRACE_SECONDS = 1
-# Maximum size of a request line with its headers. uvicorn has such a limit only for the protocol
-# implementation h11, which Deckwatch does not use.
+# Maximum size of a request line with its headers. Deckwatch uses the HTTP parser httptools. uvicorn limits
+# the size only for the HTTP parser h11.
 MAX_HEAD_BYTES = 64 * 1024
 # Interval between two checks of a connection. A check closes a connection that has had no activity since
 # the previous check.

@@ -84,8 +84,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_retention_max_bytes(self) -> Self:
         if self.retention_max_bytes is not None and self.sqlite_file is None:
-            # PostgreSQL's files do not shrink when rows are deleted. The retention job would delete all rows
-            # that it may delete, and the database would still exceed the limit.
+            # PostgreSQL's files do not shrink when rows are deleted. If a PostgreSQL database exceeded the
+            # limit, the retention job would delete rows until no deletable row is left. The database
+            # would still exceed the limit.
             raise ValueError("DECKWATCH_RETENTION_MAX_BYTES works with a SQLite database only")
         return self
 

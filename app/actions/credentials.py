@@ -79,9 +79,11 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, stored: str | None) -> tuple[bool, str | None]:
     """Compare a password with the hash `stored`; return (whether the password is correct, new hash).
 
-    The new hash is usually None. If the password is correct but the hash parameters have changed since
-    `stored` was created, the caller must store the new hash. If `stored` is None, the function verifies a
-    dummy hash, so that the response time does not reveal whether the user exists.
+    The new hash is usually None. It is a string if a correct password needs a new hash, because the hash
+    parameters of `stored` are outdated. The caller must then store the new hash.
+
+    If `stored` is None, the result is (False, None). The function still verifies a dummy hash. Otherwise the
+    shorter response time would reveal that the user does not exist.
     """
     matches, renewed_hash = _hasher().verify_and_update(
         password[:PASSWORD_MAX_LENGTH].encode("utf-8", "surrogatepass"), stored or _dummy_hash()

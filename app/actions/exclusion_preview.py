@@ -12,7 +12,7 @@ from app.store import alerts, matches
 from app.store.database import Database
 
 PREVIEW_WINDOW = timedelta(days=30)
-# Maximum number of matches that a preview examines. To examine this many takes about half a second.
+# Maximum number of matches that a preview examines. Examining 5,000 matches takes about 0.5 s.
 MAX_EXAMINED_MATCHES = 5_000
 MAX_SAMPLES = 10
 

@@ -30,9 +30,11 @@ def set_rule_enabled(
 ) -> bool:
     """Enable or disable a rule. Return False and change nothing if the rule already has this state.
 
-    `version` is the version of the RuleSwitch that the user saw, or 0 if no user had enabled or disabled the
-    rule. If `version` is None, it is not checked. Raises Forbidden if the principal is not an admin. Raises
-    Conflict if another user has enabled or disabled the rule since the user saw it.
+    `version` is the version of the RuleSwitch that the user saw. It is 0 if the user saw a rule without a
+    RuleSwitch. If `version` is None, versions are not compared.
+
+    Raises Forbidden if the principal is not an admin. Raises Conflict if the current version of the
+    RuleSwitch differs from `version`.
     """
     if not principal.has_role(Role.ADMIN):
         raise Forbidden("Only an admin can enable or disable a rule.")

@@ -158,8 +158,9 @@ def authenticate(
 ) -> tuple[LoginSession, Principal] | None:
     """Return the session and its principal, or None if the session has ended or the user is disabled.
 
-    Requests extend the session, up to SESSION_MAX_LIFETIME after the session was created. A session is
-    extended at most once per _EXTEND_INTERVAL, to avoid a database write for each request.
+    A request extends the session: the session then ends SESSION_IDLE_TIMEOUT after the request. A session
+    never lasts longer than SESSION_MAX_LIFETIME. To avoid a database write for each request, a session is
+    extended at most once per _EXTEND_INTERVAL.
     """
     with database.read() as session:
         session_and_user = users.get_session_and_user(session, hash_token(token))

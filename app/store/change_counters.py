@@ -1,6 +1,8 @@
-"""Change counters in the database, which tell caches of all processes that their content is outdated.
+"""Change counters in the database. A cache reads a counter to detect that the cache is outdated.
 
-A cache compares the current value of a counter with the value that it read earlier.
+A transaction that changes cached data increments a counter. A cache remembers the value of the counter. If
+the counter later has a different value, the cache is outdated. The caches of all processes read the same
+counters.
 """
 
 from sqlalchemy import bindparam, insert, select, update

@@ -66,8 +66,8 @@ class Database:
             raise Unavailable("The database is busy; nothing was changed. Try again.")
         try:
             with _translate_errors(), self.engine.connect() as connection:
-                # `lock_timeout` limits the total time of both waits: for other threads of this process, and
-                # for other processes.
+                # `lock_timeout` limits the total time of two waits. The first wait, for `_write_lock`, has
+                # ended. The second wait, for SQLite's write lock, gets the remaining time.
                 dialect.mark_as_writer(connection, max(0.0, deadline - monotonic()))
                 with (
                     connection.begin(),

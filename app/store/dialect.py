@@ -2,9 +2,9 @@
 
 It covers engine options, transactions, error messages, integrity checks and the size of the database.
 
-SQLite allows one writer at a time. A transaction that reads first and writes later fails at its first
-write, without waiting, if another transaction has written in the meantime. Therefore every writing
-transaction on SQLite begins with BEGIN IMMEDIATE, which waits for the write lock.
+SQLite allows one writer at a time. Suppose that transaction A reads, then transaction B writes, and then A
+tries to write. The write of A fails at once, because SQLite does not wait in this case. To avoid this
+failure, every writing transaction on SQLite begins with BEGIN IMMEDIATE, which waits for the write lock.
 """
 
 import sqlite3
@@ -23,9 +23,11 @@ from sqlmodel import Session
 # agents.
 LOCK_TIMEOUT_SECONDS = 5.0
 
-# This name is used in two places. The execution option with this name marks a writing transaction; its value
-# is the number of seconds to wait for the write lock. The entry of `Connection.info` with this name holds the
-# current busy timeout of the connection in milliseconds.
+# This name has two uses:
+# - An execution option with this name marks a writing transaction. The value of the option is the maximum
+#   time to wait for the write lock, in seconds.
+# - A key in `Connection.info` has this name. The value is the current busy timeout of the connection, in
+#   milliseconds.
 _LOCK_TIMEOUT_OPTION = "deckwatch_lock_timeout"
 
 _ERROR_MESSAGES = {
@@ -102,9 +104,9 @@ def _begin_sqlite(connection: Connection) -> None:
     if lock_timeout is None:
         connection.exec_driver_sql("BEGIN")
         return
-    # `Database.write` subtracts the time for which it has already waited, so `lock_timeout` differs a little
-    # between transactions. The busy timeout is rounded up to a multiple of 100 ms. A connection then
-    # usually has the right busy timeout already, and the PRAGMA is rarely executed.
+    # `lock_timeout` differs a little between transactions, for example 4.97 s and 4.99 s. The busy timeout is
+    # rounded up to a multiple of 100 ms, in this example to 5000 ms. Most transactions then need the busy
+    # timeout that the connection already has, so the PRAGMA is rarely executed.
     busy_timeout = ceil(lock_timeout * 10) * 100
     if connection.info.get(_LOCK_TIMEOUT_OPTION) != busy_timeout:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {busy_timeout}")

@@ -22,9 +22,10 @@ _STORED_IDENTITIES = sql_select(_TABLE.c.key_id, _TABLE.c.event_id, _TABLE.c.rul
 
 
 def stored_identities(session: Session, identities: Iterable[MatchIdentity]) -> set[MatchIdentity]:
-    """Return the identities of all stored matches whose key id and event id occur in `identities`.
+    """Return the identities of all stored matches of the events in `identities`.
 
-    The rule ids are not compared, so the result can contain identities that are not in `identities`.
+    The pair (key id, event id) identifies an event. The rule ids are not compared. Therefore the result can
+    contain identities that are not in `identities`.
     """
     by_key: dict[int, set[str]] = {}
     for key_id, event_id, _ in identities:

@@ -32,11 +32,15 @@ def get(session: Session, quarantine_id: int) -> QuarantinedEvent | None:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """Filter of quarantined events; None and an empty string do not filter.
+    """Filter of quarantined events. An attribute that is None or empty does not filter.
 
-    The reason of an event must contain `reason`. The id of an event must be below `before`, which is used for
-    pagination. The id must be at most `up_to`, so that a bulk action does not affect events that were
-    quarantined after the user had loaded the page.
+    - `key_id`: the event was sent with this API key
+    - `reason`: the reason of the event contains this text
+    - `before`: the id of the event is below this id (for pagination)
+    - `up_to`: the id of the event is at most this id (for bulk actions)
+
+    For a bulk action, `up_to` is the newest id that existed when the user loaded the page. Events that were
+    quarantined later have higher ids, so the action does not affect these events.
     """
 
     key_id: int | None = None

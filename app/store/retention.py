@@ -56,9 +56,11 @@ class DeletionBatch:
 
     The alerts in `alert_ids` are deleted with all their rows. If an alert has too many matches for one batch,
     `partial_alert_id` is the id of this alert. The batch then deletes only the matches in
-    `partial_match_ids`, and a later batch deletes the alert. An alert that was not closed before
-    `closed_before` is kept with all its matches. `traffic_minutes` contains (API key id, minute) for each
-    row of traffic counts.
+    `partial_match_ids`, and a later batch deletes the alert. `traffic_minutes` contains (API key id, minute)
+    for each row of traffic counts.
+
+    Users can reopen an alert after the batch was selected. Therefore `delete_batch` checks each alert again
+    with `is_deletable(closed_before)`. A reopened alert is kept with all its matches.
     """
 
     closed_before: datetime
@@ -99,7 +101,7 @@ def exceeds_max_size(session: Session, limits: RetentionLimits) -> bool:
 
 
 def _take_within_max_bytes(rows: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """Return the ids of the first rows, as many as fit into MAX_BATCH_BYTES.
+    """Return the ids of the first rows whose events have at most MAX_BATCH_BYTES bytes in total.
 
     Each row is (id, length of the event in bytes). The first id is returned even if the event of the first
     row is longer than MAX_BATCH_BYTES.
@@ -126,9 +128,9 @@ def _next_quarantined(session: Session, before: datetime, rows: int) -> Deletion
 
 
 def _next_minutes(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
-    """Select expired traffic counts of one API key: the first key that has expired traffic counts.
+    """Select expired traffic counts of the first API key that has expired traffic counts.
 
-    The row of a key's newest minute is kept, because its `seen_at` says when the key was last used.
+    The newest row of each key is not selected. The `seen_at` of this row says when the key was last used.
     """
     for key_id in session.exec(select(ApiKey.id)).all():
         newest = select(func.max(ApiKeyMinute.minute)).where(ApiKeyMinute.key_id == key_id)
@@ -234,7 +236,7 @@ def _next_closed(session: Session, before: datetime, rows: int) -> DeletionBatch
 def count_expired(session: Session, limits: RetentionLimits) -> DeletedCounts:
     """Count the expired rows.
 
-    The maximum size of the database is ignored, although it can cause the deletion of more rows.
+    The result does not include rows that are deleted only because the database exceeds its maximum size.
     """
     alerts, matches = session.exec(
         select(func.count(), func.coalesce(func.sum(Alert.match_count), 0))

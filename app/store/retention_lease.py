@@ -2,7 +2,10 @@
 
 A run acquires the lease, deletes expired rows, records their numbers in the audit log and releases the
 lease. The lease is a row of the database. It also holds the numbers of rows that the run has deleted so far.
-If a run is killed, the next run adds its own numbers to these numbers and records the sum.
+
+If a run is killed, its numbers remain in the lease. The next run starts counting from these numbers instead
+of zero. The audit log then contains the total of both runs. For example, if the killed run has deleted 5
+alerts and the next run deletes 2 alerts, the audit log contains the number 7.
 """
 
 from dataclasses import asdict

@@ -204,7 +204,8 @@ class Alert(SQLModel, table=True):
 class Match(SQLModel, table=True):
     """An event that matched a rule; `event` holds the bytes as the agent sent them.
 
-    A match belongs to an alert or, if it was suppressed, to the version of the exclusion that suppressed it.
+    A suppressed match belongs to the exclusion that suppressed the match. `exclusion_version` is the version
+    of this exclusion at that time. Every other match belongs to an alert.
     """
 
     __tablename__: ClassVar[Any] = "rule_match"

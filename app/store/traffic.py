@@ -1,7 +1,9 @@
-"""Traffic of API keys: counts per minute, and the times at which stored matches occurred and were received.
+"""Traffic of API keys: counts per minute, and the times of stored matches.
 
-The queries read few rows, so that they stay fast. A query for counts reads one row for each API key and
-minute, instead of the matches. A query for match times reads a limited number of matches.
+A match has two times: the time when its event occurred, and the time when the event was received.
+
+The queries are fast because they read few rows. Counts are read from the table ApiKeyMinute, which has one
+row for each API key and minute. A query for match times reads a limited number of matches.
 """
 
 from collections.abc import Collection, Sequence
@@ -188,9 +190,10 @@ _SCAN_LIMIT = 2_000
 def match_timings(
     session: Session, key_id: int, matched_in: Sequence[datetime], *, limit: int
 ) -> list[MatchTiming]:
-    """Return the timing of matches that the key sent in the minutes `matched_in`.
+    """Return the timing of matches of one API key that were received in the minutes `matched_in`.
 
-    The function reads one minute after another and stops when it has at least `limit` matches.
+    The function reads one minute after another, in the order of `matched_in`. It stops when it has at least
+    `limit` matches.
     """
     timings: list[MatchTiming] = []
     for minute in matched_in:

@@ -9,9 +9,9 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Column type for aware datetimes, which are returned in UTC.
+    """Column type for aware datetimes. Datetimes that are read from the database are in UTC.
 
-    With SQLAlchemy's own type, SQLite would return naive datetimes, because it stores no time zone.
+    SQLite stores no time zone. Therefore SQLAlchemy's own type returns naive datetimes on SQLite.
     """
 
     impl = DateTime(timezone=True)
