@@ -131,10 +131,10 @@ def fingerprint(key: GroupingKey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PriorityFactor:
-    """One summand of a priority. `points` may be negative.
+    """One part of a priority: a number of points and a label that names their cause.
 
-    `from_last_verdict` is true if the summand comes from the verdict of the previous alert with the same
-    fingerprint. This summand is added to the priority of every match of the new alert.
+    `points` may be negative. `from_last_verdict` is true if the points come from the verdict of the previous
+    alert with the same fingerprint. In this case, every match of the new alert gets these points.
     """
 
     label: str

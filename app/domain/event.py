@@ -1,8 +1,8 @@
-"""Process events: the typed form of an ECS document, for pages and exclusions.
+"""Process events as typed objects, which are built from ECS documents.
 
-An attacker may control every string in an Event. The strings are already escaped for storage
-(`text.escape_unstorable`), so that exclusions, the database and pages use the same characters. The original
-bytes of an event that matches a rule are stored with the match.
+An attacker may control every string in an Event. Each string is already escaped by `text.escape_unstorable`.
+For example, a NUL character becomes the text `\\x00`. Exclusions, the database and pages all use the escaped
+text. If an event matches a rule, the original bytes of the event are stored with the match.
 """
 
 import hashlib
@@ -20,7 +20,14 @@ from app.domain.text import escape_unstorable
 
 @dataclass(frozen=True)
 class Process:
-    """The process of an event, the parent of this process, or the entry leader (ECS `process.*`)."""
+    """One process in an event.
+
+    An event can describe three processes:
+
+    - the main process (ECS `process`)
+    - the parent of the main process (`process.parent`)
+    - the entry leader (`process.entry_leader`), which is the first process of a session such as an SSH login
+    """
 
     name: str | None
     executable: str | None
@@ -36,7 +43,8 @@ class Process:
     def command_line(self) -> str:
         """The arguments (ECS `process.args`) as one shell-quoted line with passwords masked.
 
-        For a process without arguments, this is its title or name.
+        If the process has no arguments, the line is the title of the process. If the process has no title
+        either, the line is the name of the process.
         """
         return (
             masked_command_line(self.args, name=self.name)

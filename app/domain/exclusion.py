@@ -207,10 +207,14 @@ class Exclusion:
 def validate_conditions(
     conditions: Sequence[tuple[str, str, Sequence[str]]],
 ) -> tuple[Condition, ...]:
-    """Parse and check the (field, operator, values) that a user entered for each condition.
+    """Check the conditions that a user entered, and return them as Condition objects.
 
-    Raises InvalidInput with keys `conditions` and `conditions.N` (N from 0) if a field or an operator is
-    unknown, if values are invalid, or if the conditions are too broad (see `breadth_error`).
+    Each element of `conditions` is a tuple (field, operator, values). If there are errors, the function
+    raises InvalidInput with these keys:
+
+    - `conditions.N`: the condition with the index N is invalid. For example, its field is unknown.
+    - `conditions`: the number of conditions is invalid, or the conditions are too broad (see
+      `breadth_error`).
     """
     problems: dict[str, str] = {}
     validated: list[Condition] = []

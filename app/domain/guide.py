@@ -28,11 +28,14 @@ class GuidePartName(StrEnum):
 class GuideStep:
     """One step of a guide.
 
-    `evidence` is the name in the step's `evidence` comment (see `parse_guide`). If the step has no `evidence`
-    comment, `evidence` is None. `key` identifies the step within its part. It is the value of `evidence`, or
-    a hash of the step's text if `evidence` is None. A repeated key gets a number, such as `-2`. The database
-    uses `key` to store that a user has ticked the step. `exclusion_fields` are the fields that the step
-    suggests for a new exclusion.
+    - `key`: identifies the step within its part. If a user ticks the step, the database stores the key.
+    - `markdown`: the text of the step, without HTML comments such as `<!-- evidence: start-event -->`.
+    - `evidence`: the name in the `evidence` comment, such as `start-event`. If the step has no `evidence`
+      comment, `evidence` is None.
+    - `exclusion_fields`: the fields that the step suggests for a new exclusion.
+
+    The key is equal to `evidence`. If `evidence` is None, the key is a hash of the step's text. If two steps
+    of a part have the same key, `-2` is appended to the second key.
     """
 
     key: str
@@ -140,7 +143,9 @@ def _blocks(note: str) -> Iterator[_Block]:
         if token.level or token.map is None:
             continue
         start, end = token.map
-        yield from _text_block(lines[done:start])  # lines without a token, such as link definitions
+        # The parser creates no token for some lines, such as link definitions. These lines become a block of
+        # text.
+        yield from _text_block(lines[done:start])
         done = end
         if token.type == "heading_open":
             heading = tokens[number + 1].content

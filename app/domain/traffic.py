@@ -12,8 +12,9 @@ from statistics import median
 MINUTE = timedelta(minutes=1)
 # Agents usually send every few seconds, so a gap of at least this length counts as silence.
 SILENT_AFTER = timedelta(minutes=15)
-# Limits for a normal clock skew. Batching and transport delay events, so that they normally arrive later than
-# they occurred. The limit for clocks that are behind is therefore larger than the limit for clocks ahead.
+# Limits for a normal clock skew. An event normally arrives some time after it occurred, because agents send
+# events in batches over a network. This delay looks like an agent's clock that is behind. MAX_DELAY is
+# therefore larger than MAX_CLOCK_AHEAD.
 MAX_CLOCK_AHEAD = timedelta(minutes=1)
 MAX_DELAY = timedelta(minutes=10)
 
@@ -94,11 +95,12 @@ def aggregate_traffic(
 def find_silent_periods(
     active_minutes: Sequence[datetime], *, since: datetime | None, now: datetime
 ) -> tuple[SilentPeriod, ...]:
-    """Return the periods of at least SILENT_AFTER without an active minute, newest first.
+    """Return the periods without events, newest first. Each period lasts at least SILENT_AFTER.
 
-    `active_minutes` are the starts of the minutes with events, ascending. The search begins at `since`. If
-    `since` is None, the search begins at the first active minute, because an agent without earlier events was
-    not silent. A period that still continues at `now` has no end.
+    `active_minutes` are the starts of the minutes with events, in ascending order. The search begins at
+    `since`. If the agent is new, pass None as `since`: the search then begins at the first active minute.
+    The time before the first event of a new agent is not a silent period. If a period continues at `now`,
+    the `end` of this period is None.
     """
     periods: list[SilentPeriod] = []
     silent_since = since

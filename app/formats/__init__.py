@@ -22,7 +22,7 @@ FORMATS: tuple[Format, ...] = (
 )
 
 # Root keys of envelopes and of formats other than ECS. An event with one of these keys is converted before
-# rules are evaluated, unless it has `event.category` and is therefore ECS.
+# rules are evaluated. There is one exception: an event with `event.category` is ECS and is not converted.
 MARKER_KEYS: tuple[str, ...] = (
     *(key for envelope in ENVELOPES for key in envelope.marker_keys),
     *(key for agent_format in FORMATS for key in agent_format.marker_keys),

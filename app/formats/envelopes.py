@@ -150,10 +150,12 @@ def _is_log_line(document: Mapping[str, object]) -> bool:
 def _unwrap_log_line(
     document: Mapping[str, object], find_format: FormatLookup
 ) -> tuple[Document, str | None]:
-    """Unwrap an event from a line of an agent's log, which a shipper reads and sends.
+    """Unwrap an event that a shipper has read from the log file of an agent.
 
-    Shippers add ECS fields to the envelope. Without unwrapping, the envelope itself would be accepted as an
-    ECS event, which matches no rule.
+    The shipper puts each log line into an envelope and adds ECS fields to the envelope. Without unwrapping,
+    the envelope would be accepted as an ECS event, but no rule would match the envelope.
+
+    If no log line in `document` contains an event of a known agent, `document` is returned unchanged.
     """
     outer_format = find_format(document)
     if outer_format is None or not outer_format.marker_keys:
@@ -167,7 +169,7 @@ ENVELOPES = (
     Envelope(("_source",), lambda document: "_source" in document, _unwrap_elasticsearch_hit),
     Envelope(("specversion",), _is_cloud_event, _unwrap_cloud_event),
     Envelope(("ClientId",), _is_velociraptor_row, _unwrap_velociraptor_row),
-    # This envelope has no marker keys. A marker key `message` would also apply to the process events of
-    # Elastic Defend, which need no conversion.
+    # This envelope has no marker keys. A marker key means that an event needs conversion. The process events
+    # of Elastic Defend have the key `message` but need no conversion, so `message` is not a marker key.
     Envelope((), _is_log_line, _unwrap_log_line),
 )

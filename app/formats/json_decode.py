@@ -1,9 +1,11 @@
 """JSON decoder (RFC 8259) that also accepts escaped lone surrogates.
 
-If a byte of an argument is not UTF-8, agents send it as an escaped lone surrogate such as `\\udcff`. RFC 8259
-section 8.2 calls the behaviour of receivers unpredictable for such text. This decoder accepts the text,
-because otherwise an attacker could hide an event by using one such byte. An event with raw bytes that are not
-UTF-8 is rejected and quarantined.
+If an argument contains a byte that is not UTF-8, agents replace the byte by an escaped lone surrogate such as
+`\\udcff`. According to RFC 8259 (section 8.2), decoders may treat lone surrogates in unpredictable ways. This
+decoder accepts lone surrogates. Otherwise, an attacker could hide a process by adding an invalid byte to an
+argument.
+
+The JSON text must be UTF-8. If the JSON text contains an invalid byte, the event is rejected and quarantined.
 """
 
 import json
@@ -52,7 +54,8 @@ def _decode_leniently(text: str) -> object:
 
 
 def _parse_integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)  # the float is infinity
+    # For a number with more than _MAX_DIGITS digits, `float` returns infinity.
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def _reject_constant(name: str) -> object:

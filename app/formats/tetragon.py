@@ -106,11 +106,18 @@ def _process_fields(process: object) -> dict[str, object]:
 def _split_arguments(joined: str) -> Iterator[str]:
     """Split the arguments, which Tetragon joins to one text.
 
-    Tetragon separates arguments by a space and puts quotes around an argument that contains a space. It does
-    not escape quotes inside an argument. `-c "id; ls"` is therefore two arguments, but quotes around a word
-    without a space are characters of the argument. The result can be wrong if an argument contains a quote
-    before a space, because that looks like a closing quote. If the event has the flag `truncArgs`, the end of
-    the text is missing. `process.command_line` contains the text as Tetragon sent it.
+    Tetragon separates arguments by a space. If an argument contains a space, Tetragon puts quotes around the
+    argument. The text `-c "id; ls"` therefore has two arguments, `-c` and `id; ls`. If a word in quotes
+    contains no space, such as `"id"`, the quotes are part of the argument. One exception is `""`, which
+    is an empty argument.
+
+    The result can be wrong or incomplete in two cases:
+
+    - An argument contains a quote before a space. Tetragon does not escape this quote, so the quote looks
+      like a closing quote.
+    - The event has the flag `truncArgs`, so the end of the text is missing.
+
+    `process.command_line` contains the text as Tetragon sent it.
     """
     closing_quotes = (match.start() for match in _CLOSING_QUOTE.finditer(joined))
     closing = next(closing_quotes, None)
@@ -174,6 +181,6 @@ def _labels(labels: object) -> dict[str, object]:
     return {}
 
 
-# Of the event kinds, only process_exec is a marker key. The other kinds match no rule, and the detector looks
-# for each marker key in every event, which costs time.
+# The only marker key is process_exec, because Tetragon events without this key match no rule. The detector
+# searches every event for each marker key, so each additional marker key would cost time.
 TETRAGON = Format("tetragon", (_EXEC,), _is_event, _to_ecs)

@@ -36,8 +36,8 @@ _EXEC_EVENT = "sched_process_exec"
 _TRACEE_KEYS = frozenset(
     {"processName", "hostProcessId", "processId", "hostName", "containerId", "args"}
 )
-# Timestamps are nanoseconds since 1970 or since boot. A smaller number than this is a time since boot: 10^18
-# ns is more than 31 years, which is longer than any uptime.
+# A timestamp is a number of nanoseconds, either since 1970 or since boot. A timestamp below this limit is a
+# time since boot. The limit, 10^18 ns, is more than 31 years, and no machine runs for so long.
 _MIN_EPOCH_NANOSECONDS = 10**18
 
 

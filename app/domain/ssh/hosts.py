@@ -41,7 +41,8 @@ def expand_host_name(host_name: str, host: str) -> str:
     `web`, then `%h.example.com` becomes `web.example.com`.
     """
     if host_name.count("%") * len(host) > MAX_HOST_LENGTH:
-        return host_name  # the expanded text would be too long for a host name
+        # The expanded text could be too long for a host name, so `host_name` is not expanded.
+        return host_name
     return re.sub("%([h%])", lambda match: host if match[1] == "h" else "%", host_name)
 
 

@@ -14,8 +14,8 @@ _PASSWORD_ASSIGNMENT = re.compile(
 )
 _PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
 _SSH_URI = re.compile(r"(?:ssh|scp|sftp)://")
-# User and password must not contain slashes. Each attempt to match therefore ends at the next `://`, so that
-# the total time is linear.
+# An attempt to match begins at `://`. The pattern matches no slash after `://`, so the attempt ends at the
+# next slash. Each character is therefore part of at most one attempt, and the total time is linear.
 _URI_PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s/]+@")
 _SHELL_WORD = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+|['\"]")
 _SHELL_COMMAND_PREFIXES = "(`$;&|'\""
@@ -25,9 +25,16 @@ _MAX_QUOTING_DEPTH = 3
 def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str, ...]:
     """Return the arguments in the same order, with every password replaced by `MASK`.
 
-    Recognises assignments such as `SSHPASS=…`, options such as `--password`, passwords in URIs, and the
-    option -p of sshpass. sshpass may be argv[0], follow a wrapper command, or be in the `-c` string of a
-    shell. `name` is the process name, which identifies sshpass even if argv[0] is different.
+    The function recognises a password in each of these texts:
+
+    - an assignment: `SSHPASS=secret`
+    - an option: `--password secret`
+    - a URI: `ssh://erp:secret@web`
+    - the option -p of sshpass: `sshpass -p secret ssh web`
+    - sshpass after a wrapper command: `nohup sshpass -p secret ssh web`
+    - sshpass in a shell command: `sh -c "sshpass -p secret ssh web"`
+
+    `name` is the process name. If `name` is `sshpass`, the process is sshpass even if argv[0] is different.
     """
     masked = [_mask_text(arg) for arg in args]
     index = 0

@@ -9,13 +9,14 @@ class SshRole(StrEnum):
     """The role of an SSH process. Pages display these values.
 
     - client: opens a session, runs a remote command or copies files.
-    - persistent tunnel: `autossh`, or a client with forwards that runs in the background (`-f`) or without
-      a remote command (`-N`); see ssh(1), OPTIONS.
+    - persistent tunnel: `autossh`, or a client such as `ssh -N -R 8080:db:80 web`. The client has a forward
+      and the option `-f` (run in the background) or `-N` (run no remote command). A stdio forward (`-W`)
+      is not enough.
     - daemon: a listening SSH server (`sshd`, `dropbear`).
     - inbound session: the server side of one connection (`sshd-session`, `sshd -i`, `scp -t`, or a process
       title such as `sshd: erp@pts/0`).
-    - no-op: opens no connection and only prints information (`-V`, `-G`, `-Q`, `sshd -t`) or controls an
-      existing connection (`-O check`).
+    - no-op: opens no connection. The process only prints information (`-V`, `-G`, `-Q`, `sshd -t`), or it
+      controls an existing connection (`-O check`).
     """
 
     CLIENT = "client"
@@ -106,11 +107,11 @@ class Forward:
     """One forwarding of ports, sockets or a tun device; ssh(1), options -L, -R, -D, -W and -w.
 
     - `listen`: the listening address, such as `8080`, `*:8080`, `[::1]:8080` or `/run/x.sock`. Remote and
-      remote dynamic forwards listen on the remote host; local and dynamic forwards listen on the local host.
-      None for a stdio forward.
+      remote dynamic forwards listen on the remote host. Local and dynamic forwards listen on the local host.
+      For a stdio forward, `listen` is None.
     - `target`: the address to which connections are forwarded, such as `db:5432`, `[::1]:5432` or
-      `/run/x.sock`. None for dynamic and remote dynamic forwards.
-    - For a tun forward, `listen` is the local tun device and `target` the remote one.
+      `/run/x.sock`. For dynamic and remote dynamic forwards, `target` is None.
+    - For a tun forward, `listen` is the local tun device and `target` is the remote tun device.
     - `arg_indexes`: the indexes of the arguments that set the forward; argv[0] has index 0.
     """
 

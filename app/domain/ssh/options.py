@@ -71,8 +71,9 @@ def apply_config_line(state: ParseState, text: str, arg_indexes: ArgIndexes) -> 
     if not (keyword.isascii() and keyword.isalnum()):
         state.record_error(f"unknown keyword {keyword!r}", arg_indexes)
     elif keyword in _COMMAND_KEYWORDS:
-        # ProxyJump and ProxyCommand exclude each other; the first one wins. As in OpenSSH 10.3,
-        # `ProxyJump=none` does not disable a later ProxyCommand; in earlier releases it does.
+        # If ProxyJump and ProxyCommand are both set, only the first of the two has an effect. There is one
+        # exception: after `ProxyJump=none`, ProxyCommand has an effect. OpenSSH 10.3 has this exception,
+        # but earlier releases do not.
         if not (keyword == "proxycommand" and state.jump_hosts):
             state.set_if_unset(keyword, line.raw_value, arg_indexes)
     elif keyword == "proxyjump":
@@ -136,7 +137,10 @@ def apply_jump_hosts(state: ParseState, text: str, arg_indexes: ArgIndexes) -> N
 
 
 def apply_forward(state: ParseState, kind: ForwardKind, text: str, arg_indexes: ArgIndexes) -> None:
-    """Add a forward from `-L`, `-R`, `-D` or the equivalent keyword; record an error if it is invalid."""
+    """Add the forward `text`, the value of `-L`, `-R`, `-D` or of a keyword such as LocalForward.
+
+    If `text` is invalid, the function records an error and adds no forward.
+    """
     remote = kind is ForwardKind.REMOTE
     spec = None
     if kind is not ForwardKind.DYNAMIC:

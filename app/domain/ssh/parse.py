@@ -67,7 +67,8 @@ def _to_invocation(state: ParseState) -> SshInvocation:
     host_name = state.settings.get("hostname")
     destination, destination_indexes = (host.value, host.arg_indexes) if host else (None, ())
     if host_name is not None and state.host is not None:
-        # HostName is the host to which ssh really connects; `%h` in it is the host in the arguments.
+        # ssh connects to the host in HostName. If HostName contains `%h`, ssh replaces `%h` by the host in
+        # the arguments.
         destination = hosts.expand_host_name(host_name.value, destination or "")
         destination_indexes = tuple(sorted({*destination_indexes, *host_name.arg_indexes}))
     port = state.get_value("port")

@@ -141,7 +141,8 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
         close = text.find('"', end + 1)
         if close == -1:
             return None, None
-        # The closing quote ends the word. Like OpenSSH's strdelim(), skip blanks after it, but not `=`.
+        # The closing quote ends the word. Blanks after the quote are skipped. A `=` after the quote is not
+        # skipped. OpenSSH's function strdelim() does the same.
         return text[:end] + text[end + 1 : close], text[close + 1 :].lstrip(_WHITESPACE)
     rest = text[end + 1 :].lstrip(_WHITESPACE)
     if text[end] != "=" and rest.startswith("="):
@@ -150,9 +151,10 @@ def _split_keyword(text: str) -> tuple[str | None, str | None]:
 
 
 def _split_words(text: str) -> tuple[str, ...] | None:
-    """Split `text` into words, up to a `#` comment. Return None if a quote is not closed.
+    """Split `text` into words. Return None if a quote is not closed.
 
-    A backslash escapes a quote or a backslash and, outside quotes, also a space.
+    A word that begins with `#` begins a comment, which is ignored. A backslash escapes a quote or a
+    backslash. Outside quotes, a backslash also escapes a space.
     """
     words: list[str] = []
     place, end = 0, len(text)

@@ -41,7 +41,9 @@ def parse_scp_or_sftp(program: str, args: Sequence[str], start: int = 1) -> Pars
 def parse_dbclient(program: str, args: Sequence[str], start: int = 1) -> ParseState:
     """Parse the arguments of dbclient, the client of Dropbear.
 
-    The destination is `[user@]host[/port]`. Jump hosts in the same form come before it, separated by commas.
+    The first operand is a list of hosts, separated by commas. Each host has the form `[user@]host[/port]`.
+    The last host is the destination, and the earlier hosts are jump hosts. In `jump/2222,erp@web`, `web` is
+    the destination and `jump` is a jump host.
     """
     state = ParseState(program)
     getopt = Getopt(args, start, flags=_DBCLIENT_FLAGS, value_options=_DBCLIENT_VALUE_OPTIONS)
@@ -95,8 +97,10 @@ def _apply_option(handlers: _Handlers, state: ParseState, option: Option) -> Non
 def _apply_copy_operand(state: ParseState, word: str, index: int, *, allow_bare_host: bool) -> bool:
     """Set the host from `word` and return True, or return False if `word` is a local file.
 
-    A word with a colon before its first slash (`host:path`) is a remote file. Any other word is a host if
-    `allow_bare_host` is true, and otherwise a local file.
+    - A URI such as `scp://web/data` is a remote file.
+    - A word with a colon before its first slash, such as `web:/data`, is a remote file.
+    - If `word` is not a remote file, `allow_bare_host` decides. If `allow_bare_host` is true, `word` is a
+      host, as in `sftp web`. If `allow_bare_host` is false, `word` is a local file.
     """
     arg_indexes = (index,)
     for scheme in ("scp", "sftp"):

@@ -47,7 +47,7 @@ def _parse_title(program: str, args: Sequence[str], start: int) -> ParseState:
         user, where = session_title["user"].strip(), session_title["where"]
     elif text:
         user = text
-    # The title contains `unknown` instead of a user name as long as sshd knows no valid user.
+    # Before sshd knows a valid user name, the title contains `unknown` instead of a user name.
     if user is not None and user != "unknown":
         state.set_value("user", user, arg_indexes)
     state.inbound_session = ArgumentValue(where, arg_indexes)
