@@ -18,9 +18,9 @@ class RuleSelection:
     """The rules and exclusions that a command applies.
 
     `rules` are the rules to evaluate. `enabled_rules` are the enabled rules; a server with the same settings
-    evaluates these rules. `exclusions_by_rule` maps the id of a rule to its live exclusions. `note` is None
-    if the database exists. Otherwise `note` says that no exclusions were applied. `problem_count` is the
-    number of problems in rule files.
+    evaluates these rules. `exclusions_by_rule` maps the id of a rule to the approved exclusions of the rule.
+    Exclusions that a user has ended are left out. `note` is None if the database exists. Otherwise `note`
+    says that no exclusions were applied. `problem_count` is the number of problems in rule files.
     """
 
     rules: tuple[Rule, ...]
@@ -31,7 +31,9 @@ class RuleSelection:
 
 
 def select_rules(settings: Settings, *, rules: Sequence[str], all_rules: bool) -> RuleSelection:
-    """Return the rules to evaluate, with the live exclusions.
+    """Return the rules to evaluate and the exclusions of all rules.
+
+    Only approved exclusions are returned. Exclusions that a user has ended are left out.
 
     The parameters select one of three sets of rules:
 

@@ -172,10 +172,13 @@ class DemoTraffic(threading.Thread):
             )
 
     def _triage_alerts(self) -> None:
-        """Apply the follow-up of each scenario to one alert, for example close the alert.
+        """Apply the follow-up of each scenario to one alert.
 
-        The alert is the first alert that the API lists for the container of the scenario. Scenarios without a
-        follow-up are skipped. At the end, the thread sends events that the new exclusions suppress.
+        For example, the follow-up CLOSE closes the alert. The alert is the first alert that the API lists for
+        the container of the scenario. Scenarios without a follow-up are skipped.
+
+        The follow-up EXCLUDE creates an exclusion. At the end, this method sends more events for each
+        scenario with this follow-up. The exclusion suppresses the matches of these events.
         """
         for scenario in load_scenarios():
             if scenario.follow_up is None or self._stop_requested.is_set():

@@ -80,7 +80,7 @@ _BENIGN_COMMANDS = (
 
 
 def build_event(scenario: Scenario, at: datetime, rng: random.Random) -> dict[str, Any]:
-    """Build an exec event of `scenario` in its agent's format."""
+    """Build an exec event of `scenario` in the format that the agent `scenario.agent` sends."""
     if scenario.agent in EVENT_BUILDERS:
         run = ProcessStart(
             args=scenario.args,

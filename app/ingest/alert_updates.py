@@ -31,12 +31,13 @@ MAX_NAME_LENGTH = 500
 class _AlertUpdate:
     """The changes to one alert in one transaction.
 
-    The priority of an alert is the sum of its parts. `history_parts` contains only the parts for the verdict
-    of the previous alert with the same fingerprint.
+    An alert has a list of priority parts. Each part adds or subtracts points. For example, one part is the
+    risk score of the rule, and another part is the verdict of the previous alert with the same fingerprint.
+    `history_parts` contains only the part for this verdict.
 
-    `new_row` contains the columns of a new alert; it is None if the alert already exists. `added_matches`
-    does not count the match that opens a new alert. `new_summary` contains the summary columns of a match
-    that has raised the alert's priority.
+    `new_row` contains the columns of a new alert. If the alert already exists, `new_row` is None.
+    `added_matches` is the number of new matches. The match that opens a new alert is not counted.
+    `new_summary` is set if a match raises the priority. It then contains the summary columns for this match.
     """
 
     id: int
@@ -55,7 +56,8 @@ def open_or_update_alerts(
 ) -> None:
     """Open or update the alert of each match, and set `alert_id` in the row of the match.
 
-    `unsuppressed` contains (match, row to insert into the match table).
+    `unsuppressed` is a list of pairs. The first element of a pair is a match that no exclusion suppresses.
+    The second element is the row for this match. The caller inserts the row into the match table later.
     """
     groups = [grouping_key(match.rule.id, match.event) for match, _ in unsuppressed]
     fingerprints = list(map(fingerprint, groups))
@@ -179,10 +181,12 @@ def _add_match(update: _AlertUpdate, match: NewMatch) -> None:
 def _summary_columns(
     match: NewMatch, match_priority: Priority, history: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Return the alert's summary columns for `match`, the match with the highest priority.
+    """Return the summary columns of an alert, computed from `match`.
 
-    The stored priority is the sum of `match_priority` and `history`. `history` contains the priority parts
-    for the verdict of the previous alert. It is empty if `match_priority` already includes these parts.
+    `match` is the alert's match with the highest priority. The alert's priority is the sum of the points in
+    `match_priority` and in `history`, limited to the range 0 to 100. `history` contains the priority
+    part for the verdict of the previous alert. If `match_priority` already includes this part, `history` is
+    empty.
     """
     event = match.event
     command_line = event.process.command_line

@@ -35,8 +35,11 @@ class BulkSplitter:
     - an action that is not supported, such as `delete`
     - an action that has no event
 
-    `RawEvent.index` counts all lines that are not blank, including actions. Raises ContentTooLarge if the
-    number of events plus the number of rejected lines exceeds `max_events`.
+    `RawEvent.index` is the position of the event's line in the body, starting at 0. Action lines have a
+    position too. Blank lines have no position.
+
+    The splitter raises ContentTooLarge if the number of events plus the number of rejected lines exceeds
+    `max_events`.
 
     The caller must iterate over each block that `feed` or `end` yields before it takes the next block.
     `event_count` is the number of events and rejected lines in the blocks that the caller has iterated over.
@@ -59,9 +62,10 @@ class BulkSplitter:
         self._last_action_line = b""
         self._last_action: BulkAction | None = None
         self.event_count = 0
-        # (action, line, repeat count) in the order of the request. `line` is the line number of the event. If
-        # the action has no event, `line` is the line number of the action. If the repeat count is 3, the
-        # events are on the lines `line`, `line + 2` and `line + 4`.
+        # Each tuple is (action, line, count). The tuples are in the order of the request. A tuple stands for
+        # `count` events in a row that have the same action. `line` is the line number of the first event. For
+        # example, if `line` is 2 and `count` is 3, the events are on the lines 2, 4 and 6. If the action has
+        # no event, `line` is the line number of the action, and `count` is 1.
         self._responses: list[tuple[BulkAction, int, int]] = []
         self._responses_bytes = 0
 
@@ -185,10 +189,13 @@ class BulkSplitter:
     ) -> tuple[list[RawEvent | RejectedEvent], bool]:
         """Process a line and, if the line needs an event, also the next line.
 
-        `action` is the action in `first_line`. It is None if `first_line` is not an action. `event` is the
-        line after `first_line`. It is None if there is no such line or if that line is an action.
+        `action` is the action in `first_line`. If `first_line` is not an action, `action` is None.
 
-        Returns (events and rejected lines, whether `event` was processed too).
+        `event` is the line after `first_line`. If the body ends after `first_line`, `event` is None. If the
+        line after `first_line` is an action, `event` is None too.
+
+        The method returns a pair. The first element is a list of events and rejected lines. The second
+        element is true if the method has also processed `event`.
         """
         if action is None:
             return self._handle_stray_line(first_line, event)

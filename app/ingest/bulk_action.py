@@ -13,7 +13,10 @@ _MAX_ACTION_BYTES = 8 << 10
 
 @dataclass(frozen=True, slots=True)
 class BulkAction:
-    """A parsed action line. `success_item` is its response item, as JSON, if the event is accepted."""
+    """A parsed action line.
+
+    `success_item` is a JSON object. The response contains this object if the event of the action is accepted.
+    """
 
     verb: str
     index: str
@@ -21,7 +24,10 @@ class BulkAction:
     success_item: bytes = b""
 
     def failure_item(self, reason: str) -> bytes:
-        """Return the response item of the action, as JSON, if the event is rejected."""
+        """Return the response item for a rejected event of this action, as JSON.
+
+        `reason` says why the event is rejected.
+        """
         error = {"type": "document_parsing_exception", "reason": reason}
         return _response_item(self, {"status": _STATUS_BAD_REQUEST, "error": error})
 
@@ -34,7 +40,11 @@ def _response_item(action: BulkAction, result: dict[str, object]) -> bytes:
 
 
 class _ActionTarget(msgspec.Struct, rename={"index": "_index", "id": "_id"}):
-    """The JSON object after the verb of an action, such as `create`. Other keys in it are ignored."""
+    """The inner JSON object of an action line.
+
+    In the action line `{"create": {"_index": "logs"}}`, the inner object is `{"_index": "logs"}`. All keys
+    except `_index`, `_id` and `op_type` are ignored.
+    """
 
     index: str | None = None
     id: str | int | None = None
@@ -74,7 +84,7 @@ def decode_action(raw: bytes, index: str) -> BulkAction | None:
 
 
 def with_success_item(action: BulkAction) -> BulkAction:
-    """Return `action` with its response item for an accepted event."""
+    """Return a copy of `action` in which `success_item` is set."""
     return replace(
         action,
         success_item=_response_item(action, {"status": _STATUS_CREATED, "result": "created"}),

@@ -20,17 +20,17 @@ CHUNK_BYTES = 1 << 18
 # The zlib parameter `wbits`, 16 + 15: 16 makes zlib expect a gzip header (RFC 1952), and 15 selects the
 # largest window.
 _GZIP_WBITS = 31
-# isal gets at most this many bytes at once. After each gzip member it copies all remaining input, which would
-# take quadratic time for a large input of many small members.
+# One call of isal gets at most this many bytes. After each gzip member, isal copies all remaining input of
+# the call. Without this limit, a large input of many small members would take quadratic time.
 _GZIP_SLICE_BYTES = 64 << 10
 # RFC 8878 section 3.1.1.1.2 recommends that decoders support windows of up to 8 MiB. Larger windows are
 # refused because they need more memory.
 _ZSTD_MAX_WINDOW = 8 << 20
 # The largest window that zstd(1) accepts by default; used for local files.
 _ZSTD_FILE_MAX_WINDOW = 128 << 20
-# The zstd library gets at most this many bytes at once, because it returns all their output at once. One byte
-# of zstd can become 32 KiB: a block of 4 bytes can represent 128 KiB of one repeated byte (RFC 8878 section
-# 3.1.1.2.2). The output of one call is therefore at most 16 MiB.
+# One call of the zstd library gets at most this many bytes. This limits the memory, because each call returns
+# its whole output at once. A zstd block of 4 bytes can represent 128 KiB of one repeated byte (RFC 8878
+# section 3.1.1.2.2). The output of a call with 512 bytes is therefore at most 16 MiB.
 _ZSTD_SLICE_BYTES = 512
 
 _GZIP_MAGIC = b"\x1f\x8b"

@@ -40,8 +40,8 @@ class ExclusionExplanation:
 class RuleExplanation:
     """The result for one rule and for its exclusions.
 
-    `exclusions` contains the exclusions of the rule, except those that are not approved or were ended by a
-    user. If the event matches the rule, the first exclusion that covers the event suppresses the match.
+    `exclusions` contains the approved exclusions of the rule. Exclusions that a user has ended are left out.
+    If the event matches the rule, the first exclusion that covers the event suppresses the match.
     """
 
     explanation: Explanation
@@ -87,9 +87,10 @@ def explain_raw_event(
     at: datetime,
     max_event_bytes: int,
 ) -> EventExplanation:
-    """Explain the result of each of `rules`, enabled or disabled, for the event.
+    """Explain for each of `rules` why the event matches the rule or does not match it.
 
-    `exclusions` maps a rule id to the exclusions of the rule. They are approved, and no user has ended them.
+    `rules` may contain disabled rules. `exclusions` maps the id of a rule to the approved exclusions of the
+    rule. The caller must leave out exclusions that a user has ended.
     """
     document = parse_within_limit(raw_event, max_event_bytes)
     if isinstance(document, RejectedEvent):

@@ -7,9 +7,11 @@ import msgspec
 
 from app.ingest.events import RawEvent
 
-# A body of real events has more bytes per comma than this on average.
+# A body of real events has on average more bytes per comma than this number. A body such as `[1,1,1]` has
+# fewer bytes per comma.
 _MIN_BYTES_PER_COMMA = 16
-# A body up to this size is decoded without a check, because it cannot contain millions of elements.
+# If a body is not larger than this, `split_array` does not count the commas in the body. Such a body is too
+# small to contain millions of elements.
 _SMALL_BODY_BYTES = 1 << 20
 
 
@@ -64,7 +66,7 @@ def _locate_elements(
             line += body.count(b"\n", counted, begin)
         yield RawEvent(index, line, raw)
         counted = begin
-        begin += len(raw) + 1  # The 1 is the byte after the element: a comma or white space.
+        begin += len(raw) + 1  # `+ 1` skips the byte after the element, for example a comma.
 
 
 # The tokens are strings, brackets and commas. A bracket or comma within a string is part of the string token.

@@ -70,13 +70,14 @@ class LineBuffer:
 def _truncate_line(line: bytes, max_bytes: int) -> bytes:
     """Strip leading white space from `line`, and cut the line to at most `max_bytes + 1` bytes.
 
-    White space at the start and end of a line does not count for the size limit `max_bytes`. The cut must not
-    change whether the line exceeds the limit:
+    A line is too large if it has more than `max_bytes` bytes. White space at the start and at the end of the
+    line is not counted. The function handles three cases after it has stripped the leading white space:
 
-    - If the line exceeds the limit, the result also exceeds the limit.
-    - If the line is longer than `max_bytes` only because of white space at its end, the result also ends with
-      white space. The result does not exceed the limit yet. It exceeds the limit as soon as the caller
-      appends more text, because the white space is then in the middle of the line and counts.
+    - The line has at most `max_bytes` bytes. The function does not cut the line.
+    - The line is too large. The function cuts the line and appends `.`, so the result is also too large.
+    - The line has more than `max_bytes` bytes only because white space follows the text. The function cuts
+      within this white space. The result is not too large. If the caller appends more text, the white space
+      is no longer at the end. It is then counted, so the line becomes too large.
     """
     line = line.lstrip()
     if len(line) <= max_bytes:
@@ -169,14 +170,17 @@ class EventLines:
     def select(
         self, match: Callable[[bytes], T | None], max_event_bytes: int
     ) -> Iterator[tuple[RawEvent, T | None]]:
-        """Yield (event, result of `match`) for each remaining event, except events with an empty result.
+        """Yield (event, result of `match`) for each remaining event, but skip events with an empty result.
 
-        The result None is not an empty result, so events with this result are yielded. The result is None if
-        `match` cannot decide about the event. It is also None if the event exceeds `max_event_bytes`.
+        An empty result, such as `()`, means that the event does not match. The result None means that the
+        event is not decided yet, so the event is yielded. There are two cases:
 
-        Nearly all events have an empty result. To save time, `match` is called before white space is stripped
-        from the line, and no RawEvent is created if the result is empty. If the result is not empty and the
-        line has white space around the event, `match` is called again with the stripped event.
+        - `match` returns None, because it cannot decide about the event.
+        - The event is larger than `max_event_bytes`. `match` is not called for this event.
+
+        Nearly all events have an empty result. To save time, `match` first gets the line with its white
+        space. If the result is empty, no RawEvent is created. Otherwise the white space is stripped. If this
+        changes the line, `match` is called again with the stripped event.
         """
         data, stop = self._block.data, self._block.stop
         has_prefix = bool(self._prefix)

@@ -105,9 +105,10 @@ class Pipeline:
     ) -> Receipt:
         """Evaluate a body block by block while it arrives, then store its matches and rejected events.
 
-        No thread is blocked while this method waits. Memory contains one block, and all matches and rejected
-        events found so far. JsonSplitter also buffers an array, or an object on several lines. All events are
-        evaluated with the rules that are enabled when the request starts.
+        No thread is blocked while this method waits. The method keeps one block of the body in memory. It
+        also keeps all matches and rejected events of the body. If the body is a JSON array, JsonSplitter
+        buffers the whole array. If the body is one JSON object on several lines, JsonSplitter buffers the
+        whole object. All events are evaluated with the rules that are enabled when the request starts.
 
         Raises UnsupportedEncoding, UnreadableBody or ContentTooLarge before anything is stored. Raises
         Unavailable if the requests together hold too much memory, the database is not available, or the

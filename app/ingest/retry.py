@@ -1,7 +1,7 @@
 """Evaluate quarantined events again, with the current formats, rules and exclusions.
 
-An event that can now be parsed leaves the quarantine. Its matches are stored; an event that matches no rule
-is deleted. An event that still cannot be parsed stays in quarantine with the current reason.
+An event that can now be parsed is deleted from the quarantine. If the event matches rules, its matches are
+stored. An event that still cannot be parsed stays in quarantine, and its stored reason is updated.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,8 @@ class RetryResult:
 class QuarantinedEvaluation:
     """The result of evaluating one quarantined event again.
 
-    `rejection_reason` is None if the event can now be parsed; `matches` are then its matches.
+    If the event still cannot be parsed, `rejection_reason` is set. Otherwise `rejection_reason` is None, and
+    `matches` contains the matches of the event.
     """
 
     rejection_reason: str | None
@@ -87,8 +88,9 @@ def retry_quarantined(
 
     `why` is a text for the audit log. It describes how the user selected the events.
 
-    The events are evaluated in the order of `ids`. If an event would increase their total size to more than
-    MAX_BYTES_PER_RETRY, this event and all later events are not retried. The first event is always retried.
+    The events are evaluated in the order of `ids`. The total size of the events in one retry is limited to
+    MAX_BYTES_PER_RETRY. The first event that would exceed this limit is not retried, and neither are the
+    events after it. The first event in `ids` is always retried, even if this event alone exceeds the limit.
 
     Raises Unavailable if the database cannot be written.
     """

@@ -43,7 +43,7 @@ class _Task:
             return
         try:
             self.result = work()
-        except BaseException as error:  # `FairThreadPool.run` raises it.
+        except BaseException as error:  # `FairThreadPool.run` raises this error.
             self.error = error
         with suppress(RuntimeError):  # If the loop is closed, no caller waits for `done`.
             self.loop.call_soon_threadsafe(self.done.set)

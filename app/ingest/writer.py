@@ -39,8 +39,8 @@ STOP_TIMEOUT_SECONDS = 0.5
 # Maximum time in seconds that a request waits for its commit after `begin_shutdown`.
 SHUTDOWN_GRACE_SECONDS = 0.5
 # Maximum total waiting time of a batch in seconds. A batch waits first in the queue and then for the write
-# lock. If little of this time is left after the queue, the batch may still wait MIN_LOCK_TIMEOUT_SECONDS for
-# the lock.
+# lock. The wait for the lock may always take MIN_LOCK_TIMEOUT_SECONDS, even if the total then exceeds
+# WRITE_TIMEOUT_SECONDS.
 WRITE_TIMEOUT_SECONDS = 5.0
 MIN_LOCK_TIMEOUT_SECONDS = 0.5
 STOPPING_MESSAGE = "Deckwatch is stopping; send this again in a moment."
@@ -188,8 +188,9 @@ class Writer:
         try:
             batch = self._queue.get(timeout=TRAFFIC_FLUSH_SECONDS)
             while batch is not None:
-                # False means that the request has cancelled the future. After True, the future can no longer
-                # be cancelled.
+                # If the request has cancelled the future, `set_running_or_notify_cancel` returns False, and
+                # the batch is dropped. Otherwise the method returns True. From then on, the request can no
+                # longer cancel the future.
                 if batch.result.set_running_or_notify_cancel():
                     group.append(batch)
                     rows += len(batch.matches) + len(batch.rejected)
