@@ -95,7 +95,9 @@ def create_link(
         )
         user = session.get(User, user_id) if user_id is not None else None
         if user is not None:
-            record_user_change(session, "user.link_made", user, principal, at, str(purpose))
+            signs_in = purpose is LinkPurpose.SIGN_IN
+            detail = "link to sign in" if signs_in else "link to set a password"
+            record_user_change(session, "user.link_made", user, principal, at, detail)
     return token
 
 

@@ -109,7 +109,7 @@ FIELDS: dict[str, ExclusionField] = {
         "Process ID",
         lambda e: (_number_text(e.process.pid),),
         False,
-        "Process IDs are reused. Add the host and the parent process.",
+        "Process IDs are reused, so also add conditions for the host and the parent process.",
     ),
     "process.executable": ExclusionField("Executable", lambda e: (e.process.executable,), False),
     "process.args": ExclusionField("Argument", lambda e: e.process.args, False),
@@ -293,7 +293,7 @@ def breadth_error(conditions: Sequence[Condition]) -> str | None:
     scope_fields = ", ".join(label[0].lower() + label[1:] for label in labels)
     return (
         "These conditions are too broad: an attacker can choose process names and arguments. "
-        "Add a condition that limits where or as which user the process ran: "
+        "Add a condition that limits where the process ran or which user ran it: "
         f"{scope_fields} or a label. Use “is”, “is one of”, or “matches” with at least three "
         "characters besides the wildcards."
     )

@@ -57,7 +57,8 @@ class KeyState:
     @property
     def label(self) -> str:
         if self.status is KeyStatus.IN_QUARANTINE:
-            return f"{format_capped_count(self.quarantined_count, quarantine.COUNT_LIMIT)} {self.status}"
+            count = format_capped_count(self.quarantined_count, quarantine.COUNT_LIMIT)
+            return f"{count} {'event' if count == '1' else 'events'} {self.status}"
         return str(self.status)
 
     @property

@@ -60,7 +60,7 @@ class TestGrouping:
     ) -> None:
         agent.send_events(exec_event())
         page = analyst.get("/alerts/1").text
-        grouped = page[page.index("because these values are equal") :][:900]
+        grouped = page[page.index("Events with these values are grouped") :][:900]
         for shared in ("node-11", "web-5c6b-id", "nginx", "ssh", "10.42.3.17"):
             assert shared in grouped
 

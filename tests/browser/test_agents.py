@@ -73,7 +73,7 @@ def test_without_scripts_the_table_shows_the_values(
     page = open_as("ana", java_script_enabled=False)
     page.goto("/agents/1?over=week")
     expect(page.locator("[data-chart-canvas]")).to_be_hidden()
-    page.get_by_text("Show as a table").click()
+    page.get_by_text("Show the numbers as a table").click()
     expect(page.get_by_role("columnheader", name="Bytes per minute")).to_be_visible()
     expect(page.locator("#traffic-table tbody tr")).to_have_count(84)
 

@@ -24,7 +24,7 @@ def test_a_pasted_event_is_explained_and_stays_in_the_form(
     page.get_by_label("Rules", exact=True).select_option(label=NAME)
     page.get_by_role("button", name="Explain").click()
     expect(page.locator("details.dw-explanation").first).to_contain_text(f"{NAME} matches")
-    expect(page.locator("#result")).to_contain_text("process.name: “ssh”")
+    expect(page.locator("#result")).to_contain_text("In the event, process.name is “ssh”.")
     expect(page.get_by_label("Event", exact=True)).to_have_value(pasted)
 
     page.get_by_label("Event", exact=True).fill(json.dumps(benign_event()))

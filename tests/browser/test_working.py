@@ -46,7 +46,7 @@ def test_an_exclusion_from_an_alert_suppresses_matches_until_it_ends(
     expect(page.locator("#matches")).to_contain_text("git.corp.example")
     page.locator("summary", has_text="End exclusion").click()
     page.get_by_role("button", name=re.compile("^End")).click()
-    expect(page.locator("#notice")).to_contain_text("Ended")
+    expect(page.locator("#notice")).to_contain_text("The exclusion has ended")
     assert server.send(event())["suppressed"] == 0
     page.goto(f"/alerts?q={container}")
     expect(page.locator("a.dw-headline")).to_have_count(1)

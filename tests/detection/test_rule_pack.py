@@ -70,9 +70,9 @@ def test_every_rule_has_complete_metadata(rule: Rule) -> None:
         # The description states what the rule does not detect and whether it is enabled by default.
         description = " ".join(rule.description.split())
         assert "does not detect" in description
-        state = "Enabled by default" if rule.enabled else "Disabled by default"
-        assert state in description
-        assert rule.enabled or "An admin can enable it on the **Rules** page" in description
+        state = "enabled" if rule.enabled else "disabled"
+        assert f"This rule is {state} by default" in description
+        assert rule.enabled or "An admin can enable the rule on the **Rules** page" in description
 
 
 @FOR_EACH_RULE

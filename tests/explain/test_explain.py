@@ -39,8 +39,8 @@ def test_a_match_lists_every_clause_with_the_events_values(analyst: UserClient) 
     page = explain(analyst, exec_event(), rule=RULE_ID)
     assert "The rule matches." in page
     assert f"{NAME} matches" in page
-    assert 'holds process.entry_leader.entry_meta.type == "container"' in page
-    assert "process.entry_leader.entry_meta.type: “container”" in page
+    assert 'holds: process.entry_leader.entry_meta.type == "container"' in page
+    assert "In the event, process.entry_leader.entry_meta.type is “container”." in page
     assert "does not hold" not in page
 
 
@@ -53,8 +53,8 @@ def test_an_event_that_does_not_match_shows_expected_values_and_missing_fields(
     assert "The rule does not match." in page
     assert "does not match: 2 conditions not met" in page
     assert "Expected: process.name is one of “autossh”, “ssh”, “sshd”." in page
-    assert "process.name: “ls”" in page
-    assert "The event has no process.entry_leader.entry_meta.type" in page
+    assert "In the event, process.name is “ls”." in page
+    assert "These fields are missing in the event: process.entry_leader.entry_meta.type." in page
 
 
 def test_matching_rules_come_first_then_those_with_the_fewest_unmet_conditions(
@@ -77,10 +77,10 @@ def test_exclusions_are_explained_by_condition(agent: AgentClient, admin: UserCl
     page = explain(admin, exec_event(), rule=RULE_ID)
     assert "matches; exclusion 1 suppresses the match" in page
     assert "Exclusion 1 covers the match" in page
-    assert "User is “nginx” The event has “nginx”" in page
+    assert "User is “nginx” The event has the value “nginx”" in page
     page = explain(admin, exec_event(user="root"), rule=RULE_ID)
     assert "Exclusion 1 does not cover the match" in page
-    assert "does not hold User is “nginx” The event has “root”" in page
+    assert "does not hold: User is “nginx” The event has the value “root”" in page
 
 
 def test_the_alert_page_links_to_the_explanation_of_its_event(
@@ -106,7 +106,8 @@ def test_a_disabled_rule_is_evaluated_only_when_selected(
 ) -> None:
     admin.post(f"/rules/{RULE_ID}/switch", {"enabled": "no", "version": "0", "next": "/rules"})
     assert f"{NAME} would match if it were enabled" in explain(admin, exec_event(), rule=RULE_ID)
-    assert not re.search(rf"holds? {NAME} ", explain(admin, exec_event()))
+    page = explain(admin, exec_event()).replace(f"Dropbear {NAME}", "")
+    assert not re.search(rf"{NAME} (matches|does not match)", page)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_the_first_five_events_are_explained_and_the_others_counted(analyst: Use
     assert "Line 1: " in page
     assert "Line 5: " in page
     assert "Line 6" not in page
-    assert "4 more were pasted" in page
+    assert "4 more events were pasted" in page
 
 
 def test_explaining_stores_nothing(analyst: UserClient, database: Database) -> None:

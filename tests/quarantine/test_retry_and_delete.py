@@ -51,7 +51,10 @@ class TestRetry:
     ) -> None:
         raw = encoded(exec_event(event_id="late"))
         number = add_to_quarantine(raw)
-        assert "The event would match:" in admin.get(f"/quarantine/{number}").text
+        assert (
+            "A retry would accept the event. Matching rules:"
+            in admin.get(f"/quarantine/{number}").text
+        )
         response = admin.post("/quarantine/retry", {"id": str(number)})
         assert notice(admin, response) == "The event matches a rule now and left quarantine."
         assert quarantined_ids(database) == []

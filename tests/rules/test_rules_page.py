@@ -208,7 +208,7 @@ def test_hundreds_of_problems_are_collapsed_and_limited(folder: Path, restart: A
     assert "400 rule files were not loaded." in page
     assert '<details class="dw-disclosure">' in page
     assert page.count(".toml:1:") == 300
-    assert "Only the first 300 are listed." in page
+    assert "Only the first 300 problems are listed." in page
 
 
 class TestOverview:
@@ -225,8 +225,10 @@ class TestOverview:
             return " ".join(re.sub(r"<[^>]+>", " ", user.get("/").text).split())
 
         admin.post("/rules/sample-a/switch", {"enabled": "no"})
-        assert "Rules broken 1 rule file could not be loaded." in overview_text(admin)
-        assert "disabled Was &lt;i&gt;on&lt;/i&gt; by ada · just now" in overview_text(admin)
+        assert "Rules broken · 1 rule file could not be loaded." in overview_text(admin)
+        assert "disabled · Was &lt;i&gt;on&lt;/i&gt; disabled by ada · just now" in overview_text(
+            admin
+        )
         assert "Never on" not in overview_text(admin)
         clock.advance(days=8)
         assert "Was &lt;i&gt;on" not in overview_text(sign_in("bob", Role.ANALYST))

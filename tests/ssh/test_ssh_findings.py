@@ -46,21 +46,26 @@ def message(line: str, kind: FindingKind) -> str:
 
 MESSAGES = [
     ("ssh -R 2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host, forwarding to localhost:22 in this container."),
+     "Opens port 2222 on the remote host and forwards connections to localhost:22 in this container."),
     ("ssh -R 0:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens a port chosen by the server on the remote host, forwarding to localhost:22 in this"
-     " container."),
+     "Opens a port chosen by the server on the remote host and forwards connections to localhost:22"
+     " in this container."),
     ("ssh -R 2222:db:5432 h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host, forwarding to db:5432 as seen from this container."),
+     "Opens port 2222 on the remote host and forwards connections to db:5432 through this container."),
     ("ssh -R 2222:/run/docker.sock h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host, forwarding to /run/docker.sock in this container."),
+     "Opens port 2222 on the remote host and forwards connections to /run/docker.sock in this"
+     " container."),
     ("ssh -R 0.0.0.0:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens 0.0.0.0:2222 on the remote host, forwarding to localhost:22 in this container."),
+     "Opens 0.0.0.0:2222 on the remote host and forwards connections to localhost:22 in this"
+     " container."),
     ("ssh -R 1080 h", FindingKind.REMOTE_DYNAMIC_FORWARD,
-     "Opens a SOCKS proxy on port 1080 on the remote host that gives access to every host that this"
-     " container can reach."),
+     "Opens a SOCKS proxy on the remote host, on port 1080. The proxy gives access to every host that"
+     " this container can reach."),
     ("ssh -L /tmp/s:db:5432 h", FindingKind.LOCAL_FORWARD,
-     "Opens the socket /tmp/s in this container, forwarding to db:5432 as seen from the remote host."),
+     "Opens the socket /tmp/s in this container and forwards connections to db:5432 through the"
+     " remote host."),
+    ("ssh -L 8080:localhost:80 h", FindingKind.LOCAL_FORWARD,
+     "Opens port 8080 in this container and forwards connections to localhost:80 on the remote host."),
     ("ssh -W db:22 h", FindingKind.STDIO_FORWARD,
      "Forwards its standard input and output to db:22 through the remote host, which is then the"
      " jump host of another connection."),
@@ -79,11 +84,11 @@ MESSAGES = [
      "Opened no connection: with -V, ssh only prints information and exits."),
     ("sshd -p 2222", FindingKind.DAEMON_PORT, "Listens on port 2222 instead of 22."),
     ("sshd -oMaxSessions=1", FindingKind.DAEMON_OVERRIDE,
-     "Sets maxsessions to 1 on its command line."),
+     "Sets the option maxsessions to 1 on the command line."),
     ("'sshd: erp@notty'", FindingKind.INBOUND_SESSION,
      "erp is logged in to this container over SSH without a terminal."),
     ("'sshd: erp [priv]'", FindingKind.INBOUND_SESSION,
-     "A login as erp over SSH to this container is in progress."),
+     "A user is logging in to this container as erp over SSH."),
 ]  # fmt: skip
 
 
@@ -226,7 +231,7 @@ def test_each_argument_is_highlighted_by_its_findings() -> None:
         ("-a", "warning"),
     ]
     assert highlighted[3].messages == (
-        "Opens port 2222 on the remote host, forwarding to localhost:22 in this container.",
+        "Opens port 2222 on the remote host and forwards connections to localhost:22 in this container.",
     )
 
 

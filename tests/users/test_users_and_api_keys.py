@@ -142,7 +142,7 @@ class TestKeys:
         row = row[row.index("fleet") :][:1500]
         numbers = re.findall(r'class="dw-numeric">([\d,]+)<', row)
         assert numbers[:3] == ["2", "1", "1"]
-        assert "1 in quarantine" in row
+        assert "1 event in quarantine" in row
         clock.advance(minutes=16)
         assert "silent" in admin.get("/agents").text
 

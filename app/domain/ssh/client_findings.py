@@ -23,7 +23,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.REMOTE_DYNAMIC,
             lambda f: (
-                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} on the remote host that"
+                f"Opens a SOCKS proxy on the remote host, on {messages.listen_address(f.listen)}. The proxy"
                 " gives access to every host that this container can reach."
             ),
         ),
@@ -34,8 +34,9 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.REMOTE,
             lambda f: (
-                f"Opens {messages.listen_address(f.listen)} on the remote host, forwarding to {f.target}"
-                f" {messages.target_location(f.target)}."
+                f"Opens {messages.listen_address(f.listen)} on the remote host and forwards connections to"
+                f" {f.target}"
+                f" {messages.target_location(f.target, local='in this container', end='this container')}."
             ),
         ),
     ),
@@ -80,8 +81,8 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.DYNAMIC,
             lambda f: (
-                f"Opens a SOCKS proxy on {messages.listen_address(f.listen)} in this container that gives"
-                " access to every host that the remote host can reach."
+                f"Opens a SOCKS proxy in this container, on {messages.listen_address(f.listen)}. The proxy"
+                " gives access to every host that the remote host can reach."
             ),
         ),
     ),
@@ -92,8 +93,9 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.LOCAL,
             lambda f: (
-                f"Opens {messages.listen_address(f.listen)} in this container, forwarding to {f.target} as"
-                " seen from the remote host."
+                f"Opens {messages.listen_address(f.listen)} in this container and forwards connections to"
+                f" {f.target}"
+                f" {messages.target_location(f.target, local='on the remote host', end='the remote host')}."
             ),
         ),
     ),
@@ -113,7 +115,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         8,
         messages.setting(
             "gatewayports",
-            {"yes": "Lets other hosts, not only this container, connect to its forwarded ports."},
+            {"yes": "Opens the forwarded ports to other hosts, not only to this container."},
         ),
     ),
     _client_rule(
@@ -123,10 +125,10 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
             "forwardagent",
             {
                 "no": "",
-                "yes": "Forwards its ssh-agent to the remote host: root there can log in to other hosts with"
-                " the keys in it.",
-                "*": "Forwards the ssh-agent at {} to the remote host: root there can log in to other hosts"
-                " with the keys in it.",
+                "yes": "Forwards the ssh-agent to the remote host: root on the remote host can use the keys"
+                " of the ssh-agent to log in to other hosts.",
+                "*": "Forwards the ssh-agent at {} to the remote host: root on the remote host can use the"
+                " keys of the ssh-agent to log in to other hosts.",
             },
         ),
     ),
@@ -135,7 +137,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         10,
         messages.setting(
             "stricthostkeychecking",
-            {"no": "Accepts any host key, so it cannot detect a machine-in-the-middle attack."},
+            {"no": "Accepts any host key, so a machine-in-the-middle attack is not detected."},
         ),
     ),
     _client_rule(FindingKind.KNOWN_HOSTS_DISCARDED, 5, messages.known_hosts_discarded),

@@ -32,15 +32,16 @@ def listen_address(listen: str | None) -> str:
     return f"the socket {text}" if "/" in text else text
 
 
-def target_location(target: str | None) -> str:
-    """Describe where the target of a remote forward is. Messages show this text after the target.
+def target_location(target: str | None, *, local: str, end: str) -> str:
+    """Describe where the target of a forward is. Messages show this text after the target.
 
-    For a socket or a loopback address, the text is "in this container". For `db:80`, it is "as seen from this
+    `end` is the end of the connection that connects to the target, such as "this container". For a socket or
+    a loopback address, the text is `local`, such as "in this container". For `db:80`, it is "through this
     container", because this container resolves the name `db`.
     """
     text = target or ""
     is_local = "/" in text or text.startswith(("localhost:", "127.", "[::1]:"))
-    return "in this container" if is_local else "as seen from this container"
+    return local if is_local else f"through {end}"
 
 
 def setting(
@@ -82,8 +83,8 @@ def local_command(state: ParseState) -> FindingMessages:
         return
     if command is None:
         yield (
-            "Lets ssh run commands in this container (PermitLocalCommand), which the user enters with ~C"
-            " or the configuration sets with LocalCommand.",
+            "Lets ssh run local commands in this container (PermitLocalCommand). The user enters a local"
+            " command with ~C, or the configuration sets it with LocalCommand.",
             permitted.arg_indexes,
         )
     elif command.value.lower() != "none":
@@ -195,7 +196,7 @@ def no_command(state: ParseState) -> FindingMessages:
         forward.kind is ForwardKind.STDIO for forward in state.forwards
     ):
         yield (
-            "Runs no remote command; the connection only carries forwards.",
+            "Runs no remote command: the connection is used only for forwarding.",
             state.no_command.arg_indexes,
         )
 

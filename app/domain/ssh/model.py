@@ -25,6 +25,11 @@ class SshRole(StrEnum):
     INBOUND_SESSION = "inbound session"
     NO_OP = "no-op"
 
+    @property
+    def label(self) -> str:
+        """The text for a page."""
+        return f"{self} (opens no connection)" if self is SshRole.NO_OP else str(self)
+
 
 class ForwardKind(StrEnum):
     """The kind of a forward; ssh(1), options -L, -R, -D, -W and -w."""

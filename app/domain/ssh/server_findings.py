@@ -115,7 +115,10 @@ def _overrides(state: ParseState) -> FindingMessages:
     for keyword in state.settings:
         if keyword not in _KEYWORDS_WITH_OWN_FINDING:
             for setting in state.get_values(keyword):
-                yield f"Sets {keyword} to {setting.value} on its command line.", setting.arg_indexes
+                yield (
+                    f"Sets the option {keyword} to {setting.value} on the command line.",
+                    setting.arg_indexes,
+                )
 
 
 def _debug_mode(state: ParseState) -> FindingMessages:
@@ -129,7 +132,8 @@ def _debug_mode(state: ParseState) -> FindingMessages:
 def _foreground(state: ParseState) -> FindingMessages:
     if state.foreground is not None:
         yield (
-            "Runs in the foreground, like a container's main process: check whether the image starts it.",
+            "Runs in the foreground, like a container's main process: check whether the image starts this"
+            " server.",
             state.foreground.arg_indexes,
         )
 
@@ -139,7 +143,7 @@ def _inetd(state: ParseState) -> FindingMessages:
     if setting is not None:
         yield (
             "Serves one connection on standard input and output without listening: find the process that"
-            " started it.",
+            " started this server.",
             setting.arg_indexes,
         )
 
@@ -150,9 +154,11 @@ def _inbound_session(state: ParseState) -> FindingMessages:
         return
     user = state.get_value("user")
     if user is not None and inbound.value.startswith("["):
-        yield f"A login as {user} over SSH to this container is in progress.", inbound.arg_indexes
+        yield f"A user is logging in to this container as {user} over SSH.", inbound.arg_indexes
     elif user is not None:
-        where = "without a terminal" if inbound.value == "notty" else f"on {inbound.value}"
+        where = (
+            "without a terminal" if inbound.value == "notty" else f"on the terminal {inbound.value}"
+        )
         yield (
             f"{user} is logged in to this container over SSH {where}.",
             inbound.arg_indexes,
@@ -161,7 +167,7 @@ def _inbound_session(state: ParseState) -> FindingMessages:
         yield "Serves a file copy over SSH from or to this container.", inbound.arg_indexes
     else:
         yield (
-            "Serves an inbound connection; its arguments do not name the account.",
+            "Serves an inbound connection. The arguments do not name the account.",
             inbound.arg_indexes,
         )
 

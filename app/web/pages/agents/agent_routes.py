@@ -111,9 +111,9 @@ def show(request: Request, key_id: RowId, principal: Analyst, services: Services
             Stat("events", f"{sums.received:,}"),
             Stat("data", format_bytes(sums.bytes)),
             Stat("matches", f"{sums.matched:,}"),
-            Stat("suppressed", f"{sums.suppressed:,}"),
-            Stat("duplicates", f"{sums.duplicates:,}"),
-            Stat("rejected", f"{sums.rejected:,}"),
+            Stat("suppressed matches", f"{sums.suppressed:,}"),
+            Stat("duplicate matches", f"{sums.duplicates:,}"),
+            Stat("rejected events", f"{sums.rejected:,}"),
         ),
         chart_rows=tuple(
             _chart_row(bucket)
@@ -179,7 +179,7 @@ def _clock_status(skew: timedelta | None) -> str:
     else:
         direction, cause = "earlier", "The clock of the agent is slow, or the events were delayed."
     return (
-        f"The timestamps of the matches are {format_duration(skew)} {direction} than their receipt. "
+        f"The timestamps of the matches are {format_duration(skew)} {direction} than the time of receipt. "
         f"{cause}"
     )
 

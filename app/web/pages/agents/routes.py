@@ -54,9 +54,9 @@ DAY = timedelta(days=1)
 router = APIRouter()
 
 KEY_ROLES = (
-    (str(Role.AGENT), "sends events, cannot read"),
-    (str(Role.ANALYST), "works on alerts through the API"),
-    (str(Role.ADMIN), "also approves exclusions"),
+    (str(Role.AGENT), "can only send events"),
+    (str(Role.ANALYST), "works on alerts and proposes exclusions"),
+    (str(Role.ADMIN), "works on alerts and approves exclusions"),
 )
 
 STATE_FILTERS = {
@@ -204,7 +204,7 @@ def _stats(session: Session, states: Sequence[KeyState], now: datetime) -> tuple
             f"{received / 60:,.0f}" if received >= 600 else f"{received / 60:,.1f}",
         ),
         Stat("matches, last hour", f"{sum(sent.counts.matched for sent in hour):,}"),
-        Stat("rejected, last hour", f"{sum(sent.counts.rejected for sent in hour):,}"),
+        Stat("rejected events, last hour", f"{sum(sent.counts.rejected for sent in hour):,}"),
         Stat("silent agents", f"{silent:,}"),
     )
 

@@ -198,11 +198,15 @@ def _activity_text(entry: AlertActivity) -> str:
         case "closed":
             return f"closed the alert as {entry.after}"
         case "assigned":
-            return f"assigned the alert to {entry.after}" if entry.after else "unassigned the alert"
+            return (
+                f"assigned the alert to {entry.after}"
+                if entry.after
+                else "removed the assignee of the alert"
+            )
         case "ticked":
             return f"completed the step “{entry.after}”"
         case "unticked":
-            return f"reset the step “{entry.after}”"
+            return f"marked the step “{entry.after}” as not completed"
         case "opened" if entry.before:
             return f"opened this alert; the previous alert, #{entry.before}, was closed as {entry.after}"
         case _:

@@ -96,7 +96,7 @@ def lineage(event: Event | None) -> tuple[ProcessView, ...]:
     processes: list[tuple[Process, str]] = []
     leader, parent = event.entry_leader, event.parent
     if leader is not None:
-        kind = f"entry leader ({event.entry_type})" if event.entry_type else "entry leader"
+        kind = f"entry leader of type {event.entry_type}" if event.entry_type else "entry leader"
         processes.append((leader, kind))
     if parent is not None and not (leader and parent.pid == leader.pid and parent.pid):
         processes.append((parent, "parent"))
@@ -131,7 +131,7 @@ def event_details(alert: Alert, event: Event | None) -> tuple[EventDetail, ...]:
             return None
         return urls.href(ALERTS_PATH, {"status": "all"}, **exact_filter)
 
-    role = str(event.ssh.role) if event.ssh else None
+    role = event.ssh.role.label if event.ssh else None
     image_digest = next(iter(event.image_digests), None)
     container_id_href = related_alerts_href(container_id=alert.container_id)
     container_href = related_alerts_href(container=alert.container)

@@ -68,7 +68,7 @@ def _build_page(
         tabs=_tabs(session, alert_filter, view),
         q=alert_filter.q,
         severity_options=_enum_options("Any severity", reversed(Severity), alert_filter.severity),
-        role_options=_enum_options("Any SSH role", SshRole, alert_filter.ssh_role),
+        role_options=_role_options(alert_filter.ssh_role),
         assignee_options=_assignee_options(session, query.get("assignee", "")),
         sort_options=tuple(
             # The default order has an empty value, so that it does not appear in the URL.
@@ -123,6 +123,13 @@ def _enum_options(
     return (
         SelectOption("", any_label, not selected),
         *(SelectOption(str(value), value.capitalize(), value == selected) for value in values),
+    )
+
+
+def _role_options(selected: str | None) -> tuple[SelectOption, ...]:
+    return (
+        SelectOption("", "Any SSH role", not selected),
+        *(SelectOption(str(role), role.label.capitalize(), role == selected) for role in SshRole),
     )
 
 

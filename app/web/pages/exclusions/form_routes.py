@@ -139,8 +139,10 @@ def _validate(
 
 def _proposal_notice(services: Services, proposal: actions.Proposal) -> Notice:
     if proposal.exclusion.state(services.clock()) is not State.LIVE:
-        return Notice("done", "Proposed. The exclusion takes effect after an admin approves it.")
-    text = "The exclusion is live. The matches that it suppresses are listed here."
+        return Notice(
+            "done", "The exclusion was proposed. It takes effect after an admin approves it."
+        )
+    text = "The exclusion is live. This page lists the matches that it suppresses."
     if proposal.closed_alert is not None:
         text += f" Alert #{proposal.closed_alert} was closed as a false positive."
     return Notice("done", text)
@@ -175,7 +177,7 @@ def save(
             request, principal, services, source, form_input, base_version=base, conflict=str(error)
         )
     text = f"Version {history.record.newest_version} " + (
-        "waits for approval. The live version stays in force until then."
+        "waits for approval. Until the approval, the live version stays in force."
         if history.waiting
         else "is live."
     )

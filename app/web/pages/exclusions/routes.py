@@ -117,7 +117,7 @@ def _row(
 
 def _rule_name(services: Services, rule_id: str) -> str:
     rule = services.find_rule(rule_id)
-    return rule.name if rule else f"Rule no longer loaded ({rule_id})"
+    return rule.name if rule else f"{rule_id} (no longer loaded)"
 
 
 @router.get(EXCLUSIONS_PATH + "/{exclusion_id}")
@@ -227,7 +227,7 @@ def _decide(
         return _render_exclusion(
             request, principal, services, exclusion_id, conflict=str(error), status=409
         )
-    text = "Approved. The exclusion is live." if approves else "Declined."
+    text = "Approved. The exclusion is live." if approves else "The proposed version was declined."
     return see_other(request, f"{EXCLUSIONS_PATH}/{exclusion_id}", Notice("done", text))
 
 
@@ -248,5 +248,5 @@ def end(
         return _render_exclusion(
             request, principal, services, exclusion_id, conflict=str(error), status=409
         )
-    notice = Notice("done", "Ended. Matching events open alerts again.")
+    notice = Notice("done", "The exclusion has ended. Matching events open alerts again.")
     return see_other(request, f"{EXCLUSIONS_PATH}/{exclusion_id}", notice)

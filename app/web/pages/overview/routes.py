@@ -87,20 +87,21 @@ def show(request: Request, principal: Analyst, services: ServicesDep) -> Respons
 
 
 def _alert_counts(session: Session) -> tuple[AlertCount, ...]:
-    def alert_count(label: str, alert_filter: AlertFilter, href: str) -> AlertCount:
+    def alert_count(kind: str, alert_filter: AlertFilter, href: str) -> AlertCount:
         count = alerts.count(session, alert_filter)
+        label = f"open {kind} {'alert' if count == 1 else 'alerts'}"
         return AlertCount(label, format_capped_count(count, alerts.COUNT_LIMIT), href)
 
     by_severity = [
         alert_count(
-            f"open, {severity}",
+            f"{severity}-severity",
             AlertFilter(status=Status.OPEN, severity=severity),
             urls.href(ALERTS_PATH, severity=severity),
         )
         for severity in reversed(Severity)
     ]
     unassigned = alert_count(
-        "open, unassigned",
+        "unassigned",
         AlertFilter(status=Status.OPEN, unassigned=True),
         urls.href(ALERTS_PATH, assignee="nobody"),
     )
@@ -151,7 +152,7 @@ def _rule_reminders(session: Session, services: Services, now: datetime) -> tupl
             reminders.append(
                 Reminder(
                     rule.name,
-                    f"by {override.changed_by}",
+                    f"disabled by {override.changed_by}",
                     f"{RULES_PATH}/{rule.id}",
                     "warning",
                     "disabled",

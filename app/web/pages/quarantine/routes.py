@@ -160,11 +160,14 @@ def show_event(
 def _retry_preview(evaluation: QuarantinedEvaluation) -> tuple[str, str]:
     """Return a text that describes the result of a retry, and the tone of the text."""
     if evaluation.rejection_reason is not None:
-        return f"The event would be rejected again: {evaluation.rejection_reason}.", "plain"
+        return f"A retry would reject the event again: {evaluation.rejection_reason}.", "plain"
     if evaluation.matches:
-        return f"The event would match: {', '.join(evaluation.rule_names)}.", "warning"
+        return (
+            f"A retry would accept the event. Matching rules: {', '.join(evaluation.rule_names)}.",
+            "warning",
+        )
     return (
-        "The event can be parsed now and matches no enabled rule, so it would be deleted.",
+        "A retry would delete the event, because it can be parsed now and matches no enabled rule.",
         "success",
     )
 

@@ -7,9 +7,9 @@ from app.web.pages.agents.connect.target import KEY_NAME, ConnectTarget, connect
 def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
-            "In Kibana, open Integrations, Elastic Defend. Select Cloud Workloads or Traditional "
-            "Endpoints, and a preset that reports all events, such as Complete EDR. This requires a "
-            "running Fleet Server."
+            "In Kibana, open Integrations and choose Elastic Defend. Select Cloud Workloads or "
+            "Traditional Endpoints, and a preset that reports all events, such as Complete EDR. Elastic "
+            "Defend requires a running Fleet Server."
         ),
         connect_step(
             "Add the integration to an agent policy and enrol the Elastic Agent on the hosts."
@@ -21,9 +21,10 @@ def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             logstash_output(target),
         ),
         connect_step(
-            "Without Logstash: this works only for a standalone Elastic Agent. An agent managed by Fleet, "
-            "which Elastic Defend always requires, cannot use this output, because Fleet creates its own "
-            "key for each Elasticsearch output. Add this to elastic-agent.yml:",
+            "Without Logstash, only a standalone Elastic Agent can send events to Deckwatch. An agent "
+            "that Fleet manages cannot use this output, because Fleet creates its own key for each "
+            "Elasticsearch output. Elastic Defend always requires Fleet. For a standalone agent, add "
+            "this to elastic-agent.yml:",
             "outputs:\n"
             "  default:\n"
             "    type: elasticsearch\n"

@@ -19,14 +19,15 @@ def curl(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     )
     return (
         connect_step(
-            "Send a test event: ssh opens a reverse tunnel out of a container.",
+            "Send a test event, which reports that ssh opened a reverse tunnel out of a container:",
             f"curl {target.events_url} \\\n"
             f"  -H 'Authorization: Bearer {target.key}' \\\n"
             f"  -H 'Content-Type: application/json' \\\n"
             f"  -d '{event}'",
         ),
         connect_step(
-            "The response counts the event as matched, and its alert appears in the list of open alerts."
+            "The response counts the event as matched. The list of open alerts then shows an "
+            "alert for this event."
         ),
         connect_step(
             "You can also send a file with one event per line, optionally compressed with gzip or zstd:",
@@ -88,7 +89,8 @@ def syslog_ng(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             f"log {{\n  source(s_{KEY_NAME});\n  destination(d_{KEY_NAME});\n  flags(flow-control);\n}};",
         ),
         connect_step(
-            "syslog-ng truncates lines longer than 64 KiB; increase log-msg-size() in options to "
-            "accept longer ones. Check the file with syslog-ng --syntax-only, then reload syslog-ng."
+            "syslog-ng truncates lines longer than 64 KiB. To accept longer lines, increase "
+            "log-msg-size() in the options block. Check the file with syslog-ng --syntax-only, then "
+            "reload syslog-ng."
         ),
     )

@@ -78,11 +78,11 @@ def tetragon(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step(
             "Tetragon writes its events to a file: /var/run/cilium/tetragon/tetragon.log in "
-            "Kubernetes, /var/log/tetragon/tetragon.log on a host. Ship it with Fluent Bit or "
-            "Vector; replace the path if needed."
+            "Kubernetes, /var/log/tetragon/tetragon.log on a host. Ship this file with Fluent Bit or "
+            "Vector. On a host, replace the path in the configuration."
         ),
         connect_step(
-            "Fluent Bit (fluent-bit.yaml):",
+            "For Fluent Bit, add this to fluent-bit.yaml:",
             "parsers:\n"
             "  - name: tetragon\n"
             "    format: json\n"
@@ -107,7 +107,7 @@ def tetragon(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             "      retry_limit: no_limits",
         ),
         connect_step(
-            "Vector (vector.yaml), which forwards the lines unchanged:",
+            "For Vector, which forwards the lines unchanged, add this to vector.yaml:",
             "sources:\n"
             "  tetragon:\n"
             "    type: file\n"
