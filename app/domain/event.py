@@ -8,13 +8,19 @@ text. If an event matches a rule, the original bytes of the event are stored wit
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 
 from app.domain.ecs_fields import Document, entries_under, field_values, first_number, first_text
-from app.domain.ssh import SshInvocation, build_headline, masked_command_line, parse_ssh
+from app.domain.ssh import (
+    SshInvocation,
+    add_event_findings,
+    build_headline,
+    masked_command_line,
+    parse_ssh,
+)
 from app.domain.text import escape_unstorable
 
 
@@ -38,6 +44,8 @@ class Process:
     working_directory: str | None = None
     sha256: str | None = None
     title: str | None = None
+    arguments_were_split: bool = False
+    """True if the agent sent `process.args` as one text, which was split at spaces and quotes."""
 
     @cached_property
     def command_line(self) -> str:
@@ -91,7 +99,8 @@ class Event:
     @property
     def headline(self) -> str:
         """A one-line summary. It contains text from the event: escape it before display."""
-        place = self.container or ("a container" if self.entry_type == "container" else "a host")
+        place = self.container_name or (f"pod {self.pod}" if self.pod else self.container)
+        place = place or ("a container" if self.entry_type == "container" else "a host")
         if self.ssh is not None:
             return build_headline(self.ssh, container=place)
         return f"{self.process.name or 'a process'} in {place}"
@@ -136,9 +145,7 @@ def event_from_ecs(document: Document) -> Event:
         ),
         source_ip=_storable_text(document, "process.entry_leader.entry_meta.source.ip"),
         agent_type=_storable_text(document, "agent.type"),
-        ssh=_parse_ssh(process.name, process.args or (process.title or process.name,))
-        if process.name
-        else None,
+        ssh=_parse_ssh(process, field_values(document, "host.ip")),
     )
 
 
@@ -147,10 +154,22 @@ def event_from_ecs(document: Document) -> Event:
 _MAX_CACHED_CHARACTERS = 2_000
 
 
-def _parse_ssh(name: str, args: tuple[str, ...]) -> SshInvocation | None:
-    if len(name) + sum(map(len, args)) > _MAX_CACHED_CHARACTERS:
-        return parse_ssh(name, args)
-    return _parse_ssh_cached(name, args)
+def _parse_ssh(process: Process, host_addresses: Sequence[object]) -> SshInvocation | None:
+    name, executable = process.name, process.executable
+    args = process.args or tuple(filter(None, (process.title or process.name,)))
+    if not args:
+        return None
+    if len(name or "") + sum(map(len, args)) > _MAX_CACHED_CHARACTERS:
+        invocation = parse_ssh(name, args, executable=executable)
+    else:
+        invocation = _parse_ssh_cached(name, args, executable=executable)
+    if invocation is None:
+        return None
+    return add_event_findings(
+        invocation,
+        host_addresses={str(address) for address in host_addresses},
+        arguments_were_split=process.arguments_were_split,
+    )
 
 
 _parse_ssh_cached = lru_cache(maxsize=1024)(parse_ssh)
@@ -230,16 +249,24 @@ def _storable_texts(document: Document, name: str) -> tuple[str, ...]:
     return tuple(escape_unstorable(str(value)) for value in field_values(document, name))
 
 
-def _arguments(document: Document, prefix: str) -> tuple[str, ...]:
-    """Return the arguments of the process whose fields begin with `prefix`, such as `process.parent`.
+def _arguments(document: Document, prefix: str, name: str | None) -> tuple[tuple[str, ...], bool]:
+    """Return (arguments, whether they were split) of the process whose fields begin with `prefix`.
 
-    The field `args` contains the arguments. If `args` is missing, the field `command_line` is split as a
-    shell does. The parser of SSH command lines and the masking of passwords need separate arguments.
+    The parser of SSH command lines and the masking of passwords need separate arguments. If `args` is
+    missing, the field `command_line` is split as a shell does. Some agents send all arguments as one text in
+    `args`. This text is split too if it begins with the name of the process. A title such as
+    `sshd: ana [priv]` does not.
     """
     args = _storable_texts(document, f"{prefix}.args")
+    if len(args) == 1 and any(map(str.isspace, args[0])):
+        words = _split_command_line(args[0])
+        if words and words[0].rpartition("/")[2] == name:
+            return words, True
     line = None if args else _storable_text(document, f"{prefix}.command_line")
-    if line is None:
-        return args
+    return (args if line is None else _split_command_line(line)), False
+
+
+def _split_command_line(line: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(line))
     except ValueError:
@@ -251,7 +278,7 @@ def _process(document: Document, prefix: str) -> Process | None:
     executable = _storable_text(document, f"{prefix}.executable")
     if name is None and executable:
         name = executable.rpartition("/")[2] or None
-    args = _arguments(document, prefix)
+    args, arguments_were_split = _arguments(document, prefix, name)
     pid = first_number(document, f"{prefix}.pid")
     if name is None and pid is None and not args:
         return None
@@ -265,6 +292,7 @@ def _process(document: Document, prefix: str) -> Process | None:
         working_directory=_storable_text(document, f"{prefix}.working_directory"),
         sha256=_storable_text(document, f"{prefix}.hash.sha256"),
         title=_storable_text(document, f"{prefix}.title"),
+        arguments_were_split=arguments_were_split,
     )
 
 

@@ -223,6 +223,22 @@ COMMANDS: list[tuple[set[str], str]] = [
         /tmp/sudo -oBatchMode=yes root@10.0.0.7
         /lib64/ld-linux-x86-64.so.2 /usr/bin/ssh root@10.0.0.7
         /tmp/x -D -p 2222 -oPermitRootLogin=yes
+        @/tmp/x ssh root@10.0.0.7
+        @/dev/shm/.a ssh web
+        '@/memfd:ssh (deleted)' ssh root@10.0.0.7
+        '@/memfd:x (deleted)' /usr/bin/ssh root@10.0.0.7
+        '@/usr/bin/ssh (deleted)' x root@10.0.0.7
+        @/tmp/x sshd -D
+        /tmp/x -J a@b c@d
+        /tmp/x -p 2222 root@203.0.113.9
+        /tmp/x -p2222 root@2001:db8::7
+        /tmp/x -NTp 2222 ssh://root@203.0.113.9
+        /tmp/httpd -D -p 4444 -f /tmp/c -h /tmp/k
+        /dev/shm/httpd -De -p4444 -h/tmp/k
+        /usr/local/bin/httpd -D -p 4444 -f /tmp/c -h /tmp/k
+        /tmp/kubectl --context a@b -i /tmp/k -oBatchMode=yes
+        /tmp/curl -i /tmp/.k root@10.0.0.7
+        /lib/ld-musl-x86_64.so.1 /usr/bin/ssh root@10.0.0.7
     """),
     ({SWEEP}, """
         ssh-keyscan -T 1 10.0.0.0/24
@@ -269,6 +285,25 @@ COMMANDS: list[tuple[set[str], str]] = [
         x root@10.0.0.7
         sshd-session-exporter --port 9100
         ls -NR 10:20
+        kubectl --context kubernetes-admin@kubernetes exec -i web -- cat /tmp/x
+        kubectl --context kubernetes-admin@kubernetes exec -i web -- tar xf - -C /home/app
+        kubectl exec -it web -- ssh -oBatchMode=yes root@10.0.0.7
+        docker run -ti -v /tmp/x alpine@sha256:4bcff63911fcb4448bd4fdacec207030
+        docker exec -i web ssh -oStrictHostKeyChecking=no root@10.0.0.7
+        podman run -ti -v /home/ana/x alpine@sha256:4bcff63911fcb4448bd4fdacec207030
+        trivy image -i /tmp/x alpine@sha256:4bcff63911fcb4448bd4fdacec207030
+        parallel ssh -oBatchMode=yes {} uptime ::: web-1 web-2
+        curl -i -u svc@corp:pw https://10.0.0.7/ -o /tmp/x
+        curl -i -u svc@corp https://10.0.0.7/ -o /tmp/x
+        http-client -i -u svc@corp:pw /tmp/x
+        rg -i root@example.com /tmp/mail
+        sudo -u svc@corp -i /home/svc/run
+        @/usr/bin/bash /bin/bash /usr/bin/ldd /usr/bin/ssh
+        /lib64/ld-linux-x86-64.so.2 --verify /usr/bin/ssh
+        @/lib/ld-musl-x86_64.so.1 ldd /usr/bin/ssh
+        httpd -D FOREGROUND -f /etc/httpd/httpd.conf
+        /tmp/server -p 8080 -f /tmp/c
+        sshd-session-exporter -D -f /etc/e.yml
     """),
 ]  # fmt: skip
 
@@ -280,9 +315,12 @@ COMMAND_LINES = [
 def exec_event(
     line: str, *, entry: str | None = "container", container: str | None = "9d2c41f07be3"
 ) -> dict[str, Any]:
-    """Return the exec event of the command `line`. A program without a folder is in `/usr/bin`."""
+    """Return the exec event of the command `line`. A program without a folder is in `/usr/bin`.
+
+    If the first word is `@FILE`, the executable is FILE and the next word is argv[0].
+    """
     args = shlex.split(line)
-    program = args[0]
+    program = args.pop(0)[1:] if args[0].startswith("@") else args[0]
     name = program.rpartition("/")[2]
     process: dict[str, Any] = {
         "name": name,

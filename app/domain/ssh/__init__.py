@@ -4,6 +4,7 @@ The entry point is `parse_ssh`. It returns the role of the process, the destinat
 findings (facts that matter to an analyst).
 """
 
+from app.domain.ssh.findings import add_event_findings
 from app.domain.ssh.headline import build_headline
 from app.domain.ssh.highlight import Token, TokenKind, highlight_arguments
 from app.domain.ssh.masking import MASK, mask_passwords, masked_command_line
@@ -29,6 +30,7 @@ __all__ = [
     "SshRole",
     "Token",
     "TokenKind",
+    "add_event_findings",
     "build_headline",
     "highlight_arguments",
     "mask_passwords",

@@ -52,6 +52,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         ),
     ),
     _client_rule(FindingKind.LOADED_LIBRARY, 25, messages.provider_libraries),
+    _client_rule(FindingKind.LOCAL_SHELL, 25, messages.local_shell),
     _client_rule(FindingKind.LOCAL_COMMAND, 20, messages.local_command),
     _client_rule(
         FindingKind.KNOWN_HOSTS_COMMAND,

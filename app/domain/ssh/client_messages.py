@@ -3,6 +3,7 @@
 Sources: ssh(1) and ssh_config(5). Labels and risks are in client_findings.py.
 """
 
+import re
 from collections.abc import Callable
 
 from app.domain.ssh import hosts
@@ -90,6 +91,27 @@ def local_command(state: ParseState) -> FindingMessages:
     elif command.value.lower() != "none":
         arg_indexes = tuple(sorted({*command.arg_indexes, *permitted.arg_indexes}))
         yield f"Runs a command in this container after connecting: {command.value}", arg_indexes
+
+
+# A shell as a command of its own, without `-c` and a command string.
+_INTERACTIVE_SHELL = re.compile(
+    r"""(?:^|[\s;&|(/'"`=])(?:ba|da|z|k|a|c|tc|fi)?sh(?=$|[\s;&|)<>'"`])(?!\s+-\w*c(?:\s|$))"""
+)
+
+
+def local_shell(state: ParseState) -> FindingMessages:
+    """Yield a message for each setting whose command starts an interactive shell in the container."""
+    permitted = state.settings.get("permitlocalcommand")
+    for keyword in ("proxycommand", "localcommand", "knownhostscommand"):
+        command = state.settings.get(keyword)
+        if command is None or not _INTERACTIVE_SHELL.search(command.value):
+            continue
+        if keyword == "localcommand" and (permitted is None or permitted.value != "yes"):
+            continue
+        yield (
+            f"Starts a shell in this container, not on the remote host: {command.value}",
+            command.arg_indexes,
+        )
 
 
 def provider_libraries(state: ParseState) -> FindingMessages:

@@ -3,9 +3,13 @@
 To add a kind of finding, add a member to FindingKind and a row to client_findings.py or server_findings.py.
 """
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from app.domain.ssh.client_findings import CLIENT_FINDING_RULES
 from app.domain.ssh.finding_rule import FindingMessages, FindingRule
-from app.domain.ssh.model import Finding, FindingKind, SshRole
+from app.domain.ssh.model import Finding, FindingKind, SshInvocation, SshRole
+from app.domain.ssh.node_addresses import describe_node_address
 from app.domain.ssh.parse_state import ParseState
 from app.domain.ssh.server_findings import SERVER_FINDING_RULES
 from app.domain.text import truncate_with_count
@@ -17,6 +21,15 @@ def _password_arguments(state: ParseState) -> FindingMessages:
             "The arguments contain a password, which every process on the host can read: change the"
             " password.",
             password.arg_indexes,
+        )
+
+
+def _renamed(state: ParseState) -> FindingMessages:
+    if state.alias is not None:
+        yield (
+            f"{state.program} runs under the name {state.alias}, so rules that test the process name do not"
+            " find it.",
+            state.program_indexes,
         )
 
 
@@ -42,9 +55,11 @@ def _invalid_arguments(state: ParseState) -> FindingMessages:
 
 # Messages quote arguments. These can be a megabyte long, but a message must fit on a page.
 MAX_MESSAGE_LENGTH = 400
+_NODE_ADDRESS_RISK = 20
 _ALL_ROLES = frozenset(SshRole)
 _COMMON_FINDING_RULES = (
     FindingRule(FindingKind.PASSWORD_ARGUMENT, 10, _password_arguments, _ALL_ROLES),
+    FindingRule(FindingKind.RENAMED, 10, _renamed, _ALL_ROLES),
     FindingRule(FindingKind.NO_CONNECTION, -40, _no_connection, _ALL_ROLES),
     FindingRule(FindingKind.INVALID_ARGUMENTS, 0, _invalid_arguments, _ALL_ROLES),
 )
@@ -68,3 +83,42 @@ def collect_findings(state: ParseState) -> tuple[Finding, ...]:
         if state.role in rule.roles
         for message, arg_indexes in rule.find_messages(state)
     )
+
+
+EVENT_FINDING_KINDS = frozenset({FindingKind.NODE_ADDRESS, FindingKind.ARGUMENTS_SPLIT})
+"""Kinds that no FindingRule detects, because they depend on other fields of the event."""
+
+
+def add_event_findings(
+    invocation: SshInvocation, *, host_addresses: Collection[str], arguments_were_split: bool
+) -> SshInvocation:
+    """Return `invocation` with the findings that depend on other fields of the event.
+
+    `host_addresses` are the addresses of the host of the container (ECS `host.ip`).
+    """
+    findings = list(invocation.findings)
+    hosts = (invocation.destination, *(jump.host for jump in invocation.jump_hosts))
+    reasons = (describe_node_address(host, host_addresses) for host in hosts if host)
+    if reason := next(filter(None, reasons), None):
+        findings.insert(
+            0,
+            Finding(
+                FindingKind.NODE_ADDRESS,
+                f"{reason}: a login there leaves the container.",
+                invocation.destination_indexes,
+                _NODE_ADDRESS_RISK,
+            ),
+        )
+    if arguments_were_split:
+        findings.append(
+            Finding(
+                FindingKind.ARGUMENTS_SPLIT,
+                "The agent sent the arguments as one text. Deckwatch split it at spaces and quotes, so an"
+                " argument that contains a space may appear as several.",
+                (),
+                0,
+            )
+        )
+    if len(findings) == len(invocation.findings):
+        return invocation
+    return replace(invocation, findings=tuple(findings))

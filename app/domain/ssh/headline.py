@@ -33,31 +33,57 @@ def build_headline(invocation: SshInvocation, *, container: str | None) -> str:
 
 
 def _headline_text(invocation: SshInvocation, place: str) -> str:
+    if invocation.script is not None:
+        if invocation.role is SshRole.NO_OP:
+            return f"{invocation.script} {invocation.no_op_option}".rstrip() + f" in {place}"
+        return f"a script starts the SSH server in {place}"
+    if invocation.has_finding(FindingKind.LOCAL_SHELL):
+        return f"{_program_and_alias(invocation)} runs a local shell in {place}"
     if invocation.role is SshRole.NO_OP:
         option = invocation.no_op_option or ""
         phrase = _NO_OP_PHRASES.get(option, "no connection")
         return f"{phrase}: {invocation.program} {option}".rstrip()
+    program = _program_and_alias(invocation)
+    if invocation.program == "ssh-keyscan":
+        return f"{program} asks {_keyscan_targets(invocation)} for host keys from {place}"
     if invocation.role is SshRole.DAEMON:
-        return f"{invocation.program} started inside {place}" + (
+        return f"{program} started inside {place}" + (
             f", port {invocation.port}" if invocation.port else ""
         )
     if invocation.role is SshRole.INBOUND_SESSION:
         user = f" for {invocation.user}" if invocation.user else ""
-        program = "sshd" if invocation.program.startswith("sshd") else invocation.program
-        return f"{program} session{user} in {place}"
+        server = "sshd" if invocation.program.startswith("sshd") else program
+        return f"{server} session{user} in {place}"
     destination = f" to {_destination_and_port(invocation)}" if invocation.destination else ""
     kinds = {forward.kind for forward in invocation.forwards}
     for kind, phrase in _TUNNEL_PHRASES:
         if kind in kinds:
-            return f"{phrase} {place}{destination}"
+            renamed = f", {program}" if invocation.alias else ""
+            return f"{phrase} {place}{destination}{renamed}"
     if invocation.role is SshRole.PERSISTENT_TUNNEL:
-        return f"{invocation.program} keeps a connection open from {place}{destination}"
+        return f"{program} keeps a connection open from {place}{destination}"
     invalid = ", invalid arguments" if invocation.has_finding(FindingKind.INVALID_ARGUMENTS) else ""
     if not destination:
         status = "without a destination" if invalid else "started"
-        return f"{invocation.program} {status} in {place}{invalid}"
+        return f"{program} {status} in {place}{invalid}"
     user = f" as {invocation.user}" if invocation.user else ""
-    return f"{invocation.program}{destination}{user}{invalid}"
+    return f"{program}{destination}{user}{invalid}"
+
+
+def _program_and_alias(invocation: SshInvocation) -> str:
+    """Return text such as `ssh` or, for a renamed program, `ssh under the name kworker`."""
+    if invocation.alias is None:
+        return invocation.program
+    return f"{invocation.program} under the name {invocation.alias}"
+
+
+def _keyscan_targets(invocation: SshInvocation) -> str:
+    """Return text such as `10.0.0.0/24 and 2 more targets`."""
+    if invocation.destination is None:
+        return f"the hosts in {invocation.target_file}" if invocation.target_file else "no host"
+    more = len(invocation.more_targets)
+    extra = f" and {more:,} more target{'s' if more > 1 else ''}" if more else ""
+    return invocation.destination + extra
 
 
 def _destination_and_port(invocation: SshInvocation) -> str:

@@ -87,6 +87,15 @@ def _normalize_ipv6(host: str) -> str:
     return f"{text}{percent}{zone}"
 
 
+def is_ipv6(host: str) -> bool:
+    """Return whether `host` is an IPv6 address, which may have a zone."""
+    try:
+        ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def join_host_port(host: str, port: int | str) -> str:
     """Return `host:port`, with brackets around a host that contains a colon (IPv6) or a slash."""
     return f"[{host}]:{port}" if ":" in host or "/" in host else f"{host}:{port}"

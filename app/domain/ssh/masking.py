@@ -12,7 +12,7 @@ MASK = "••••••"
 _PASSWORD_ASSIGNMENT = re.compile(
     r"((?:password|passwd|passphrase|sshpass|--pass)=)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE
 )
-_PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
+_PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass", "-pw"})
 _SSH_URI = re.compile(r"(?:ssh|scp|sftp)://")
 # An attempt to match begins at `://`. The pattern matches no slash after `://`, so the attempt ends at the
 # next slash. Each character is therefore part of at most one attempt, and the total time is linear.
@@ -28,7 +28,7 @@ def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str
     The function recognises a password in each of these texts:
 
     - an assignment: `SSHPASS=secret`
-    - an option: `--password secret`
+    - an option: `--password secret`, or `-pw secret` of plink
     - a URI: `ssh://erp:secret@web`
     - the option -p of sshpass: `sshpass -p secret ssh web`
     - sshpass after a wrapper command: `nohup sshpass -p secret ssh web`

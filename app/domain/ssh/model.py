@@ -91,6 +91,10 @@ class FindingKind(StrEnum):
     FOREGROUND = "foreground"
     INETD = "inetd mode"
     INBOUND_SESSION = "inbound session"
+    RENAMED = "renamed program"
+    LOCAL_SHELL = "local shell"
+    NODE_ADDRESS = "container host"
+    ARGUMENTS_SPLIT = "arguments split"
     NO_CONNECTION = "no connection"
     INVALID_ARGUMENTS = "invalid arguments"
 
@@ -147,6 +151,7 @@ class SshInvocation:
     """A parsed SSH command line. Passwords are masked.
 
     - `program`: base name of the program, such as `ssh` or `sshd`. For `sshpass ssh web`, it is `ssh`.
+    - `alias`: the process name if it hides the program, such as `kworker` for a renamed ssh; otherwise None.
     - `destination`: the host to which the client connects, in lower case. An IPv6 address has no brackets.
       `-o HostName=` replaces the host in the arguments, as in OpenSSH. The destination is None for servers.
       It is also None if no argument names a destination.
@@ -163,11 +168,15 @@ class SshInvocation:
     - `no_command`: True with `-N`, `SessionType none` or `-W`.
     - `no_op_option`: the option that makes the program open no connection (such as `-V` or `-O check`), or
       None.
+    - `more_targets`: targets of ssh-keyscan after the first one, which is `destination`. `target_file` is
+      its file of targets.
+    - `script`: the init script that starts or stops the server, or None.
     - `destination_indexes`: indexes of the arguments that name the destination.
     """
 
     role: SshRole
     program: str
+    alias: str | None
     destination: str | None
     user: str | None
     port: int | None
@@ -180,6 +189,9 @@ class SshInvocation:
     background: bool
     no_command: bool
     no_op_option: str | None
+    more_targets: tuple[str, ...]
+    target_file: str | None
+    script: str | None
     destination_indexes: tuple[int, ...]
     findings: tuple[Finding, ...]
 

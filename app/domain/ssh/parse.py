@@ -6,9 +6,13 @@ from types import MappingProxyType
 from app.domain.ssh import hosts
 from app.domain.ssh.client import parse_client
 from app.domain.ssh.findings import collect_findings
+from app.domain.ssh.init_script import parse_init_script
+from app.domain.ssh.keyscan import parse_keyscan
 from app.domain.ssh.masking import mask_passwords, parse_sshpass_options
 from app.domain.ssh.model import SshInvocation
 from app.domain.ssh.parse_state import ArgumentValue, ParseState, basename
+from app.domain.ssh.plink import parse_plink
+from app.domain.ssh.program import identify_program
 from app.domain.ssh.relatives import parse_dbclient, parse_dropbear, parse_scp_or_sftp
 from app.domain.ssh.server import parse_server
 
@@ -24,34 +28,66 @@ _PARSERS: Mapping[str, _Parser] = {
     "sftp": parse_scp_or_sftp,
     "dbclient": parse_dbclient,
     "dropbear": parse_dropbear,
+    "plink": parse_plink,
+    "ssh-keyscan": parse_keyscan,
 }
+_KNOWN_PROGRAMS = frozenset({*_PARSERS, "sshpass"})
 # SshInvocation has separate fields for these keywords, so `options` does not contain them.
 _KEYWORDS_WITH_OWN_FIELD = frozenset({"user", "port", "hostname", "proxyjump"})
 
 
-def parse_ssh(name: str, args: Sequence[str]) -> SshInvocation | None:
-    """Return the parsed command line of an SSH program, or None if `name` is not an SSH program.
+# Programs whose options resemble those of ssh, and which run scripts with any arguments.
+_INTERPRETERS = (
+    "python",
+    "perl",
+    "ruby",
+    "node",
+    "php",
+    "java",
+    "lua",
+    "bash",
+    "dash",
+    "zsh",
+    "sh",
+)
 
-    `name` is the name or path of the program. `args` are the arguments including argv[0]. For `sshpass`, the
-    result describes the program that sshpass runs. Passwords are masked before parsing. This function never
-    raises, and its time is linear in the size of the arguments.
+
+def parse_ssh(
+    name: str | None, args: Sequence[str], *, executable: str | None = None
+) -> SshInvocation | None:
+    """Return the parsed command line of an SSH program, or None if the process runs no SSH program.
+
+    `name` is the process name or its path, `args` the arguments including argv[0]. The program is found even
+    if it runs under another name (see `identify_program`), or if only its arguments are those of OpenSSH. For
+    `sshpass`, the program that it runs is parsed. Never raises; linear in the size of the arguments.
+    Passwords are masked before parsing.
     """
-    program = basename(name)
-    if program != "sshpass" and program not in _PARSERS:
-        return None
     words = mask_passwords(args, name=name)
-    start = 0
-    passwords: list[ArgumentValue] = []
-    while program == "sshpass":
-        end, found = parse_sshpass_options(words, start + 1)
-        passwords += [
-            ArgumentValue("", (word,) if offset else (word - 1, word)) for word, offset in found
-        ]
-        if end >= len(words):
-            break
-        start, program = end, basename(words[end])
-    parser = _PARSERS.get(program)
-    state = ParseState(program) if parser is None else parser(program, words, start + 1)
+    script = parse_init_script(executable, words)
+    if script is not None:
+        script.program_indexes = (1,)
+        return _to_invocation(script)
+    call = identify_program(name, executable, words, _KNOWN_PROGRAMS)
+    if call is None:
+        state = _parse_by_arguments(basename(name or executable or ""), words)
+        if state is None:
+            return None
+        start = 0
+        passwords: list[ArgumentValue] = []
+    else:
+        program, start = call.program, call.start
+        passwords = []
+        while program == "sshpass":
+            end, found = parse_sshpass_options(words, start + 1)
+            passwords += [
+                ArgumentValue("", (word,) if offset else (word - 1, word)) for word, offset in found
+            ]
+            if end >= len(words):
+                break
+            start, program = end, basename(words[end])
+        parser = _PARSERS.get(program)
+        state = ParseState(program) if parser is None else parser(program, words, start + 1)
+        state.alias = call.alias
     state.program_indexes = (start,) if args else ()
     known = {index for password in passwords for index in password.arg_indexes}
     state.passwords = passwords + [
@@ -60,6 +96,42 @@ def parse_ssh(name: str, args: Sequence[str]) -> SshInvocation | None:
         if word != args[index] and index not in known
     ]
     return _to_invocation(state)
+
+
+def _parse_by_arguments(alias: str, args: Sequence[str]) -> ParseState | None:
+    """Parse the arguments of a renamed ssh or sshd, or return None if they are not those of OpenSSH.
+
+    The arguments must be valid for ssh and contain a named option (`-oBatchMode=yes`), a forward, or
+    `user@host` together with a key file, a port or a jump host. For sshd, they must be valid and contain
+    `-D` together with two of the options for the configuration, the host key and the port.
+    """
+    if not alias or alias.startswith(_INTERPRETERS):
+        return None
+    client = parse_client("ssh", args)
+    if client.error is None and client.host is not None and _is_plausible_client(client, args):
+        client.alias = alias
+        return client
+    server = parse_server("sshd", args)
+    if server.error is None and server.foreground is not None:
+        given = (server.config_file, server.settings.get("hostkey"), server.ports)
+        if sum(map(bool, given)) >= 2:
+            server.alias = alias
+            return server
+    return None
+
+
+def _is_plausible_client(state: ParseState, args: Sequence[str]) -> bool:
+    host = hosts.normalize_host(state.host.value) if state.host else ""
+    if ":" in host and not hosts.is_ipv6(host):
+        return False  # user@host:password, or image@sha256:digest
+    if any(file.value.startswith("-") for file in state.identity_files):
+        return False  # -i is a flag of another program
+    indexes = {index for setting in state.settings.values() for index in setting.arg_indexes}
+    if state.forwards or any(args[index].startswith("-o") for index in indexes):
+        return True
+    return "user" in state.settings and bool(
+        state.identity_files or state.jump_hosts or "port" in state.settings
+    )
 
 
 def _to_invocation(state: ParseState) -> SshInvocation:
@@ -75,6 +147,7 @@ def _to_invocation(state: ParseState) -> SshInvocation:
     return SshInvocation(
         role=state.role,
         program=state.program,
+        alias=state.alias,
         destination=hosts.normalize_host(destination or "") or None,
         user=state.get_value("user") or None,
         port=int(port) if port else None,
@@ -93,6 +166,9 @@ def _to_invocation(state: ParseState) -> SshInvocation:
         background=state.background is not None,
         no_command=state.no_command is not None,
         no_op_option=state.no_op_option.value if state.no_op_option else None,
+        more_targets=tuple(target.value for target in state.more_targets),
+        target_file=state.target_file.value if state.target_file else None,
+        script=state.script,
         destination_indexes=destination_indexes,
         findings=collect_findings(state),
     )

@@ -27,7 +27,9 @@ class ParseState:
 
     `settings` maps each keyword, in lower case, to its value. For a repeatable keyword, `settings` has the
     first value and `repeated_settings` has the later values. `program_indexes` contains the index of the
-    argument that names the program.
+    argument that names the program. `alias` is the process name if it hides the program. `more_targets` and
+    `target_file` are the targets of ssh-keyscan after the first, and its file of targets. `script` is the
+    path of the init script that starts or stops the server.
     """
 
     program: str
@@ -36,6 +38,10 @@ class ParseState:
     settings: dict[str, ArgumentValue] = field(default_factory=dict)
     repeated_settings: dict[str, list[ArgumentValue]] = field(default_factory=dict)
     host: ArgumentValue | None = None
+    alias: str | None = None
+    more_targets: list[ArgumentValue] = field(default_factory=list)
+    target_file: ArgumentValue | None = None
+    script: str | None = None
     jump_hosts: tuple[HostSpec, ...] = ()
     forwards: list[Forward] = field(default_factory=list)
     seen_forwards: set[tuple[ForwardKind, str | None, str | None]] = field(default_factory=set)
