@@ -32,7 +32,7 @@ from app.store.database import Database
 from app.web import errors
 from app.web.access import api_routes, require_access_declared
 from app.web.api import alerts as api_alerts
-from app.web.api import elastic, events, matches, openapi, system
+from app.web.api import elastic, elastic_documents, elastic_setup, events, matches, openapi, system
 from app.web.api import exclusions as api_exclusions
 from app.web.api import rules as api_rules
 from app.web.api_key_cache import ApiKeyCache
@@ -70,6 +70,8 @@ log = logging.getLogger(__name__)
 ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     elastic.router,
+    elastic_setup.router,
+    elastic_documents.router,
     api_alerts.router,
     matches.router,
     api_exclusions.router,

@@ -5,7 +5,7 @@ request if it cannot parse one line. This splitter rejects only the invalid line
 events.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 
 from app.formats import EventParseError, parse_event
@@ -16,7 +16,13 @@ from app.ingest.bulk_action import (
     decode_action,
     with_success_item,
 )
-from app.ingest.events import RawEvent, RejectedEvent, UnreadableBody, too_many_events
+from app.ingest.events import (
+    NewRejection,
+    RawEvent,
+    RejectedEvent,
+    UnreadableBody,
+    too_many_events,
+)
 from app.ingest.lines import UTF8_BOM, EventBlock, EventLines, LineBlock, LineBuffer
 
 # The index name if neither the action nor the URL contains one. It appears only in the response.
@@ -101,27 +107,38 @@ class BulkSplitter:
                 "The body is empty; send an action line and an event line per event."
             )
 
-    def response_body(self, rejected: Iterable[RejectedEvent], *, took: int) -> bytes:
+    def response_body(
+        self,
+        rejected: Iterable[NewRejection],
+        *,
+        repeated: Container[bytes] = (),
+        took: int,
+    ) -> bytes:
         """Return the body of the response as JSON; `took` is the duration in milliseconds.
+
+        `repeated` contains the digests of the rejected events that were already in quarantine.
 
         The JSON has no white space, because some shippers cannot parse it otherwise. A duplicate gets status
         201, as if it were a new event, so that a repeated request gets the same response. Elasticsearch
         returns status 409 for a duplicate, but its own clients treat 409 as an error: they raise an exception
         or drop the event.
         """
-        reasons = {event.raw_event.line: event.reason for event in rejected}
+        rejections = {rejection.event.raw_event.line: rejection for rejection in rejected}
         failed = False
         items = []
         for action, first_line, count in self._responses:
-            if not reasons:
+            if not rejections:
                 items += [action.success_item] * count
                 continue
             for line in range(first_line, first_line + 2 * count, 2):
-                if line in reasons:
-                    failed = True
-                    items.append(action.failure_item(reasons[line]))
-                else:
+                rejection = rejections.get(line)
+                if rejection is None:
                     items.append(action.success_item)
+                elif rejection.digest in repeated:
+                    items.append(action.repetition_item())
+                else:
+                    failed = True
+                    items.append(action.failure_item(rejection.event.reason))
         head = b'{"errors":%s,"took":%d,"items":[' % (b"true" if failed else b"false", took)
         return b"".join((head, b",".join(items), b"]}"))
 

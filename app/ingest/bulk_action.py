@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+_STATUS_OK = 200
 _STATUS_CREATED = 201
 _STATUS_BAD_REQUEST = 400
 # The length of an action is limited because the response repeats its index name and id. Elasticsearch has
@@ -30,6 +31,13 @@ class BulkAction:
         """
         error = {"type": "document_parsing_exception", "reason": reason}
         return _response_item(self, {"status": _STATUS_BAD_REQUEST, "error": error})
+
+    def repetition_item(self) -> bytes:
+        """Return the response item of the action, as JSON, if the event was already in quarantine.
+
+        The status is that of a success. Otherwise Fluent Bit would send the request again without end.
+        """
+        return _response_item(self, {"status": _STATUS_OK, "result": "noop"})
 
 
 def _response_item(action: BulkAction, result: dict[str, object]) -> bytes:

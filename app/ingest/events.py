@@ -1,5 +1,7 @@
 """Raw events, rejected events, and errors that refuse a whole request body."""
 
+from hashlib import sha256
+
 import msgspec
 
 from app.domain.errors import DeckwatchError
@@ -41,3 +43,17 @@ class RejectedEvent(msgspec.Struct, frozen=True):
     raw_event: RawEvent
     reason: str
     kind: RejectionKind = RejectionKind.OTHER
+
+
+class NewRejection(msgspec.Struct, frozen=True):
+    """A rejected event that is not stored yet, and the SHA-256 of its bytes.
+
+    The digest is computed before the transaction, because one transaction serves the requests of all agents.
+    """
+
+    event: RejectedEvent
+    digest: bytes
+
+
+def new_rejection(event: RejectedEvent) -> NewRejection:
+    return NewRejection(event, sha256(event.raw_event.raw).digest())

@@ -10,7 +10,12 @@ from app.detection.detector import Detector
 from app.ingest.current_detector import CurrentDetector
 from app.ingest.decompress import BodyDecompressor
 from app.ingest.evaluate import evaluate
-from app.ingest.events import MAX_EVENTS_PER_REQUEST, RejectedEvent
+from app.ingest.events import (
+    MAX_EVENTS_PER_REQUEST,
+    NewRejection,
+    RejectedEvent,
+    new_rejection,
+)
 from app.ingest.lines import EventBlock
 from app.ingest.memory_budget import MemoryBudget, MemoryReservation
 from app.ingest.new_match import NewMatch, new_matches
@@ -42,14 +47,16 @@ class Receipt:
 
     `received` counts all events, accepted and rejected. `matched` counts the matches that the request stored,
     and `suppressed` counts the stored matches that an exclusion covers. `duplicates` counts the matches that
-    had been stored before.
+    had been stored before. `repeated` contains the digests of the rejected events that were already in
+    quarantine, because the agent had sent the same bytes before.
     """
 
     received: int
     matched: int
     suppressed: int
     duplicates: int
-    rejected: tuple[RejectedEvent, ...]
+    rejected: tuple[NewRejection, ...]
+    repeated: frozenset[bytes]
 
 
 class Splitter(Protocol):
@@ -157,6 +164,7 @@ class Pipeline:
             suppressed=result.suppressed,
             duplicates=result.duplicates,
             rejected=tuple(body.rejected),
+            repeated=result.repeated,
         )
 
 
@@ -191,7 +199,7 @@ class _RequestBody:
         self._max_event_bytes = max_event_bytes
         self._result_bytes = 0
         self.matches: list[NewMatch] = []
-        self.rejected: list[RejectedEvent] = []
+        self.rejected: list[NewRejection] = []
 
     @property
     def buffered_bytes(self) -> int:
@@ -229,7 +237,7 @@ class _RequestBody:
             for evaluation in evaluate(events, self._detector, self._max_event_bytes):
                 self._result_bytes += len(evaluation.raw_event.raw)
                 if isinstance(evaluation, RejectedEvent):
-                    self.rejected.append(evaluation)
+                    self.rejected.append(new_rejection(evaluation))
                     self._result_bytes += _REJECTION_OVERHEAD_BYTES
                 else:
                     self.matches += new_matches(evaluation, self._key_id)

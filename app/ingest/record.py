@@ -19,12 +19,13 @@ class RecordResult:
 
     `matched` counts the matches that were stored, and `suppressed` counts the stored matches that an
     exclusion covers. `duplicates` counts the matches that were not stored, because the same match was already
-    stored.
+    stored. `repeated` contains the digests of the rejected events that were already in quarantine.
     """
 
     matched: int = 0
     suppressed: int = 0
     duplicates: int = 0
+    repeated: frozenset[bytes] = frozenset()
 
 
 def record_matches(

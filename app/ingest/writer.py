@@ -16,13 +16,14 @@ from time import monotonic, perf_counter
 from typing import TypeAlias
 
 from app.domain.errors import Unavailable
-from app.ingest.events import RejectedEvent
+from app.ingest.events import NewRejection
 from app.ingest.metrics import IngestMetrics
 from app.ingest.new_match import NewMatch
 from app.ingest.record import RecordResult, record_matches
 from app.store import quarantine
 from app.store.database import Database, Session
 from app.store.exclusions import LiveExclusionCache
+from app.store.quarantine import NewQuarantinedEvent
 from app.store.traffic import TrafficCounts, add_traffic
 
 # Maximum number of queued batches. Further batches are refused; the agents keep their events and retry.
@@ -58,7 +59,7 @@ class Batch:
 
     key_id: int
     matches: Sequence[NewMatch]
-    rejected: Sequence[RejectedEvent]
+    rejected: Sequence[NewRejection]
     received: int
     body_bytes: int
     result: "Future[RecordResult]" = field(default_factory=Future)
@@ -234,7 +235,7 @@ class Writer:
                     session, [batch.matches for batch in group], exclusions=exclusions, at=at
                 )
                 for batch, result in zip(group, results, strict=True):
-                    _quarantine_rejected(session, batch, at)
+                    result.repeated = _quarantine_rejected(session, batch, at)
                     _add_traffic(traffic, batch.key_id, _batch_traffic(batch, result, at))
                 for (key_id, minute), counts in traffic.items():
                     add_traffic(session, key_id, minute, counts)
@@ -245,7 +246,7 @@ class Writer:
             raise
         self._metrics.record_commit(perf_counter() - started_at)
         for batch, result in zip(group, results, strict=True):
-            kinds = (event.kind for event in batch.rejected)
+            kinds = (rejection.event.kind for rejection in batch.rejected)
             self._metrics.record_request(_batch_traffic(batch, result, at), kinds)
         return results
 
@@ -268,18 +269,18 @@ def _lock_timeout(group: Sequence[Batch]) -> float:
     return max(MIN_LOCK_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS - (now - oldest))
 
 
-def _quarantine_rejected(session: Session, batch: Batch, at: datetime) -> None:
-    quarantine.insert_many(
+def _quarantine_rejected(session: Session, batch: Batch, at: datetime) -> frozenset[bytes]:
+    """Store the rejected events and return the digests of those that were already stored."""
+    return quarantine.add_many(
         session,
+        batch.key_id,
         [
-            {
-                "key_id": batch.key_id,
-                "received_at": at,
-                "reason": event.reason,
-                "event": event.raw_event.raw,
-            }
-            for event in batch.rejected
+            NewQuarantinedEvent(
+                rejection.digest, rejection.event.reason, rejection.event.raw_event.raw
+            )
+            for rejection in batch.rejected
         ],
+        at,
     )
 
 

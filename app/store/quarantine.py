@@ -1,29 +1,103 @@
-"""Queries for quarantined events: search, preview, count and delete.
+"""Queries for quarantined events: add, search, preview, count and delete.
 
 A quarantined event is a rejected event, stored with the reason for the rejection. Previews contain only the
 first bytes of an event, because events can be very long.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import LargeBinary, delete, func, insert
+from sqlalchemy import LargeBinary, bindparam, delete, func, insert, update
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
-from app.store.tables import ApiKey, QuarantinedEvent
+from app.store.tables import ApiKey, QuarantinedEvent, metadata
 
 # Counting stops after COUNT_LIMIT events, and a search by reason stops after SCAN_LIMIT events. Therefore
 # both are fast even if very many events were rejected.
 COUNT_LIMIT = 10_000
 SCAN_LIMIT = 20_000
+MAX_DIGESTS_PER_QUERY = 500
 
 
-def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        session.execute(insert(QuarantinedEvent), list(rows))
+@dataclass(frozen=True, slots=True)
+class NewQuarantinedEvent:
+    """A rejected event to store. `digest` is the SHA-256 of the bytes `event`."""
+
+    digest: bytes
+    reason: str
+    event: bytes
+
+
+_TABLE = metadata.tables["quarantine"]
+_COUNT_REPETITION = (
+    update(_TABLE)
+    .where(
+        _TABLE.c.key_id == bindparam("where_key_id"), _TABLE.c.digest == bindparam("where_digest")
+    )
+    .values(count=_TABLE.c.count + bindparam("repetitions"), last_received_at=bindparam("at"))
+)
+
+
+def add_many(
+    session: Session, key_id: int, events: Sequence[NewQuarantinedEvent], at: datetime
+) -> frozenset[bytes]:
+    """Store rejected events of one key, which were received at `at`.
+
+    The same bytes of a key are stored once and counted. Return the digests that were stored before.
+    """
+    counts = Counter(event.digest for event in events)
+    stored = _stored_digests(session, key_id, list(counts))
+    if stored:
+        session.connection().execute(
+            _COUNT_REPETITION,
+            [
+                {
+                    "where_key_id": key_id,
+                    "where_digest": digest,
+                    "repetitions": counts[digest],
+                    "at": at,
+                }
+                for digest in stored
+            ],
+        )
+    new: dict[bytes, NewQuarantinedEvent] = {}
+    for event in events:
+        if event.digest not in stored:
+            new.setdefault(event.digest, event)
+    if new:
+        session.execute(
+            insert(QuarantinedEvent),
+            [
+                {
+                    "key_id": key_id,
+                    "digest": digest,
+                    "reason": event.reason,
+                    "event": event.event,
+                    "count": counts[digest],
+                    "received_at": at,
+                    "last_received_at": at,
+                }
+                for digest, event in new.items()
+            ],
+        )
+    return stored
+
+
+def _stored_digests(session: Session, key_id: int, digests: Sequence[bytes]) -> frozenset[bytes]:
+    stored: set[bytes] = set()
+    for start in range(0, len(digests), MAX_DIGESTS_PER_QUERY):
+        chunk = digests[start : start + MAX_DIGESTS_PER_QUERY]
+        stored.update(
+            session.exec(
+                select(QuarantinedEvent.digest).where(
+                    QuarantinedEvent.key_id == key_id, col(QuarantinedEvent.digest).in_(chunk)
+                )
+            )
+        )
+    return frozenset(stored)
 
 
 def get(session: Session, quarantine_id: int) -> QuarantinedEvent | None:
@@ -51,11 +125,16 @@ class QuarantineFilter:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePreview:
-    """A quarantined event with only its first bytes; `size` is its full length in bytes."""
+    """A quarantined event with only its first bytes; `size` is its full length in bytes.
+
+    The key has sent these bytes `count` times, from `received_at` to `last_received_at`.
+    """
 
     id: int
     key_id: int
     received_at: datetime
+    last_received_at: datetime
+    count: int
     reason: str
     size: int
     first_bytes: bytes
@@ -110,6 +189,8 @@ def list_previews(
             col(QuarantinedEvent.id),
             col(QuarantinedEvent.key_id),
             col(QuarantinedEvent.received_at),
+            col(QuarantinedEvent.last_received_at),
+            col(QuarantinedEvent.count),
             col(QuarantinedEvent.reason),
             func.length(event),
             func.substr(event, 1, max_bytes, type_=LargeBinary),

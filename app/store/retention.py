@@ -119,8 +119,8 @@ def _take_within_max_bytes(rows: Iterable[tuple[int, int]]) -> tuple[int, ...]:
 def _next_quarantined(session: Session, before: datetime, rows: int) -> DeletionBatch | None:
     lengths = session.exec(
         select(QuarantinedEvent.id, func.length(QuarantinedEvent.event))
-        .where(QuarantinedEvent.received_at < before)
-        .order_by(col(QuarantinedEvent.received_at))
+        .where(QuarantinedEvent.last_received_at < before)
+        .order_by(col(QuarantinedEvent.last_received_at))
         .limit(rows)
     )
     ids = _take_within_max_bytes((row_id or 0, length) for row_id, length in lengths)
@@ -258,7 +258,7 @@ def count_expired(session: Session, limits: RetentionLimits) -> DeletedCounts:
             session,
             select(func.count())
             .select_from(QuarantinedEvent)
-            .where(QuarantinedEvent.received_at < limits.quarantined_before),
+            .where(QuarantinedEvent.last_received_at < limits.quarantined_before),
         ),
         minutes=_count_expired_minutes(session, limits.minutes_before),
     )

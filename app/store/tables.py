@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Column,
     Index,
@@ -115,12 +116,12 @@ class ApiKeyMinute(SQLModel, table=True):
     key_id: int = Field(foreign_key="api_key.id", primary_key=True)
     minute: datetime = Field(sa_type=UtcDateTime, primary_key=True)
     seen_at: datetime = _utc_column()
-    received: int
-    matched: int
-    suppressed: int
-    duplicates: int
-    rejected: int
-    bytes: int
+    received: int = Field(sa_type=BigInteger)
+    matched: int = Field(sa_type=BigInteger)
+    suppressed: int = Field(sa_type=BigInteger)
+    duplicates: int = Field(sa_type=BigInteger)
+    rejected: int = Field(sa_type=BigInteger)
+    bytes: int = Field(sa_type=BigInteger)
 
 
 class Alert(SQLModel, table=True):
@@ -329,13 +330,21 @@ class RuleSwitch(SQLModel, table=True):
 
 
 class QuarantinedEvent(SQLModel, table=True):
-    """A rejected event: its bytes and the reason for the rejection."""
+    """A rejected event: its bytes and the reason for the rejection.
+
+    The same bytes of a key are one row. The key has sent them `count` times, from `received_at` to
+    `last_received_at`. `digest` is the SHA-256 of the bytes.
+    """
 
     __tablename__: ClassVar[Any] = "quarantine"
+    __table_args__ = (UniqueConstraint("key_id", "digest"),)
 
     id: int | None = Field(default=None, primary_key=True)
     key_id: int = Field(foreign_key="api_key.id", index=True)
-    received_at: datetime = _utc_column(index=True)
+    digest: bytes = Field(sa_type=LargeBinary)
+    count: int = Field(sa_type=BigInteger)
+    received_at: datetime = _utc_column()
+    last_received_at: datetime = _utc_column(index=True)
     reason: str = Field(sa_type=Text)
     event: bytes = Field(sa_type=LargeBinary)
 

@@ -18,6 +18,8 @@ from app.domain.traffic import MINUTE, TrafficMinute
 from app.store.tables import Alert, ApiKey, ApiKeyMinute, Match, metadata
 
 COUNTER_FIELDS = ("received", "matched", "suppressed", "duplicates", "rejected", "bytes")
+MAX_COUNT = 2**63 - 1
+"""The largest integer of SQLite and of PostgreSQL's type bigint."""
 
 
 @dataclass(slots=True)
@@ -54,22 +56,35 @@ _ADD_TRAFFIC = (
     )
     .values(
         seen_at=case((_MINUTES.c.seen_at < _SEEN_AT, _SEEN_AT), else_=_MINUTES.c.seen_at),
-        **{name: _MINUTES.c[name] + bindparam(f"add_{name}") for name in COUNTER_FIELDS},
+        **{
+            name: case(
+                (_MINUTES.c[name] > bindparam(f"limit_{name}"), MAX_COUNT),
+                else_=_MINUTES.c[name] + bindparam(f"add_{name}"),
+            )
+            for name in COUNTER_FIELDS
+        },
     )
 )
 
 
 def add_traffic(session: Session, key_id: int, minute: datetime, counts: TrafficCounts) -> None:
-    """Add `counts` to the row of this key and minute; insert the row if it is missing."""
+    """Add `counts` to the row of this key and minute; insert the row if it is missing.
+
+    A count stops at MAX_COUNT. A larger number would be an error, and the events of the transaction would not
+    be stored.
+    """
     connection = session.connection()
     seen_at = counts.seen_at or minute
-    parameters = {f"add_{name}": getattr(counts, name) for name in COUNTER_FIELDS} | {
+    row = {name: min(getattr(counts, name), MAX_COUNT) for name in COUNTER_FIELDS}
+    parameters = {f"add_{name}": count for name, count in row.items()} | {
+        f"limit_{name}": MAX_COUNT - count for name, count in row.items()
+    }
+    parameters |= {
         "where_key_id": key_id,
         "where_minute": minute,
         "new_seen_at": seen_at,
     }
     if connection.execute(_ADD_TRAFFIC, parameters).rowcount == 0:
-        row = {name: getattr(counts, name) for name in COUNTER_FIELDS}
         connection.execute(
             insert(_MINUTES), {**row, "key_id": key_id, "minute": minute, "seen_at": seen_at}
         )

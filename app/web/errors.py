@@ -200,6 +200,12 @@ def _elastic_error_type(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "_") + "_exception"
 
 
+def elastic_error(error_type: str, reason: str) -> dict[str, Any]:
+    """Return an error object as Elasticsearch's clients read it."""
+    cause = {"type": error_type, "reason": reason}
+    return {"root_cause": [cause], **cause}
+
+
 def _redirect_to_login(request: Request) -> Response:
     return_path = "/alerts"
     if request.method == "GET":
@@ -229,7 +235,7 @@ def error_response(
         if is_elastic_path(request.url.path):
             # Elasticsearch's clients read the field `error`. These clients ignore the field if the media type
             # is not application/json.
-            body["error"] = {"type": _elastic_error_type(status), "reason": text}
+            body.setdefault("error", elastic_error(_elastic_error_type(status), text))
             media_type = "application/json"
         return JSONResponse(body, status, headers=headers, media_type=media_type)
     services = get_services(request)

@@ -1,5 +1,6 @@
 """JSON API for alerts and exclusions: search, changes, decisions, previews and errors."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,38 @@ def test_an_alert_contains_its_matches_and_activity(agent: AgentClient, analyst:
     assert alert["priority"] == sum(part["points"] for part in alert["priority_parts"])
     event = analyst.call("GET", alert["matches"][0]["event_href"].removeprefix("/api/v1"))
     assert event["event"]["id"] == "b"
+
+
+def test_an_alert_contains_its_ssh_command_line_and_its_parent(
+    agent: AgentClient, analyst: ApiClient
+) -> None:
+    line = "ssh -A -i k -J ana@hop:2200 -R 8080:localhost:80 -p 2222 root@203.0.113.9 id"
+    agent.send_events(exec_event(*shlex.split(line)))
+    alert = analyst.call("GET", "/alerts/1")
+    ssh = alert["ssh"]
+    findings = ssh.pop("findings")
+    assert ssh == {
+        "program": "ssh",
+        "alias": None,
+        "role": "client",
+        "destination": "203.0.113.9",
+        "user": "root",
+        "port": 2222,
+        "jump_hosts": [{"host": "hop", "user": "ana", "port": 2200}],
+        "key_files": ["k"],
+        "config_file": None,
+        "forwards": [{"kind": "remote", "listen": "8080", "target": "localhost:80"}],
+        "remote_command": ["id"],
+    }
+    assert findings[0]["kind"] == "remote forward"
+    assert sum(finding["risk"] for finding in findings) + 47 == alert["priority"]
+    assert alert["parent"] == {
+        "name": "bash",
+        "executable": "/bin/bash",
+        "command_line": "bash",
+        "pid": 41,
+        "user": None,
+    }
 
 
 def test_an_alert_is_acknowledged_and_closed(

@@ -93,3 +93,36 @@ def test_a_quarantined_event_is_retried_and_deleted(
     expect(page.locator("#notice")).to_contain_text("1 event was deleted.")
     expect(page.locator("#list tbody tr")).to_have_count(before - 1)
     assert browser_errors.messages == []
+
+
+def test_a_new_key_waits_for_its_first_event_and_shows_when_it_arrives(
+    server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
+) -> None:
+    page = open_as("ada")
+    page.goto("/agents")
+    page.get_by_label("Name", exact=True).fill("edge")
+    page.get_by_role("button", name="Create key").click()
+    status = page.get_by_role("status").filter(has_text="first event")
+    expect(status).to_contain_text("Waiting for the first event.")
+    key = page.locator(".dw-one-time-secret code").inner_text()
+    server.send(exec_event(), key=key)
+    connected = page.locator("#connection")
+    expect(connected).to_contain_text("Connected. The newest event arrived at", timeout=15_000)
+    expect(connected).not_to_have_attribute("hx-get", "/agents/2")
+    # The key stays on the page.
+    assert page.locator(".dw-one-time-secret code").inner_text() == key
+
+
+def test_a_new_key_whose_first_event_is_rejected_links_to_the_reason(
+    server: Server, open_as: Callable[..., Page], browser_errors: BrowserErrors
+) -> None:
+    page = open_as("ada")
+    page.goto("/agents")
+    page.get_by_label("Name", exact=True).fill("edge-2")
+    page.get_by_role("button", name="Create key").click()
+    key = page.locator(".dw-one-time-secret code").inner_text()
+    server.send({"no": "event"}, key=key)
+    connected = page.locator("#connection")
+    expect(connected).to_contain_text("Some events could not be parsed", timeout=15_000)
+    connected.get_by_role("link", name="see why").click()
+    expect(page.get_by_text("no known agent format").first).to_be_visible()

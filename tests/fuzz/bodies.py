@@ -31,7 +31,7 @@ BOM = b"\xef\xbb\xbf"
 
 # The expected action and status of an item in a bulk response. None stands for any action or any status.
 Item = tuple[str | None, int | None]
-CREATED, REJECTED = 201, 400
+CREATED, REJECTED, REPEATED = 201, 400, 200
 
 
 @dataclass

@@ -20,9 +20,10 @@ from app.domain.principal import CLI_PRINCIPAL, Role
 from app.main import create_app
 from app.settings import read_settings
 from app.store.database import Database
-from app.store.tables import Match, QuarantinedEvent
-from tests.fuzz.bodies import CREATED, EVENTS, REJECTED, FuzzRequest
+from app.store.tables import Match
+from tests.fuzz.bodies import CREATED, EVENTS, REJECTED, REPEATED, FuzzRequest
 from tests.fuzz.lines import is_json
+from tests.quarantined import take_quarantined
 
 TIMEOUT_SECONDS = 1.0
 """The longest time that a request may take."""
@@ -59,7 +60,7 @@ class FrontDoor:
         self._app = app
         self._database = database
         self._authorization = (b"authorization", b"Bearer " + key.encode())
-        self._last_match = self._last_rejected = 0
+        self._last_match = 0
         self.slowest = 0.0
 
     async def send_all(self, some: Sequence[FuzzRequest]) -> None:
@@ -86,7 +87,7 @@ class FrontDoor:
         seconds = min([(await self.ask(one)).seconds for _ in range(2)])
         assert seconds < TIMEOUT_SECONDS, f"{seconds:.1f} s: {one}"
         self._new_matches()
-        self._new_rejected()
+        take_quarantined(self._database)
         return seconds
 
     async def ask(self, one: FuzzRequest) -> FuzzResponse:
@@ -132,7 +133,7 @@ class FrontDoor:
         assert all(matches.values()), "a match without an alert"
         assert expected.stored <= matches.keys(), expected.stored - matches.keys()
         assert not expected.absent & matches.keys(), expected.absent & matches.keys()
-        rejected = self._new_rejected()
+        rejected = take_quarantined(self._database)
         assert expected.rejected <= rejected, expected.rejected - rejected
         assert expected.min_rejected <= rejected.total() <= expected.max_rejected, (
             expected,
@@ -148,15 +149,6 @@ class FrontDoor:
             rows = session.exec(wanted).all()
         self._last_match = max([self._last_match, *(row[0] or 0 for row in rows)])
         return {event_id: alert_id for _, event_id, alert_id in rows}
-
-    def _new_rejected(self) -> Counter[bytes]:
-        wanted = select(QuarantinedEvent.id, QuarantinedEvent.event).where(
-            col(QuarantinedEvent.id) > self._last_rejected
-        )
-        with self._database.read() as session:
-            rows = session.exec(wanted).all()
-        self._last_rejected = max([self._last_rejected, *(row[0] or 0 for row in rows)])
-        return Counter(event for _, event in rows)
 
 
 def check(one: FuzzRequest, answer: FuzzResponse, expected: ExpectedRows) -> None:
@@ -217,15 +209,16 @@ def _check_lines(
 def _check_items(one: FuzzRequest, answer_json: dict[str, Any], expected: ExpectedRows) -> None:
     items = [(verb, item) for each in answer_json["items"] for verb, item in each.items()]
     statuses = [item["status"] for _, item in items]
-    assert set(statuses) <= {CREATED, REJECTED}
+    assert set(statuses) <= {CREATED, REJECTED, REPEATED}
     assert answer_json["errors"] is (REJECTED in statuses)
     assert all(item["error"]["reason"] for _, item in items if item["status"] == REJECTED)
     if one.items is not None:
         assert len(items) == len(one.items), "not all actions were answered"
         for (verb, item), (wanted_verb, wanted) in zip(items, one.items, strict=True):
             assert wanted_verb in (None, verb), f"{verb}, not {wanted_verb}"
-            assert wanted in (None, item["status"]), f"{item}, not {wanted}"
-    rejected = statuses.count(REJECTED)
+            status = REJECTED if item["status"] == REPEATED else item["status"]
+            assert wanted in (None, status), f"{item}, not {wanted}"
+    rejected = statuses.count(REJECTED) + statuses.count(REPEATED)
     min_rejected, max_rejected = one.unanswered_bounds or (
         0,
         one.most_lines if one.is_intact else 1 << 30,

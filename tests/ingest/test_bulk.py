@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import select
 
 from app.ingest.bulk import BulkSplitter
-from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.events import RawEvent, RejectedEvent, new_rejection
 from app.store.database import Database
 from app.store.tables import Alert, ApiKeyMinute, QuarantinedEvent
 from tests.bulk_requests import (
@@ -24,6 +24,7 @@ from tests.bulk_requests import (
 )
 from tests.conftest import AgentClient
 from tests.factories import benign_event, exec_event
+from tests.quarantined import count_quarantined
 
 
 def alerts_of(database: Database) -> list[Alert]:
@@ -177,7 +178,7 @@ def test_every_action_gets_an_item_and_no_valid_event_is_lost(
     # Everything else is quarantined and counted.
     with database.read() as session:
         (minute,) = session.exec(select(ApiKeyMinute))
-    assert minute.rejected == len(quarantined(database))
+    assert minute.rejected == count_quarantined(database).total()
     assert minute.received - minute.rejected == matching + parts.count(QUIET)
     assert minute.rejected >= sum(status == 400 for _, status in expected)
 
@@ -199,7 +200,7 @@ def split(parts: list[bytes]) -> tuple[list[RawEvent], list[RejectedEvent], byte
     events = list(chain.from_iterable(blocks))
     rejected = [event for event in events if isinstance(event, RejectedEvent)]
     accepted = [event for event in events if isinstance(event, RawEvent)]
-    return accepted, rejected, splitter.response_body(rejected, took=0)
+    return accepted, rejected, splitter.response_body(map(new_rejection, rejected), took=0)
 
 
 def test_half_a_byte_order_mark_is_a_rejected_line() -> None:

@@ -153,7 +153,7 @@ def test_error_responses_have_the_product_header_and_a_reason(
     answers = {
         401: bulk(agent, b"", Authorization="ApiKey nonsense"),
         403: bulk(analyst, ndjson(CREATE, exec_event())),
-        404: agent.client.get("/elastic/_ilm/policy/logs"),
+        404: agent.client.get("/elastic/_cat/indices"),
         405: agent.client.delete("/elastic/_bulk"),
         307: agent.client.get("/elastic/_license/"),
     }

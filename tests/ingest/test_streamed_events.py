@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +17,13 @@ from starlette.types import Message
 
 from app.domain.errors import Unavailable
 from app.ingest import writer
-from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.events import RawEvent, RejectedEvent, new_rejection
 from app.ingest.memory_budget import MemoryBudget
 from app.ingest.pipeline import BLOCK_BYTES, Receipt
 from app.ingest.writer import Batch, Writer
 from app.settings import Settings, read_settings
 from app.store.database import Database
-from app.store.tables import Match, QuarantinedEvent
+from app.store.tables import ApiKeyMinute, Match, QuarantinedEvent
 from app.web import body_limit
 from app.web.body_limit import BODY_GRACE_SECONDS, MIN_BYTES_PER_SECOND, BodyLimitMiddleware
 from app.web.services import Services
@@ -76,9 +77,9 @@ def test_the_parts_of_a_body_do_not_change_its_receipt(
     receipt = ingest_parts(services, parts)
     matching = sum(b'"ssh"' in line for line in lines)
     assert (receipt.received, receipt.matched) == (len(lines), matching)
-    assert [(event.raw_event.index, event.raw_event.line) for event in receipt.rejected] == [
-        (len(lines) - 2, len(lines) - 1)
-    ]
+    (rejection,) = receipt.rejected
+    raw_event = rejection.event.raw_event
+    assert (raw_event.index, raw_event.line) == (len(lines) - 2, len(lines) - 1)
     assert agent.send_events(body)["duplicates"] == matching
 
 
@@ -210,7 +211,8 @@ def test_a_batch_that_timed_out_in_the_queue_is_not_stored(
     monkeypatch.setattr(writer, "SHUTDOWN_GRACE_SECONDS", 0.01)
     monkeypatch.setattr(writer, "WRITE_TIMEOUT_SECONDS", 0.01)
     stalled = Writer(database, clock=clock)
-    batch = Batch(1, (), (RejectedEvent(RawEvent(0, 1, b"{"), "broken"),), received=1, body_bytes=1)
+    rejected = new_rejection(RejectedEvent(RawEvent(0, 1, b"{"), "broken"))
+    batch = Batch(1, (), (rejected,), received=1, body_bytes=1)
     with pytest.raises(Unavailable, match="busy"):
         run_in_new_event_loop(lambda: stalled.write(batch))
     stalled.start()
@@ -231,3 +233,21 @@ def test_stalled_bodies_do_not_block_other_requests(tmp_path: Path) -> None:
             stalled.sendall(head)
         assert server.send(key, exec_event())[0] == 200
         assert server.request("GET", "/login")[0] == 200
+
+
+def test_a_traffic_count_beyond_64_bits_does_not_prevent_that_events_are_stored(
+    database: Database, clock: FakeClock, agent: AgentClient
+) -> None:
+    running = Writer(database, clock=clock)
+    running.start()
+    try:
+        for number in range(2):
+            rejected = new_rejection(RejectedEvent(RawEvent(0, 1, b"%d" % number), "broken"))
+            batch = Batch(1, (), (rejected,), received=1, body_bytes=2**64)
+            run_in_new_event_loop(partial(running.write, batch))
+    finally:
+        running.stop()
+    assert count(database, QuarantinedEvent) == 2
+    with database.read() as session:
+        (minute,) = session.exec(select(ApiKeyMinute))
+    assert (minute.received, minute.bytes) == (2, 2**63 - 1)

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import Unavailable
 from app.domain.principal import Role
-from app.ingest.events import RawEvent, RejectedEvent
+from app.ingest.events import RawEvent, RejectedEvent, new_rejection
 from app.ingest.writer import WRITE_TIMEOUT_SECONDS, Batch, Writer
 from app.store.database import Database
 from tests.conftest import FakeClock
@@ -55,7 +55,7 @@ def test_queue_time_counts_towards_the_lock_timeout(
 ) -> None:
     """Otherwise a batch that is queued behind a waiting transaction could wait nearly twice as long."""
     writer = Writer(database, clock=clock)
-    broken = (RejectedEvent(RawEvent(0, 1, b"{"), "broken"),)
+    broken = (new_rejection(RejectedEvent(RawEvent(0, 1, b"{"), "broken")),)
     late = Batch(
         1, (), broken, received=1, body_bytes=1, queued_at=monotonic() - WRITE_TIMEOUT_SECONDS
     )

@@ -1,12 +1,14 @@
 """Fixture that adds events to quarantine directly."""
 
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from sqlmodel import select
 
 from app.store import quarantine
 from app.store.database import Database
+from app.store.quarantine import NewQuarantinedEvent
 from app.store.tables import QuarantinedEvent
 from tests.conftest import FakeClock
 
@@ -19,8 +21,8 @@ def add_to_quarantine(database: Database, clock: FakeClock) -> Callable[..., int
         raw: bytes, key_id: int = 1, reason: str = "no known agent format: nothing fits"
     ) -> int:
         with database.write() as session:
-            row = {"key_id": key_id, "received_at": clock(), "reason": reason, "event": raw}
-            quarantine.insert_many(session, [row])
+            event = NewQuarantinedEvent(sha256(raw).digest(), reason, raw)
+            quarantine.add_many(session, key_id, [event], clock())
             return max(row.id or 0 for row in session.exec(select(QuarantinedEvent)))
 
     return add

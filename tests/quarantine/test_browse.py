@@ -110,8 +110,8 @@ class TestList:
     ) -> None:
         monkeypatch.setattr(quarantine, "SCAN_LIMIT", 5)
         add_to_quarantine(b"first", reason="rare")
-        for _ in range(9):
-            add_to_quarantine(b"x")
+        for number in range(9):
+            add_to_quarantine(b"%d" % number)
         page = analyst.get("/quarantine?reason=rare").text
         assert "Only 5 events were searched, down to event 6" in page
         assert 'href="/quarantine?reason=rare&amp;before=6"' in page
@@ -125,8 +125,8 @@ class TestList:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(quarantine, "COUNT_LIMIT", 3)
-        for _ in range(5):
-            add_to_quarantine(b"x")
+        for number in range(5):
+            add_to_quarantine(b"%d" % number)
         assert "3+ events in total" in analyst.get("/quarantine").text
         assert "3+ events could not be parsed" in analyst.get("/").text
 

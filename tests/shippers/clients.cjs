@@ -1,5 +1,5 @@
 // Sends the events of a file with a Node.js client and prints what the client reports, as JSON. CLIENT is
-// elasticsearch8, elasticsearch9 or pino. Usage: node clients.cjs CLIENT URL KEY FILE
+// elasticsearch8, elasticsearch9, pino, or one of the first two with "-index" for one request per event. Usage: node clients.cjs CLIENT URL KEY FILE
 'use strict'
 const fs = require('node:fs')
 
@@ -27,6 +27,24 @@ async function official (packaged) {
   return { version: version.number, successful: stats.successful, failed: stats.failed, retried: stats.retry, dropped }
 }
 
+async function oneByOne (packaged) {
+  const { Client } = require(packaged)
+  const client = new Client({ node, auth: { apiKey: { id: 'any', api_key: key } } })
+  const told = { successful: 0, failed: 0, retried: 0, dropped: [] }
+  for (const [number, line] of lines.entries()) {
+    const target = number % 2 ? { index: 'logs' } : { index: 'logs', id: 'chosen' }
+    try {
+      const answer = await client.index({ ...target, document: JSON.parse(line) })
+      if (answer.result === 'created') told.successful++
+    } catch (error) {
+      told.failed++
+      told.dropped.push([error.meta.statusCode, error.meta.body.error.reason])
+    }
+  }
+  await client.close()
+  return told
+}
+
 function pino () {
   return new Promise((resolve, reject) => {
     const stream = require('pino-elasticsearch')({
@@ -42,7 +60,9 @@ function pino () {
   })
 }
 
-(name === 'pino' ? pino() : official(name)).then(
+const packaged = name.replace('-index', '')
+const sending = name === 'pino' ? pino() : name === packaged ? official(name) : oneByOne(packaged)
+sending.then(
   (told) => console.log(JSON.stringify(told)),
   (error) => { console.error(error); process.exitCode = 1 }
 )

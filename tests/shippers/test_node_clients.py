@@ -27,7 +27,10 @@ def send(client: str, deckwatch: Deckwatch, sent: EventSample, folder: Path) -> 
     return told
 
 
-@pytest.mark.parametrize("client", ["elasticsearch8", "elasticsearch9", "pino"])
+@pytest.mark.parametrize(
+    "client",
+    ["elasticsearch8", "elasticsearch9", "pino", "elasticsearch8-index", "elasticsearch9-index"],
+)
 def test_a_client_for_node_sends_everything_once_and_drops_the_bad_ones_alone(
     deckwatch: Deckwatch, tmp_path: Path, client: str
 ) -> None:

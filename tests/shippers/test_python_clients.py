@@ -1,6 +1,7 @@
 """Elasticsearch's Python clients, versions 8 and 9, send events in each of their ways to send in bulk."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import elasticsearch8
@@ -9,7 +10,7 @@ import elasticsearch9
 import elasticsearch9.helpers
 import pytest
 
-from tests.shippers.conftest import NOT_AN_EVENT, Deckwatch, EventSample
+from tests.shippers.conftest import Deckwatch, EventSample, invalid_event, is_invalid
 
 LIBRARIES: list[Any] = [elasticsearch8, elasticsearch9]
 # The ways in which these clients can send an API key.
@@ -54,11 +55,11 @@ def test_bulk_sends_everything_and_raises_for_the_bad_ones_alone(
             library.helpers.bulk(client, actions(sent))
         errors = [item for one in raised.value.errors for item in one.values()]
         assert [one["status"] for one in errors] == [400] * sent.invalid_count
-        assert all(one["data"] == NOT_AN_EVENT for one in errors)
+        assert all(is_invalid(one["data"]) for one in errors)
         assert all("no known agent format" in one["error"]["reason"] for one in errors)
         sent.wait_for_arrival()
         # A program that retries sends the valid events again. It gets no error, and nothing is stored twice.
-        good = [one for one in actions(sent) if one["_source"] != NOT_AN_EVENT]
+        good = [one for one in actions(sent) if not is_invalid(one["_source"])]
         assert library.helpers.bulk(client, good) == (len(good), [])
     assert sent.alerts() == {f"{sent.name}-a": 6, f"{sent.name}-b": 6}
 
@@ -74,7 +75,7 @@ def test_streaming_and_parallel_bulk_say_of_each_event_what_became_of_it(
         told = list(send(client, actions(sent), chunk_size=5, raise_on_error=False))
     by_id = {item["_id"]: ok for ok, one in told for item in one.values()}
     assert by_id == {
-        f"id-{number}": event != NOT_AN_EVENT for number, event in enumerate(sent.events)
+        f"id-{number}": not is_invalid(event) for number, event in enumerate(sent.events)
     }
     sent.wait_for_arrival()
 
@@ -96,7 +97,7 @@ def test_a_client_may_present_its_key_in_each_of_its_ways(
         answer = client.bulk(index="logs", operations=operations)
         assert answer["errors"] is True
         assert [one["create"]["status"] for one in answer["items"]] == [
-            400 if event == NOT_AN_EVENT else 201 for event in sent.events
+            400 if is_invalid(event) else 201 for event in sent.events
         ]
         client.indices.refresh(index="logs")
     sent.wait_for_arrival()
@@ -112,3 +113,47 @@ def test_a_client_is_told_in_its_own_words_that_its_key_is_unknown(
         client.info()
     assert raised.value.status_code == 401
     assert "An API key is required" in raised.value.body["error"]["reason"]
+
+
+def test_index_and_create_send_one_event_per_request(deckwatch: Deckwatch, library: Any) -> None:
+    """The client's `index()` without an id sends `POST /{index}/_doc`; with an id, `PUT`."""
+    sent = deckwatch.new_sample(name_of(library, "index"))
+    ways: list[tuple[str, dict[str, str]]] = [
+        ("index", {}),
+        ("index", {"id": "a/b"}),
+        ("create", {"id": "c"}),
+    ]
+    with client_of(library, deckwatch, sent) as client:
+        for number, event in enumerate(sent.events):
+            method, options = ways[number % 3]
+            send = partial(getattr(client, method), index="logs", document=event, **options)
+            if is_invalid(event):
+                with pytest.raises(
+                    library.BadRequestError, match="no known agent format"
+                ) as raised:
+                    send()
+                assert raised.value.error == "document_parsing_exception"
+                continue
+            answer = send()
+            assert (answer["result"], answer["_index"]) == ("created", "logs")
+            assert answer["_id"] == options.get("id", answer["_id"])
+        sent.wait_for_arrival()
+        # A program that repeats a rejected request is told that it is already known.
+        assert client.index(index="logs", document=invalid_event(0))["result"] == "noop"
+
+
+def test_templates_policies_and_pipelines_can_be_checked_and_created(
+    deckwatch: Deckwatch, library: Any
+) -> None:
+    sent = deckwatch.new_sample(name_of(library, "templates"))
+    with client_of(library, deckwatch, sent) as client:
+        assert client.indices.exists_index_template(name="falco")
+        assert client.indices.put_index_template(name="falco", index_patterns=["falco-*"])[
+            "acknowledged"
+        ]
+        assert client.cluster.exists_component_template(name="falco")
+        assert client.cluster.put_component_template(name="falco", template={})["acknowledged"]
+        assert "falco" in client.ilm.get_lifecycle(name="falco")
+        assert client.ilm.put_lifecycle(name="falco", policy={"phases": {}})["acknowledged"]
+        assert "falco" in client.ingest.get_pipeline(id="falco")
+        assert client.ingest.put_pipeline(id="falco", processors=[])["acknowledged"]

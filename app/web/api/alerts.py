@@ -21,7 +21,9 @@ from app.web.alert_query import EXACT_FILTERS, read_filter
 from app.web.api.fields import StorableText
 from app.web.api.openapi import AUTH_STATUSES, JSON_BODY_STATUSES, problem_responses
 from app.web.api.parameters import NO_REPEATED_PARAMETERS
+from app.web.api.process_models import ProcessOut, SshOut, event_fields
 from app.web.services import ServicesDep
+from app.web.stored_event import parse_match_event
 from app.web.urls import RowId
 
 router = APIRouter(tags=["alerts"], responses=problem_responses(*AUTH_STATUSES))
@@ -111,6 +113,10 @@ class MatchOut(BaseModel):
 class WholeAlertOut(AlertOut):
     matches: list[MatchOut] = Field(description="The newest 20 matches.")
     activity: list[ActivityOut] = Field(description="Newest first.")
+    ssh: SshOut | None = Field(
+        description="The SSH command line of the match that the alert shows, or null."
+    )
+    parent: ProcessOut | None = Field(description="The parent process of this match, or null.")
 
 
 class AlertChange(BaseModel):
@@ -215,8 +221,10 @@ def get_alert(alert_id: RowId, principal: Analyst, services: ServicesDep) -> Who
         newest = matches.list_by_alert(session, alert_id, before=None, limit=20)
         activity = alerts.list_activity(session, alert_id)
         names = users.names_by_id(session, [alert.assignee_id])
+        displayed = matches.displayed_match(session, alert)
     return WholeAlertOut.model_validate(
         _alert_fields(alert, names)
+        | event_fields(parse_match_event(displayed) if displayed else None)
         | {
             "matches": [
                 MatchOut(

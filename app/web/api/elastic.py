@@ -84,18 +84,18 @@ _REFRESH_BODY = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
 @router.get(f"{PREFIX}/", summary="Product and version, as Elasticsearch reports them")
 @router.head(f"{PREFIX}/", include_in_schema=False)
 def about(request: Request, agent: Agent) -> Response:
-    return _json_response(request, json.dumps(_INFO_BODY).encode())
+    return elastic_response(request, json.dumps(_INFO_BODY).encode())
 
 
 @router.get(f"{PREFIX}/_license", summary="Licence, as Elasticsearch reports it")
 def license_of(request: Request, agent: Agent) -> Response:
-    return _json_response(request, json.dumps(_LICENSE_BODY).encode())
+    return elastic_response(request, json.dumps(_LICENSE_BODY).encode())
 
 
 @router.get(f"{PREFIX}/_cluster/health", summary="Health: whether events are accepted")
 def cluster_health(request: Request, agent: Agent, services: ServicesDep) -> Response:
     _require_ready(services)
-    return _json_response(request, json.dumps(_HEALTH_BODY).encode())
+    return elastic_response(request, json.dumps(_HEALTH_BODY).encode())
 
 
 @router.get(
@@ -128,7 +128,7 @@ def _require_ready(services: Services) -> None:
     responses=problem_responses(404, model=ShipperProblem),
 )
 def refresh(request: Request, index: IndexName, agent: Agent) -> Response:
-    return _json_response(request, json.dumps(_REFRESH_BODY).encode())
+    return elastic_response(request, json.dumps(_REFRESH_BODY).encode())
 
 
 class BulkItem(BaseModel):
@@ -214,7 +214,9 @@ async def _ingest_bulk(
         splitter=splitter,
     )
     took = int((perf_counter() - started) * 1000)
-    return _json_response(request, splitter.response_body(receipt.rejected, took=took))
+    return elastic_response(
+        request, splitter.response_body(receipt.rejected, repeated=receipt.repeated, took=took)
+    )
 
 
 _COMPATIBLE_MEDIA_TYPE = re.compile(
@@ -222,7 +224,7 @@ _COMPATIBLE_MEDIA_TYPE = re.compile(
 )
 
 
-def _json_response(request: Request, body: bytes) -> Response:
+def elastic_response(request: Request, body: bytes, status: int = 200) -> Response:
     """Return a JSON response with the media type that the client expects.
 
     A client can request version 8 or 9 of Elasticsearch's media type. For version 9, the media type of the
@@ -234,4 +236,4 @@ def _json_response(request: Request, body: bytes) -> Response:
     media_type = "application/json"
     if compatible:
         media_type = f"application/vnd.elasticsearch+json;compatible-with={compatible[1]}"
-    return Response(body, media_type=media_type)
+    return Response(body, status, media_type=media_type)

@@ -37,6 +37,9 @@ class RejectedEvent(BaseModel):
     index: int = Field(description="Index among the events of the request, from 0.")
     line: int = Field(description="Line of the body on which the event starts, from 1.")
     error: str
+    repeated: bool = Field(
+        description="Whether this key has sent the same bytes before and they are still in quarantine."
+    )
 
 
 class EventReceipt(BaseModel):
@@ -76,11 +79,12 @@ async def take_events(request: Request, agent: Agent, services: ServicesDep) -> 
             "duplicates": receipt.duplicates,
             "rejected": [
                 {
-                    "index": event.raw_event.index,
-                    "line": event.raw_event.line,
-                    "error": event.reason,
+                    "index": rejection.event.raw_event.index,
+                    "line": rejection.event.raw_event.line,
+                    "error": rejection.event.reason,
+                    "repeated": rejection.digest in receipt.repeated,
                 }
-                for event in receipt.rejected
+                for rejection in receipt.rejected
             ],
         }
     )

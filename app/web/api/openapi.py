@@ -62,10 +62,14 @@ class ErrorCause(BaseModel):
     reason: str
 
 
+class ShipperError(ErrorCause):
+    root_cause: list[ErrorCause]
+
+
 class ShipperProblem(Problem):
     """Problem details with the error object that Elasticsearch's clients read."""
 
-    error: ErrorCause
+    error: ShipperError
 
 
 def problem_responses(

@@ -97,6 +97,7 @@ def show(request: Request, key_id: RowId, principal: Analyst, services: Services
     can_revoke = principal.has_role(Role.ADMIN) and key.revoked_at is None
     context = AgentPage(
         state=state,
+        awaits_first_event=state.status is KeyStatus.NEVER_SEEN,
         state_summary=_state_summary(state, now),
         chips=(Chip(state.label, state.tone), *((skew_chip,) if skew_chip else ())),
         created_by=_actor_phrase(key.created_by),

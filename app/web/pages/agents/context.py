@@ -35,6 +35,7 @@ class Stat:
 class NewKey:
     """A key that was just created, with its plain text, which is shown only once."""
 
+    id: int
     name: str
     key: str
     role: str
@@ -103,6 +104,7 @@ class AgentPage:
     """Context of agent.html; its block `traffic` contains the chart, the table of the chart and the sums."""
 
     state: KeyState
+    awaits_first_event: bool
     state_summary: str
     chips: tuple[Chip, ...]
     created_by: str

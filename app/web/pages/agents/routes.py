@@ -256,7 +256,9 @@ def create(request: Request, principal: Admin, services: ServicesDep, form: Form
         name_error = error.fields.get("name", str(error))
         form_input = FormInput(form["name"], name_error, str(role), connect_kind=connect_kind)
         return _render(request, principal, services, form_input, 422)
-    created = FormInput(new_key=NewKey(key.name, text, key.role), connect_kind=connect_kind)
+    created = FormInput(
+        new_key=NewKey(key.id or 0, key.name, text, key.role), connect_kind=connect_kind
+    )
     return _render(request, principal, services, created, 201)
 
 

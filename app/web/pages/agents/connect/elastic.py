@@ -15,16 +15,17 @@ def elastic_agent(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             "Add the integration to an agent policy and enrol the Elastic Agent on the hosts."
         ),
         connect_step(
-            "With Logstash: in Fleet, open Settings, add an output of type Logstash and select it in "
-            "the agent policy. Keep the Elasticsearch output of the Logstash pipeline and add this "
+            "Choose how the agent sends to Deckwatch: through Logstash (this step) or directly (the next "
+            "step). Through Logstash: in Fleet, open Settings, add an output of type Logstash and select "
+            "it in the agent policy. Keep the Elasticsearch output of the Logstash pipeline and add this "
             "output for Deckwatch:",
             logstash_output(target),
         ),
         connect_step(
-            "Without Logstash, only a standalone Elastic Agent can send events to Deckwatch. An agent "
-            "that Fleet manages cannot use this output, because Fleet creates its own key for each "
-            "Elasticsearch output. Elastic Defend always requires Fleet. For a standalone agent, add "
-            "this to elastic-agent.yml:",
+            "Directly, instead of the previous step: only a standalone Elastic Agent can send events to "
+            "Deckwatch. An agent that Fleet manages cannot use this output, because Fleet creates its own "
+            "key for each Elasticsearch output. Elastic Defend always requires Fleet. For a standalone "
+            "agent, add this to elastic-agent.yml:",
             "outputs:\n"
             "  default:\n"
             "    type: elasticsearch\n"

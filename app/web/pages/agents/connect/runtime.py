@@ -39,8 +39,14 @@ def falco(target: ConnectTarget) -> tuple[ConnectStep, ...]:
             f"  url: {quote_string(target.events_url_with_key)}",
         ),
         connect_step(
-            "Falco does not retry a request that was refused. To avoid losing alerts, send them "
-            "through Falcosidekick or Filebeat."
+            "Falco does not send an alert again. An alert that it sends while Deckwatch is unavailable is "
+            "lost. To lose no alert, write the alerts to a file instead, and ship this file with Filebeat, "
+            "Fluent Bit, Vector or rsyslog, which try again until Deckwatch has stored them:",
+            "json_output: true\n"
+            "file_output:\n"
+            "  enabled: true\n"
+            "  keep_alive: false\n"
+            "  filename: /var/log/falco/events.json",
         ),
     )
 
@@ -49,27 +55,29 @@ def falcosidekick(target: ConnectTarget) -> tuple[ConnectStep, ...]:
     return (
         connect_step("Add the Falco rule from the Falco tab, and connect Falco to Falcosidekick."),
         connect_step(
-            "For a low event rate, add a webhook to Falcosidekick's config.yaml. It sends one alert per "
-            "request:",
-            "webhook:\n"
-            f"  address: {quote_string(target.events_url)}\n"
-            "  customheaders:\n"
-            f"    Authorization: {quote_string(f'Bearer {target.key}')}",
-        ),
-        connect_step(
-            "For a high event rate, add the Elasticsearch output instead. It sends many alerts per "
-            "request:",
+            "Add the Elasticsearch output to Falcosidekick's config.yaml. With batching, it sends many "
+            "alerts per request, which a high event rate needs; without, it sends one alert per request:",
             "elasticsearch:\n"
             f"  hostport: {quote_string(target.elastic_url)}\n"
             f"  index: {quote_string(KEY_NAME)}\n"
             '  suffix: "none"\n'
             f"  username: {quote_string(KEY_NAME)}\n"
             f"  password: {quote_string(target.key)}\n"
-            "  createindextemplate: false\n"
             "  enablecompression: true\n"
             "  batching:\n"
             "    enabled: true\n"
             "    flushinterval: 1s",
+        ),
+        connect_step(
+            "You can use a webhook instead, which sends one alert per request:",
+            "webhook:\n"
+            f"  address: {quote_string(target.events_url)}\n"
+            "  customheaders:\n"
+            f"    Authorization: {quote_string(f'Bearer {target.key}')}",
+        ),
+        connect_step(
+            "Falcosidekick does not send an alert again. Alerts that it sends while Deckwatch is unavailable "
+            "are lost. To lose no alert, ship Falco's file output as the Falco tab describes."
         ),
     )
 
@@ -155,6 +163,8 @@ def tracee(target: ConnectTarget) -> tuple[ConnectStep, ...]:
         ),
         connect_step(
             "Use sched_process_exec, not execve: execve fires before the process belongs to the "
-            "container. Tracee does not retry a request that was refused."
+            "container. Tracee does not send an event again: events are lost while Deckwatch is "
+            "unavailable. To lose none, write them to a file with --output json:/var/log/tracee/events.json, "
+            "and ship this file with Filebeat, Fluent Bit, Vector or rsyslog."
         ),
     )
