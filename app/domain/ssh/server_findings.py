@@ -86,7 +86,7 @@ def _setting_messages(
 
 
 def _daemon_started(state: ParseState) -> FindingMessages:
-    if state.role is SshRole.DAEMON:
+    if state.role is SshRole.DAEMON and state.starts_server:
         yield (
             "Starts an SSH server in the container: find out who installed it, who can reach it and who"
             " can log in.",
