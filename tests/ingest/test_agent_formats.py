@@ -59,7 +59,7 @@ def test_an_in_container_ssh_opens_an_alert_that_shows_where_it_ran(
     receipt = agent.send_events(raw)
     assert (receipt["received"], receipt["matched"], receipt["rejected"]) == (1, 1, [])
     (alert,) = alerts_of(database)
-    assert alert.rule_name == "SSH launched inside a container, identified by container ID"
+    assert alert.rule_name == "SSH launched inside a container, identified by container id"
     assert alert.headline == "ssh to 10.42.3.17:2222 as deploy"
     page = analyst.get(f"/alerts/{alert.id}").text
     everywhere = (
@@ -183,7 +183,7 @@ def test_an_agent_event_can_be_explained(analyst: UserClient, tmp_path: Path) ->
     file = tmp_path / "events.ndjson"
     file.write_text("\n".join(json.dumps(make_event()) for make_event in AGENTS.values()))
     output = run(tmp_path, "explain", str(file)).stdout
-    heading = "SSH launched inside a container, identified by container ID: matches"
+    heading = "SSH launched inside a container, identified by container id: matches"
     assert output.count(heading) == len(AGENTS)
     page = analyst.post("/explain", {"event": json.dumps(falco()), "rule": "all"}).text
     assert 'holds container.id like "?*"' in visible_text(page)

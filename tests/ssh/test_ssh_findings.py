@@ -46,17 +46,17 @@ def message(line: str, kind: FindingKind) -> str:
 
 MESSAGES = [
     ("ssh -R 2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host and forwards connections to localhost:22 in this container."),
+     "Opens port 2222 on the remote host, forwarding to localhost:22 in this container."),
     ("ssh -R 0:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens a port chosen by the server on the remote host and forwards connections to localhost:22"
+     "Opens a port chosen by the server on the remote host, forwarding to localhost:22"
      " in this container."),
     ("ssh -R 2222:db:5432 h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host and forwards connections to db:5432 through this container."),
+     "Opens port 2222 on the remote host, forwarding to db:5432 through this container."),
     ("ssh -R 2222:/run/docker.sock h", FindingKind.REMOTE_FORWARD,
-     "Opens port 2222 on the remote host and forwards connections to /run/docker.sock in this"
+     "Opens port 2222 on the remote host, forwarding to /run/docker.sock in this"
      " container."),
     ("ssh -R 0.0.0.0:2222:localhost:22 h", FindingKind.REMOTE_FORWARD,
-     "Opens 0.0.0.0:2222 on the remote host and forwards connections to localhost:22 in this"
+     "Opens 0.0.0.0:2222 on the remote host, forwarding to localhost:22 in this"
      " container."),
     ("ssh -R 1080 h", FindingKind.REMOTE_DYNAMIC_FORWARD,
      "Opens a SOCKS proxy on the remote host, on port 1080. The proxy gives access to every host that"
@@ -231,7 +231,7 @@ def test_each_argument_is_highlighted_by_its_findings() -> None:
         ("-a", "warning"),
     ]
     assert highlighted[3].messages == (
-        "Opens port 2222 on the remote host and forwards connections to localhost:22 in this container.",
+        "Opens port 2222 on the remote host, forwarding to localhost:22 in this container.",
     )
 
 

@@ -34,8 +34,7 @@ CLIENT_FINDING_RULES: tuple[FindingRule, ...] = (
         messages.forwards(
             ForwardKind.REMOTE,
             lambda f: (
-                f"Opens {messages.listen_address(f.listen)} on the remote host and forwards connections to"
-                f" {f.target}"
+                f"Opens {messages.listen_address(f.listen)} on the remote host, forwarding to {f.target}"
                 f" {messages.target_location(f.target, local='in this container', end='this container')}."
             ),
         ),
