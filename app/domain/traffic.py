@@ -128,7 +128,11 @@ def clock_skew(times: Iterable[tuple[datetime | None, datetime]]) -> timedelta |
 
 
 def is_skewed(skew: timedelta | None) -> bool:
-    """Return whether `skew` is more than MAX_CLOCK_AHEAD ahead or more than MAX_DELAY behind."""
+    """Return whether an agent's clock differs too much from the clock of the server.
+
+    The limits are MAX_CLOCK_AHEAD for a clock that is ahead and MAX_DELAY for a clock that is behind. If
+    `skew` is None, the difference is unknown and the result is False.
+    """
     return skew is not None and (skew > MAX_CLOCK_AHEAD or skew < -MAX_DELAY)
 
 

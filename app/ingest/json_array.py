@@ -28,7 +28,8 @@ def split_array(body: bytes, start: int, max_events: int | None) -> Iterator[Raw
     """Return the elements of the array that begins at offset `start` of `body`.
 
     The caller must check that the array has at most `max_events` elements. This function does not check the
-    number. It uses `max_events` only to choose a way to split the array that needs less memory.
+    number. If the array seems to have more elements than `max_events`, it creates them one by one, which
+    needs less memory than all elements at once.
     """
     if max_events is not None and len(body) > _SMALL_BODY_BYTES:
         commas = body.count(b",")

@@ -53,8 +53,8 @@ def identify_program(
 ) -> ProgramCall | None:
     """Return the SSH program that a process runs, or None.
 
-    `known` contains the base names of SSH programs. The process name decides if it is one of them. Otherwise
-    the executable decides, and then argv[0].
+    `known` contains the base names of SSH programs. The function looks for a known name in this order: the
+    process name, the base name of the executable, the base name of argv[0]. The first known name is used.
     """
     process_name = basename(name or "")
     if process_name in known:
