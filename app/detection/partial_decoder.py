@@ -1,16 +1,21 @@
 """JSON decoder that reads only selected fields of an event.
 
-An agent can write the field `process.name` with nested keys, as `{"process": {"name": "ssh"}}`, or with a
-dotted key, as `{"process.name": "ssh"}`. One event can contain both forms. There are two decoders:
+An agent can write the field `process.name` in two forms:
 
-- The nested decoder is fast. It reads nested keys, which nearly all agents send. It rejects an event that has
-  a dotted key for a field that it reads.
-- The mixed decoder reads nested and dotted keys. It returns the values of a field from all forms.
+- with nested keys: `{"process": {"name": "ssh"}}`
+- with a dotted key: `{"process.name": "ssh"}`
 
-A decoder has one msgspec struct for each object. The struct has an attribute for every key that can occur in
-the object, nested or dotted. For example, a struct of `process` has attributes for the keys `name`,
-`entry_leader` and `entry_leader.name`. In a struct of the nested decoder, the type of an attribute for a
-dotted key is `Forbidden`.
+One event can contain both forms. There are two decoders:
+
+- The nested decoder is fast. It reads nested keys, which nearly all agents send. It rejects an event if a
+  selected field has a dotted key.
+- The mixed decoder reads nested and dotted keys. If an event contains a field in both forms, the mixed
+  decoder returns the values of both forms.
+
+A decoder has one msgspec struct for each object. The struct has an attribute for each nested key and each
+dotted key that can occur in the object. For example, a struct of `process` has attributes for the keys
+`name`, `entry_leader` and `entry_leader.name`. In a struct of the nested decoder, the type of an attribute
+for a dotted key is `Forbidden`.
 
 An event that both decoders reject must be decoded completely. Examples are an event with a list of objects,
 an event with an object in place of a scalar, and invalid JSON.
@@ -125,9 +130,11 @@ class PartialDecoder:
     def read_statements(self, names: Iterable[str]) -> Iterator[str]:
         """Yield lines of Python code that assign the fields `names` to local variables (see `local_name`).
 
-        The code reads the fields from the variable `event`, a result of `decode_nested`. It assigns None, a
-        scalar, or a list of scalars and None. If `is_text` is true for a field, it assigns None, a string or
-        a tuple of strings.
+        The code reads the fields from the variable `event`, a result of `decode_nested`. `is_text(field)`
+        decides which values the code can assign:
+
+        - If true: None, a string or a tuple of strings.
+        - If false: None, a scalar or a list. Each item of the list is None or a scalar.
         """
         yield from self._read_statements(self._root, "event", frozenset(names))
 

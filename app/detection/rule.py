@@ -46,8 +46,9 @@ class Rule:
     """One rule file.
 
     `slug` is the file name without `.toml`. `tree` is the parsed and checked `query`. `risk_score` is 0 to
-    100. `note`, `setup` and `description` are Markdown; `guide` is the parsed `note`. `references` are
-    usually URLs. `enabled` is the default of the file, which users can override.
+    100. `note`, `setup` and `description` are Markdown. `guide` is the parsed `note`. `references` are
+    usually URLs. `enabled` is the setting in the rule file. A setting of the users can override `enabled`
+    (see `is_enabled`).
     """
 
     id: str

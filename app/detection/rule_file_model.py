@@ -122,7 +122,10 @@ class RuleFile(_Table):
 def validate_rule_file(
     path: Path, document: TomlDocument, problems: list[RuleFileProblem]
 ) -> RuleFile | None:
-    """Return the tables of a rule file. If they are invalid, add to `problems` and return None."""
+    """Return the tables of a rule file, or None if the tables are invalid.
+
+    Each validation error is added to `problems`, with its position in the file.
+    """
     try:
         return RuleFile.model_validate(document.data)
     except ValidationError as error:

@@ -63,12 +63,15 @@ class Position:
 class TomlDocument:
     """A parsed TOML file: its `data`, and the positions of its keys and strings.
 
-    The constructor raises TomlError if `text` is not valid TOML, has a key of more than 50 parts, or is
-    nested deeper than Python's recursion limit.
+    The constructor raises TomlError in these cases:
+
+    - `text` is not valid TOML.
+    - A key has more than 50 parts. For example, `rule.name` has two parts.
+    - Arrays or tables are nested deeper than Python's recursion limit.
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text.replace("\r\n", "\n")  # tomllib does the same
+        self._text = text.replace("\r\n", "\n")  # tomllib also replaces \r\n
         if match := _TOO_MANY_KEY_PARTS.search(self._text):
             line = self._text.count("\n", 0, match.start()) + 1
             raise TomlError("a key has more than 50 parts", line, None)
@@ -109,7 +112,7 @@ class TomlDocument:
 def _to_toml_error(message: str, text: str) -> TomlError:
     match = _ERROR_POSITION.search(message)
     cause = f"not TOML: {_ERROR_POSITION.sub('', message)}"
-    if match is None:  # for example, a number with too many digits
+    if match is None:  # for example, the error for a number with too many digits has no position
         return TomlError(cause, 1, None)
     if match[1] is None:
         return TomlError(cause, text.count("\n") + 1, None)

@@ -4,7 +4,7 @@ A term is a condition that must be true for a rule to match (module `terms`). Mo
 optimisations make this case fast:
 
 - Field indexes: an index maps a value of a field to blocks. An index lookup returns only the blocks whose
-  rules can match an event with this value. The event is not tested by the other blocks of the index.
+  rules can match an event with this value. The generated code calls only these blocks for the event.
 - Common terms: a common term reads only fields with few different values, such as the operating system. A
   common term excludes few events. The common terms of all rules are evaluated together, and the results are
   cached. If every rule has an index, the index lookups come first. The common terms are then evaluated only
@@ -52,12 +52,12 @@ true, `bit` is set in the event's bit mask of common terms. An index inside a bl
 
 @dataclass(frozen=True, slots=True)
 class PendingRule:
-    """A rule, with the terms that the generated code must still test.
+    """A rule, with the terms that the code generated so far does not test.
 
     - `number`: the position of the rule in the list of all rules.
-    - `terms`: the terms that the generated code must still test.
-    - `indexed_fields`: a field is in this set if an index of the field already contains the rule. Joint
-      indexes do not count. The generator does not add the rule to a second index of the field.
+    - `terms`: the terms that the code generated so far does not test.
+    - `indexed_fields`: the fields that have an index with this rule. The generator adds the rule to at most
+      one index of each field. Joint indexes do not count.
     """
 
     number: int
@@ -210,7 +210,10 @@ class BlockGenerator:
     def _nested_indexes(
         self, rules: Sequence[PendingRule], depth: int, fields: set[str], *, high_cardinality: bool
     ) -> Generator[str, None, list[PendingRule]]:
-        """Yield loops that look up indexes and call the blocks found. Return the rules without an index."""
+        """Yield the lines of `for` loops. Return the rules that none of these loops serves.
+
+        Each loop looks up one index, and calls each block that the lookup returns.
+        """
         rest = list(rules)
         while depth < MAX_DEPTH and (
             best_index := _best_index_field(
@@ -297,17 +300,20 @@ def all_indexable(rules: Iterable[PendingRule]) -> bool:
 def _best_index_field(
     rules: Sequence[PendingRule], *, min_rules: int, high_cardinality: bool, bits: Mapping[int, int]
 ) -> tuple[str, RulesByPredicates] | None:
-    """Return a field for an index, and the rules that the index serves.
+    """Return the name of the best field for an index, and the rules that the index serves.
 
-    The field is the one whose index serves the most rules. The result is None if no index serves at least
-    `min_rules` rules.
+    The best field is the field whose index serves the most rules. If this index serves fewer than `min_rules`
+    rules, the result is None.
 
-    The rules are grouped by (predicates, bit). `predicates` are the predicates of the index field. `bit` is
-    the entry of the rule in `bits`, which maps a rule number to the bit of the rule's common terms. If `bits`
-    has no entry for the rule, `bit` is 0.
+    The returned rules are grouped by (predicates, bit):
 
-    An index lookup can test a term completely. The returned rules do not contain terms that the lookup tests
-    completely.
+    - `predicates`: the index returns the rules of a group if one of these predicates holds for a value of the
+      field. For example, the predicate of `process.name == "ssh"` is `== "ssh"`.
+    - `bit`: the bit of the common terms of the rule. The argument `bits` contains this bit by rule number. If
+      `bits` has no entry for the rule, `bit` is 0.
+
+    An index lookup replaces the test of an exact term. The returned rules therefore do not contain the exact
+    terms that the index replaces.
     """
     indexable = {
         rule.number: _indexable_terms(rule, high_cardinality=high_cardinality) for rule in rules
@@ -327,13 +333,14 @@ def _best_index_field(
 
 
 def _indexable_terms(rule: PendingRule, *, high_cardinality: bool) -> dict[str, Term]:
-    """Return the best term of `rule` for an index of each field.
+    """Return the fields that can have an index with `rule`. Each field is mapped to its best term.
 
-    The best term is the cheapest exact term. If a field has no exact term, the best term is the cheapest
-    term.
+    The best term of a field is its cheapest exact term. If the field has no exact term, the best term is its
+    cheapest term.
 
-    If `high_cardinality` is true, the result contains only fields with HIGH_CARDINALITY_SUFFIXES. If
-    `high_cardinality` is false, the result contains only fields without these suffixes.
+    HIGH_CARDINALITY_SUFFIXES are endings of field names, such as `.args`. If `high_cardinality` is true, the
+    result contains only fields with these endings. If `high_cardinality` is false, the result contains only
+    fields without these endings.
     """
     best_terms: dict[str, Term] = {}
     for term in sorted(rule.terms, key=lambda term: (not term.is_exact, term.cost)):

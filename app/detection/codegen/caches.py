@@ -141,10 +141,16 @@ class CommonTermCache(BoundedCache[tuple[object, ...], int]):
 
 
 def _is_cacheable(value: object) -> bool:
-    """Return whether `value` is None, a text or a tuple of texts within the limits of the caches.
+    """Return whether a cache may use `value` as a part of a key.
 
-    Numbers and booleans are not cached, because rules distinguish 1, 1.0 and True, but a dict treats them as
-    the same key.
+    The result is true for these values:
+
+    - None
+    - a text of at most MAX_KEY_LENGTH characters
+    - a tuple of at most MAX_TUPLE_LENGTH cacheable values
+
+    The result is false for numbers and booleans. A dict treats 1, 1.0 and True as equal keys, but rules
+    distinguish these three values.
     """
     if isinstance(value, tuple):
         return len(value) <= MAX_TUPLE_LENGTH and all(map(_is_cacheable, value))

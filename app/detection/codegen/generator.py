@@ -226,7 +226,7 @@ def _match_mixed(
     - The event has a dotted key, such as `{"process.name": "ssh"}`.
     - A field has a value of an unexpected type.
     - The event has no value in the first of `marker_fields`.
-    - `marker_fields` is empty, and the event has a top-level key of an envelope or of another format.
+    - `marker_fields` is empty, and the event has one of the `non_ecs_keys` (see `Detector`) at its top level.
     """
     marker_positions = [decoder.fields.index(name) for name in marker_fields]
 
@@ -248,8 +248,9 @@ def _execute(
 ) -> dict[str, Any]:
     """Execute the generated source in `namespace`, add the indexes and caches, and return `namespace`.
 
-    A rule cannot inject code. The only text from a rule in the source is its field names, as parts of
-    variable names. They are in lower case, and all characters except a-z and 0-9 are replaced by `_`.
+    A rule cannot inject code. The source contains no text from a rule except field names. A field name is
+    part of a variable name. It is in lower case, and `_` replaces all characters except a-z and 0-9. For
+    example, the field `process.name` can be the variable `f1_process_name`.
     """
     code = compile("\n".join([*blocks.functions, *lines]), "<rules>", "exec")
     exec(code, namespace)  # noqa: S102 (a rule cannot inject code, see above)

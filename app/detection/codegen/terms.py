@@ -73,9 +73,11 @@ class Term:
 class TermCompiler:
     """Compiles queries to terms. The terms of all queries share `namespace`.
 
-    `local_name` returns the name of the local variable of a field. The variable holds None, a scalar, or a
-    list of scalars and None. If `is_text` is true for the field, the variable holds None, a text or a tuple
-    of texts.
+    `local_name(field)` returns the name of the local variable of the field. `is_text(field)` decides which
+    values the variable can hold:
+
+    - If true: None, a text or a tuple of texts.
+    - If false: None, a scalar or a list. Each item of the list is None or a scalar.
     """
 
     def __init__(

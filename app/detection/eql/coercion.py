@@ -1,11 +1,16 @@
 """Conversion of field values to the type of the field, and functions that test all values of a field.
 
-A field value is None (no value), a scalar, or a list or tuple of scalars and None. Values of any other type,
-such as objects, are ignored, as in `app.domain.ecs_fields.field_values`.
+A field value is one of these:
+
+- None: the field has no value.
+- A scalar.
+- A list or a tuple. Each item is None or a scalar.
+
+All other types, such as objects, are ignored. `app.domain.ecs_fields.field_values` also ignores objects.
 
 The tests and conversions follow Elasticsearch:
 
-- A condition holds if it holds for any value of the field.
+- A condition on a field holds if at least one value of the field fulfils the condition.
 - A keyword field stores a number as text.
 - A numeric field stores a numeric string as a number (mapping parameter `coerce`).
 - A date is ISO 8601 text or milliseconds since 1970 (mapping parameter `format`).
@@ -170,7 +175,7 @@ def as_date(value: object) -> int | None:
     day, time, fraction, zone = parts.groups()
     try:
         moment = datetime.fromisoformat(f"{day}T{time or '00:00'}{zone or 'Z'}")
-    except ValueError:  # for example month 13 or hour 25
+    except ValueError:  # the date is invalid, for example because of month 13 or hour 25
         return None
     return (moment - _EPOCH) // timedelta(milliseconds=1) + int(f"{fraction or ''}000"[:3])
 

@@ -1,4 +1,8 @@
-"""Translation of comparisons with constants to predicates, depending on the type of the operand."""
+"""Translation of comparisons to predicates. A comparison has an operand and one or more constants.
+
+The type of the operand decides the kind of the predicate. For example, `process.name == "ssh"` becomes a
+`TextIn` predicate, and `process.pid == 1` becomes a `ValueIn` predicate.
+"""
 
 import math
 import re
@@ -41,7 +45,7 @@ _IGNORE_CASE = {
 
 
 def is_true_predicate(operand: TypedOperand) -> Predicate:
-    """Return the predicate of a condition that consists of `operand` only and means `operand == true`."""
+    """Return the predicate of the condition `operand`. This condition means `operand == true`."""
     if comparable_type(operand) not in (FieldType.BOOLEAN, FieldType.DYNAMIC):
         refuse(operand.node, f"{operand.description} is not boolean; compare it with a value")
     return ValueIn(ValueType.BOOLEAN, frozenset((True,)))

@@ -133,7 +133,12 @@ def fold_constant(call: Call) -> NullableScalar:
 def predicate_of_call(call: Call, function: Function) -> Predicate | None:
     """Return the predicate that `call` applies to its first argument.
 
-    Returns None if the function is not a predicate, or if any later argument is not a text constant.
+    For example, `startsWith(user.name, "a")` applies the predicate "starts with a" to `user.name`.
+
+    The result is None in these cases:
+
+    - The function is not a predicate. For example, `length` is not a predicate.
+    - The second argument, or an argument after it, is not a text constant.
     """
     constants = [argument.value for argument in call.arguments[1:] if isinstance(argument, Literal)]
     texts = tuple(text for text in constants if isinstance(text, str))

@@ -1,7 +1,6 @@
 """EQL functions: parameters, result types and implementations.
 
-The module is long because of its table of functions. The functions follow Elasticsearch's EQL function
-reference. Positions and lengths are in Unicode code points.
+The functions follow Elasticsearch's EQL function reference. Positions and lengths are in Unicode code points.
 
 A result of None is EQL's null. For example, the result is null in these cases:
 
@@ -53,10 +52,14 @@ CONSTANT_ONLY_TYPES = frozenset({ArgumentType.PATTERN, ArgumentType.CIDR_BLOCK})
 class Function:
     """Signature and implementation of an EQL function.
 
-    The last `optional_count` parameters are optional. If `is_variadic` is true, the last parameter can be
-    repeated. `apply` implements the function. `apply_ignoring_case` implements the form with `~`, such as
-    `startsWith~`, and is None for a function without this form. Both are None for `wildcard`, `match` and
-    `cidrMatch`, which are translated to predicates of their first argument.
+    - `optional_count`: the number of optional parameters. The optional parameters are the last parameters.
+    - `is_variadic`: if true, a call can contain several arguments for the last parameter.
+    - `apply`: the implementation of the function.
+    - `apply_ignoring_case`: the implementation of the form with `~`, such as `startsWith~`. It is None if the
+      function does not have this form.
+
+    `apply` and `apply_ignoring_case` are None for `wildcard`, `match` and `cidrMatch`. A call of these
+    functions is translated to a predicate of the first argument.
     """
 
     name: str

@@ -99,8 +99,8 @@ def compile_literal_search(
 ) -> Callable[[str], bool]:
     """Return a function that tests whether a text contains any of `parts`.
 
-    `fallback` does the same without RE2. It is called for texts with lone surrogates, because RE2 cannot
-    search these texts.
+    RE2 searches the text. RE2 cannot search a text with lone surrogates. For a text with lone surrogates, the
+    returned function calls `fallback`, which must test without RE2 whether the text contains any of `parts`.
     """
     options = re2.Options()
     options.literal = True

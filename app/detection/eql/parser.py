@@ -71,8 +71,12 @@ _HINTS = {
 def parse(text: str) -> Query:
     """Return the syntax tree of `text`.
 
-    Raises EqlError if `text` is not a single-event query, uses unsupported syntax, is nested deeper than
-    MAX_DEPTH or has more than MAX_CONDITIONS conditions.
+    Raises EqlError in these cases:
+
+    - `text` is not a single-event query.
+    - `text` uses unsupported syntax.
+    - `text` is nested deeper than MAX_DEPTH.
+    - `text` has more than MAX_CONDITIONS conditions and function calls.
     """
     if keyword := _MULTI_EVENT_KEYWORD.match(text):
         raise EqlError(

@@ -134,7 +134,7 @@ class TextSubstring(TextPredicate):
 
     def compile(self) -> Callable[[str], object]:
         if self.position is SubstringPosition.ANYWHERE and self.substring == "":
-            return lambda _text: False  # as the EQL function reference says
+            return lambda _text: False  # EQL's function stringContains is false for ""
         build_matcher = _SUBSTRING_MATCHERS[self.position]
         if self.ignore_case:
             return on_ascii_lower(build_matcher([ascii_lower(self.substring)]))

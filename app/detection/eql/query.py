@@ -41,10 +41,10 @@ MATCH_NOTHING = CompiledQuery(None, _FALSE, None, {_FALSE: False})
 
 
 def compile_query(text: str, *, max_errors: int = 20) -> CompiledQuery:
-    """Return the compiled query. If it is invalid, raise InvalidQueryError with at most `max_errors` errors.
+    """Parse, check and compile the query `text`.
 
-    If the query has a syntax error, only this error is reported. Otherwise, each invalid leaf of the
-    condition has an error.
+    Raises InvalidQueryError if `text` is invalid. A syntax error is reported alone. If the syntax is valid,
+    each invalid leaf of the condition is reported. At most `max_errors` errors are reported.
     """
     try:
         query = parse(text)

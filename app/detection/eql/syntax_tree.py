@@ -52,9 +52,10 @@ class Field:
 class Literal:
     """A constant.
 
-    Two literals are equal if their `value` and `value_repr` are equal. In Python, the values 1, 1.0 and True
-    are equal. The literals must not be equal, because the EQL function `concat` converts each value to a
-    different text. `value_repr` makes the difference: "1", "1.0" and "True".
+    `value_repr` is the Python text of `value`. Two literals are equal if their `value` and their `value_repr`
+    are equal. Without `value_repr`, the literals 1, 1.0 and true would be equal, because Python treats these
+    values as equal. These literals must be different, because the EQL function `concat` converts each literal
+    to a different text.
     """
 
     value: str | int | float | bool | None

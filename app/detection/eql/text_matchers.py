@@ -63,8 +63,9 @@ def compile_like_any_for_list(
     Wildcards separate the literal parts of a pattern. For example, the literal parts of `*ssh*.conf` are
     `ssh` and `.conf`. A text matches a pattern only if the text contains all literal parts of the pattern.
 
-    The function searches the joined texts for one literal part of each pattern. If the search finds nothing,
-    no text matches, and the texts are not tested one by one. This is so for most lists.
+    The returned function joins the texts and searches the result for one literal part of each pattern. If the
+    search finds nothing, no text matches, and the function returns false. If the search finds a literal part,
+    the function tests the texts one by one. For most lists, the search finds nothing.
     """
     patterns = tuple(patterns)
     test_each_text = any_in_list(compile_like_any(patterns, ignore_case=ignore_case))
