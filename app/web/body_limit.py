@@ -12,17 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A client may take BODY_GRACE_SECONDS to send a body, plus one second for each MIN_BYTES_PER_SECOND bytes of
-# the body. Only the time during which the server waits for data counts, so a busy server does not reject its
-# clients.
+# the body. The limit applies to the time in which the server waits for data. The time in which the server
+# processes data is not included. A slow server therefore does not cause a timeout.
 BODY_GRACE_SECONDS = 30.0
 MIN_BYTES_PER_SECOND = 4096
 
 
 class BodyLimitMiddleware:
-    """Middleware that answers 413 for a body that is too large and 408 for one that is too slow.
+    """Middleware that limits the size and the duration of request bodies.
 
-    `limit_by_prefix` overrides `default_limit` for paths that begin with a given prefix. The limits are in
-    bytes and apply to the body as sent, before decompression. `clock` returns monotonic seconds.
+    If a body is too large, the status of the response is 413. If a body arrives too slowly, the status is
+    408. `default_limit` is the maximum size in bytes. `limit_by_prefix` maps a path prefix, such as
+    `/elastic`, to a different maximum size. The size of a compressed body is the size before decompression.
+    `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -60,8 +62,8 @@ def _content_length(scope: Scope) -> int:
 class _LimitedBody:
     """The body of one request. `receive` raises HTTPException if the body exceeds a limit.
 
-    FastAPI responds with the status of the HTTPException, such as 413. If `receive` raised an exception of a
-    different type, such as RuntimeError, FastAPI would respond to a JSON body with status 400.
+    FastAPI responds with the status of the HTTPException, such as 413. The type of the exception matters:
+    FastAPI turns other exceptions that occur while it reads a JSON body into status 400.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class _LimitedBody:
         self._ended = False
 
     async def receive(self) -> Message:
-        if self._ended:  # the caller now waits for the client to disconnect
+        if self._ended:  # only the message http.disconnect can follow
             return await self._receive()
         self._check(self._content_length)
         message = await self._receive_in_time()

@@ -81,7 +81,10 @@ class ErrorPage:
 
 
 def is_api_path(path: str) -> bool:
-    """Return whether `path` belongs to the API. The API reference does not, because it is an HTML page."""
+    """Return whether `path` belongs to the API.
+
+    The API reference `/api/docs` is an HTML page. The function returns False for this path.
+    """
     return is_elastic_path(path) or (path.startswith("/api/") and path != "/api/docs")
 
 

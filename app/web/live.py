@@ -94,9 +94,10 @@ class LiveUpdates:
         self.publish_change(self._read_revision())
 
     def _record_revision(self) -> None:
-        """Record the current revision if it is unknown, so that streams send only later changes.
+        """Read the revision from the database, unless `_last_revision` already contains a revision.
 
-        A page that opens a stream already shows the earlier changes.
+        The streams then send only changes that follow this revision. The page that opens a stream already
+        shows all earlier changes.
         """
         with self._poll_lock, contextlib.suppress(Unavailable):
             if self._last_revision == _NO_REVISION:

@@ -1,4 +1,8 @@
-"""Rate limits on failed sign-ins: per account and address, per account, and per address."""
+"""Rate limits on failed sign-ins.
+
+The first limit counts the failures of one account from one address. The second limit counts the failures of
+one account from all addresses. The third limit counts the failures of all accounts from one address.
+"""
 
 import hashlib
 import threading
@@ -41,9 +45,9 @@ class LoginRateLimiter:
     def attempt(self, name: str, address: str) -> Iterator[None]:
         """Context manager for one sign-in. If the block raises Forbidden, the sign-in has failed.
 
-        Raises TooManyLoginAttempts if a limit is reached. Only one attempt runs at a time, for two reasons.
-        First, a burst of concurrent requests could pass the check before the first failure is counted.
-        Second, each password check takes 64 MiB of memory.
+        Raises TooManyLoginAttempts if a limit is reached. A lock lets only one attempt run at a time. Without
+        the lock, many concurrent requests could pass the check before the first failure is counted. The lock
+        also limits the use of memory, because each password check takes 64 MiB.
         """
         with self._lock:
             self._check(name, address)
@@ -75,4 +79,4 @@ class LoginRateLimiter:
 def _now() -> float:
     import time
 
-    return time.time()  # the library `limits` uses the same clock
+    return time.time()  # the library `limits` also calls time.time()

@@ -1,6 +1,7 @@
 """Prometheus metrics: counters of all worker processes, and gauges read from the database.
 
-The endpoint is public, so no label contains a name, an address or text from a request or event.
+The endpoint is public. Each label value is therefore one of a few known values, such as a severity. A label
+value never contains text of a request or of an event.
 """
 
 import os
@@ -42,10 +43,10 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # The endpoint is public, so a cache limits how often a caller can make Deckwatch count alerts.
 CACHE_TTL = timedelta(seconds=5)
-# prometheus-client shares metrics between worker processes through files. Each key is a kind of file, and
-# each value is the maximum size of one file of this kind. prometheus-client maps the files into memory. A
-# process that first writes to a memory page needs space on the disk. If the disk is full, the kernel kills
-# the process. `_preallocate_files` prevents this, because it allocates the files at startup.
+# Each key is a kind of metrics file, and each value is the maximum size of one file of this kind.
+# prometheus-client shares metrics between worker processes through these files. prometheus-client maps the
+# files into memory. When a process writes to the memory, the file may need more space on the disk. If the
+# disk is full, the kernel kills the process. `_preallocate_files` therefore reserves the space at startup.
 _MMAP_FILE_BYTES = {"counter": 1 << 18, "gauge_livesum": 1 << 16, "histogram": 1 << 21}
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -64,7 +65,8 @@ class Metrics(IngestMetrics):
         self._multiproc_dir = multiproc_dir
         if multiproc_dir is not None:
             _preallocate_files(multiproc_dir)
-        # The `_created` series would double the number of series.
+        # By default, prometheus-client exports two time series for each counter: the count, and the time at
+        # which the counter was created (`…_created`). This call disables the second time series.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
         self._received = Counter(

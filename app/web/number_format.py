@@ -7,7 +7,7 @@ def format_capped_count(count: int, limit: int) -> str:
 
 
 def format_rate(value: float) -> str:
-    """Format a rate, with one decimal if it is fractional and below 100."""
+    """Format a rate. A fractional rate below 100 has one decimal: 2.54 is "2.5", and 254.1 is "254"."""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}"
 
 

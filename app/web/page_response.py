@@ -22,7 +22,8 @@ _NOTICE_COOKIE = "deckwatch_notice"
 _NOTICE_PURPOSE = "notice"
 THEME_COOKIE = "deckwatch_theme"
 THEMES = ("auto", "light", "dark")
-# Paths of pages that have no navigation item, each with the path of the item that is highlighted instead.
+# Each key is the path of a page that has no navigation item. The value is the path of the parent page. The
+# navigation highlights the item of the parent page.
 _PARENT_PATHS = {"/explain": "/rules", "/quarantine": "/agents"}
 
 

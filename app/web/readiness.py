@@ -9,7 +9,8 @@ from app.store import change_counters
 from app.store.database import Database
 from app.web.ttl_cache import TtlCache
 
-# The endpoint is public, so a cache limits how often a caller can make Deckwatch write.
+# The endpoint `/readyz` is public, and each check writes to the database. A cache therefore limits the number
+# of checks.
 CACHE_TTL = timedelta(seconds=1)
 # The check reports a full disk if the free space is below this limit. A test write alone does not suffice.
 # The test write is small, so it may succeed although events no longer fit on the disk.
@@ -45,5 +46,5 @@ class Readiness:
         try:
             disk = os.statvfs(self._database.path.absolute().parent)
         except OSError:
-            return False  # the write that follows reports the error
+            return False  # `_check_writable` reports the problem if the test write fails
         return disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES

@@ -95,10 +95,11 @@ _MARK_TITLES = {
 
 
 def reveal_invisible(text: object) -> Markup:
-    """Return untrusted text as HTML in which no character can hide or mislead.
+    """Return untrusted text as HTML that reveals invisible and misleading characters.
 
-    Invisible characters become highlighted escape sequences, and other non-ASCII characters are highlighted.
-    A `bdi` element keeps right-to-left text from reordering the text around it.
+    An invisible character is shown as a highlighted escape sequence. A visible non-ASCII character is
+    highlighted, because the character may look like an ASCII letter. A `bdi` element keeps right-to-left text
+    from reordering the text around it.
     """
     parts = []
     for kind, piece in display_segments(str(text)):

@@ -1,4 +1,6 @@
-"""Request log and request metrics. Each request has an id, which its log lines and its response contain.
+"""Request log and request metrics.
+
+Each request has an id. The log lines of the request and the response contain this id.
 
 Requests are logged with the path template of their route. The path is not logged because it may contain a
 one-time token, and the query is not logged because it may contain any text.

@@ -1,4 +1,7 @@
-"""API for log shippers: the part of Elasticsearch's API that they need to connect and send events."""
+"""API for log shippers, such as Filebeat: a part of Elasticsearch's API.
+
+Log shippers use this part to connect to a server and to send events.
+"""
 
 import json
 import re

@@ -38,7 +38,11 @@ class ExclusionIn(BaseModel):
 
 
 class ExclusionChange(BaseModel):
-    """Either a decision on the version that waits for approval, or fields of a new version."""
+    """A change of an exclusion: a decision or an edit.
+
+    A decision approves or declines the version that waits for approval. An edit creates a new version. Fields
+    that the edit omits keep the values of the newest version.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,7 +96,10 @@ class PreviewIn(BaseModel):
 
 
 class PreviewOut(BaseModel):
-    """The effect that the conditions would have had on the rule's matches of the last 30 days."""
+    """The stored matches of the rule that the conditions cover.
+
+    The preview examines matches of the last 30 days.
+    """
 
     examined: int = Field(description="Number of matches examined, from the newest.")
     complete: bool = Field(description="False if there are more matches than were examined.")

@@ -122,7 +122,7 @@ def propose_exclusion(
     responses=problem_responses(*JSON_BODY_STATUSES),
 )
 def preview_exclusion(preview: PreviewIn, principal: Analyst, services: ServicesDep) -> PreviewOut:
-    """The conditions are validated like those of a proposed exclusion. The preview stores nothing."""
+    """The preview stores nothing. Conditions that are invalid in a new exclusion are also rejected here."""
     if services.find_rule(preview.rule_id) is None:
         raise InvalidInput({"rule_id": "This rule does not exist."})
     conditions = validate_conditions(condition_tuples(preview.conditions))

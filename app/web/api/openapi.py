@@ -17,8 +17,9 @@ SUMMARY = "Detection of SSH in containers: send events, handle alerts."
 # Error statuses of routes that require authentication. Authentication reads the database, so these routes
 # answer 503 if the database is unavailable.
 AUTH_STATUSES = (401, 403, 503)
-# Additional error statuses of routes that read a body.
+# Error statuses of routes that read a JSON body. The routes also have the statuses AUTH_STATUSES.
 JSON_BODY_STATUSES = (400, 408, 413, 422)
+# Error statuses of routes that read a stream of events. The routes also have the statuses AUTH_STATUSES.
 STREAMED_BODY_STATUSES = (400, 408, 413, 415)
 
 _SECURITY_SCHEMES = {

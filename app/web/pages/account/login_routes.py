@@ -151,7 +151,7 @@ def _start_session(
 def setup(request: Request, token: str, services: ServicesDep) -> Response:
     link = user_actions.read_link(services.database, token, at=services.clock())
     if link.purpose is LinkPurpose.SIGN_IN:
-        # Only the demo creates links for signing in. It prints such a link in the terminal.
+        # Only the demo creates a sign-in link. The demo prints the link in the terminal.
         new_session = sessions.sign_in_with_link(
             services.database,
             token,

@@ -64,7 +64,7 @@ class AgentsPage:
     create_action: str
     name: str
     name_error: str | None
-    role_options: tuple[tuple[str, str], ...]  # (role, what the role allows)
+    role_options: tuple[tuple[str, str], ...]  # (role, description)
     selected_role: str
     new_key: NewKey | None
     connect_kind: str
@@ -112,7 +112,8 @@ class AgentPage:
     range_description: str
     stats: tuple[Stat, ...]
     chart_rows: tuple[ChartRow, ...]
-    # True if all events arrived in the current minute. The chart shows only complete minutes.
+    # True if all events arrived in the current minute. In this case, the chart shows no events yet, because
+    # the chart contains only complete minutes.
     only_current_minute: bool
     step_duration: str
     as_of: datetime

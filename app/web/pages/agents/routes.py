@@ -239,9 +239,9 @@ def _key_rows(
 
 @router.post(AGENTS_PATH + "/keys")
 def create(request: Request, principal: Admin, services: ServicesDep, form: FormDep) -> Response:
-    """Create a key and show it in this response.
+    """Create a key and show the key in the response to the form post.
 
-    There is no redirect, because only a hash of the key is stored, so no later response could show the key.
+    The database stores only a hash of the key. After a redirect, the next page could not show the key.
     """
     form.allow_fields("name", "role", "connect")
     role = next((role for role in Role if role == form["role"]), None)

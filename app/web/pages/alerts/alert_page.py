@@ -28,7 +28,8 @@ from app.web.services import Services
 from app.web.stored_event import parse_match_event
 
 MATCHES_PAGE_SIZE = 20
-# The page does not show a smaller clock skew, because an event takes some time to reach the server.
+# An event takes some time to reach the server. The page therefore shows a clock skew only if the clock skew
+# is at least this long.
 CLOCK_SKEW_THRESHOLD = timedelta(minutes=2)
 
 

@@ -11,9 +11,10 @@ from app.web.pages.exclusions.forms import FormInput
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """The inputs `field-N`, `operator-N` and `values-N` of one condition, where N is its index.
+    """One condition of the form: the inputs `field-N`, `operator-N` and `values-N`.
 
-    `obscured_values` are the values that contain invisible characters, which a text box does not show.
+    N is the index of the condition. `obscured_values` are the values that contain invisible characters. A
+    text box does not show invisible characters.
     """
 
     fields: tuple[SelectOption, ...]
@@ -49,7 +50,8 @@ class ExclusionFormPage:
     """
 
     form: FormInput
-    errors: dict[str, str]  # messages by form field; "conditions" is about all conditions
+    # Error messages by form field. The message for "conditions" is about the list of all conditions.
+    errors: dict[str, str]
     alert: Alert | None
     history: ExclusionHistory | None  # None for a new exclusion
     base_version: int | None

@@ -1,4 +1,7 @@
-"""Routes of the exclusion form, which edits an exclusion or creates one, optionally from an alert."""
+"""Routes of the exclusion form.
+
+A user creates an exclusion or edits an exclusion with this form. The user can open the form from an alert.
+"""
 
 from datetime import timedelta
 
@@ -36,8 +39,8 @@ from app.web.urls import RowId
 
 router = APIRouter()
 DEFAULT_DURATION = timedelta(days=30)
-# If the form is opened from an alert, it starts with a condition for each of these fields that occurs in the
-# event of the alert.
+# Fields of the first conditions when a user opens the form from an alert. If the event of the alert has a
+# value for a field in this list, the form contains a condition on this field.
 DEFAULT_FIELDS = (
     "container.image.name",
     "orchestrator.namespace",

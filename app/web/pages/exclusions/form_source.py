@@ -70,11 +70,11 @@ def load_form_source(
 
 
 def _event_values(event: Event, name: str) -> list[tuple[str, str]]:
-    """Return a list of (field, value) pairs for the field `name`.
+    """Return values of the event for the field `name`, as a list of (field, value) pairs.
 
-    The list contains only the first value of the field. For the name `container.labels.*`, the list contains
-    every label of the container. The list omits values that are invalid in a condition, such as very long
-    values. If no value remains, the list is empty.
+    The list omits values that are invalid in a condition, such as very long values. For most names, the list
+    contains at most one pair, with the first valid value. For the name `container.labels.*`, the list
+    contains one pair for each label, such as ("container.labels.app", "web").
     """
     if name == LABEL_PREFIX + "*":
         labels = sorted(event.labels.items())

@@ -101,7 +101,11 @@ def read_form(form: Form) -> FormInput:
 
 
 def _condition_to_add(text: str) -> ConditionInput:
-    """Return the condition that a button `add` with this value adds: a suggestion or a blank condition."""
+    """Return the condition that a button `add` adds. `text` is the value that the button posts.
+
+    The button of a suggestion posts a JSON array, such as `["user.name", "root"]`. For a text that is not
+    such an array, such as "blank", the function returns a blank condition.
+    """
     try:
         field, value = json.loads(text)
         return ConditionInput(

@@ -33,8 +33,8 @@ class ExplainPage:
     def detailed_rules(self, event: EventExplanation) -> Sequence[RuleExplanation]:
         """Return the rules that the page shows with all clauses.
 
-        The page shows all clauses of every rule that matches. If fewer than DETAILED_RULES_LIMIT rules match,
-        the page shows all clauses of the first DETAILED_RULES_LIMIT rules.
+        In `event.rules`, the rules that match come first. The function returns the first DETAILED_RULES_LIMIT
+        rules. If more than DETAILED_RULES_LIMIT rules match, the function returns all rules that match.
         """
         matching = sum(rule.explanation.matches for rule in event.rules)
         return event.rules[: max(matching, DETAILED_RULES_LIMIT)]

@@ -32,7 +32,7 @@ from app.web.paths import RULES_PATH
 from app.web.services import ServicesDep
 
 PAGE_SIZE = 100
-PROBLEMS_EXPANDED_LIMIT = 10  # if there are more problems, their list is collapsed
+PROBLEMS_EXPANDED_LIMIT = 10  # the page collapses a longer list of problems
 PROBLEMS_LIMIT = 300  # further problems are only counted
 SEARCH_WORDS_LIMIT = 10
 # The length of a rule's name is not limited, but a notice must fit into a cookie.

@@ -80,7 +80,10 @@ def _markdown(text: str | None) -> str:
 def _show_unloaded_rule(
     request: Request, principal: Principal, services: Services, rule_id: str
 ) -> Response:
-    """Show a rule that is no longer loaded, because its alerts and exclusions still link to its page."""
+    """Show the page of a rule that is no longer loaded.
+
+    The alerts and exclusions of the rule still link to this page.
+    """
     with services.database.read() as session:
         name = alerts.latest_rule_name(session, rule_id)
         histories = exclusions.list_all(session)
@@ -117,7 +120,8 @@ def _threats(rule: Rule) -> tuple[ThreatRow, ...]:
     def flatten(techniques: Sequence[Technique]) -> list[tuple[str, str]]:
         links: list[tuple[str, str]] = []
         for technique in techniques:
-            # Sub-techniques replace their technique, because they are more specific.
+            # A sub-technique is more specific than a technique. If a technique has sub-techniques, the page
+            # shows only the sub-techniques.
             links += flatten(technique.subtechniques) or [
                 (f"{technique.name} {technique.id}", technique.reference)
             ]
