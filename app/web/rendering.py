@@ -98,8 +98,8 @@ def reveal_invisible(text: object) -> Markup:
     """Return untrusted text as HTML that reveals invisible and misleading characters.
 
     An invisible character is shown as a highlighted escape sequence. A visible non-ASCII character is
-    highlighted, because the character may look like an ASCII letter.
-    A `bdi` element keeps right-to-left text from reordering the text around it.
+    highlighted, because the character may look like an ASCII letter. A `bdi` element keeps right-to-left text
+    from reordering the text around it.
     """
     parts = []
     for kind, piece in display_segments(str(text)):
