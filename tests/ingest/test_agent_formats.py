@@ -31,6 +31,7 @@ from tests.conftest import ORIGIN, AgentClient, FakeClock, UserClient
 from tests.explain.test_explain import visible_text
 from tests.factories import exec_event
 from tests.processes import run
+from tests.quarantined import count_quarantined
 
 AGENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "falco": falco,
@@ -186,7 +187,7 @@ def test_an_agent_event_can_be_explained(analyst: UserClient, tmp_path: Path) ->
     heading = "SSH launched inside a container, identified by container id: matches"
     assert output.count(heading) == len(AGENTS)
     page = analyst.post("/explain", {"event": json.dumps(falco()), "rule": "all"}).text
-    assert 'holds container.id like "?*"' in visible_text(page)
+    assert 'container.id like "?*"' in visible_text(page)
 
 
 # ---- random values below marker keys ----
@@ -262,17 +263,15 @@ def test_any_object_with_a_marker_key_is_accepted_or_quarantined_and_its_neighbo
 ) -> None:
     agent, database = fleet
     neighbours = [exec_event(), exec_event()]
-    with database.read() as session:
-        before = session.exec(select(func.count()).select_from(QuarantinedEvent)).one()
+    before = count_quarantined(database).total()
     receipt = agent.send_events([neighbours[0], *events, neighbours[1]])
     assert receipt["received"] == len(events) + 2
     rejected = receipt["rejected"]
     assert all(event["error"] and 1 <= event["index"] <= len(events) for event in rejected)
     with database.read() as session:
-        after = session.exec(select(func.count()).select_from(QuarantinedEvent)).one()
         stored = session.exec(
             select(func.count())
             .select_from(Match)
             .where(Match.event_id.in_([event["event"]["id"] for event in neighbours]))  # type: ignore[attr-defined]
         ).one()
-    assert (after - before, stored) == (len(rejected), 2)
+    assert (count_quarantined(database).total() - before, stored) == (len(rejected), 2)

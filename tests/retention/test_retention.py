@@ -120,7 +120,7 @@ def test_db_prune_deletes_expired_data_and_keeps_open_alerts(
     close(3, status="acknowledged")
     clock.advance(days=399)
     agent.send_events([exec_event(host="new-closed"), benign_event()])
-    agent.send_events(INVALID_JSON)
+    agent.send_events(INVALID_JSON + b"2")
     close(4)
     minutes = query_rows(database, "SELECT count(*) FROM key_minute")
     dry_run = run(tmp_path, "db", "prune", "--dry-run")
