@@ -38,9 +38,9 @@ class RetentionLimits:
     """The times before which data expires, and the maximum size of the database.
 
     An alert expires if it was closed before `closed_before`. A suppressed match expires if it was received
-    before `suppressed_before`. A quarantined event expires if it was received before `quarantined_before`.
-    The traffic counts of a minute expire if the minute is before `minutes_before`. `max_bytes` limits the
-    used bytes of the database; None means no limit.
+    before `suppressed_before`. A quarantined event expires if it was last received before
+    `quarantined_before`. The traffic counts of a minute expire if the minute is before `minutes_before`.
+    `max_bytes` limits the used bytes of the database; None means no limit.
     """
 
     closed_before: datetime

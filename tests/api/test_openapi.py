@@ -63,6 +63,13 @@ EXEMPT: dict[tuple[str, str], list[CheckFunction]] = {
     ("PUT", "/elastic/_bulk"): [negative_data_rejection],
     ("POST", "/elastic/{index}/_bulk"): [negative_data_rejection],
     ("PUT", "/elastic/{index}/_bulk"): [negative_data_rejection],
+    # An object is accepted only if it is an event of a known format. A rejected body that is sent again gets
+    # 200, which ends the retries of its sender.
+    **{
+        (method, f"/elastic/{{index}}/{path}"): [negative_data_rejection, positive_data_acceptance]
+        for method in ("POST", "PUT")
+        for path in ("_doc", "_doc/{document_id}", "_create/{document_id}")
+    },
 }
 
 

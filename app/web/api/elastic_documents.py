@@ -44,7 +44,7 @@ _ROUTE: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "description": "One event. Content-Encoding: identity, gzip or zstd.",
-            "content": {"application/json": {"schema": {}}},
+            "content": {"application/json": {"schema": {"type": "object"}}},
         }
     },
     "responses": problem_responses(*STREAMED_BODY_STATUSES, 404, model=ShipperProblem)
