@@ -19,6 +19,8 @@ from app.domain.ssh import (
     add_event_findings,
     build_headline,
     masked_command_line,
+    masking_name,
+    normalize_host,
     parse_ssh,
 )
 from app.domain.text import escape_unstorable
@@ -55,7 +57,7 @@ class Process:
         either, the line is the name of the process.
         """
         return (
-            masked_command_line(self.args, name=self.name)
+            masked_command_line(self.args, name=masking_name(self.name, self.executable))
             if self.args
             else self.title or self.name or ""
         )
@@ -152,6 +154,10 @@ def event_from_ecs(document: Document) -> Event:
 # Results are cached, because hosts run the same command lines again and again. Command lines with more
 # characters than this limit are not cached, so that the cache stays small.
 _MAX_CACHED_CHARACTERS = 2_000
+# An argument counts at least this much, because an empty string occupies memory too.
+_CHARACTERS_PER_ARGUMENT = 50
+# Longer command lines are split at white space, because shlex takes quadratic time for long words.
+_MAX_SHELL_SPLIT_LENGTH = 16_384
 
 
 def _parse_ssh(process: Process, host_addresses: Sequence[object]) -> SshInvocation | None:
@@ -159,7 +165,10 @@ def _parse_ssh(process: Process, host_addresses: Sequence[object]) -> SshInvocat
     args = process.args or tuple(filter(None, (process.title or process.name,)))
     if not args:
         return None
-    if len(name or "") + sum(map(len, args)) > _MAX_CACHED_CHARACTERS:
+    size = sum(
+        len(text) + _CHARACTERS_PER_ARGUMENT for text in (name or "", executable or "", *args)
+    )
+    if size > _MAX_CACHED_CHARACTERS:
         invocation = parse_ssh(name, args, executable=executable)
     else:
         invocation = _parse_ssh_cached(name, args, executable=executable)
@@ -167,7 +176,7 @@ def _parse_ssh(process: Process, host_addresses: Sequence[object]) -> SshInvocat
         return None
     return add_event_findings(
         invocation,
-        host_addresses={str(address) for address in host_addresses},
+        host_addresses={normalize_host(str(address)) for address in host_addresses},
         arguments_were_split=process.arguments_were_split,
     )
 
@@ -258,15 +267,16 @@ def _arguments(document: Document, prefix: str, name: str | None) -> tuple[tuple
     `sshd: ana [priv]` does not.
     """
     args = _storable_texts(document, f"{prefix}.args")
-    if len(args) == 1 and any(map(str.isspace, args[0])):
-        words = _split_command_line(args[0])
-        if words and words[0].rpartition("/")[2] == name:
-            return words, True
+    words = args[0].split(None, 1) if len(args) == 1 else []
+    if len(words) == 2 and words[0].rpartition("/")[2] == name:
+        return _split_command_line(args[0]), True
     line = None if args else _storable_text(document, f"{prefix}.command_line")
     return (args if line is None else _split_command_line(line)), False
 
 
 def _split_command_line(line: str) -> tuple[str, ...]:
+    if len(line) > _MAX_SHELL_SPLIT_LENGTH:
+        return tuple(line.split())
     try:
         return tuple(shlex.split(line))
     except ValueError:

@@ -60,7 +60,7 @@ def add_many(
                     "repetitions": counts[digest],
                     "at": at,
                 }
-                for digest in stored
+                for digest in sorted(stored)
             ],
         )
     new: dict[bytes, NewQuarantinedEvent] = {}

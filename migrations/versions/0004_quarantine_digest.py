@@ -54,15 +54,16 @@ def _merge_repetitions() -> None:
         sa.select(
             _QUARANTINE.c.id,
             _QUARANTINE.c.key_id,
-            _QUARANTINE.c.event,
             _QUARANTINE.c.received_at,
         )
         .where(_QUARANTINE.c.id > last_id)
         .order_by(_QUARANTINE.c.id)
         .limit(ROWS_PER_BATCH)
     ).all():
-        for last_id, key_id, event, received_at in rows:
-            digest = sha256(event).digest()
+        for last_id, key_id, received_at in rows:
+            # An event may have many megabytes, so only one is in memory.
+            query = sa.select(_QUARANTINE.c.event).where(_QUARANTINE.c.id == last_id)
+            digest = sha256(connection.execute(query).scalar_one()).digest()
             first_id, count, newest = merged.get((key_id, digest), (last_id, 0, received_at))
             merged[key_id, digest] = first_id, count + 1, max(newest, received_at)
             if first_id != last_id:

@@ -239,6 +239,12 @@ COMMANDS: list[tuple[set[str], str]] = [
         /tmp/kubectl --context a@b -i /tmp/k -oBatchMode=yes
         /tmp/curl -i /tmp/.k root@10.0.0.7
         /lib/ld-musl-x86_64.so.1 /usr/bin/ssh root@10.0.0.7
+        /lib64/ld-linux-x86-64.so.2 /usr/bin/ssh root@10.0.0.7 ldd
+        /lib64/ld-linux-x86-64.so.2 /usr/bin/ssh -E /tmp/ldd web
+        /lib64/ld-linux-x86-64.so.2 /usr/bin/ssh root@10.0.0.7 --list
+        crond -i /root/.ssh/k root@fe80::1%eth0
+        /home/app/curl -i /root/.ssh/k root@10.0.0.7
+        /opt/find -oStrictHostKeyChecking=no web ssh
     """),
     ({SWEEP}, """
         ssh-keyscan -T 1 10.0.0.0/24

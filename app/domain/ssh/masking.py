@@ -12,7 +12,8 @@ MASK = "••••••"
 _PASSWORD_ASSIGNMENT = re.compile(
     r"((?:password|passwd|passphrase|sshpass|--pass)=)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE
 )
-_PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass", "-pw"})
+_PASSWORD_OPTIONS = frozenset({"--password", "--passwd", "--passphrase", "--pass"})
+_PUTTY_PROGRAMS = frozenset({"plink", "pscp", "psftp", "putty"})
 _SSH_URI = re.compile(r"(?:ssh|scp|sftp)://")
 # An attempt to match begins at `://`. The pattern matches no slash after `://`, so the attempt ends at the
 # next slash. Each character is therefore part of at most one attempt, and the total time is linear.
@@ -37,6 +38,11 @@ def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str
     `name` is the process name. If `name` is `sshpass`, the process is sshpass even if argv[0] is different.
     """
     masked = [_mask_text(arg) for arg in args]
+    first_names = map(_command_name, filter(None, (name, *args[:1])))
+    # ssh accepts `-i -pw host`, so -pw is an option for a password only in PuTTY's programs.
+    password_options = _PASSWORD_OPTIONS
+    if not _PUTTY_PROGRAMS.isdisjoint(first_names):
+        password_options = _PASSWORD_OPTIONS | {"-pw"}
     index = 0
     while index < len(args):
         runs_sshpass = _command_name(args[index]) == "sshpass"
@@ -48,7 +54,7 @@ def mask_passwords(args: Sequence[str], *, name: str | None = None) -> tuple[str
                 masked[word] = args[word][:offset] + MASK
             index = max(end, index + 1)
             continue
-        if args[index].lower() in _PASSWORD_OPTIONS and index + 1 < len(args):
+        if args[index].lower() in password_options and index + 1 < len(args):
             masked[index + 1] = MASK
             index += 1
         index += 1

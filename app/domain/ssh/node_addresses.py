@@ -34,15 +34,15 @@ def describe_node_address(host: str, host_addresses: Iterable[str]) -> str | Non
     name = host.rstrip(".")
     if name in _HOST_NAMES:
         return f"{host} is a name of the container's host"
-    if name in _METADATA_NAMES or host in _METADATA:
+    text = host.removeprefix("::ffff:").partition("%")[0]
+    if name in _METADATA_NAMES or text in _METADATA:
         return f"{host} is the metadata service of the cloud"
-    text = host.removeprefix("::ffff:")
     if text in host_addresses and text not in ("127.0.0.1", "::1"):
         return f"{host} is an address of the container's host"
     if text in _GATEWAYS:
         return f"{host} is usually the address of the container's host, the gateway of its network"
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     if address.is_link_local:

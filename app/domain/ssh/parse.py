@@ -1,5 +1,6 @@
 """Entry point of the SSH parser."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -12,7 +13,7 @@ from app.domain.ssh.masking import mask_passwords, parse_sshpass_options
 from app.domain.ssh.model import SshInvocation
 from app.domain.ssh.parse_state import ArgumentValue, ParseState, basename
 from app.domain.ssh.plink import parse_plink
-from app.domain.ssh.program import identify_program
+from app.domain.ssh.program import identify_by_argv0, identify_program, masking_name
 from app.domain.ssh.relatives import parse_dbclient, parse_dropbear, parse_scp_or_sftp
 from app.domain.ssh.server import parse_server
 
@@ -36,20 +37,8 @@ _KNOWN_PROGRAMS = frozenset({*_PARSERS, "sshpass"})
 _KEYWORDS_WITH_OWN_FIELD = frozenset({"user", "port", "hostname", "proxyjump"})
 
 
-# Programs whose options resemble those of ssh, and which run scripts with any arguments.
-_INTERPRETERS = (
-    "python",
-    "perl",
-    "ruby",
-    "node",
-    "php",
-    "java",
-    "lua",
-    "bash",
-    "dash",
-    "zsh",
-    "sh",
-)
+# Programs that run scripts with any arguments.
+_INTERPRETER = re.compile(r"(python|perl|ruby|node|php|java|lua|bash|dash|zsh|sh)[0-9.]*")
 
 
 def parse_ssh(
@@ -62,14 +51,17 @@ def parse_ssh(
     `sshpass`, the program that it runs is parsed. Never raises; linear in the size of the arguments.
     Passwords are masked before parsing.
     """
-    words = mask_passwords(args, name=name)
+    words = mask_passwords(args, name=masking_name(name, executable))
     script = parse_init_script(executable, words)
     if script is not None:
         script.program_indexes = (1,)
         return _to_invocation(script)
     call = identify_program(name, executable, words, _KNOWN_PROGRAMS)
+    alias = basename(name or executable or "")
+    state = _parse_by_arguments(alias, words) if call is None else None
+    if state is None:
+        call = call or identify_by_argv0(words, _KNOWN_PROGRAMS, alias)
     if call is None:
-        state = _parse_by_arguments(basename(name or executable or ""), words)
         if state is None:
             return None
         start = 0
@@ -108,7 +100,7 @@ def _parse_by_arguments(alias: str, args: Sequence[str]) -> ParseState | None:
     `user@host` together with a key file, a port or a jump host. For sshd, they must be valid and contain
     `-D` together with two of the options for the configuration, the host key and the port.
     """
-    if not alias or alias.startswith(_INTERPRETERS):
+    if not alias or _INTERPRETER.fullmatch(alias):
         return None
     client = parse_client("ssh", args)
     if client.error is None and client.host is not None and _is_plausible_client(client, args):

@@ -11,16 +11,28 @@ _Handler = Callable[[ParseState, str, ArgIndexes], None]
 
 
 def parse_plink(program: str, args: Sequence[str], start: int = 1) -> ParseState:
-    """Parse the arguments of plink: `[options] [user@]host [command]`. Options have one dash."""
+    """Parse the arguments of plink: `[options] [user@]host [command]`.
+
+    Options have one dash and may also follow the host. The second argument that is not an option begins the
+    command.
+    """
     state = ParseState(program)
     index = start
-    while index < len(args) and args[index].startswith("-"):
+    while index < len(args):
         word = args[index]
-        if word in ("-V", "-pgpfp"):
+        if not word.startswith("-"):
+            if state.host is not None:
+                state.remote_command, state.remote_command_indexes = remaining_args(args, index)
+                break
+            user, at_sign, host = word.rpartition("@")
+            state.host = ArgumentValue(hosts.strip_brackets(host), (index,))
+            if at_sign:
+                state.set_if_unset("user", user, (index,))
+        elif word in ("-V", "-pgpfp"):
             state.role = SshRole.NO_OP
             state.no_op_option = ArgumentValue(word, (index,))
             return state
-        if word in _FLAG_SETTINGS:
+        elif word in _FLAG_SETTINGS:
             keyword, value = _FLAG_SETTINGS[word]
             state.set_value(keyword, value, (index,))
         elif word == "-N":
@@ -31,14 +43,10 @@ def parse_plink(program: str, args: Sequence[str], start: int = 1) -> ParseState
                 return state
             _VALUE_OPTIONS[word](state, args[index + 1], (index, index + 1))
             index += 1
+        elif word not in _OTHER_FLAGS:
+            state.record_error(f"unknown option {word}", (index,))
         index += 1
-    if index < len(args):
-        user, at_sign, host = args[index].rpartition("@")
-        state.host = ArgumentValue(hosts.strip_brackets(host), (index,))
-        if at_sign:
-            state.set_if_unset("user", user, (index,))
-        state.remote_command, state.remote_command_indexes = remaining_args(args, index + 1)
-    else:
+    if state.host is None and "-load" not in args:
         state.record_error("no destination", ())
     if state.is_persistent_tunnel:
         state.role = SshRole.PERSISTENT_TUNNEL
@@ -47,6 +55,12 @@ def parse_plink(program: str, args: Sequence[str], start: int = 1) -> ParseState
 
 def _forward(kind: ForwardKind) -> _Handler:
     return lambda state, value, indexes: apply_forward(state, kind, value, indexes)
+
+
+def _set_port(state: ParseState, value: str, indexes: ArgIndexes) -> None:
+    """Set the port; unlike in ssh, the last `-P` counts."""
+    state.settings.pop("port", None)
+    apply_port(state, value, indexes)
 
 
 def _setting(keyword: str) -> _Handler:
@@ -64,8 +78,14 @@ _FLAG_SETTINGS: Mapping[str, tuple[str, str]] = {
     "-x": ("forwardx11", "no"),
     "-batch": ("batchmode", "yes"),
 }
+_OTHER_FLAGS = frozenset(
+    {"-ssh", "-ssh-connection", "-v", "-C", "-t", "-T", "-s", "-1", "-2", "-4", "-6", "-n"}
+    | {"-agent", "-noagent", "-share", "-noshare", "-no-antispoof", "-no-sanitise-stderr"}
+    | {"-no-sanitise-stdout", "-sanitise-stderr", "-sanitise-stdout", "-logoverwrite", "-logappend"}
+    | {"-telnet", "-rlogin", "-raw", "-serial", "-shareexists", "-no-trivial-auth", "-nopageant"}
+)
 _VALUE_OPTIONS: Mapping[str, _Handler] = {
-    "-P": apply_port,
+    "-P": _set_port,
     "-l": _setting("user"),
     "-i": lambda state, value, indexes: state.identity_files.append(ArgumentValue(value, indexes)),
     "-L": _forward(ForwardKind.LOCAL),

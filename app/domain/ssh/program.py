@@ -51,25 +51,34 @@ class ProgramCall:
 def identify_program(
     name: str | None, executable: str | None, args: Sequence[str], known: Collection[str]
 ) -> ProgramCall | None:
-    """Return the SSH program that a process runs, or None.
+    """Return the SSH program that a process runs by its name or its executable, or None.
 
-    `known` contains the base names of SSH programs. The function looks for a known name in this order: the
-    process name, the base name of the executable, the base name of argv[0]. The first known name is used.
+    `known` contains the base names of SSH programs. The function looks for a known name in the process name,
+    then in the base name of the executable. argv[0] does not count, because the caller of execve(2) chooses
+    it.
     """
     process_name = basename(name or "")
     if process_name in known:
         return ProgramCall(process_name)
     file_name = file_base_name(executable or "")
-    own_names = (process_name, file_name, basename(args[0]) if args else "")
-    if any(map(_DYNAMIC_LOADER.match, own_names)):
-        return _program_of_loader(args, known, process_name or file_name)
-    if not _MULTI_CALL_PROGRAMS.isdisjoint(own_names):
-        return _applet(args, known)
     alias = process_name or file_name
-    for candidate in own_names[1:]:
-        if candidate in known:
-            return ProgramCall(candidate, alias=alias if alias not in ("", candidate) else None)
+    if _DYNAMIC_LOADER.match(process_name) or _DYNAMIC_LOADER.match(file_name):
+        return _program_of_loader(args, known, alias)
+    if not _MULTI_CALL_PROGRAMS.isdisjoint((process_name, file_name)):
+        return _applet(args, known, alias)
+    if file_name in known:
+        return ProgramCall(file_name, alias=alias if alias != file_name else None)
     return None
+
+
+def identify_by_argv0(
+    args: Sequence[str], known: Collection[str], alias: str
+) -> ProgramCall | None:
+    """Return the SSH program that argv[0] names, or None."""
+    program = basename(args[0]) if args else ""
+    if program not in known:
+        return None
+    return ProgramCall(program, alias=alias if alias not in ("", program) else None)
 
 
 def file_base_name(path: str) -> str:
@@ -94,13 +103,23 @@ def _program_of_loader(
     return ProgramCall(program, index, alias or None)
 
 
-def _applet(args: Sequence[str], known: Collection[str]) -> ProgramCall | None:
+def _applet(args: Sequence[str], known: Collection[str], alias: str) -> ProgramCall | None:
     """Return the applet of a multi-call program; argv[0] or the argument after it names the applet."""
     for index, word in enumerate(args[:2]):
         applet = basename(word)
         if applet in _MULTI_CALL_PROGRAMS:
             continue
-        if "dropbearmulti" in map(basename, args[:1]) or applet in ("dbclient", "dropbear"):
+        if "dropbearmulti" in (alias, *map(basename, args[:1])):
             applet = _APPLETS_OF_DROPBEAR.get(applet, applet)
-        return ProgramCall(applet, index) if applet in known else None
+        if applet not in known:
+            return None
+        is_own_name = alias in _MULTI_CALL_PROGRAMS or alias == applet
+        return ProgramCall(applet, index, None if is_own_name else alias)
     return None
+
+
+def masking_name(name: str | None, executable: str | None) -> str | None:
+    """Return the name that decides how passwords are masked: `sshpass` if name or executable is sshpass."""
+    if "sshpass" in (file_base_name(name or ""), file_base_name(executable or "")):
+        return "sshpass"
+    return name
